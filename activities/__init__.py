@@ -1,0 +1,1 @@
+"""Activities: the steps that touch MongoDB, the object store and Temporal itself."""

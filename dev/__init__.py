@@ -1,0 +1,1 @@
+"""Programs for developers: the embedded servers, the sample data, the demo."""

@@ -1,0 +1,70 @@
+"""What a file format needs to know of a column, carried in the Arrow schema of the staged parts.
+
+The schema travels with the rows, so that the worker that encodes a file needs neither the
+report's definition nor the database.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+_COLUMN: Final = b"export.column"
+_SHEET: Final = b"export.sheet"
+
+
+class _Metadata(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(_Metadata):
+    """One column of a file.
+
+    Attributes:
+        name: Its name in the report's definition.
+        title: Its heading, for people.
+        role: A `period` is a date32 (a day, or the first day of a month), a `group` is what rows
+            are grouped by, a `measure` is what was counted or added up.
+        period: For a period: whether the date stands for its day or for its month.
+        total: How the totals row combines the column; None leaves its cell empty, because adding
+            up averages or distinct counts gives a wrong figure.
+    """
+
+    name: str
+    title: str
+    role: Literal["period", "group", "measure"]
+    period: Literal["day", "month"] | None = None
+    total: Literal["sum", "min", "max"] | None = None
+
+
+class Sheet(_Metadata):
+    """What the rows are, as a whole.
+
+    Attributes:
+        title: The report's title, for people.
+        summary: Which export this is: `statsMonthly 2026-10`.
+    """
+
+    title: str
+    summary: str
+
+
+def field(column: Column, kind: pa.DataType) -> pa.Field:
+    """Return the Arrow field of a column, its description attached."""
+    return pa.field(column.name, kind, metadata={_COLUMN: column.model_dump_json().encode()})
+
+
+def schema(fields: Iterable[pa.Field], sheet: Sheet) -> pa.Schema:
+    """Return the Arrow schema of a report's rows, the sheet's description attached."""
+    return pa.schema(list(fields), metadata={_SHEET: sheet.model_dump_json().encode()})
+
+
+def columns_of(of: pa.Schema) -> list[Column]:
+    """Return the descriptions that `field` attached, in order."""
+    return [Column.model_validate_json((item.metadata or {})[_COLUMN]) for item in of]
+
+
+def sheet_of(of: pa.Schema) -> Sheet:
+    """Return the description that `schema` attached."""
+    return Sheet.model_validate_json((of.metadata or {})[_SHEET])

@@ -1,0 +1,202 @@
+"""Domain errors: each has a stable code, a sentence for a person, and says whether a retry helps.
+
+The codes are part of the public contract: clients branch on them, the `error.code` of a task
+holds one, and a failed workflow carries one as the type of its failure.
+"""
+
+from typing import ClassVar
+
+from pydantic import ValidationError
+
+
+class ExportError(Exception):
+    """Base of every error that this service raises on purpose.
+
+    Attributes:
+        code: Stable code, part of the public contract.
+        permanent: True when the same call can't succeed on a retry.
+        msg: What was wrong and what would be right, for the person who asked. Holds no secret.
+    """
+
+    code: ClassVar[str] = "E_INTERNAL"
+    permanent: ClassVar[bool] = True
+
+    def __init__(self, msg: str) -> None:
+        super().__init__(msg)
+        self.msg = msg
+
+
+class ActionError(ExportError):
+    """The envelope names an action that does not exist."""
+
+    code = "E_ACTION"
+
+
+class RequestError(ExportError):
+    """The request is not of the right shape."""
+
+    code = "E_REQUEST"
+
+
+class TypeUnknownError(ExportError):
+    """No report of that type is configured."""
+
+    code = "E_TYPE"
+
+
+class ParamsError(ExportError):
+    """The parameters do not fit the report."""
+
+    code = "E_PARAMS"
+
+
+class FormatUnknownError(ExportError):
+    """No such file format."""
+
+    code = "E_FORMAT"
+
+
+class FormatLimitError(ExportError):
+    """The rows do not fit into the file format."""
+
+    code = "E_FORMAT_LIMIT"
+
+
+class TaskNotFoundError(ExportError):
+    """No such task, or somebody else's: the two are the same for the person who asks."""
+
+    code = "E_NOT_FOUND"
+
+
+class TaskStateError(ExportError):
+    """The task is in a status that does not allow this."""
+
+    code = "E_STATE"
+
+
+class FileExpiredError(ExportError):
+    """The file has been removed; only a new export brings it back."""
+
+    code = "E_EXPIRED"
+
+
+class TaskInvalidError(ExportError):
+    """The stored document is not a task that can be run."""
+
+    code = "E_TASK"
+
+
+class TaskLostError(ExportError):
+    """The task is gone, has ended, or belongs to another run: this run may not write any more."""
+
+    code = "E_TASK_LOST"
+
+
+class CollectionMissingError(ExportError):
+    """The collection that the report reads does not exist."""
+
+    code = "E_COLLECTION"
+
+
+class PipelineError(ExportError):
+    """The database refused the aggregation as such."""
+
+    code = "E_PIPELINE"
+
+
+class SourceAccessError(ExportError):
+    """The database refused the credentials or the permission."""
+
+    code = "E_SOURCE_ACCESS"
+
+
+class SourceUnavailableError(ExportError):
+    """The source database can't be reached or did not answer in time."""
+
+    code = "E_SOURCE"
+    permanent = False
+
+
+class DatabaseUnavailableError(ExportError):
+    """The database that holds the tasks can't be reached or did not answer in time."""
+
+    code = "E_DATABASE"
+    permanent = False
+
+
+class BucketMissingError(ExportError):
+    """The bucket does not exist."""
+
+    code = "E_BUCKET"
+
+
+class StoreAccessError(ExportError):
+    """The object store refused the keys or the permission."""
+
+    code = "E_STORE_ACCESS"
+
+
+class StoreUnavailableError(ExportError):
+    """The object store can't be reached, or failed in a way that may pass."""
+
+    code = "E_STORE"
+    permanent = False
+
+
+class StagingError(ExportError):
+    """A staged part is missing or is not what was staged."""
+
+    code = "E_STAGING"
+
+
+class WorkerLostError(ExportError):
+    """Worker after worker went away during the same step."""
+
+    code = "E_WORKER_LOST"
+
+
+class ReportsFileError(ExportError):
+    """The reports file has a mistake."""
+
+    code = "E_REPORTS"
+
+
+class SettingsError(ExportError):
+    """A setting is missing or wrong."""
+
+    code = "E_SETTINGS"
+
+
+class UnreachableError(ExportError):
+    """A server could not be reached at start; the message names it and its address."""
+
+    code = "E_UNREACHABLE"
+    permanent = False
+
+
+class WaitTimeoutError(ExportError):
+    """The export had not ended when the caller's patience did; it goes on by itself."""
+
+    code = "E_TIMEOUT"
+    permanent = False
+
+
+def explain(error: ValidationError) -> str:
+    """Say what pydantic found, in one sentence, without repeating the value that was given.
+
+    Args:
+        error: What `model_validate` raised.
+
+    Returns:
+        For example ``month: Input should be less than or equal to 12; day: not a parameter here``.
+    """
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: {_reason(item['type'], item['msg'])}"
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "is not known here"
+    return message.removeprefix("Value error, ")

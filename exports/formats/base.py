@@ -1,0 +1,38 @@
+"""What every file format is."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class FileFormat(Protocol):
+    """One kind of file.
+
+    Attributes:
+        name: What people ask for: `csv`.
+        extension: Ending of the file name, without the dot.
+        media_type: Content type of the finished object.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def extension(self) -> str: ...
+    @property
+    def media_type(self) -> str: ...
+
+    def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+        """Encode rows as one file, in bounded memory.
+
+        Args:
+            schema: Made by `exports.columns.schema`; every batch has exactly this schema.
+            batches: The rows, in order; possibly none. Pulled one at a time.
+
+        Yields:
+            Pieces of the file, none of them empty.
+
+        Raises:
+            FormatLimitError: The rows do not fit into this kind of file.
+        """
+        ...

@@ -1,0 +1,301 @@
+"""What goes into workflows and activities and what comes out: safe in the workflow sandbox.
+
+Field names are snake_case in Python and camelCase on the wire, because clients in other
+languages start workflows and read documents. Times are epoch milliseconds (UTC).
+"""
+
+from enum import StrEnum
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+DEFAULT_FORMAT: Final = "csv"
+DEFAULT_MAX_RETRIES: Final = 3
+
+
+class TaskStatus(StrEnum):
+    """The states of a task, as its document names them."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def ended(self) -> bool:
+        """Whether no run may move the task any more."""
+        return self not in (TaskStatus.PENDING, TaskStatus.RUNNING)
+
+
+class Stage(StrEnum):
+    """What a running export is doing, for people."""
+
+    QUEUED = "queued"
+    AGGREGATE = "aggregate"
+    UPLOAD = "upload"
+    WRITEBACK = "writeback"
+    FINISHED = "finished"
+
+
+class WireModel(BaseModel):
+    """Base of all payloads."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        frozen=True,
+        extra="forbid",
+    )
+
+
+class ExportRequest(WireModel):
+    """What somebody asks for: the input of `ExportWorkflow`.
+
+    Attributes:
+        type: Name of a configured report.
+        params: What the report wants to know; checked against the report.
+        created_by: Who asks, and who alone may see the task.
+        format: Name of a file format.
+        task_id: The document to run. Its content wins over what stands here. Left out by those
+            who start a workflow directly: then the workflow makes the document.
+    """
+
+    type: str = Field(min_length=1, max_length=200)
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    created_by: str = Field(min_length=1, max_length=200)
+    format: str = Field(default=DEFAULT_FORMAT, min_length=1, max_length=40)
+    task_id: str | None = None
+
+
+class TaskRef(WireModel):
+    """Which task, and on behalf of which run: every write of a run is fenced by this.
+
+    Attributes:
+        task_id: The task's `_id`, as text.
+        workflow_id: The workflow that owns the task.
+        run_id: The run of that workflow.
+        max_retries: How many failed attempts the task allows.
+    """
+
+    task_id: str
+    workflow_id: str
+    run_id: str
+    max_retries: int = DEFAULT_MAX_RETRIES
+
+
+class Unit(WireModel):
+    """A durable piece of an export: a half-open interval of time that one activity reads.
+
+    Attributes:
+        key: Names the unit within its export, and its staged parts in the bucket.
+        start: First instant, in epoch milliseconds.
+        end: First instant after, in epoch milliseconds.
+    """
+
+    key: str
+    start: int
+    end: int
+
+
+class ExportPlan(WireModel):
+    """What an accepted request comes to.
+
+    Attributes:
+        type: Name of the report.
+        params: The parameters as the report understood them.
+        created_by: Who asked.
+        format: Name of the file format.
+        file_name: Name of the finished file, for people.
+        summary: The export in a few words, for people.
+        units: The pieces, in the order of their rows.
+    """
+
+    type: str
+    params: dict[str, JsonValue]
+    created_by: str
+    format: str
+    file_name: str
+    summary: str
+    units: list[Unit]
+
+
+class ExportResult(WireModel):
+    """How an export ended: the output of `ExportWorkflow`. Holds no link; the document does."""
+
+    task_id: str
+    status: TaskStatus
+    file_name: str | None = None
+    rows: int = 0
+    bytes: int = 0
+    sha256: str | None = None
+
+
+class ClaimInput(WireModel):
+    """Asks for the right to run a task.
+
+    Attributes:
+        request: What the workflow was started with.
+        task: The task and the run that asks; `max_retries` is not looked at.
+        run_started_at: When the run started, by the server's clock, in epoch milliseconds. A
+            later run takes over from an earlier one, never the other way round.
+    """
+
+    request: ExportRequest
+    task: TaskRef
+    run_started_at: int
+
+
+class Claim(WireModel):
+    """The answer to `ClaimInput`: either a plan to carry out, or how the task has ended already."""
+
+    task: TaskRef
+    plan: ExportPlan | None = None
+    ended: ExportResult | None = None
+
+
+class StagedPart(WireModel):
+    """One staged object: rows of one unit as an Arrow IPC stream."""
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class AggregateInput(WireModel):
+    """One unit to read and stage.
+
+    Attributes:
+        task: The task and its run.
+        plan: The whole plan; its `units` are left empty.
+        unit: The unit to stage.
+        rows_before: Rows that are staged already, for the progress that people see.
+    """
+
+    task: TaskRef
+    plan: ExportPlan
+    unit: Unit
+    rows_before: int
+
+
+class StagedUnit(WireModel):
+    """The manifest of one staged unit. Only what the workflow accepted counts."""
+
+    unit: str
+    rows: int
+    parts: list[StagedPart]
+
+
+class UploadInput(WireModel):
+    """Staged parts to encode and upload, in the order of their rows."""
+
+    task: TaskRef
+    plan: ExportPlan
+    parts: list[StagedPart]
+
+
+class FinishedFile(WireModel):
+    """The finished object."""
+
+    key: str
+    file_name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class DoneInput(WireModel):
+    """The transition to `done`."""
+
+    task: TaskRef
+    file: FinishedFile
+
+
+class FailedInput(WireModel):
+    """The transition to `failed`."""
+
+    task: TaskRef
+    code: str
+    msg: str
+
+
+class CancelledInput(WireModel):
+    """The transition to `cancelled`."""
+
+    task: TaskRef
+    reason: str
+
+
+class DiscardInput(WireModel):
+    """What a run leaves in the bucket is to go.
+
+    Attributes:
+        task: The task and its run.
+        keep: Key of the finished file, if there is one.
+    """
+
+    task: TaskRef
+    keep: str | None = None
+
+
+class DiscardResult(WireModel):
+    """How many objects and open multipart uploads were removed."""
+
+    removed: int
+
+
+class CancelRequest(WireModel):
+    """The optional argument of the `cancel` signal."""
+
+    reason: str = Field(default="", max_length=500)
+
+
+class SweepInput(WireModel):
+    """The input of `SweepWorkflow` and its activities: which workers the started exports go to."""
+
+    task_queue: str
+
+
+class SweepCount(WireModel):
+    """What one step of a sweep did.
+
+    Attributes:
+        changed: Tasks started, healed or purged.
+        refused: Documents that can't be a task and were marked `failed`.
+        objects: Orphaned objects and multipart uploads that were removed.
+    """
+
+    changed: int = 0
+    refused: int = 0
+    objects: int = 0
+
+
+class SweepResult(WireModel):
+    """What a sweep did: the output of `SweepWorkflow`.
+
+    Attributes:
+        started: Due tasks whose workflow it started.
+        healed: Tasks left behind by a workflow that is gone, started again or closed.
+        purged: Tasks whose file it removed.
+        handled: All documents it did something about: the three above, and the refused ones.
+    """
+
+    started: int
+    healed: int
+    purged: int
+    handled: int
+
+    @classmethod
+    def of(cls, *, due: SweepCount, left: SweepCount, expired: SweepCount) -> Self:
+        """Add up the steps of a sweep."""
+        refused = due.refused + left.refused + expired.refused
+        return cls(
+            started=due.changed,
+            healed=left.changed,
+            purged=expired.changed,
+            handled=due.changed + left.changed + expired.changed + refused,
+        )

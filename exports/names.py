@@ -1,0 +1,93 @@
+"""Every id, key, queue and search-attribute name is built here, and nowhere else."""
+
+import re
+import secrets
+from typing import Final
+from urllib.parse import quote
+
+from exports.errors import RequestError
+
+TASKS_COLLECTION: Final = "ExportTasks"
+DEFAULT_TASK_QUEUE: Final = "exports"
+
+SEARCH_TYPE: Final = "ExportType"
+SEARCH_STATUS: Final = "ExportStatus"
+SEARCH_FORMAT: Final = "ExportFormat"
+SEARCH_CREATED_BY: Final = "ExportCreatedBy"
+SEARCH_ATTRIBUTES: Final = (SEARCH_TYPE, SEARCH_STATUS, SEARCH_FORMAT, SEARCH_CREATED_BY)
+
+STAGING: Final = "staging/"
+FILES: Final = "files/"
+
+MAX_TASK_ID_LENGTH: Final = 200
+_WORKFLOW_PREFIX: Final = "export-"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def workflow_id(task_id: str) -> str:
+    """Return the id of the workflow that runs a task: one id, so one open run, per task."""
+    return f"{_WORKFLOW_PREFIX}{task_id}"
+
+
+def task_id_of(workflow: str) -> str:
+    """Return the task that a workflow id stands for, also for an id that someone made up."""
+    return workflow.removeprefix(_WORKFLOW_PREFIX)
+
+
+def check_task_id(task_id: str) -> str:
+    """Return `task_id` if a workflow id and an object key can be made of it.
+
+    Raises:
+        RequestError: It is empty, too long, or has control characters.
+    """
+    if not task_id or len(task_id) > MAX_TASK_ID_LENGTH or _CONTROL.search(task_id):
+        raise RequestError(
+            f"A task id has 1 to {MAX_TASK_ID_LENGTH} characters and no control characters."
+        )
+    return task_id
+
+
+def schedule_id(task_queue: str) -> str:
+    """Return the id of the Schedule that sweeps for the workers of a task queue."""
+    return f"{task_queue}-sweep"
+
+
+def sweep_workflow_id(task_queue: str) -> str:
+    """Return the id of the workflows that the Schedule starts (it appends the time)."""
+    return f"{task_queue}-sweep-run"
+
+
+def run_prefix(root: str, task_id: str, run_id: str) -> str:
+    """Return the prefix under which one run keeps its objects.
+
+    Args:
+        root: `STAGING` or `FILES`.
+        task_id: The task; quoted, because other systems choose the ids of their documents.
+        run_id: Temporal's run id, so that a zombie of another run never meets these keys.
+    """
+    return f"{root}{quote(task_id, safe='')}/{run_id}/"
+
+
+def staged_part_key(task_id: str, run_id: str, *, unit: str, attempt: str, index: int) -> str:
+    """Return the key of one staged part of one attempt at one unit."""
+    return f"{run_prefix(STAGING, task_id, run_id)}{unit}/{attempt}/part-{index:05d}.arrow"
+
+
+def file_key(task_id: str, run_id: str, *, attempt: str, extension: str) -> str:
+    """Return a new key for a finished file: unique to the attempt, and not to be guessed."""
+    token = secrets.token_hex(16)
+    return f"{run_prefix(FILES, task_id, run_id)}{attempt}-{token}/export.{extension}"
+
+
+def owner_of_key(key: str) -> tuple[str, str] | None:
+    """Return the (quoted task id, run id) that an object key belongs to.
+
+    Returns:
+        None for a key that no run of this service writes.
+    """
+    root, _, rest = key.partition("/")
+    if f"{root}/" not in (STAGING, FILES):
+        return None
+    task, _, rest = rest.partition("/")
+    run, slash, _ = rest.partition("/")
+    return (task, run) if task and run and slash else None

@@ -1,0 +1,1 @@
+"""Workflows: the durable sentences that describe an export and the sweep."""
