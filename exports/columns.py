@@ -5,7 +5,7 @@ report's definition nor the database.
 """
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -50,19 +50,20 @@ class Sheet(_Metadata):
     summary: str
 
 
-def field(column: Column, kind: pa.DataType) -> pa.Field:
+def field(column: Column, kind: pa.DataType) -> pa.Field[Any]:
     """Return the Arrow field of a column, its description attached."""
     return pa.field(column.name, kind, metadata={_COLUMN: column.model_dump_json().encode()})
 
 
-def schema(fields: Iterable[pa.Field], sheet: Sheet) -> pa.Schema:
+def schema(fields: Iterable[pa.Field[Any]], sheet: Sheet) -> pa.Schema:
     """Return the Arrow schema of a report's rows, the sheet's description attached."""
     return pa.schema(list(fields), metadata={_SHEET: sheet.model_dump_json().encode()})
 
 
 def columns_of(of: pa.Schema) -> list[Column]:
     """Return the descriptions that `field` attached, in order."""
-    return [Column.model_validate_json((item.metadata or {})[_COLUMN]) for item in of]
+    fields: list[pa.Field[Any]] = [of.field(index) for index in range(len(of.names))]
+    return [Column.model_validate_json((item.metadata or {})[_COLUMN]) for item in fields]
 
 
 def sheet_of(of: pa.Schema) -> Sheet:

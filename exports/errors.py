@@ -190,9 +190,11 @@ def explain(error: ValidationError) -> str:
     Returns:
         For example ``month: Input should be less than or equal to 12; day: not a parameter here``.
     """
+    found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: {_reason(item['type'], item['msg'])}"
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
+        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: "
+        f"{_reason(item['type'], item['msg'])}"
+        for item in found
     )
 
 

@@ -174,38 +174,66 @@ class AggregateInput(WireModel):
         plan: The whole plan; its `units` are left empty.
         unit: The unit to stage.
         rows_before: Rows that are staged already, for the progress that people see.
+        retries_before: Failed attempts of the task before this activity was scheduled.
     """
 
     task: TaskRef
     plan: ExportPlan
     unit: Unit
     rows_before: int
+    retries_before: int = 0
 
 
 class StagedUnit(WireModel):
-    """The manifest of one staged unit. Only what the workflow accepted counts."""
+    """The manifest of one staged unit. Only what the workflow accepted counts.
+
+    Attributes:
+        unit: Key of the unit.
+        parts: The staged objects, in the order of their rows.
+        rows: Rows in all of them.
+        retries: Failed attempts of the task by then, as far as this unit knows.
+    """
 
     unit: str
-    rows: int
     parts: list[StagedPart]
+    rows: int
+    retries: int = 0
 
 
 class UploadInput(WireModel):
-    """Staged parts to encode and upload, in the order of their rows."""
+    """Staged parts to encode and upload, in the order of their rows.
+
+    Attributes:
+        task: The task and its run.
+        plan: The whole plan; its `units` are left empty.
+        parts: The staged objects that the workflow accepted.
+        retries_before: Failed attempts of the task before this activity was scheduled.
+    """
 
     task: TaskRef
     plan: ExportPlan
     parts: list[StagedPart]
+    retries_before: int = 0
 
 
 class FinishedFile(WireModel):
-    """The finished object."""
+    """The finished object.
+
+    Attributes:
+        key: Its key in the bucket.
+        file_name: Its name, for people.
+        rows: Rows in it, headings and totals not counted.
+        bytes: Its size.
+        sha256: Of its content, in hexadecimal.
+        retries: Failed attempts of the task by then.
+    """
 
     key: str
     file_name: str
     rows: int
     bytes: int
     sha256: str
+    retries: int = 0
 
 
 class DoneInput(WireModel):
@@ -213,6 +241,23 @@ class DoneInput(WireModel):
 
     task: TaskRef
     file: FinishedFile
+    retries_before: int = 0
+
+
+class AttemptBeat(WireModel):
+    """What an activity's heartbeat says: progress for people, never a checkpoint.
+
+    Attributes:
+        stage: What the attempt is at.
+        rows: Rows it has got through.
+        bytes: Bytes it has written.
+        retries: Failed attempts of the task before this attempt.
+    """
+
+    stage: Stage
+    rows: int = 0
+    bytes: int = 0
+    retries: int = 0
 
 
 class FailedInput(WireModel):

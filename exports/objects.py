@@ -1,0 +1,293 @@
+"""The bucket: staged parts and finished files."""
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+
+from exports.errors import StagingError, StoreUnavailableError
+from exports.s3 import MISSING_OBJECT, content_disposition, error_code, s3_client, translated
+from exports.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+# S3 allows 5 MiB to 5 GiB a part and 10,000 parts:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+PART_SIZE: Final = 16 * 1024 * 1024
+_PARTS_IN_FLIGHT: Final = 4
+
+
+class StoppedError(Exception):
+    """The caller asked an upload to stop; nothing of it is left."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object or open multipart upload in the bucket."""
+
+    key: str
+    changed_at: datetime
+    upload_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What an upload came to: size in bytes and SHA-256 in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+
+class ObjectStore:
+    """One bucket, or the part of it under a prefix. Thread-safe; every call blocks.
+
+    All methods raise `BucketMissingError`, `StoreAccessError` (both permanent) or
+    `StoreUnavailableError`; no message names a key of the object store's credentials.
+
+    Args:
+        settings: Endpoint, bucket, credentials.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._bucket = settings.s3_bucket
+        self._prefix = settings.s3_prefix
+        self._client = s3_client(settings, settings.s3_endpoint_url)
+        public = settings.s3_public_endpoint_url
+        self._signer = s3_client(settings, public) if public else self._client
+
+    def check(self) -> None:
+        """Ask whether the bucket is there and the credentials are good, without changing it."""
+        with translated(self._bucket):
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a small object."""
+        with translated(self._bucket):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
+
+    def get(self, key: str, *, first: int | None = None) -> bytes:
+        """Read an object.
+
+        Args:
+            key: Its key.
+            first: Read only so many bytes from its beginning.
+
+        Raises:
+            StagingError: It is not there.
+        """
+        with translated(self._bucket):
+            try:
+                if first is None:
+                    found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                else:
+                    found = self._client.get_object(
+                        Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=0-{first - 1}"
+                    )
+                with found["Body"] as body:
+                    return body.read()
+            except ClientError as error:
+                if error_code(error) in MISSING_OBJECT:
+                    raise StagingError("A staged part is not in the bucket any more.") from None
+                raise
+
+    def upload(
+        self,
+        key: str,
+        pieces: Iterable[bytes],
+        *,
+        media_type: str,
+        file_name: str,
+        stop: threading.Event,
+    ) -> Uploaded:
+        """Write a file of any size; it appears whole or not at all.
+
+        A file of one part is put, a longer one goes up in parts of `PART_SIZE`, some at a time.
+
+        Args:
+            key: Where.
+            pieces: The content; pulled as the upload goes on.
+            media_type: Content type.
+            file_name: Name for those who download it without a link of ours.
+            stop: Checked between pieces; when set, the upload is aborted.
+
+        Raises:
+            StoppedError: `stop` was set.
+        """
+        digest = hashlib.sha256()
+        size = 0
+
+        def observed() -> Iterator[bytes]:
+            nonlocal size
+            for piece in pieces:
+                if stop.is_set():
+                    raise StoppedError
+                digest.update(piece)
+                size += len(piece)
+                yield piece
+
+        headers = _Headers(media_type, content_disposition(file_name))
+        parts = _in_parts(observed())
+        first = next(parts, b"")
+        second = next(parts, None)
+        with translated(self._bucket):
+            if second is None:
+                self._put_whole(key, first, headers)
+            else:
+                self._put_in_parts(key, _chain(first, second, parts), headers)
+            stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        if stored["ContentLength"] != size:
+            raise StoreUnavailableError(
+                f"The object store holds {stored['ContentLength']} bytes of {size}."
+            )
+        return Uploaded(bytes=size, sha256=digest.hexdigest())
+
+    def link(self, key: str, *, file_name: str, ttl: timedelta) -> str:
+        """Return a presigned link that downloads an object under a name for people.
+
+        Whoever holds the link can read the object: it is a secret.
+        """
+        with translated(self._bucket):
+            return self._signer.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self._bucket,
+                    "Key": self._prefix + key,
+                    "ResponseContentDisposition": content_disposition(file_name),
+                },
+                ExpiresIn=int(ttl.total_seconds()),
+            )
+
+    def exists(self, key: str) -> bool:
+        """Say whether an object is there."""
+        with translated(self._bucket):
+            try:
+                self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            except ClientError as error:
+                if error_code(error) in MISSING_OBJECT:
+                    return False
+                raise
+            return True
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the objects under a prefix, a page at a time."""
+        with translated(self._bucket):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    if "Key" in item and "LastModified" in item:
+                        yield StoredObject(self._own(item["Key"]), item["LastModified"])
+
+    def open_uploads(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the multipart uploads under a prefix that were neither completed nor aborted."""
+        with translated(self._bucket):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for item in page.get("Uploads", []):
+                    if "Key" in item and "Initiated" in item and "UploadId" in item:
+                        yield StoredObject(
+                            self._own(item["Key"]), item["Initiated"], item["UploadId"]
+                        )
+
+    def remove(self, item: StoredObject) -> None:
+        """Delete an object, or abort an open upload; nothing if it is gone already."""
+        key = self._prefix + item.key
+        with translated(self._bucket):
+            if item.upload_id is None:
+                self._client.delete_object(Bucket=self._bucket, Key=key)
+                return
+            try:
+                self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=item.upload_id
+                )
+            except ClientError as error:
+                if error_code(error) != "NoSuchUpload":
+                    raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._signer.close()
+
+    def _own(self, key: str) -> str:
+        return key.removeprefix(self._prefix)
+
+    def _put_whole(self, key: str, data: bytes, headers: "_Headers") -> None:
+        self._client.put_object(
+            Bucket=self._bucket,
+            Key=self._prefix + key,
+            Body=data,
+            ContentType=headers.media_type,
+            ContentDisposition=headers.disposition,
+        )
+
+    def _put_in_parts(self, key: str, parts: Iterable[bytes], headers: "_Headers") -> None:
+        upload_id = self._client.create_multipart_upload(
+            Bucket=self._bucket,
+            Key=self._prefix + key,
+            ContentType=headers.media_type,
+            ContentDisposition=headers.disposition,
+        )["UploadId"]
+
+        def put(number: int, data: bytes) -> "CompletedPartTypeDef":
+            answer = self._client.upload_part(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=data,
+            )
+            return {"PartNumber": number, "ETag": answer["ETag"]}
+
+        completed = False
+        try:
+            with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
+                sent: list[Future[CompletedPartTypeDef]] = []
+                for number, data in enumerate(parts, start=1):
+                    if number > _PARTS_IN_FLIGHT:
+                        # Waiting for the oldest bounds the memory to the parts in flight.
+                        sent[number - 1 - _PARTS_IN_FLIGHT].result()
+                    sent.append(pool.submit(put, number, data))
+                done = [future.result() for future in sent]
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": done},
+            )
+            completed = True
+        finally:
+            if not completed:
+                self.remove(StoredObject(key, datetime.min, upload_id))  # noqa: DTZ901 -- not looked at
+
+
+@dataclass(frozen=True)
+class _Headers:
+    media_type: str
+    disposition: str
+
+
+def _in_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    buffer = bytearray()
+    for piece in pieces:
+        buffer += piece
+        while len(buffer) >= PART_SIZE:
+            yield bytes(buffer[:PART_SIZE])
+            del buffer[:PART_SIZE]
+    if buffer:
+        yield bytes(buffer)
+
+
+def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield second
+    yield from rest
