@@ -1,0 +1,91 @@
+"""Where the embedded servers listen, and how the rest of the system is told."""
+
+import json
+import secrets
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from dev.ports import LOOPBACK
+
+BUCKET: Final = "exports"
+REGION: Final = "us-east-1"
+
+
+class Endpoints(BaseModel):
+    """Addresses of a running set of servers, and throw-away keys for its object store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    temporal_address: str
+    web_ui_url: str
+    mongo_uri: str
+    mongo_database: str = "exports"
+    s3_endpoint_url: str
+    s3_bucket: str = BUCKET
+    s3_region: str = REGION
+    s3_access_key_id: SecretStr
+    s3_secret_access_key: SecretStr
+
+    @classmethod
+    def of(cls, ports: dict[str, int], keys: "Keys") -> Self:
+        """Return the addresses that follow from the chosen ports."""
+        return cls(
+            temporal_address=f"{LOOPBACK}:{ports['temporal']}",
+            web_ui_url=f"http://{LOOPBACK}:{ports['web_ui']}",
+            mongo_uri=f"mongodb://{LOOPBACK}:{ports['mongo']}",
+            s3_endpoint_url=f"http://{LOOPBACK}:{ports['s3']}",
+            s3_access_key_id=keys.access_key_id,
+            s3_secret_access_key=keys.secret_access_key,
+        )
+
+    def to_json(self) -> str:
+        """Return everything, the keys in plain text, for `model_validate_json` elsewhere."""
+        return json.dumps(
+            self.model_dump()
+            | {
+                "s3_access_key_id": self.s3_access_key_id.get_secret_value(),
+                "s3_secret_access_key": self.s3_secret_access_key.get_secret_value(),
+            }
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point a worker, the client and the CLI at these servers.
+
+        The secrets are in plain text: that is what an environment is for.
+        """
+        return {
+            "TEMPORAL_ADDRESS": self.temporal_address,
+            "EXPORTS_MONGO_URI": self.mongo_uri,
+            "EXPORTS_MONGO_DATABASE": self.mongo_database,
+            "EXPORTS_S3_ENDPOINT_URL": self.s3_endpoint_url,
+            "EXPORTS_S3_BUCKET": self.s3_bucket,
+            "EXPORTS_S3_REGION": self.s3_region,
+            "EXPORTS_S3_ACCESS_KEY_ID": self.s3_access_key_id.get_secret_value(),
+            "EXPORTS_S3_SECRET_ACCESS_KEY": self.s3_secret_access_key.get_secret_value(),
+            "EXPORTS_S3_ADDRESSING_STYLE": "path",
+        }
+
+
+class Keys(BaseModel):
+    """Keys of the one account of the object store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access_key_id: SecretStr
+    secret_access_key: SecretStr
+
+    @classmethod
+    def make(cls) -> Self:
+        """Return new random keys."""
+        return cls(
+            access_key_id=SecretStr(secrets.token_hex(10).upper()),
+            secret_access_key=SecretStr(secrets.token_hex(20)),
+        )
+
+    def revealed(self) -> dict[str, str]:
+        """Return the keys in plain text, to be written where only their owner can read."""
+        return {
+            "access_key_id": self.access_key_id.get_secret_value(),
+            "secret_access_key": self.secret_access_key.get_secret_value(),
+        }

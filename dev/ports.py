@@ -1,0 +1,38 @@
+"""Free ports on the loopback address."""
+
+import random
+import socket
+
+LOOPBACK = "127.0.0.1"
+
+# Below the ranges from which Linux and macOS give ports to outgoing connections, so that a port
+# found free here is not handed to a passing connection before its server takes it.
+_LOWEST, _HIGHEST = 15_000, 32_000
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on a loopback port now."""
+    with socket.socket() as probe:
+        # As the servers do: connections that have just ended don't keep a port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def choose(preferred: dict[str, int]) -> dict[str, int]:
+    """Return a free port for each name: the preferred one, or any if that is taken or 0."""
+    chosen: dict[str, int] = {}
+    for name, port in preferred.items():
+        usable = port and port not in chosen.values() and is_free(port)
+        chosen[name] = port if usable else _any_port(set(chosen.values()))
+    return chosen
+
+
+def _any_port(taken: set[int]) -> int:
+    while True:
+        port = random.randrange(_LOWEST, _HIGHEST)
+        if port not in taken and is_free(port):
+            return port

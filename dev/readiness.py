@@ -1,0 +1,77 @@
+"""Says when a server is really ready: each check is the first thing that a client would do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from dev import object_store
+from dev.endpoints import Endpoints
+from dev.process import CrashError, Process
+from exports.names import SEARCH_ATTRIBUTES
+
+_PATIENCE = 60.0
+_PAUSE = 0.1
+_ONE_TRY = 2.0
+
+
+def wait_until(ready: Callable[[Endpoints], bool], endpoints: Endpoints, process: Process) -> None:
+    """Wait until a server is ready.
+
+    Raises:
+        CrashError: It ended, or was not ready within a minute.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while not ready(endpoints):
+        process.check()
+        if time.monotonic() > deadline:
+            raise CrashError(
+                f"{process.name} was not ready after {_PATIENCE:.0f} s.{process.tail()}"
+            )
+        time.sleep(_PAUSE)
+
+
+def temporal(endpoints: Endpoints) -> bool:
+    """Return whether the default namespace answers and knows our search attributes."""
+    try:
+        return asyncio.run(asyncio.wait_for(_search_attributes_are_known(endpoints), _ONE_TRY))
+    except (RPCError, RuntimeError, TimeoutError):  # RuntimeError: no connection
+        return False
+
+
+async def _search_attributes_are_known(endpoints: Endpoints) -> bool:
+    client = await Client.connect(endpoints.temporal_address)
+    answer = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    return set(SEARCH_ATTRIBUTES) <= set(answer.custom_attributes)
+
+
+def mongo(endpoints: Endpoints) -> bool:
+    """Return whether the database answers a ping."""
+    try:
+        with MongoClient[dict[str, object]](
+            endpoints.mongo_uri, serverSelectionTimeoutMS=round(_ONE_TRY * 1000)
+        ) as client:
+            client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
+
+
+def s3(endpoints: Endpoints) -> bool:
+    """Return whether the bucket is there, for our keys."""
+    client = object_store.connect(endpoints, timeout=_ONE_TRY, attempts=1)
+    try:
+        client.head_bucket(Bucket=endpoints.s3_bucket)
+    except (BotoCoreError, ClientError):
+        return False
+    finally:
+        client.close()
+    return True

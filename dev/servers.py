@@ -1,0 +1,221 @@
+"""The three embedded servers, as one thing that starts and stops together.
+
+    with Servers() as servers:
+        print(servers.endpoints.web_ui_url)
+
+All listen on the loopback address only, and none sends anything anywhere.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Self
+
+from dev import binaries, ports, readiness
+from dev.endpoints import BUCKET, Endpoints, Keys
+from dev.ports import LOOPBACK
+from dev.process import CrashError, Process
+from exports.names import SEARCH_ATTRIBUTES
+
+# What people expect where; a port that is taken gives way to any free one.
+_USUAL_PORTS: Final = {"temporal": 7233, "web_ui": 8233, "mongo": 27017, "s3": 8333}
+_INNER_PORTS: Final = (
+    *("master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"),
+    *("s3_grpc", "admin", "webdav"),
+)
+# The worker inside `weed mini` finds its admin server at this distance and nowhere else.
+_ADMIN_GRPC_OFFSET: Final = 10_000
+
+
+class Servers:
+    """Starts the servers on entry, stops them for sure on exit.
+
+    Args:
+        data_dir: Where data, ports and keys are kept from one start to the next. None: a
+            temporary directory and any free ports, and nothing is kept.
+    """
+
+    def __init__(self, data_dir: Path | None = None) -> None:
+        self._kept = data_dir is not None
+        self._dir = (data_dir or Path(tempfile.mkdtemp(prefix="exports-dev-"))).resolve()
+        self._processes: list[Process] = []
+        self._endpoints: Endpoints | None = None
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the started servers listen."""
+        if self._endpoints is None:
+            raise CrashError("The servers are not started.")
+        return self._endpoints
+
+    def start(self) -> Endpoints:
+        """Start all servers at once and wait until each is ready.
+
+        Raises:
+            CrashError: One could not be started; says which and why. None is left running.
+        """
+        try:
+            return self._start_again_if_a_port_was_taken()
+        except BaseException:  # also an impatient Ctrl-C
+            self.stop()
+            raise
+
+    def check(self) -> None:
+        """Do nothing while all servers run.
+
+        Raises:
+            CrashError: One has ended; says which and shows its log.
+        """
+        for process in self._processes:
+            process.check()
+
+    def stop(self) -> None:
+        """End all servers, and remove their data unless it is kept."""
+        for process in self._processes:
+            process.ask_to_stop()
+        for process in self._processes:
+            process.stop()
+        self._processes.clear()
+        self._endpoints = None
+        if not self._kept:
+            shutil.rmtree(self._dir, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start_again_if_a_port_was_taken(self) -> Endpoints:
+        chosen = self._choose_ports()
+        try:
+            return self._start(chosen)
+        except CrashError:
+            for process in self._processes:
+                process.stop()
+            self._processes.clear()
+            if all(map(ports.is_free, chosen.values())):
+                raise  # that was not the reason
+        return self._start(self._choose_ports())
+
+    def _start(self, chosen: dict[str, int]) -> Endpoints:
+        keys = self._keys()
+        endpoints = Endpoints.of(chosen, keys)
+        self._processes = [
+            self._process("Temporal", self._temporal(chosen)),
+            self._process("The MongoDB-wire server", self._mongo(chosen)),
+            self._process("The S3 server", self._s3(chosen, keys)),
+        ]
+        checks = (readiness.temporal, readiness.mongo, readiness.s3)
+        with ThreadPoolExecutor() as pool:
+            waits = [
+                pool.submit(readiness.wait_until, check, endpoints, process)
+                for check, process in zip(checks, self._processes, strict=True)
+            ]
+        for wait in waits:
+            wait.result()
+        self.check()  # what answered may have been somebody else's server on the same port
+        self._endpoints = endpoints
+        return endpoints
+
+    def _process(self, name: str, command: list[str]) -> Process:
+        return Process(
+            name,
+            command,
+            log=self._dir / f"{Path(command[0]).name}.log",
+            # Nothing of the person's own configuration or keys reaches the servers.
+            environment={
+                "HOME": str(self._dir),
+                "PATH": os.defpath,
+                "TEMPORAL_VERSION_CHECK_DISABLED": "1",
+            },
+            cwd=self._dir,
+        )
+
+    def _temporal(self, chosen: dict[str, int]) -> list[str]:
+        command = [binaries.temporal(), "server", "start-dev", "--log-level", "error"]
+        command += ["--ip", LOOPBACK, "--port", str(chosen["temporal"])]
+        command += ["--ui-port", str(chosen["web_ui"])]
+        for name in SEARCH_ATTRIBUTES:
+            command += ["--search-attribute", f"{name}=Keyword"]
+        if self._kept:
+            command += ["--db-filename", str(self._dir / "temporal.sqlite")]
+        return command
+
+    def _mongo(self, chosen: dict[str, int]) -> list[str]:
+        # An explicit configuration file, empty, keeps it from looking for one in the home
+        # directory and /etc.
+        config = self._dir / "secantusd.toml"
+        config.touch()
+        return [
+            *(binaries.mongo(), "--config", str(config), "--log-level", "WARNING"),
+            *("--host", LOOPBACK, "--port", str(chosen["mongo"])),
+            *("--storage-path", str(self._dir / "mongo")),
+        ]
+
+    def _s3(self, chosen: dict[str, int], keys: Keys) -> list[str]:
+        data = self._dir / "s3"
+        data.mkdir(exist_ok=True)
+        accounts = self._dir / "s3-accounts.json"
+        _write_private(accounts, json.dumps(_accounts(keys)))
+        own = {
+            name.replace("_", ".port.") if "_" in name else f"{name}.port": chosen[name]
+            for name in ("s3", *_INNER_PORTS)
+        }
+        own["admin.port.grpc"] = chosen["admin"] + _ADMIN_GRPC_OFFSET
+        return [
+            *(binaries.s3(), "mini", f"-dir={data}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"),
+            *(f"-{option}={port}" for option, port in own.items()),
+            *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
+            *(f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", f"-s3.config={accounts}"),
+            # Relative to the working directory: the path of a socket may only be short.
+            *("-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"),
+            *("-volume.preStopSeconds=0", "-master.telemetry=false"),
+        ]
+
+    def _choose_ports(self) -> dict[str, int]:
+        preferred = dict.fromkeys((*_USUAL_PORTS, *_INNER_PORTS), 0)
+        if not self._kept:
+            return ports.choose(preferred)
+        saved = self._dir / "ports.json"
+        preferred |= _USUAL_PORTS
+        if saved.exists():
+            preferred |= json.loads(saved.read_text())
+        chosen = ports.choose(preferred)
+        saved.write_text(json.dumps(chosen))
+        return chosen
+
+    def _keys(self) -> Keys:
+        saved = self._dir / "keys.json"
+        if saved.exists():
+            return Keys.model_validate_json(saved.read_text())
+        keys = Keys.make()
+        _write_private(saved, json.dumps(keys.revealed()))
+        return keys
+
+
+def _accounts(keys: Keys) -> dict[str, object]:
+    revealed = keys.revealed()
+    return {
+        "identities": [
+            {
+                "name": "dev",
+                "credentials": [
+                    {
+                        "accessKey": revealed["access_key_id"],
+                        "secretKey": revealed["secret_access_key"],
+                    }
+                ],
+                "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+            }
+        ]
+    }
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)

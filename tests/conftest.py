@@ -1,0 +1,145 @@
+"""What tests share: one set of real servers for the whole run, and a corner of it for each test.
+
+Under xdist the controller starts the servers before its workers, which find them through an
+environment variable. Without xdist they start when the first test asks for them.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import SecretStr
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from dev import object_store
+from dev.endpoints import Endpoints
+from dev.servers import Servers
+from exports.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_SHARED = "EXPORTS_TEST_SERVERS"
+_SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let nothing that is set in the developer's shell decide what a test sees."""
+    if _is_xdist_worker(config):
+        return
+    for name in list(os.environ):
+        if name.startswith(("EXPORTS_", "TEMPORAL_", "AWS_")):
+            del os.environ[name]
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist starts its workers, which inherit the variable
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    many = config.getoption("dist", "no") != "no"
+    if many and not _is_xdist_worker(config) and not config.option.collectonly:
+        _shared_endpoints(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _SERVERS in config.stash:
+        config.stash[_SERVERS].stop()
+
+
+def _is_xdist_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _shared_endpoints(config: pytest.Config) -> Endpoints:
+    if _SHARED not in os.environ:
+        config.stash[_SERVERS] = Servers()
+        os.environ[_SHARED] = config.stash[_SERVERS].start().to_json()
+    return Endpoints.model_validate_json(os.environ[_SHARED])
+
+
+@pytest.fixture(scope="session")
+def endpoints(request: pytest.FixtureRequest) -> Endpoints:
+    """Where the servers of this test run listen."""
+    return _shared_endpoints(request.config)
+
+
+@pytest.fixture
+def mongo_uri(endpoints: Endpoints) -> str:
+    return endpoints.mongo_uri
+
+
+@pytest.fixture
+async def mongo_database(mongo_uri: str) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    """A database of the test's own, dropped afterwards."""
+    async with AsyncMongoClient[dict[str, Any]](mongo_uri) as client:
+        name = f"t_{secrets.token_hex(8)}"
+        yield client[name]
+        await client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def s3_client(endpoints: Endpoints) -> Iterator["S3Client"]:
+    """A client of the object store; boto3's clients are safe to share."""
+    client = object_store.connect(endpoints)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bucket(endpoints: Endpoints) -> str:
+    """The one bucket; a test keeps to its `s3_prefix`."""
+    return endpoints.s3_bucket
+
+
+@pytest.fixture
+def s3_prefix(s3_client: "S3Client", bucket: str) -> Iterator[str]:
+    """A prefix of the test's own, emptied afterwards."""
+    prefix = f"t-{secrets.token_hex(8)}/"
+    yield prefix
+    for page in s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", []):
+            s3_client.delete_object(Bucket=bucket, Key=item.get("Key", ""))
+    uploads = s3_client.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
+    for upload in uploads:
+        s3_client.abort_multipart_upload(
+            Bucket=bucket, Key=upload.get("Key", ""), UploadId=upload.get("UploadId", "")
+        )
+
+
+@pytest.fixture
+async def temporal_client(endpoints: Endpoints) -> Client:
+    return await Client.connect(endpoints.temporal_address, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+def task_queue() -> str:
+    return f"t-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def settings(
+    endpoints: Endpoints,
+    mongo_database: AsyncDatabase[dict[str, Any]],
+    s3_prefix: str,
+    task_queue: str,
+) -> Settings:
+    """Settings for this test: its own database, prefix and task queue on the shared servers."""
+    return Settings(
+        mongo_uri=SecretStr(endpoints.mongo_uri),
+        mongo_database=mongo_database.name,
+        s3_endpoint_url=endpoints.s3_endpoint_url,
+        s3_bucket=endpoints.s3_bucket,
+        s3_prefix=s3_prefix,
+        s3_region=endpoints.s3_region,
+        s3_access_key_id=endpoints.s3_access_key_id,
+        s3_secret_access_key=endpoints.s3_secret_access_key,
+        s3_addressing_style="path",
+        reports_file=REPOSITORY / "exports.toml",
+        task_queue=task_queue,
+    )
