@@ -1,0 +1,86 @@
+# Needs Python 3.11 or newer with pip, make and git. Everything else comes with `make setup`.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+
+UV := .tools/bin/uv
+RUN := .venv/bin
+
+# The environment is ours alone, on the Python that is here: uv downloads none, and minds no
+# environment that happens to be active in the shell.
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV
+unexport PYTHONHOME
+
+# Node for pyright comes as a wheel, and pyright does not ask the net for news.
+export PYRIGHT_PYTHON_GLOBAL_NODE := 0
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test dev check format lint typecheck pytest record-histories lock clean
+
+help: ## Say what there is
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r target text; do printf '%-20s %s\n' "  $$target" "$$text"; done
+
+demo: setup ## Two real exports, from nothing to two files in demo-exports/ (KEEP=1: goes on serving)
+	@$(RUN)/python -m dev.demo $(if $(filter-out 0,$(KEEP)),--keep)
+
+test: check pytest ## Everything that CI runs: formatting, lint, types, import layers, tests
+
+dev: setup ## Servers and worker until Ctrl-C, with data in .dev/ and settings in .dev/env
+	@$(RUN)/python -m dev.stack
+
+setup: $(UV) ## Virtual environment in .venv, exactly as locked
+	@$(UV) sync --locked --quiet --python "$(PYTHON)"
+
+# With --target, pip needs neither a virtual environment nor leave to write into the system's one.
+$(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,force)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "This needs Python 3.11 or newer, and $(PYTHON) is not: $$("$(PYTHON)" --version 2>&1)." \
+	    "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@"$(PYTHON)" -m pip --version >/dev/null || { \
+	  echo "This needs pip for $(PYTHON) (on Debian: apt-get install python3-pip)." >&2; exit 1; }
+	@rm -rf .tools && mkdir .tools
+	@"$(PYTHON)" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+	  --target .tools "uv==$(UV_VERSION)"
+	@echo "$(UV_VERSION)" > .tools/uv-version
+
+.PHONY: force
+force:
+
+check: setup ## Formatting, lint, types and import layers, without the tests
+	$(RUN)/ruff format --check
+	$(RUN)/ruff check
+	$(RUN)/mypy
+	$(RUN)/pyright
+	$(RUN)/lint-imports
+
+pytest: setup ## The tests alone
+	$(RUN)/pytest
+
+format: setup ## Format and fix what can be fixed
+	$(RUN)/ruff format
+	$(RUN)/ruff check --fix
+
+lint: setup ## Formatting, lint and import layers
+	$(RUN)/ruff format --check
+	$(RUN)/ruff check
+	$(RUN)/lint-imports
+
+typecheck: setup ## mypy and pyright, both strict
+	$(RUN)/mypy
+	$(RUN)/pyright
+
+record-histories: setup ## Record the workflow histories that the replay tests read
+	$(RUN)/python -m dev.record_histories
+
+lock: $(UV) ## Bring uv.lock up to date with pyproject.toml
+	$(UV) lock --python "$(PYTHON)"
+
+clean: ## Remove everything that was made here, except the data in .dev/
+	rm -rf .venv .tools demo-exports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
