@@ -5,7 +5,7 @@ report's definition nor the database.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -62,7 +62,7 @@ def schema(fields: Iterable[pa.Field[Any]], sheet: Sheet) -> pa.Schema:
 
 def columns_of(of: pa.Schema) -> list[Column]:
     """Return the descriptions that `field` attached, in order."""
-    fields: list[pa.Field[Any]] = [of.field(index) for index in range(len(of.names))]
+    fields = cast("Iterable[pa.Field[Any]]", of)
     return [Column.model_validate_json((item.metadata or {})[_COLUMN]) for item in fields]
 
 

@@ -5,13 +5,14 @@ languages start workflows and read documents. Times are epoch milliseconds (UTC)
 """
 
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
 DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
+_LONGEST_REASON: Final = 500
 
 
 class TaskStatus(StrEnum):
@@ -294,9 +295,20 @@ class DiscardResult(WireModel):
 
 
 class CancelRequest(WireModel):
-    """The optional argument of the `cancel` signal."""
+    """The optional argument of the `cancel` signal.
 
-    reason: str = Field(default="", max_length=500)
+    People send it by hand, so that any shape is understood: `{"reason": "…"}`, a bare string, or
+    nothing. A request to stop is not to be lost over its wording.
+    """
+
+    reason: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand(cls, given: object) -> object:
+        if isinstance(given, dict):
+            given = cast("dict[str, object]", given).get("reason", "")
+        return {"reason": given[:_LONGEST_REASON] if isinstance(given, str) else ""}
 
 
 class SweepInput(WireModel):

@@ -10,6 +10,21 @@ from exports.errors import RequestError
 TASKS_COLLECTION: Final = "ExportTasks"
 DEFAULT_TASK_QUEUE: Final = "exports"
 
+EXPORT_WORKFLOW: Final = "ExportWorkflow"
+SWEEP_WORKFLOW: Final = "SweepWorkflow"
+
+CLAIM: Final = "claim"
+AGGREGATE: Final = "aggregate"
+UPLOAD: Final = "upload"
+WRITEBACK_DONE: Final = "writeback-done"
+WRITEBACK_FAILED: Final = "writeback-failed"
+WRITEBACK_CANCELLED: Final = "writeback-cancelled"
+DISCARD: Final = "discard"
+CLOSE_AS_CANCELED: Final = "close-as-canceled"
+SWEEP_DUE: Final = "sweep-due"
+SWEEP_LEFT_BEHIND: Final = "sweep-left-behind"
+SWEEP_EXPIRED: Final = "sweep-expired"
+
 SEARCH_TYPE: Final = "ExportType"
 SEARCH_STATUS: Final = "ExportStatus"
 SEARCH_FORMAT: Final = "ExportFormat"

@@ -1,0 +1,233 @@
+"""What every activity shares: one attempt at a step, from the first heartbeat to the failure.
+
+The attempt tells the document that it is at work, beats, counts itself if it fails, and turns a
+domain error into an `ApplicationError`. Nothing of an error but its code and its sentence enters
+Temporal's history, because the text of a library's error may hold a business row or a key.
+"""
+
+import asyncio
+import logging
+import threading
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from exports.clock import now_ms
+from exports.errors import DatabaseUnavailableError, ExportError, TaskLostError
+from exports.models import AttemptBeat, Stage, TaskRef
+from exports.task import TaskError
+from exports.tasks import TaskStore
+from workflows.policies import WORKER_SHUTDOWN, retry_delay
+
+_T = TypeVar("_T")
+_BEAT_EVERY: Final = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One attempt of an activity; the step reports its progress here.
+
+    Args:
+        ref: The task and its run.
+        stage: What the step is.
+        retries: Failed attempts of the task before this one.
+        rows: Rows that are there already.
+    """
+
+    def __init__(self, ref: TaskRef, stage: Stage, *, retries: int, rows: int = 0) -> None:
+        self.ref = ref
+        self.retries = retries
+        self._stage = stage
+        self.rows = rows
+        self.bytes = 0
+
+    @property
+    def key(self) -> str:
+        """Names this attempt among all of its run, for object keys.
+
+        A zombie attempt goes on writing after its replacement has started, so two attempts never
+        share a key.
+        """
+        info = activity.info()
+        return f"{info.activity_id}-{info.attempt}"
+
+    @property
+    def beat(self) -> AttemptBeat:
+        """How far the attempt has come."""
+        return AttemptBeat(
+            stage=self._stage, rows=self.rows, bytes=self.bytes, retries=self.retries
+        )
+
+
+class Attempts:
+    """Makes attempts that keep the document true.
+
+    Args:
+        tasks: The store of the documents.
+    """
+
+    def __init__(self, tasks: TaskStore) -> None:
+        self._tasks = tasks
+
+    @asynccontextmanager
+    async def at(
+        self, stage: Stage, ref: TaskRef, *, retries_before: int, rows: int = 0
+    ) -> AsyncGenerator[Attempt]:
+        """Run the body of an activity as one attempt at a step.
+
+        Raises:
+            ApplicationError: The step failed; its type is the code of the error.
+        """
+        attempt = Attempt(
+            ref, stage, retries=retries_before + activity.info().attempt - 1, rows=rows
+        )
+        told = attempt.beat
+
+        async def tell() -> None:
+            nonlocal told
+            if attempt.beat != told:
+                told = attempt.beat
+                # Progress is for people: the attempt itself finds out if it may not go on.
+                with suppress(DatabaseUnavailableError, TaskLostError):
+                    await self._tasks.progress(attempt.ref, told)
+
+        async with boundary(), beating(lambda: attempt.beat, tell):
+            try:
+                await self._tasks.attempt_started(ref, attempt.beat)
+                yield attempt
+            except TaskLostError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
+                raise await self._failed(attempt, error) from None
+
+    async def _failed(self, attempt: Attempt, error: Exception) -> ApplicationError:
+        cause = domain_error(error)
+        retries = attempt.retries + 1
+        final = cause.permanent or retries >= attempt.ref.max_retries
+        delay = retry_delay(retries)
+        try:
+            await self._tasks.attempt_failed(
+                attempt.ref,
+                TaskError(code=cause.code, msg=cause.msg),
+                retries=retries,
+                next_run_at=None if final else now_ms() + int(delay.total_seconds() * 1000),
+            )
+        except TaskLostError as lost:
+            return application_error(lost)
+        except DatabaseUnavailableError:
+            _log.warning("A failed attempt could not be counted: the database is away")
+        return application_error(cause, final=final, delay=delay)
+
+
+async def _nothing() -> None:
+    return
+
+
+@asynccontextmanager
+async def beating(
+    beat: Callable[[], AttemptBeat | None] = lambda: None,
+    also: Callable[[], Awaitable[None]] = _nothing,
+) -> AsyncGenerator[None]:
+    """Keep the server from taking this worker for dead while the body runs.
+
+    Args:
+        beat: What the heartbeats say.
+        also: Done after each of them.
+    """
+
+    async def keep_on() -> None:
+        while True:
+            await asyncio.sleep(_BEAT_EVERY)
+            activity.heartbeat(beat())
+            await also()
+
+    activity.heartbeat(beat())
+    task = asyncio.create_task(keep_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def boundary() -> AsyncGenerator[None]:
+    """Turn whatever leaves an activity into what Temporal and people are to see of it."""
+    try:
+        yield
+    except ApplicationError:
+        raise
+    except asyncio.CancelledError:
+        details = activity.cancellation_details()
+        if details is not None and details.worker_shutdown and not details.cancel_requested:
+            # A deploy is no failed attempt: the workflow runs the step again, uncounted.
+            raise ApplicationError(
+                "The worker was stopped.",
+                type=WORKER_SHUTDOWN,
+                category=ApplicationErrorCategory.BENIGN,
+            ) from None
+        raise
+    except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
+        raise application_error(domain_error(error)) from None
+
+
+def domain_error(error: Exception) -> ExportError:
+    """Return an error as a domain error: an unexpected one names its kind and place only."""
+    if isinstance(error, ExportError):
+        return error
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
+    _log.error("Unexpected error: %s", place)
+    return _UnexpectedError(f"Something went wrong inside the service ({place}).")
+
+
+def application_error(
+    error: ExportError, *, final: bool | None = None, delay: timedelta | None = None
+) -> ApplicationError:
+    """Return what Temporal is told of a domain error.
+
+    Args:
+        error: The error.
+        final: Whether no further attempt is to be made; by default, whether none can help.
+        delay: When to try again; by default, as the retry policy says.
+    """
+    final = error.permanent if final is None else final
+    return ApplicationError(
+        error.msg,
+        type=error.code,
+        non_retryable=final,
+        next_retry_delay=None if final else delay,
+    )
+
+
+async def in_thread(work: Callable[[threading.Event], _T]) -> _T:
+    """Run blocking work beside the event loop, so that heartbeats go on.
+
+    Args:
+        work: Called in a thread with an event that it checks: once set, it cleans up and returns.
+
+    Raises:
+        asyncio.CancelledError: The activity was cancelled; the work has ended by then, so that
+            it leaves nothing behind.
+    """
+    stop = threading.Event()
+    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([running])
+        raise
+
+
+class _UnexpectedError(ExportError):
+    code = "E_INTERNAL"
+    permanent = False

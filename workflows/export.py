@@ -1,0 +1,257 @@
+"""`ExportWorkflow`: one export, from the request to the finished file."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    is_cancelled_exception,
+)
+from temporalio.exceptions import TimeoutError as StepTimeoutError
+
+with workflow.unsafe.imports_passed_through():
+    from exports import names
+    from exports.models import (
+        AggregateInput,
+        CancelledInput,
+        CancelRequest,
+        Claim,
+        ClaimInput,
+        DiscardInput,
+        DoneInput,
+        ExportPlan,
+        ExportRequest,
+        ExportResult,
+        FailedInput,
+        FinishedFile,
+        StagedUnit,
+        TaskRef,
+        TaskStatus,
+        Unit,
+        UploadInput,
+    )
+    from workflows import steps
+    from workflows.policies import UNITS_SIDE_BY_SIDE
+    from workflows.steps import surviving_workers
+
+_T = TypeVar("_T")
+
+
+@workflow.defn(name=names.EXPORT_WORKFLOW)
+class ExportWorkflow:
+    """Carries one task to its end: done, failed or cancelled.
+
+    The state machine is `run`. Cancelling by the signal and by the server's own cancel request
+    are one and the same: both cancel the main task of the workflow.
+    """
+
+    @workflow.init
+    def __init__(self, request: ExportRequest) -> None:
+        info = workflow.info()
+        self._request = request
+        self._task = TaskRef(
+            task_id=request.task_id or names.task_id_of(info.workflow_id),
+            workflow_id=info.workflow_id,
+            run_id=info.run_id,
+        )
+        self._main: asyncio.Task[Any] | None = None
+        self._cancel: CancelRequest | None = None
+        self._claimed = False
+        self._retries = 0
+        self._rows = 0
+
+    @workflow.run
+    async def run(self, request: ExportRequest) -> ExportResult:
+        """Run the export.
+
+        Args:
+            request: What is asked for; for a stored task, its id is what counts.
+
+        Returns:
+            How it ended, without the link: that is in the document only.
+
+        Raises:
+            ApplicationError: It failed; the type is the code in the document.
+            asyncio.CancelledError: It was cancelled.
+        """
+        self._main = asyncio.current_task()
+        try:
+            claim = await self._claimed_task(request)
+            if claim.plan is None:
+                return self._ended_before(claim)
+            units = await self._staged(claim.plan)
+            file = await self._uploaded(claim.plan, units)
+            result = await self._written_back(file)
+        except (asyncio.CancelledError, FailureError) as error:
+            stopped = self._cancel_requested or is_cancelled_exception(error)
+            close = self._closed_as_cancelled() if stopped else self._closed_as_failed(error)
+            raise await self._uninterrupted(close) from None
+        await self._uninterrupted(self._discard(keep=file.key))
+        return result
+
+    @workflow.signal(description="Stop the export and remove what it has written")
+    def cancel(self, request: CancelRequest | None = None) -> None:
+        """Stop the export; nothing if it has ended.
+
+        Args:
+            request: Why, for the document.
+        """
+        self._cancel = self._cancel or request or CancelRequest()
+        if self._main is not None:
+            self._main.cancel()
+
+    @property
+    def _cancel_requested(self) -> bool:
+        return self._cancel is not None or workflow.cancellation_reason() is not None
+
+    async def _claimed_task(self, request: ExportRequest) -> Claim:
+        self._go_on("waiting for the task")
+        ask = ClaimInput(
+            request=request,
+            task=self._task,
+            run_started_at=int(workflow.info().workflow_start_time.timestamp() * 1000),
+        )
+        claim = await surviving_workers(lambda _: steps.claim(ask), retries=0)
+        self._task = claim.task
+        self._claimed = True
+        return claim
+
+    async def _staged(self, plan: ExportPlan) -> list[StagedUnit]:
+        _publish(
+            {
+                names.SEARCH_STATUS: TaskStatus.RUNNING,
+                names.SEARCH_TYPE: plan.type,
+                names.SEARCH_FORMAT: plan.format,
+                names.SEARCH_CREATED_BY: plan.created_by,
+            }
+        )
+        self._go_on(f"aggregate · {len(plan.units)} to read", plan)
+        free = asyncio.Semaphore(UNITS_SIDE_BY_SIDE)
+        whole = plan.model_copy(update={"units": []})
+
+        async def stage(unit: Unit) -> StagedUnit:
+            async with free:
+                staged = await surviving_workers(
+                    lambda retries: steps.aggregate(
+                        AggregateInput(
+                            task=self._task,
+                            plan=whole,
+                            unit=unit,
+                            rows_before=self._rows,
+                            retries_before=retries,
+                        )
+                    ),
+                    retries=0,
+                )
+                self._rows += staged.rows
+                self._retries = max(self._retries, staged.retries)
+                self._go_on(f"aggregate · {unit.key} read", plan)
+                return staged
+
+        running = [asyncio.create_task(stage(unit)) for unit in plan.units]
+        try:
+            return await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _uploaded(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
+        self._go_on("upload", plan)
+        whole = plan.model_copy(update={"units": []})
+        parts = [part for unit in units for part in unit.parts]
+        file = await surviving_workers(
+            lambda retries: steps.upload(
+                UploadInput(task=self._task, plan=whole, parts=parts, retries_before=retries)
+            ),
+            retries=self._retries,
+        )
+        self._retries = max(self._retries, file.retries)
+        return file
+
+    async def _written_back(self, file: FinishedFile) -> ExportResult:
+        self._go_on("writeback")
+        result = await self._uninterrupted(
+            surviving_workers(
+                lambda retries: steps.writeback_done(
+                    DoneInput(task=self._task, file=file, retries_before=retries)
+                ),
+                retries=self._retries,
+            )
+        )
+        _publish({names.SEARCH_STATUS: TaskStatus.DONE})
+        workflow.set_current_details(
+            f"**done** · {result.rows:,} rows · {result.bytes:,} bytes · {result.file_name}"
+        )
+        return result
+
+    def _ended_before(self, claim: Claim) -> ExportResult:
+        if claim.ended is None:
+            raise ApplicationError("The claim says nothing.", type="E_INTERNAL", non_retryable=True)
+        _publish({names.SEARCH_STATUS: claim.ended.status})
+        workflow.set_current_details(f"**{claim.ended.status}** already, before this run")
+        return claim.ended
+
+    async def _closed_as_cancelled(self) -> BaseException:
+        reason = (self._cancel.reason if self._cancel else workflow.cancellation_reason()) or ""
+        workflow.set_current_details("**cancelled** · cleaning up")
+        _publish({names.SEARCH_STATUS: TaskStatus.CANCELLED})
+        await self._discard(keep=None)
+        with suppress(ActivityError):  # the task is gone, or has ended otherwise
+            await steps.writeback_cancelled(CancelledInput(task=self._task, reason=reason))
+        workflow.set_current_details(f"**cancelled** {reason}".strip())
+        if workflow.cancellation_reason() is None:
+            await steps.close_as_canceled(self._task)
+            await workflow.wait_condition(lambda: workflow.cancellation_reason() is not None)
+        return asyncio.CancelledError()
+
+    async def _closed_as_failed(self, error: BaseException) -> BaseException:
+        code, msg = _reason(error)
+        workflow.set_current_details(f"**failed** · {code} · {msg}")
+        _publish({names.SEARCH_STATUS: TaskStatus.FAILED})
+        with suppress(ActivityError):  # the task is gone, or has ended otherwise
+            await steps.writeback_failed(FailedInput(task=self._task, code=code, msg=msg))
+        await self._discard(keep=None)
+        return ApplicationError(msg, type=code, non_retryable=True)
+
+    async def _discard(self, *, keep: str | None) -> None:
+        if not self._claimed:
+            return
+        with suppress(ActivityError):  # the next sweep removes what this could not
+            await steps.discard(DiscardInput(task=self._task, keep=keep))
+
+    def _go_on(self, doing: str, plan: ExportPlan | None = None) -> None:
+        """Say what the run is at, unless it is to stop: a step may end well in spite of that."""
+        if self._cancel_requested:
+            raise asyncio.CancelledError
+        name = f"{plan.summary} · " if plan else ""
+        workflow.set_current_details(f"{name}**{doing}** · {self._rows:,} rows so far")
+
+    async def _uninterrupted(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Let work end that a cancel request must not stop half-way."""
+        task = asyncio.create_task(work)
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(task)
+        return task.result()
+
+
+def _publish(attributes: dict[str, str]) -> None:
+    workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own generic is bare
+        [SearchAttributeKey.for_keyword(name).value_set(text) for name, text in attributes.items()]
+    )
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError) and cause.type:
+        return cause.type, cause.message
+    if isinstance(cause, StepTimeoutError):
+        return "E_STEP_TIMEOUT", "A step of the export took longer than it may."
+    return "E_INTERNAL", "Something went wrong inside the service."

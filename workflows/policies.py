@@ -1,0 +1,81 @@
+"""Every timeout and every retry policy, by name."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from temporalio.common import RetryPolicy
+
+WORKER_SHUTDOWN: Final = "WorkerShutdown"
+# The server matches timeouts against the non-retryable types under this name (temporalio/temporal,
+# service/history/workflow/retry.go), so that a heartbeat timeout comes back to the workflow, which
+# knows that a machine that went away is no failed attempt.
+HEARTBEAT_TIMED_OUT: Final = "TemporalTimeout:Heartbeat"
+
+FIRST_DELAY: Final = timedelta(seconds=2)
+LONGEST_DELAY: Final = timedelta(hours=1)
+BACKOFF: Final = 2.0
+
+# Workers lost in a row during one and the same step, until the step is held to be what kills them.
+MOST_WORKERS_LOST: Final = 6
+UNITS_SIDE_BY_SIDE: Final = 4
+
+SWEEP_EVERY: Final = timedelta(minutes=5)
+SWEEP_CATCH_UP: Final = timedelta(minutes=10)
+SWEEP_AT_MOST: Final = timedelta(minutes=4, seconds=30)
+
+
+@dataclass(frozen=True)
+class StepPolicy:
+    """How long one attempt of an activity may take, and how long it may be silent."""
+
+    start_to_close: timedelta
+    heartbeat: timedelta = timedelta(seconds=12)
+
+
+CLAIM_STEP: Final = StepPolicy(timedelta(minutes=1))
+AGGREGATE_STEP: Final = StepPolicy(timedelta(minutes=30))
+UPLOAD_STEP: Final = StepPolicy(timedelta(hours=2))
+WRITEBACK_STEP: Final = StepPolicy(timedelta(minutes=1))
+CLEANUP_STEP: Final = StepPolicy(timedelta(minutes=10))
+SWEEP_STEP: Final = StepPolicy(timedelta(minutes=4))
+
+# The last word on an export must reach its document, however long the database is away.
+LAST_WORD: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=BACKOFF,
+    maximum_interval=timedelta(minutes=1),
+)
+LAST_WORD_WITHIN: Final = timedelta(hours=6)
+
+# What a clean-up leaves, the next sweep finds.
+CLEANUP: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=BACKOFF,
+    maximum_interval=timedelta(seconds=10),
+    maximum_attempts=4,
+)
+SWEEP: Final = RetryPolicy(
+    initial_interval=FIRST_DELAY, backoff_coefficient=BACKOFF, maximum_attempts=3
+)
+
+
+def retry_delay(failed: int) -> timedelta:
+    """Return how long to wait after the n-th failed attempt: `min(1 h, 2^n s)`."""
+    doublings = min(failed - 1, 12)  # 2 s doubled twelve times is more than the longest delay
+    return min(LONGEST_DELAY, FIRST_DELAY * BACKOFF**doublings)
+
+
+def attempts(left: int) -> RetryPolicy:
+    """Return the policy of aggregate, upload and writeback.
+
+    Args:
+        left: Attempts that the task still allows; at least one is made.
+    """
+    return RetryPolicy(
+        initial_interval=FIRST_DELAY,
+        backoff_coefficient=BACKOFF,
+        maximum_interval=LONGEST_DELAY,
+        maximum_attempts=max(1, left),
+        non_retryable_error_types=[HEARTBEAT_TIMED_OUT, WORKER_SHUTDOWN],
+    )

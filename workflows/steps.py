@@ -1,0 +1,206 @@
+"""The activities as the workflow calls them: one typed function each, under its policy.
+
+They are called by name, so that no workflow imports a database or an object store.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import TimeoutError as StepTimeoutError
+from temporalio.workflow import ActivityCancellationType
+
+with workflow.unsafe.imports_passed_through():
+    from exports import names
+    from exports.models import (
+        AggregateInput,
+        AttemptBeat,
+        CancelledInput,
+        Claim,
+        ClaimInput,
+        DiscardInput,
+        DiscardResult,
+        DoneInput,
+        ExportResult,
+        FailedInput,
+        FinishedFile,
+        StagedUnit,
+        SweepCount,
+        SweepInput,
+        TaskRef,
+        UploadInput,
+        WireModel,
+    )
+    from workflows import policies
+    from workflows.policies import StepPolicy
+
+_Out = TypeVar("_Out", bound=WireModel)
+_T = TypeVar("_T")
+
+
+async def claim(ask: ClaimInput) -> Claim:
+    """Make this run the owner of its task and learn what is to be done."""
+    return await _run(
+        names.CLAIM,
+        ask,
+        Claim,
+        step=policies.CLAIM_STEP,
+        retry=policies.attempts(ask.task.max_retries),
+        summary="claim the task",
+    )
+
+
+async def aggregate(ask: AggregateInput) -> StagedUnit:
+    """Stage the rows of one unit."""
+    return await _run(
+        names.AGGREGATE,
+        ask,
+        StagedUnit,
+        step=policies.AGGREGATE_STEP,
+        retry=policies.attempts(ask.task.max_retries - ask.retries_before),
+        summary=f"rows of {ask.unit.key}",
+    )
+
+
+async def upload(ask: UploadInput) -> FinishedFile:
+    """Encode the staged parts into the finished file."""
+    return await _run(
+        names.UPLOAD,
+        ask,
+        FinishedFile,
+        step=policies.UPLOAD_STEP,
+        retry=policies.attempts(ask.task.max_retries - ask.retries_before),
+        summary=f"{sum(part.rows for part in ask.parts):,} rows as {ask.plan.format}",
+    )
+
+
+async def writeback_done(ask: DoneInput) -> ExportResult:
+    """Move the task to `done`, with a link."""
+    return await _run(
+        names.WRITEBACK_DONE,
+        ask,
+        ExportResult,
+        step=policies.WRITEBACK_STEP,
+        retry=policies.attempts(ask.task.max_retries - ask.retries_before),
+        summary="done",
+    )
+
+
+async def writeback_failed(ask: FailedInput) -> ExportResult:
+    """Move the task to `failed`, however long that takes."""
+    return await _last_word(names.WRITEBACK_FAILED, ask, f"failed: {ask.code}")
+
+
+async def writeback_cancelled(ask: CancelledInput) -> ExportResult:
+    """Move the task to `cancelled`, however long that takes."""
+    return await _last_word(names.WRITEBACK_CANCELLED, ask, "cancelled")
+
+
+async def discard(ask: DiscardInput) -> DiscardResult:
+    """Remove what the run left in the bucket."""
+    return await _run(
+        names.DISCARD,
+        ask,
+        DiscardResult,
+        step=policies.CLEANUP_STEP,
+        retry=policies.CLEANUP,
+        summary="remove staged parts" if ask.keep else "remove everything",
+    )
+
+
+async def close_as_canceled(task: TaskRef) -> None:
+    """Ask the server to cancel this run: a run can close as Canceled in no other way."""
+    await workflow.execute_activity(
+        names.CLOSE_AS_CANCELED,
+        task,
+        start_to_close_timeout=policies.WRITEBACK_STEP.start_to_close,
+        schedule_to_close_timeout=policies.LAST_WORD_WITHIN,
+        retry_policy=policies.LAST_WORD,
+        summary="close the run as Canceled",
+    )
+
+
+async def sweep(part: str, ask: SweepInput) -> SweepCount:
+    """Run one part of a sweep."""
+    return await _run(
+        part,
+        ask,
+        SweepCount,
+        step=policies.SWEEP_STEP,
+        retry=policies.SWEEP,
+        summary=part.removeprefix("sweep-"),
+    )
+
+
+async def surviving_workers(call: Callable[[int], Awaitable[_T]], *, retries: int) -> _T:
+    """Run a step again when its worker went away, which is no failed attempt.
+
+    Args:
+        call: Runs the step; its argument is the number of failed attempts before.
+        retries: Failed attempts of the task so far.
+
+    Raises:
+        ApplicationError: Worker after worker went away during the step.
+        ActivityError: The step failed for any other reason.
+    """
+    lost = 0
+    while True:
+        try:
+            return await call(retries)
+        except ActivityError as error:
+            cause = error.cause
+            if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
+                lost += 1
+                retries = max(retries, *map(_retries_of, cause.last_heartbeat_details), 0)
+            elif not (
+                isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN
+            ):
+                raise
+        if lost >= policies.MOST_WORKERS_LOST:
+            raise ApplicationError(
+                f"{lost} workers in a row went away during this step.",
+                type="E_WORKER_LOST",
+                non_retryable=True,
+            )
+
+
+def _retries_of(beat: object) -> int:
+    return AttemptBeat.model_validate(beat).retries
+
+
+async def _last_word(name: str, ask: FailedInput | CancelledInput, summary: str) -> ExportResult:
+    result: ExportResult = await workflow.execute_activity(
+        name,
+        ask,
+        result_type=ExportResult,
+        start_to_close_timeout=policies.WRITEBACK_STEP.start_to_close,
+        schedule_to_close_timeout=policies.LAST_WORD_WITHIN,
+        retry_policy=policies.LAST_WORD,
+        summary=summary,
+    )
+    return result
+
+
+async def _run(
+    name: str,
+    ask: WireModel,
+    answer: type[_Out],
+    *,
+    step: StepPolicy,
+    retry: RetryPolicy,
+    summary: str,
+) -> _Out:
+    result: _Out = await workflow.execute_activity(
+        name,
+        ask,
+        result_type=answer,
+        start_to_close_timeout=step.start_to_close,
+        heartbeat_timeout=step.heartbeat,
+        retry_policy=retry,
+        # A step that is cancelled has cleaned up after itself before the run goes on.
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+    )
+    return result
