@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
         default="auto", description="`virtual` for Tencent COS, `path` for most local servers"
     )
-    reports_file: Path = Field(default=Path("exports.toml"), description="Where reports are defined")
+    reports_file: Path = Field(
+        default=Path("exports.toml"), description="Where reports are defined"
+    )
     task_queue: str = Field(
         default=DEFAULT_TASK_QUEUE, min_length=1, description="Temporal task queue"
     )

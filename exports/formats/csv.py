@@ -1,0 +1,67 @@
+"""Comma-separated values, for spreadsheets at a double click and for programs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from typing import Final
+
+import pyarrow as pa
+
+from exports.columns import Column, columns_of
+from exports.formats.text import plain, safe_text
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_LINE_END: Final = "\r\n"
+
+
+class Csv:
+    """UTF-8 with a byte-order mark, RFC 4180: lines end with CR LF, the first one holds titles.
+
+    Every text is in quotes and nothing else is, so that programs tell an empty text (`""`) from
+    no value (nothing), and `"007"` from a number. A text can't become a formula; see
+    `exports.formats.text.safe_text`. Numbers stay as they are, the negative ones too.
+    """
+
+    name: Final = "csv"
+    extension: Final = "csv"
+    media_type: Final = "text/csv; charset=utf-8; header=present"
+
+    def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+        """Encode rows as csv; see `exports.formats.base.FileFormat.encode`.
+
+        Yields:
+            The heading, then a piece for each batch that has rows.
+
+        Raises:
+            TypeError: A column has a type that no export has.
+        """
+        columns = columns_of(schema)
+        writers = [_writer_of(column) for column in columns]
+        heading = ",".join(_quoted(column.title) for column in columns)
+        yield _BYTE_ORDER_MARK + f"{heading}{_LINE_END}".encode()
+        for batch in batches:
+            if batch.num_rows:
+                yield _lines(batch, writers).encode()
+
+
+def _lines(batch: pa.RecordBatch, writers: list[Callable[[object], str]]) -> str:
+    cells = [
+        ["" if value is None else write(value) for value in values.to_pylist()]
+        for write, values in zip(writers, batch.columns, strict=True)
+    ]
+    return "".join(f"{','.join(row)}{_LINE_END}" for row in zip(*cells, strict=True))
+
+
+def _writer_of(column: Column) -> Callable[[object], str]:
+    return _month if column.period == "month" else _cell
+
+
+def _cell(value: object) -> str:
+    return _quoted(value) if isinstance(value, str) else plain(value)
+
+
+def _month(value: object) -> str:
+    return f"{value.year:04}-{value.month:02}" if isinstance(value, date) else _cell(value)
+
+
+def _quoted(text: str) -> str:
+    return '"' + safe_text(text).replace('"', '""') + '"'

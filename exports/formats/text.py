@@ -1,0 +1,70 @@
+"""Values as text: exact, and never a formula."""
+
+import math
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+# Where a spreadsheet may see a new cell begin: at the start of a field and, where the list
+# separator is not a comma (Excel follows the regional settings), in the middle of one.
+_BEGINS: Final = r"(?:\A|(?<=[;|\t\r\n]))"
+# What a spreadsheet trims or does not show before it looks at a cell's first sign: control
+# characters, spaces, invisible characters and quotes. One class, so that matching stays linear.
+_SKIPPED: Final = (
+    r'[\x00-\x08\x0b\x0c\x0e-\x20"\x7f\x85\xa0\xad\u1680\u2000-\u200f\u2028-\u202f'
+    r"\u205f-\u2069\u3000\ufeff]"
+)
+_SIGN: Final = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_FORMULA: Final = re.compile(rf"{_BEGINS}(?='*{_SKIPPED}*{_SIGN})|\A(?='*[\t\r\n\x00])")
+
+
+def safe_text(text: str) -> str:
+    """Return `text` so that no spreadsheet takes it, or a piece of it, for a formula.
+
+    An apostrophe is put before what begins with `=`, `+`, `-`, `@`, a tab, a carriage return or
+    a line feed (https://owasp.org/www-community/attacks/CSV_Injection), with NUL (OWASP ASVS 5.0,
+    1.2.10) or with the full-width form of a sign, which East Asian editions of Excel read
+    as the sign. White space, invisible characters and quotes before the sign do not hide it. The same
+    is done after each `;`, `|`, tab and line break within the text, because a spreadsheet whose
+    list separator is not the comma cuts the line there.
+
+    The change can be undone, because a text that has apostrophes there already gets one more:
+    where a cell may begin, `'=x` stands for `=x` and `''=x` for `'=x`.
+    """
+    return _FORMULA.sub("'", text)
+
+
+def plain(value: object) -> str:
+    """Return a value as text that holds it exactly.
+
+    Decimals are in plain notation with all their places, floats the shortest text that reads
+    back as the same float, dates and times ISO 8601 with their offset, booleans `true` and
+    `false`.
+
+    Raises:
+        TypeError: No column of an export has values of this type.
+    """
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _float(value)
+        case Decimal():
+            return f"{value:f}"
+        case datetime() | date():
+            return value.isoformat()
+        case _:
+            raise TypeError(f"A {type(value).__name__} is not a value of an export.")
+
+
+def _float(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return repr(value)

@@ -1,0 +1,115 @@
+"""Running totals that lose nothing: what stands below the rows is the sum of the rows."""
+
+import math
+from datetime import date
+from decimal import Context, Decimal, Inexact
+from fractions import Fraction
+from typing import Any, Final, Literal, Protocol
+
+import pyarrow as pa
+
+# The widest Arrow decimal has 76 digits, and no count of rows adds a hundred more. Were it to
+# happen all the same, the addition would fail and not round.
+_EXACT: Final = Context(prec=200, traps=[Inexact])
+
+
+class Total(Protocol):
+    """Combines the values of a column, one at a time."""
+
+    def add(self, value: object) -> None:
+        """Take one more value. All values have the type of the column; none is None.
+
+        Raises:
+            TypeError: It can't be combined.
+        """
+        ...
+
+    @property
+    def value(self) -> int | float | Decimal | date | None:
+        """The total so far; None of nothing."""
+        ...
+
+
+def total_of(how: Literal["sum", "min", "max"] | None, kind: pa.DataType) -> Total | None:
+    """Return an empty total for a column.
+
+    Args:
+        how: How the values are combined; None for a column that has no total.
+        kind: The column's Arrow type.
+
+    Returns:
+        None where there is nothing to combine, also for a column that ended up as text because
+        its values had no type in common.
+    """
+    if how == "sum":
+        return Sum() if is_number(kind) else None
+    if how is None or not (
+        is_number(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    ):
+        return None
+    return Extreme(how)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type can be added up."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+class Sum:
+    """Adds integers, decimals or floats, none of them rounded on the way."""
+
+    def __init__(self) -> None:
+        self._sum: int | Decimal | Fraction | None = None
+        self._special: float | None = None
+
+    def add(self, value: object) -> None:
+        """Add a number; see `Total.add`."""
+        match value:
+            case Decimal():
+                self._sum = _EXACT.add(Decimal(self._sum or 0), value)
+            case int():
+                self._sum = int(self._sum or 0) + value
+            case float() if math.isfinite(value):
+                self._sum = Fraction(self._sum or 0) + Fraction(value)
+            case float():
+                self._special = value if self._special is None else self._special + value
+            case _:
+                raise TypeError(f"A {type(value).__name__} can't be added up.")
+
+    @property
+    def value(self) -> int | float | Decimal | None:
+        """The sum; of floats the nearest float, NaN or infinite if one of them is."""
+        if self._special is not None:
+            return self._special
+        if not isinstance(self._sum, Fraction):
+            return self._sum
+        try:
+            return float(self._sum)
+        except OverflowError:
+            return math.copysign(math.inf, self._sum)
+
+
+class Extreme:
+    """Keeps the smallest or the largest value; NaN if there is one, so that it is noticed."""
+
+    def __init__(self, how: Literal["min", "max"]) -> None:
+        self._pick = min if how == "min" else max
+        self._value: Any = None  # of any one type that has an order
+
+    def add(self, value: object) -> None:
+        """Compare a number, a date or a time; see `Total.add`."""
+        if not isinstance(value, int | float | Decimal | date):
+            raise TypeError(f"A {type(value).__name__} has no place in a total.")
+        if self._value is None or _is_nan(value):
+            self._value = value
+        elif not _is_nan(self._value):
+            self._value = self._pick(self._value, value)
+
+    @property
+    def value(self) -> int | float | Decimal | date | None:
+        """The smallest or largest value; None of nothing."""
+        return self._value
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
