@@ -50,12 +50,12 @@ class Sheet(_Metadata):
     summary: str
 
 
-def field(column: Column, kind: pa.DataType) -> pa.Field[Any]:
+def field(column: Column, kind: pa.DataType) -> "pa.Field[Any]":
     """Return the Arrow field of a column, its description attached."""
     return pa.field(column.name, kind, metadata={_COLUMN: column.model_dump_json().encode()})
 
 
-def schema(fields: Iterable[pa.Field[Any]], sheet: Sheet) -> pa.Schema:
+def schema(fields: Iterable["pa.Field[Any]"], sheet: Sheet) -> pa.Schema:
     """Return the Arrow schema of a report's rows, the sheet's description attached."""
     return pa.schema(list(fields), metadata={_SHEET: sheet.model_dump_json().encode()})
 
