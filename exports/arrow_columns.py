@@ -8,15 +8,19 @@ NaN and the infinities become null: no spreadsheet cell can hold them, and one o
 every total into another.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Context, Decimal
-from typing import Final
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from bson import Decimal128, ObjectId, json_util
+from bson import Decimal128, Int64, ObjectId, json_util
 from bson.datetime_ms import DatetimeMS
+
+AnyArray: TypeAlias = "pa.Array[Any]"
+"""An Arrow array of whatever type."""
 
 _DECIMAL128_DIGITS: Final = 38
 _DECIMAL256_DIGITS: Final = 76
@@ -24,7 +28,7 @@ _DECIMAL256_DIGITS: Final = 76
 _EXACT: Final = Context(prec=2 * _DECIMAL256_DIGITS)
 
 
-def column(values: Iterable[object], zone: str) -> pa.Array:
+def column(values: Iterable[object], zone: str) -> AnyArray:
     """Return values as an Arrow array.
 
     Args:
@@ -41,11 +45,91 @@ def column(values: Iterable[object], zone: str) -> pa.Array:
     if kinds == {int}:
         return pa.array(found, pa.int64())
     if kinds <= {int, float}:
-        return pa.array(
-            [None if value is None else float(value) for value in found], pa.float64()
-        )
+        return pa.array(found, pa.float64())
     if kinds <= {int, float, Decimal}:
-        return _decimals(found, zone)
+        numbers = [_decimal(value) for value in found]
+        return _decimals(numbers) or _texts(numbers, zone)
     if kinds == {datetime}:
         return pa.array(found, pa.timestamp("ms", tz=zone))
     return _texts(found, zone)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Decimal128():
+            number = value.to_decimal()
+            return number if number.is_finite() else None
+        case float():
+            return value if math.isfinite(value) else None
+        case Int64():
+            return int(value)
+        case _:
+            return value
+
+
+def _decimal(value: object) -> Decimal | None:
+    match value:
+        case float():
+            return Decimal(repr(value))
+        case int() | Decimal():
+            return Decimal(value)
+        case _:
+            return None
+
+
+def _decimals(numbers: Sequence[Decimal | None]) -> "AnyArray | None":
+    """Return an array of decimals, or None if no Arrow decimal holds all of them exactly."""
+    # Zeros at the end are kept where there is room: 12.50 is how an amount is written.
+    shortest = [None if number is None else _without_zeros(number) for number in numbers]
+    for candidates in (numbers, shortest):
+        present = [number for number in candidates if number is not None]
+        scale = max(_places(number) for number in present)
+        digits = scale + max(_integer_digits(number) for number in present)
+        if digits > _DECIMAL256_DIGITS:
+            continue
+        step = Decimal((0, (1,), -scale))
+        exact = [None if n is None else n.quantize(step, context=_EXACT) for n in candidates]
+        if digits <= _DECIMAL128_DIGITS:
+            return pa.array(exact, pa.decimal128(_DECIMAL128_DIGITS, scale))
+        return pa.array(exact, pa.decimal256(_DECIMAL256_DIGITS, scale))
+    return None
+
+
+def _without_zeros(number: Decimal) -> Decimal:
+    return number.normalize(_EXACT) if number else Decimal(0)
+
+
+def _exponent(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    # Only NaN and the infinities have letters there, and `_plain` has taken them out.
+    return exponent if isinstance(exponent, int) else 0
+
+
+def _places(number: Decimal) -> int:
+    return max(0, -_exponent(number))
+
+
+def _integer_digits(number: Decimal) -> int:
+    return max(0, len(number.as_tuple().digits) + _exponent(number))
+
+
+def _texts(values: Iterable[object], zone: str) -> AnyArray:
+    return pa.array([_text(value, ZoneInfo(zone)) for value in values], pa.string())
+
+
+def _text(value: object, zone: ZoneInfo) -> str | None:
+    match value:
+        case None | str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float() | Decimal() | ObjectId():
+            return str(value)
+        case DatetimeMS():
+            return str(int(value))
+        case datetime():
+            return value.astimezone(zone).isoformat(timespec="milliseconds")
+        case _:
+            return json_util.dumps(
+                value, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False
+            )

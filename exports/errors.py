@@ -4,9 +4,12 @@ The codes are part of the public contract: clients branch on them, the `error.co
 holds one, and a failed workflow carries one as the type of its failure.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import ValidationError
+
+_MOST_PROBLEMS: Final = 5
+_LONGEST_NAME: Final = 40
 
 
 class ExportError(Exception):
@@ -124,6 +127,12 @@ class DatabaseUnavailableError(ExportError):
     permanent = False
 
 
+class DatabaseAccessError(ExportError):
+    """The database that holds the tasks refused the credentials."""
+
+    code = "E_DATABASE_ACCESS"
+
+
 class BucketMissingError(ExportError):
     """The bucket does not exist."""
 
@@ -167,6 +176,12 @@ class SettingsError(ExportError):
     code = "E_SETTINGS"
 
 
+class ScheduleMissingError(ExportError):
+    """The Schedule has not been created yet."""
+
+    code = "E_SCHEDULE"
+
+
 class UnreachableError(ExportError):
     """A server could not be reached at start; the message names it and its address."""
 
@@ -184,6 +199,8 @@ class WaitTimeoutError(ExportError):
 def explain(error: ValidationError) -> str:
     """Say what pydantic found, in one sentence, without repeating the value that was given.
 
+    Names the first few problems only, and long names of unknown fields in part.
+
     Args:
         error: What `model_validate` raised.
 
@@ -192,10 +209,16 @@ def explain(error: ValidationError) -> str:
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: "
+        f"{'.'.join(_shown(part) for part in item['loc']) or 'input'}: "
         f"{_reason(item['type'], item['msg'])}"
-        for item in found
+        for item in found[:_MOST_PROBLEMS]
     )
+
+
+def _shown(part: int | str) -> str:
+    # The name of an unknown field is whatever the client made up.
+    text = "".join(character if character.isprintable() else "?" for character in str(part))
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
 
 
 def _reason(kind: str, message: str) -> str:

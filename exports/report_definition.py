@@ -80,9 +80,7 @@ def _field_as_table(value: object) -> object:
 
 Name = Annotated[str, AfterValidator(check_name)]
 FieldPath = Annotated[str, AfterValidator(_check_path)]
-FixedValue = Annotated[
-    str | bool | int | float | datetime, BeforeValidator(_check_fixed_value), Field(strict=True)
-]
+FixedValue = Annotated[str | bool | int | float | datetime, BeforeValidator(_check_fixed_value)]
 
 
 class _Table(BaseModel):
