@@ -1,0 +1,55 @@
+"""A report as a team writes it where TOML is not enough: the day before a date."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+from pydantic import JsonValue
+from pymongo.asynchronous.database import AsyncDatabase
+
+from exports.columns import Column, Sheet, field, schema
+from exports.errors import ParamsError
+from exports.models import Unit
+from exports.params import ParamDescription
+from exports.reports import Report
+
+
+class Yesterday(Report):
+    """One row, for the day before the one that is asked for."""
+
+    def check_params(self, params: object) -> dict[str, JsonValue]:
+        match params:
+            case {"today": str(today)}:
+                return {"today": date.fromisoformat(today).isoformat()}
+            case _:
+                raise ParamsError("Say which day today is.")
+
+    def describe_params(self) -> list[ParamDescription]:
+        return [ParamDescription(name="today", type="date", required=True, values="any")]
+
+    def period(self, params: dict[str, JsonValue]) -> str:
+        return str(params["today"])
+
+    def units(self, params: dict[str, JsonValue]) -> list[Unit]:
+        end = datetime.fromisoformat(str(params["today"])).replace(tzinfo=UTC)
+        start = end - timedelta(days=1)
+        key = start.date().isoformat()
+        return [Unit(key=key, start=_milliseconds(start), end=_milliseconds(end))]
+
+    async def read(
+        self,
+        database: AsyncDatabase[dict[str, Any]],  # noqa: ARG002 -- this one needs no rows
+        unit: Unit,
+        *,
+        created_by: str,  # noqa: ARG002 -- same
+        query_timeout: timedelta,  # noqa: ARG002 -- same
+    ) -> AsyncIterator[pa.RecordBatch]:
+        day = pa.array([date.fromisoformat(unit.key)], pa.date32())
+        column = Column(name="day", title="Day", role="period", period="day")
+        sheet = Sheet(title=self.title, summary=f"{self.type} {unit.key}")
+        yield pa.record_batch([day], schema=schema([field(column, pa.date32())], sheet))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,365 @@
+"""A reports file either works or says, line by line, what to mend."""
+
+from itertools import pairwise
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exports.errors import ParamsError, ReportsFileError, TypeUnknownError
+from exports.reports import Report
+from exports.reports_file import load_reports
+from exports.stats_report import StatsReport
+from exports.toml_lines import key_lines
+
+SAMPLE = Path(__file__).parent.parent / "exports.toml"
+
+GOOD = """\
+[reports.statsMonthly]
+collection = "orders"
+time_field = "createdAt"
+measures.orders = { op = "count" }
+"""
+
+
+class Custom(StatsReport):
+    """What a team writes when TOML is not enough; here it is one that can't be made."""
+
+    def __init__(self, name: str, title: str | None = None) -> None:
+        raise RuntimeError(name, title)
+
+
+def _mistakes(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "reports.toml"
+    path.write_bytes(dedent(text).encode())
+    with pytest.raises(ReportsFileError) as raised:
+        load_reports(path)
+    return [line.removeprefix(f"{path}:") for line in raised.value.msg.splitlines()]
+
+
+def _load(tmp_path: Path, text: str) -> Report:
+    path = tmp_path / "reports.toml"
+    path.write_bytes(dedent(text).encode())
+    (report,) = load_reports(path)
+    return report
+
+
+def test_the_sample_file_defines_both_reports() -> None:
+    monthly, annual = load_reports(SAMPLE)
+
+    assert (monthly.type, annual.type) == ("statsMonthly", "statsAnnual")
+    assert [(item.name, item.values) for item in monthly.describe_params()] == [
+        ("year", "1970 to 9998"),
+        ("month", "1 to 12"),
+    ]
+    assert [item.name for item in annual.describe_params()] == ["year"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('colection = "x"', "(did you mean collection?)"),
+        ('colection = "x"', "; known are: collection, time_field, period, timezone,"),
+        ('timezone = "Asia/Shanghia"', "is not a time zone; did you mean Asia/Shanghai?"),
+        ('timezone = "../etc/passwd"', "is not a time zone"),
+        ('timezone = "Factory"', "is not a time zone"),
+        ('owner_field = "$where"', "owner_field: has a `$`"),
+        ('owner_field = ""', "owner_field: has an empty part"),
+        ('owner_field = "a..b"', "owner_field: has an empty part"),
+        ('owner_field = "a\\u0000b"', "owner_field: has a null byte"),
+        ('period = "week"', "'week' is not known here; known are: month, year"),
+        ('title = ""', "title: is not a name"),
+        ('title = "two\\nlines"', "title: is not a name"),
+        ("title = 5", "title: Input should be a valid string"),
+        ('filter = { "$or" = 1 }', "filter.$or: has a `$`"),
+        ("filter = { a = { gt = 1 } }", "filter.a: is a table; a path into a document is quoted"),
+        ("filter = { a = [1] }", "filter.a: is not text, a number, true, false or a date"),
+        ("filter = { a = 2026-01-01T00:00:00 }", "filter.a: has no offset from UTC"),
+        ("filter = { a = 9223372036854775808 }", "filter.a: is not text, a number"),
+        ('group_by.x = "a"\nmeasures.x = { op = "count" }', "x: is the name of a group too"),
+        ('group_by = { day = "c" }', "group_by.day: is the name of the first column"),
+        ('group_by = { "" = "c" }', "group_by.: is not a name"),
+        ('group_by = { c = "$c" }', "group_by.c.field: has a `$`"),
+        ('group_by = { c = { feld = "c" } }', "(did you mean field?); known are: field, title"),
+        ('measures.x = { op = "median" }', "'median' is not known here; known are: count, sum,"),
+        ('measures.x = { op = "sum" }', "measures.x: needs the `field` that sum is taken of"),
+        ('measures.x = { op = "count", field = "a" }', "measures.x: counts documents"),
+        ('measures.x = { op = "sum", fild = "a" }', "(did you mean field?); known are: op, field"),
+        ('measures.x = { field = "a" }', "measures.x.op: is needed"),
+    ],
+)
+def test_a_mistake_is_reported_with_its_line(tmp_path: Path, line: str, expected: str) -> None:
+    mistakes = _mistakes(tmp_path, f"# a comment\n\n{GOOD}{line}\n")
+
+    assert [mistake[:2] for mistake in mistakes if expected in mistake] == [
+        f"{6 + len(line.splitlines())}:"
+    ]
+
+
+def test_all_mistakes_are_reported_at_once_each_with_its_own_line(tmp_path: Path) -> None:
+    assert _mistakes(
+        tmp_path,
+        """\
+        speed = "fast"
+
+        [reports.statsMonthly]
+        time_field = "created.$at"
+        timezone = '''Mars'''
+        group_by = { a = "x", b = { field = "y", titel = "B" } }
+
+        [reports.statsMonthly.measures]
+        a = { op = "count" }
+        n.op = "cuont"
+
+        [reports.other]
+        collection = "o"
+        time_field = "t"
+        measures = {}
+        """,
+    ) == [
+        "1: speed: is not known here; a report is a table [reports.NAME].",
+        "3: reports.statsMonthly.collection: is needed.",
+        (
+            "4: reports.statsMonthly.time_field: has a `$`; a field name is plain text, never an "
+            "operator."
+        ),
+        (
+            "5: reports.statsMonthly.timezone: is not a time zone; use an IANA name such as "
+            "Asia/Shanghai."
+        ),
+        (
+            "6: reports.statsMonthly.group_by.b.titel: is not known here (did you mean title?); "
+            "known are: field, title."
+        ),
+        "9: reports.statsMonthly.measures.a: is the name of a group too; choose another.",
+        (
+            "10: reports.statsMonthly.measures.n.op: 'cuont' is not known here (did you mean "
+            "count?); known are: count, sum, avg, min, max, count_distinct."
+        ),
+        "12: reports.other.period: is needed.",
+        "15: reports.other.measures: is empty; add at least one.",
+    ]
+
+
+def test_two_reports_of_one_name_are_a_mistake(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, GOOD + GOOD)
+
+    assert mistake == "5: reports.statsMonthly: is there already; choose another name."
+
+
+def test_two_measures_of_one_name_are_a_mistake(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, f'{GOOD}measures.orders = {{ op = "count" }}\n')
+
+    assert mistake.startswith("5: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("[reports", 1), ("a = \n", 1), ("\n\nx y", 3), ('a = "open\n', 1)]
+)
+def test_what_is_not_toml_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    (mistake,) = _mistakes(tmp_path, text)
+
+    assert mistake.startswith(f"{line}: is not TOML: ")
+
+
+@pytest.mark.parametrize("text", ["", "[reports]\n", "reports = 5\n"])
+def test_a_file_without_reports_is_a_mistake(tmp_path: Path, text: str) -> None:
+    assert _mistakes(tmp_path, text) == ["1: reports: has no report; add a table [reports.NAME]."]
+
+
+def test_a_report_that_is_not_a_table_is_a_mistake(tmp_path: Path) -> None:
+    assert _mistakes(tmp_path, "[reports]\nx = 5\n") == [
+        "2: reports.x: is not a table; write [reports.x]."
+    ]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ReportsFileError, match=r"nowhere\.toml: can't be read"):
+        load_reports(tmp_path / "nowhere.toml")
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "reports.toml"
+    path.write_bytes('title = "订单"'.encode("gbk"))
+
+    with pytest.raises(ReportsFileError, match="is not UTF-8"):
+        load_reports(path)
+
+
+def test_a_file_saved_by_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "reports.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+
+    assert [report.type for report in load_reports(path)] == ["statsMonthly"]
+
+
+@pytest.mark.parametrize(
+    ("python", "reason"),
+    [
+        ("", "does not name a class; write package.module:ClassName"),
+        ("exports.reports", "does not name a class"),
+        ("exports.nowhere:Report", "can't be imported (ModuleNotFoundError)"),
+        ("exports.reports:ReportCatalog", "does not name a subclass"),
+        ("exports.reports:Nothing", "does not name a subclass"),
+        ("exports.reports:Report", "can't be made with (name, title) (TypeError)"),
+        ("tests.test_reports_file:Custom", "can't be made with (name, title) (RuntimeError)"),
+    ],
+)
+def test_a_class_that_is_no_report_is_a_mistake(tmp_path: Path, python: str, reason: str) -> None:
+    (mistake,) = _mistakes(tmp_path, f'[reports.custom]\npython = "{python}"\n')
+
+    assert mistake.startswith(f"2: reports.custom.python: {reason}")
+
+
+def test_a_class_takes_no_other_keys(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, '[reports.custom]\npython = "a:B"\ncollection = "orders"\n')
+
+    assert mistake == "3: reports.custom.collection: is not known here; known are: python, title."
+
+
+def test_a_class_becomes_the_report_of_its_table(tmp_path: Path) -> None:
+    report = _load(
+        tmp_path, '[reports.custom]\npython = "tests.custom_report:Yesterday"\ntitle = "昨天"\n'
+    )
+
+    assert (report.type, report.title) == ("custom", "昨天")
+
+
+def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(TypeUnknownError, match="use one of: statsAnnual, statsMonthly") as raised:
+        load_reports(SAMPLE).named("secret")
+
+    assert "secret" not in raised.value.msg
+
+
+@pytest.mark.parametrize(
+    ("params", "normal"),
+    [
+        ({"year": 2026, "month": 10}, {"year": 2026, "month": 10}),
+        ({"year": "2026", "month": "02"}, {"year": 2026, "month": 2}),
+        ({"month": 1.0, "year": 1970}, {"year": 1970, "month": 1}),
+    ],
+)
+def test_parameters_may_come_from_json_or_a_command_line(
+    params: object, normal: dict[str, int]
+) -> None:
+    assert load_reports(SAMPLE).named("statsMonthly").check_params(params) == normal
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({}, "year: Field required; month: Field required"),
+        ({"year": 2026, "month": 13}, "month: Input should be less than or equal to 12"),
+        ({"year": 2026, "month": 0}, "month: Input should be greater than or equal to 1"),
+        ({"year": "abc", "month": 1}, "year: is not a whole number"),
+        ({"year": 1, "month": 1}, "year: Input should be greater than or equal to 1970"),
+        ({"year": 9999, "month": 1}, "year: Input should be less than or equal to 9998"),
+        ({"year": {"$gt": 0}, "month": 1}, "year: is not a whole number"),
+        ({"year": [2026], "month": 1}, "year: is not a whole number"),
+        ({"year": None, "month": 1}, "year: is not a whole number"),
+        ({"year": True, "month": 1}, "year: is not a whole number"),
+        ({"year": 2026.5, "month": 1}, "year: Input should be a valid integer"),
+        ({"year": float("nan"), "month": 1}, "year: Input should be a finite number"),
+        ({"year": "٢٠٢٦", "month": 1}, "year: is not a whole number"),
+        ({"year": " 2026", "month": 1}, "year: is not a whole number"),
+        ({"year": 2026, "month": 1, "day": 1}, "day: is not known here"),
+        ({"year": 2026, "month": 1, "$where": 1}, "$where: is not known here"),
+        ([2026, 1], "are an object with: year, month"),
+        (None, "are an object with: year, month"),
+        ("year=2026", "are an object with: year, month"),
+    ],
+)
+def test_wrong_parameters_are_answered_with_what_would_be_right(
+    params: object, reason: str
+) -> None:
+    with pytest.raises(ParamsError) as raised:
+        load_reports(SAMPLE).named("statsMonthly").check_params(params)
+
+    assert reason in raised.value.msg
+
+
+def test_a_message_about_parameters_stays_short_whatever_was_sent() -> None:
+    params = {f"{'x' * 10_000}{number}\n": "y" * 10_000 for number in range(1000)}
+
+    with pytest.raises(ParamsError) as raised:
+        load_reports(SAMPLE).named("statsAnnual").check_params(params)
+
+    assert len(raised.value.msg) < 500
+    assert "\n" not in raised.value.msg
+    assert "y" * 10 not in raised.value.msg
+
+
+@pytest.mark.parametrize(
+    ("title", "stem"),
+    [
+        (None, "statsMonthly-2026-10"),
+        ("月度订单", "月度订单-2026-10"),
+        ("../a\\b:c*?", "-a-b-c---2026-10"),
+        (" .hidden. ", "hidden-2026-10"),
+        ("...", "export-2026-10"),
+        ("Cafe\N{COMBINING ACUTE ACCENT}", "Café-2026-10"),
+        ("订" * 100, f"{'订' * 60}-2026-10"),
+    ],
+)
+def test_the_file_is_named_for_people_and_for_every_file_system(
+    tmp_path: Path, title: str | None, stem: str
+) -> None:
+    escaped = "" if title is None else f"title = '{title}'\n"
+    report = _load(tmp_path, GOOD + escaped)
+
+    assert report.file_stem({"year": 2026, "month": 10}) == stem
+    assert report.summary({"year": 2026, "month": 10}) == "statsMonthly 2026-10"
+
+
+def test_a_yearly_report_is_twelve_months_and_named_by_its_year() -> None:
+    report = load_reports(SAMPLE).named("statsAnnual")
+    units = report.units({"year": 2026})
+
+    assert report.file_stem({"year": 2026}) == "statsAnnual-2026"
+    assert [unit.key for unit in units] == [f"2026-{number:02}" for number in range(1, 13)]
+    assert all(a.end == b.start for a, b in pairwise(units))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('a = 1\n"b.c" = 2\n', {("a",): 1, ("b.c",): 2}),
+        (
+            '[x."y z"]\nk.l = """\n[no]\n"""\nm = 1',
+            {
+                ("x",): 1,
+                ("x", "y z"): 1,
+                ("x", "y z", "k"): 2,
+                ("x", "y z", "k", "l"): 2,
+                ("x", "y z", "m"): 5,
+            },
+        ),
+        (
+            "a = [ # [\n  { b = 1 },\n  '#',\n]\nc = 2026-01-01 10:00:00\n",
+            {("a",): 1, ("a", "b"): 2, ("c",): 5},
+        ),
+        ("[[t]]\nu = 1\n[[t]]\nu = 2.5\n", {("t",): 1, ("t", "u"): 2}),
+        ("a = \"\"\"\\\"\"\"\" # \"\nb = ''''x'''''\nc = 1", {("a",): 1, ("b",): 2, ("c",): 3}),
+    ],
+)
+def test_every_key_of_a_toml_text_has_its_line(
+    text: str, lines: dict[tuple[str, ...], int]
+) -> None:
+    assert key_lines(text) == lines
+
+
+_texts = st.text(st.sampled_from("ab#[]{}=,.\n'"), max_size=8)
+
+
+@given(st.lists(_texts, min_size=1, max_size=6))
+def test_text_that_looks_like_toml_leads_no_key_astray(values: list[str]) -> None:
+    pieces: list[str] = []
+    expected: dict[tuple[str, ...], int] = {}
+    for number, value in enumerate(values):
+        expected[f"k{number}",] = "".join(pieces).count("\n") + 1
+        pieces.append(f'k{number} = """{value}""" # {value!r}\n')
+
+    assert key_lines("".join(pieces)) == expected
