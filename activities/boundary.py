@@ -100,7 +100,10 @@ class Attempts:
 
         async with boundary(), beating(lambda: attempt.beat, tell):
             try:
-                await self._tasks.attempt_started(ref, attempt.beat)
+                # A repeated writeback may find its work done, which is fine; the others must not
+                # go on with a task that has ended.
+                if stage is not Stage.WRITEBACK:
+                    await self._tasks.attempt_started(ref, attempt.beat)
                 yield attempt
             except TaskLostError:
                 raise
@@ -119,10 +122,9 @@ class Attempts:
                 retries=retries,
                 next_run_at=None if final else now_ms() + int(delay.total_seconds() * 1000),
             )
-        except TaskLostError as lost:
-            return application_error(lost)
-        except DatabaseUnavailableError:
-            _log.warning("A failed attempt could not be counted: the database is away")
+        except (TaskLostError, DatabaseUnavailableError) as uncounted:
+            # The next attempt finds out whether the task is lost, or was moved in spite of all.
+            _log.warning("A failed attempt could not be counted: %s", uncounted.code)
         return application_error(cause, final=final, delay=delay)
 
 

@@ -10,6 +10,8 @@ from typing import Final, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
+from exports.names import MAX_CREATED_BY_LENGTH
+
 DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
 _LONGEST_REASON: Final = 500
@@ -67,7 +69,7 @@ class ExportRequest(WireModel):
 
     type: str = Field(min_length=1, max_length=200)
     params: dict[str, JsonValue] = Field(default_factory=dict)
-    created_by: str = Field(min_length=1, max_length=200)
+    created_by: str = Field(min_length=1, max_length=MAX_CREATED_BY_LENGTH)
     format: str = Field(default=DEFAULT_FORMAT, min_length=1, max_length=40)
     task_id: str | None = None
 
@@ -276,18 +278,6 @@ class CancelledInput(WireModel):
     reason: str
 
 
-class DiscardInput(WireModel):
-    """What a run leaves in the bucket is to go.
-
-    Attributes:
-        task: The task and its run.
-        keep: Key of the finished file, if there is one.
-    """
-
-    task: TaskRef
-    keep: str | None = None
-
-
 class DiscardResult(WireModel):
     """How many objects and open multipart uploads were removed."""
 
@@ -356,3 +346,23 @@ class SweepResult(WireModel):
             purged=expired.changed,
             handled=due.changed + left.changed + expired.changed + refused,
         )
+
+
+class ScheduleView(WireModel):
+    """What there is to know of the Schedule.
+
+    Attributes:
+        schedule_id: Its id.
+        paused: Whether it rests.
+        note: What was said last.
+        every_seconds: How often it sweeps.
+        next_runs: When it sweeps next (epoch milliseconds).
+        last_runs: When it swept last (epoch milliseconds).
+    """
+
+    schedule_id: str
+    paused: bool
+    note: str
+    every_seconds: int
+    next_runs: list[int]
+    last_runs: list[int]

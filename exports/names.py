@@ -35,6 +35,7 @@ STAGING: Final = "staging/"
 FILES: Final = "files/"
 
 MAX_TASK_ID_LENGTH: Final = 200
+MAX_CREATED_BY_LENGTH: Final = 200
 _WORKFLOW_PREFIX: Final = "export-"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

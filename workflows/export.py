@@ -23,7 +23,6 @@ with workflow.unsafe.imports_passed_through():
         CancelRequest,
         Claim,
         ClaimInput,
-        DiscardInput,
         DoneInput,
         ExportPlan,
         ExportRequest,
@@ -51,12 +50,10 @@ class ExportWorkflow:
     are one and the same: both cancel the main task of the workflow.
     """
 
-    @workflow.init
-    def __init__(self, request: ExportRequest) -> None:
+    def __init__(self) -> None:
         info = workflow.info()
-        self._request = request
         self._task = TaskRef(
-            task_id=request.task_id or names.task_id_of(info.workflow_id),
+            task_id=names.task_id_of(info.workflow_id),
             workflow_id=info.workflow_id,
             run_id=info.run_id,
         )
@@ -82,7 +79,7 @@ class ExportWorkflow:
         """
         self._main = asyncio.current_task()
         try:
-            claim = await self._claimed_task(request)
+            claim = await self._uninterrupted(self._claimed_task(request))
             if claim.plan is None:
                 return self._ended_before(claim)
             units = await self._staged(claim.plan)
@@ -92,7 +89,7 @@ class ExportWorkflow:
             stopped = self._cancel_requested or is_cancelled_exception(error)
             close = self._closed_as_cancelled() if stopped else self._closed_as_failed(error)
             raise await self._uninterrupted(close) from None
-        await self._uninterrupted(self._discard(keep=file.key))
+        await self._uninterrupted(self._discard())
         return result
 
     @workflow.signal(description="Stop the export and remove what it has written")
@@ -111,7 +108,6 @@ class ExportWorkflow:
         return self._cancel is not None or workflow.cancellation_reason() is not None
 
     async def _claimed_task(self, request: ExportRequest) -> Claim:
-        self._go_on("waiting for the task")
         ask = ClaimInput(
             request=request,
             task=self._task,
@@ -202,7 +198,7 @@ class ExportWorkflow:
         reason = (self._cancel.reason if self._cancel else workflow.cancellation_reason()) or ""
         workflow.set_current_details("**cancelled** · cleaning up")
         _publish({names.SEARCH_STATUS: TaskStatus.CANCELLED})
-        await self._discard(keep=None)
+        await self._discard()
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_cancelled(CancelledInput(task=self._task, reason=reason))
         workflow.set_current_details(f"**cancelled** {reason}".strip())
@@ -217,14 +213,14 @@ class ExportWorkflow:
         _publish({names.SEARCH_STATUS: TaskStatus.FAILED})
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_failed(FailedInput(task=self._task, code=code, msg=msg))
-        await self._discard(keep=None)
+        await self._discard()
         return ApplicationError(msg, type=code, non_retryable=True)
 
-    async def _discard(self, *, keep: str | None) -> None:
+    async def _discard(self) -> None:
         if not self._claimed:
             return
         with suppress(ActivityError):  # the next sweep removes what this could not
-            await steps.discard(DiscardInput(task=self._task, keep=keep))
+            await steps.discard(self._task)
 
     def _go_on(self, doing: str, plan: ExportPlan | None = None) -> None:
         """Say what the run is at, unless it is to stop: a step may end well in spite of that."""

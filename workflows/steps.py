@@ -20,7 +20,6 @@ with workflow.unsafe.imports_passed_through():
         CancelledInput,
         Claim,
         ClaimInput,
-        DiscardInput,
         DiscardResult,
         DoneInput,
         ExportResult,
@@ -98,15 +97,15 @@ async def writeback_cancelled(ask: CancelledInput) -> ExportResult:
     return await _last_word(names.WRITEBACK_CANCELLED, ask, "cancelled")
 
 
-async def discard(ask: DiscardInput) -> DiscardResult:
+async def discard(task: TaskRef) -> DiscardResult:
     """Remove what the run left in the bucket."""
     return await _run(
         names.DISCARD,
-        ask,
+        task,
         DiscardResult,
         step=policies.CLEANUP_STEP,
         retry=policies.CLEANUP,
-        summary="remove staged parts" if ask.keep else "remove everything",
+        summary="remove what the run left",
     )
 
 
@@ -167,7 +166,7 @@ async def surviving_workers(call: Callable[[int], Awaitable[_T]], *, retries: in
 
 
 def _retries_of(beat: object) -> int:
-    return AttemptBeat.model_validate(beat).retries
+    return AttemptBeat.model_validate(beat).retries if beat else 0
 
 
 async def _last_word(name: str, ask: FailedInput | CancelledInput, summary: str) -> ExportResult:

@@ -1,0 +1,74 @@
+"""The first transition of a task: a run takes it up and learns what is to be done."""
+
+from temporalio import activity
+
+from activities.boundary import beating, boundary
+from exports import names
+from exports.errors import RequestError, TaskLostError, TaskNotFoundError
+from exports.formats import format_named
+from exports.models import Claim, ClaimInput, ExportPlan, ExportRequest
+from exports.reports import ReportCatalog
+from exports.task import ExportTask, runnable
+from exports.tasks import Stored, TaskStore
+
+
+class ClaimActivities:
+    """Makes a run the owner of its task.
+
+    Args:
+        tasks: The store of the documents.
+        reports: The configured reports.
+    """
+
+    def __init__(self, tasks: TaskStore, reports: ReportCatalog) -> None:
+        self._tasks = tasks
+        self._reports = reports
+
+    @activity.defn(name=names.CLAIM)
+    async def claim(self, ask: ClaimInput) -> Claim:
+        """Take up a task, and make its document if a workflow was started without one."""
+        async with boundary(), beating():
+            return await self._claim(ask)
+
+    async def _claim(self, ask: ClaimInput) -> Claim:
+        task = ask.task
+        names.check_task_id(task.task_id)
+        stored_elsewhere = ask.request.task_id is not None
+        if stored_elsewhere and ask.request.task_id != task.task_id:
+            raise RequestError(
+                "A workflow that names a taskId has the id "
+                f"{names.workflow_id('<taskId>')}; leave taskId out to start one directly."
+            )
+        document = await self._tasks.claim(task, run_started_at=ask.run_started_at)
+        if document is None and not stored_elsewhere:
+            await self._tasks.create_for_run(ask.request, task)
+            document = await self._tasks.claim(task, run_started_at=ask.run_started_at)
+        if document is None:
+            return await self._not_claimed(ask)
+        request, max_retries = runnable(document)
+        return Claim(
+            task=task.model_copy(update={"max_retries": max_retries}), plan=self._plan(request)
+        )
+
+    async def _not_claimed(self, ask: ClaimInput) -> Claim:
+        document: Stored | None = await self._tasks.find(ask.task.task_id)
+        if document is None:
+            raise TaskNotFoundError("There is no task of that id; it may have been deleted.")
+        ended = ExportTask.from_document(document)
+        if not ended.status.ended:
+            raise TaskLostError("The task belongs to another workflow, or to a later run.")
+        return Claim(task=ask.task, ended=ended.result())
+
+    def _plan(self, request: ExportRequest) -> ExportPlan:
+        report = self._reports.named(request.type)
+        file_format = format_named(request.format)
+        params = report.check_params(request.params)
+        return ExportPlan(
+            type=request.type,
+            params=params,
+            created_by=request.created_by,
+            format=file_format.name,
+            file_name=f"{report.file_stem(params)}.{file_format.extension}",
+            summary=report.summary(params),
+            units=report.units(params),
+        )

@@ -1,0 +1,60 @@
+"""What is left to do when an export has ended, however it ended."""
+
+import threading
+
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.boundary import beating, boundary, in_thread
+from exports import names
+from exports.models import DiscardResult, TaskRef, TaskStatus
+from exports.objects import ObjectStore
+from exports.tasks import TaskStore
+
+
+class CleanupActivities:
+    """Removes what a run leaves behind.
+
+    Args:
+        tasks: Knows which file is the finished one.
+        store: The bucket.
+        temporal: Asks the server to cancel a run.
+    """
+
+    def __init__(self, *, tasks: TaskStore, store: ObjectStore, temporal: Client) -> None:
+        self._tasks = tasks
+        self._store = store
+        self._temporal = temporal
+
+    @activity.defn(name=names.DISCARD)
+    async def discard(self, task: TaskRef) -> DiscardResult:
+        """Remove all objects and open uploads of a run, but for the file of a task that is done."""
+        async with boundary(), beating():
+            document = await self._tasks.find(task.task_id)
+            keep = (
+                document.get("objectKey")
+                if document is not None and document["status"] == TaskStatus.DONE
+                else None
+            )
+            removed = await in_thread(lambda stop: self._remove(task, keep, stop))
+            return DiscardResult(removed=removed)
+
+    def _remove(self, task: TaskRef, keep: str | None, stop: threading.Event) -> int:
+        removed = 0
+        for root in (names.STAGING, names.FILES):
+            prefix = names.run_prefix(root, task.task_id, task.run_id)
+            for found in (self._store.open_uploads, self._store.objects):
+                for item in list(found(prefix)):
+                    if item.key != keep and not stop.is_set():
+                        self._store.remove(item)
+                        removed += 1
+        return removed
+
+    @activity.defn(name=names.CLOSE_AS_CANCELED)
+    async def close_as_canceled(self, task: TaskRef) -> None:
+        """Ask the server to cancel this very run.
+
+        A signal alone can't close a run as Canceled, and a workflow can't cancel itself.
+        """
+        async with boundary():
+            await self._temporal.get_workflow_handle(task.workflow_id, run_id=task.run_id).cancel()

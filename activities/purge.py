@@ -1,0 +1,96 @@
+"""What the sweep removes: files past their retention, and objects that nobody wants any more."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Final, TypeVar
+from urllib.parse import unquote
+
+from temporalio import activity
+
+from activities.boundary import beating, boundary, in_thread
+from exports import names
+from exports.clock import now_ms
+from exports.models import SweepCount, SweepInput, TaskStatus
+from exports.objects import ObjectStore, StoredObject
+from exports.tasks import Stored, TaskStore
+
+_PAGE: Final = 1000
+_T = TypeVar("_T")
+
+
+class PurgeActivities:
+    """Removes files and orphans.
+
+    Args:
+        tasks: Knows which objects are wanted.
+        store: The bucket.
+        retention: How long a file is kept; an object without a task is kept that long too,
+            because a bucket may by mistake be shared with another installation.
+    """
+
+    def __init__(self, *, tasks: TaskStore, store: ObjectStore, retention: timedelta) -> None:
+        self._tasks = tasks
+        self._store = store
+        self._retention = retention
+
+    @activity.defn(name=names.SWEEP_EXPIRED)
+    async def expired(self, _: SweepInput) -> SweepCount:
+        """Remove the files of tasks that have expired, then whatever no task wants."""
+        async with boundary(), beating():
+            return SweepCount(changed=await self._files(), objects=await self._orphans())
+
+    async def _files(self) -> int:
+        purged = 0
+        query: Stored = {"status": TaskStatus.DONE.value, "purgeAt": {"$lte": now_ms()}}
+        async for document in self._tasks.matching(query, sort=[("purgeAt", 1)]):
+            # The document first: nobody is handed a link to a file that is about to go.
+            task = await self._tasks.expired(document)
+            if task is not None and task.object_key is not None:
+                await self._remove(StoredObject(task.object_key, datetime.now(UTC)))
+            purged += task is not None
+        return purged
+
+    async def _orphans(self) -> int:
+        removed = 0
+        sources: list[Callable[[str], Iterator[StoredObject]]] = [
+            self._store.open_uploads,
+            self._store.objects,
+        ]
+        for find in sources:
+            for root in (names.STAGING, names.FILES):
+                found = find(root)
+                while page := await _page(found):
+                    removed += await self._unwanted(page)
+        return removed
+
+    async def _unwanted(self, page: list[StoredObject]) -> int:
+        owners = [(item, names.owner_of_key(item.key)) for item in page]
+        tasks = await self._tasks.owners(sorted({unquote(key[0]) for _, key in owners if key}))
+        oldest = datetime.now(UTC) - self._retention
+        removed = 0
+        for item, owner in owners:
+            if owner is None:
+                continue
+            task = tasks.get(unquote(owner[0]))
+            if item.changed_at < oldest if task is None else not _wanted(item, owner[1], task):
+                await self._remove(item)
+                removed += 1
+        return removed
+
+    async def _remove(self, item: StoredObject) -> None:
+        await in_thread(lambda _: self._store.remove(item))
+
+
+def _wanted(item: StoredObject, run_id: str, task: Stored) -> bool:
+    if task["status"] in (TaskStatus.PENDING, TaskStatus.RUNNING):
+        return bool(task.get("runId") == run_id)
+    return bool(
+        task["status"] == TaskStatus.DONE
+        and item.upload_id is None
+        and task.get("objectKey") == item.key
+    )
+
+
+async def _page(found: Iterator[_T]) -> list[_T]:
+    return await in_thread(lambda _: list(islice(found, _PAGE)))

@@ -1,0 +1,86 @@
+"""The last transition of a task: done, failed or cancelled."""
+
+from datetime import timedelta
+
+from temporalio import activity
+
+from activities.boundary import Attempts, boundary, in_thread
+from exports import names
+from exports.clock import now_ms
+from exports.models import (
+    CancelledInput,
+    DoneInput,
+    ExportResult,
+    FailedInput,
+    Stage,
+)
+from exports.objects import ObjectStore
+from exports.task import TaskError
+from exports.tasks import TaskStore
+
+
+class WritebackActivities:
+    """Writes how an export ended.
+
+    Args:
+        attempts: Keeps the document true.
+        tasks: The store of the documents.
+        store: Signs the link.
+        url_ttl: How long a link is good.
+        retention: How long a file is kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        attempts: Attempts,
+        tasks: TaskStore,
+        store: ObjectStore,
+        url_ttl: timedelta,
+        retention: timedelta,
+    ) -> None:
+        self._attempts = attempts
+        self._tasks = tasks
+        self._store = store
+        self._url_ttl = url_ttl
+        self._retention = retention
+
+    @activity.defn(name=names.WRITEBACK_DONE)
+    async def done(self, ask: DoneInput) -> ExportResult:
+        """Move the task to `done`. The link goes into the document and nowhere else."""
+        async with self._attempts.at(
+            Stage.WRITEBACK, ask.task, retries_before=ask.retries_before, rows=ask.file.rows
+        ):
+            # Taken before the link is signed, so that the document never promises too much.
+            now = now_ms()
+            url = await in_thread(
+                lambda _: self._store.link(
+                    ask.file.key, file_name=ask.file.file_name, ttl=self._url_ttl
+                )
+            )
+            task = await self._tasks.done(
+                ask.task,
+                ask.file,
+                url=url,
+                expires_at=now + _millis(self._url_ttl),
+                purge_at=now + _millis(self._retention),
+            )
+            return task.result()
+
+    @activity.defn(name=names.WRITEBACK_FAILED)
+    async def failed(self, ask: FailedInput) -> ExportResult:
+        """Move the task to `failed`, with the reason."""
+        async with boundary():
+            task = await self._tasks.failed(ask.task, TaskError(code=ask.code, msg=ask.msg))
+            return task.result()
+
+    @activity.defn(name=names.WRITEBACK_CANCELLED)
+    async def cancelled(self, ask: CancelledInput) -> ExportResult:
+        """Move the task to `cancelled`."""
+        async with boundary():
+            task = await self._tasks.cancelled(ask.task, ask.reason)
+            return task.result()
+
+
+def _millis(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)

@@ -1,0 +1,321 @@
+"""`ExportClient`: ask for exports, follow them, and get at their files."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+from uuid import uuid4
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from exports import names
+from exports.clock import now_ms
+from exports.connections import Connections
+from exports.errors import (
+    FileExpiredError,
+    RequestError,
+    TaskStateError,
+    UnreachableError,
+    WaitTimeoutError,
+)
+from exports.formats import format_named
+from exports.models import (
+    DEFAULT_FORMAT,
+    CancelRequest,
+    ExportRequest,
+    SweepInput,
+    SweepResult,
+    TaskStatus,
+)
+from exports.reports import ReportCatalog
+from exports.reports_file import load_reports
+from exports.settings import Settings
+from exports.starting import start_export
+from exports.task import ExportTask
+from exports.tasks import TaskStore
+from workflows.export import ExportWorkflow
+from workflows.sweep import SweepWorkflow
+
+_FIRST_LOOK: Final = 0.05
+_LONGEST_LOOK: Final = 1.0
+_SETTLING: Final = timedelta(seconds=10)
+_MOST_LISTED: Final = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class ExportClient:
+    """Everything that a person or a service can do with exports.
+
+    Every method takes `created_by`: who asks. A task of somebody else does not exist for them
+    (`TaskNotFoundError`). None stands for an operator, who sees all tasks; never pass None on
+    behalf of a user.
+
+    Use it as an async context manager:
+
+        async with await ExportClient.connect() as client:
+            task = await client.create("statsMonthly", {"year": 2026, "month": 10}, created_by="u1")
+            task = await client.wait(task.id, created_by="u1")
+
+    All methods raise `DatabaseUnavailableError` when the database is away.
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        settings: Settings,
+        reports: ReportCatalog,
+        closing: AsyncExitStack | None = None,
+    ) -> None:
+        self._temporal = connections.temporal
+        self._store = connections.store
+        self._tasks = TaskStore(connections.mongo[settings.mongo_database])
+        self._settings = settings
+        self._reports = reports
+        self._closing = closing or AsyncExitStack()
+
+    @classmethod
+    async def connect(cls, settings: Settings | None = None) -> Self:
+        """Connect to Temporal, MongoDB and the object store.
+
+        Args:
+            settings: By default, the environment's.
+
+        Raises:
+            SettingsError: A setting is missing or wrong.
+            ReportsFileError: The reports file has a mistake.
+            UnreachableError: A server did not answer within ten seconds.
+        """
+        settings = settings or Settings.load()
+        reports = load_reports(settings.reports_file)
+        async with AsyncExitStack() as closing:
+            connections = await Connections.open(settings, closing)
+            return cls(
+                connections=connections,
+                settings=settings,
+                reports=reports,
+                closing=closing.pop_all(),
+            )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._closing.__aexit__(kind, error, trace)
+
+    async def create(
+        self,
+        type: str,  # noqa: A002 -- the field's name everywhere
+        params: Mapping[str, object],
+        *,
+        created_by: str,
+        format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
+    ) -> ExportTask:
+        """Ask for an export: store the task, then start its workflow.
+
+        If this process dies in between, or Temporal is away, the sweep starts it.
+
+        Raises:
+            TypeUnknownError: No such report.
+            ParamsError: The parameters don't fit the report.
+            FormatUnknownError: No such format.
+            RequestError: `created_by` is empty or too long.
+        """
+        report = self._reports.named(type)
+        if not 0 < len(created_by) <= names.MAX_CREATED_BY_LENGTH:
+            raise RequestError(
+                f"createdBy says who asks, in 1 to {names.MAX_CREATED_BY_LENGTH} characters."
+            )
+        request = ExportRequest(
+            type=type,
+            params=report.check_params(params),
+            created_by=created_by,
+            format=format_named(format).name,
+        )
+        task = await self._tasks.create(request)
+        await self._start(task)
+        return task
+
+    async def get(self, task_id: str, *, created_by: str | None) -> ExportTask:
+        """Return a task.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+        """
+        return await self._tasks.get(task_id, created_by=created_by)
+
+    async def list(
+        self,
+        *,
+        created_by: str | None,
+        status: TaskStatus | None = None,
+        limit: int = 50,
+    ) -> list[ExportTask]:
+        """Return tasks, newest first, 1,000 at most."""
+        return await self._tasks.newest(
+            created_by=created_by, status=status, limit=max(1, min(limit, _MOST_LISTED))
+        )
+
+    async def watch(self, task_id: str, *, created_by: str | None) -> AsyncIterator[ExportTask]:
+        """Yield the task as it is, then each time it has changed, until it has ended.
+
+        Raises:
+            TaskNotFoundError: There is none, it is somebody else's, or it was deleted meanwhile.
+        """
+        seen: ExportTask | None = None
+        pause = _FIRST_LOOK
+        while True:
+            task = await self._tasks.get(task_id, created_by=created_by)
+            if task != seen:
+                yield task
+                seen, pause = task, _FIRST_LOOK
+            if task.status.ended:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_LOOK)
+
+    async def wait(
+        self,
+        task_id: str,
+        *,
+        created_by: str | None,
+        timeout: timedelta | None = None,  # noqa: ASYNC109 -- the caller's patience, with its own error
+    ) -> ExportTask:
+        """Return the task once it has ended, well or badly: look at its status.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+            WaitTimeoutError: It had not ended in time; it goes on.
+        """
+        try:
+            async with asyncio.timeout(timeout.total_seconds() if timeout else None):
+                async for task in self.watch(task_id, created_by=created_by):
+                    if task.status.ended:
+                        return task
+        except TimeoutError:
+            pass
+        raise WaitTimeoutError("The export has not ended yet; it goes on by itself.")
+
+    async def cancel(self, task_id: str, *, created_by: str | None, reason: str = "") -> ExportTask:
+        """Stop an export and remove what it has written; nothing if it is cancelled already.
+
+        Waits a few seconds for the run to clean up; a status of `running` afterwards means that
+        it is still at it.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+            TaskStateError: It has ended otherwise; its file, if it has one, stays.
+        """
+        task = await self._tasks.get(task_id, created_by=created_by)
+        if not task.status.ended:
+            task = await self._stopped(task, CancelRequest(reason=reason))
+        if task.status.ended and task.status is not TaskStatus.CANCELLED:
+            raise TaskStateError(f"The export is {task.status} already; only one at work can stop.")
+        return task
+
+    async def renew(self, task_id: str, *, created_by: str | None) -> ExportTask:
+        """Give a finished export a fresh link.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+            FileExpiredError: Its file has been removed.
+            TaskStateError: It has no file, because it has not ended well.
+        """
+        task = await self._tasks.get(task_id, created_by=created_by)
+        key, name = task.object_key, task.file_name
+        if task.status is TaskStatus.EXPIRED:
+            raise _expired()
+        if task.status is not TaskStatus.DONE or key is None or name is None:
+            raise TaskStateError(f"The export is {task.status}; only one that is done has a file.")
+        now = now_ms()
+        ends = now + int(self._settings.url_ttl.total_seconds() * 1000)
+        if task.purge_at is not None:
+            ends = min(ends, task.purge_at)
+        ttl = timedelta(milliseconds=ends - now)
+        if ttl < timedelta(seconds=1) or not await asyncio.to_thread(self._store.exists, key):
+            raise _expired()
+        url = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
+        renewed = await self._tasks.renewed(task, url=url, expires_at=ends)
+        if renewed is None:
+            raise _expired()
+        return renewed
+
+    async def retry(self, task_id: str, *, created_by: str | None) -> ExportTask:
+        """Run a failed export again, its failed attempts forgotten.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+            TaskStateError: It has not failed.
+        """
+        task = await self._tasks.get(task_id, created_by=created_by)
+        again = await self._tasks.reset(task) if task.status is TaskStatus.FAILED else None
+        if again is None:
+            raise TaskStateError(f"The export is {task.status}; only a failed one is run again.")
+        # The run that failed may still be cleaning up. What is not started here, the sweep starts.
+        pause = _FIRST_LOOK
+        while not await self._start(again) and pause < _LONGEST_LOOK:
+            await asyncio.sleep(pause)
+            pause *= 1.5
+        return again
+
+    async def sweep(self) -> SweepResult:
+        """Sweep now, without waiting for the Schedule."""
+        queue = self._settings.task_queue
+        return await self._temporal.execute_workflow(
+            SweepWorkflow.run,
+            SweepInput(task_queue=queue),
+            id=f"{names.sweep_workflow_id(queue)}-by-hand-{uuid4()}",
+            task_queue=queue,
+        )
+
+    async def _start(self, task: ExportTask) -> bool:
+        request = ExportRequest(
+            type=task.type, created_by=task.created_by, format=task.format, task_id=task.id
+        )
+        try:
+            return await start_export(
+                self._temporal,
+                request,
+                task_queue=self._settings.task_queue,
+                workflow_id=task.workflow_id,
+            )
+        except RPCError as error:
+            # Nothing is lost: the task is stored and due, and the sweep starts it.
+            _log.warning(
+                "Task %s is left to the sweep: Temporal is away (%s)", task.id, error.status
+            )
+            return False
+
+    async def _stopped(self, task: ExportTask, request: CancelRequest) -> ExportTask:
+        workflow_id = task.workflow_id or names.workflow_id(task.id)
+        handle = self._temporal.get_workflow_handle_for(ExportWorkflow.run, workflow_id)
+        try:
+            await handle.signal(ExportWorkflow.cancel, request)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise UnreachableError(
+                    f"Temporal did not take the signal ({error.status})."
+                ) from None
+            document = await self._tasks.find(task.id)
+            if document is not None:
+                # No run is open: it has not been started yet, or it was lost.
+                await self._tasks.close_unowned(
+                    document, TaskStatus.CANCELLED, {"cancelReason": request.reason}
+                )
+        else:
+            with suppress(WaitTimeoutError):
+                return await self.wait(task.id, created_by=None, timeout=_SETTLING)
+        return await self._tasks.get(task.id, created_by=None)
+
+
+def _expired() -> FileExpiredError:
+    return FileExpiredError("The file has been removed; ask for the export again.")

@@ -1,0 +1,154 @@
+"""Connections to the three servers, each checked at start and named when it can't be reached."""
+
+import asyncio
+import re
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final, Self, TypeVar
+
+from pydantic import SecretStr
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure, PyMongoError
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
+
+from exports.errors import (
+    DatabaseAccessError,
+    SettingsError,
+    StoreUnavailableError,
+    UnreachableError,
+)
+from exports.objects import ObjectStore
+from exports.payloads import data_converter
+from exports.settings import Settings
+from exports.tasks import Stored
+
+_PATIENCE: Final = 8.0
+_HOSTS = re.compile(r"^mongodb(?:\+srv)?://(?:[^@/]*@)?([^/?]+)")
+_REFUSED: Final = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Connections:
+    """What workers and clients alike talk to.
+
+    Attributes:
+        temporal: Temporal, in the namespace of the environment.
+        mongo: The MongoDB that holds the tasks.
+        store: The bucket.
+    """
+
+    temporal: Client
+    mongo: AsyncMongoClient[Stored]
+    store: ObjectStore
+
+    @classmethod
+    async def open(cls, settings: Settings, closing: AsyncExitStack) -> Self:
+        """Connect to all three servers, side by side.
+
+        Args:
+            settings: Where they are.
+            closing: Closes the connections in the end.
+
+        Raises:
+            UnreachableError: One did not answer within ten seconds; says which, and where.
+            ExportError: One answered, and refused.
+        """
+        mongo = mongo_client(settings.mongo_uri)
+        closing.push_async_callback(mongo.close)
+        store = ObjectStore(settings)
+        closing.callback(store.close)
+        temporal, *_ = await asyncio.gather(
+            connect_temporal(),
+            _check_mongo(mongo, settings.mongo_uri),
+            _check_store(store, settings),
+        )
+        return cls(temporal=temporal, mongo=mongo, store=store)
+
+
+async def open_source(
+    settings: Settings, connections: Connections, closing: AsyncExitStack
+) -> AsyncDatabase[Stored]:
+    """Return the database that the reports read; on a connection of its own if it is elsewhere.
+
+    Raises:
+        UnreachableError: It did not answer within ten seconds.
+        DatabaseAccessError: It refused the credentials.
+    """
+    uri, database = settings.source
+    if uri == settings.mongo_uri:
+        return connections.mongo[database]
+    source = mongo_client(uri)
+    closing.push_async_callback(source.close)
+    await _check_mongo(source, uri)
+    return source[database]
+
+
+async def connect_temporal() -> Client:
+    """Connect to Temporal as the environment says (`TEMPORAL_ADDRESS`, profiles, TLS).
+
+    Raises:
+        SettingsError: The Temporal settings can't be read.
+        UnreachableError: It did not answer within ten seconds.
+    """
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise SettingsError(f"Temporal's settings can't be read: {error}.") from None
+    config.setdefault("target_host", "localhost:7233")
+    address = config.get("target_host") or ""
+    try:
+        return await _patiently(Client.connect(**config, data_converter=data_converter()))
+    except (RuntimeError, RPCError, TimeoutError):
+        raise UnreachableError(f"Temporal can't be reached at {address}.") from None
+
+
+def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
+    """Return a client that gives up in seconds, so that Temporal can do the retrying.
+
+    Raises:
+        SettingsError: The URI can't be read.
+    """
+    try:
+        return AsyncMongoClient(
+            uri.get_secret_value(),
+            serverSelectionTimeoutMS=5000,
+            connectTimeoutMS=5000,
+            tz_aware=True,
+            appname="exports",
+        )
+    except (PyMongoError, ValueError):
+        raise SettingsError(
+            "The MongoDB URI can't be read; it is mongodb://user:password@host:port/, with "
+            "special characters in user and password percent-encoded."
+        ) from None
+
+
+async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> None:
+    found = _HOSTS.match(uri.get_secret_value())
+    address = found[1] if found else "an unreadable address"
+    try:
+        await _patiently(client.admin.command("ping"))
+    except OperationFailure as error:
+        if error.code in _REFUSED:
+            raise DatabaseAccessError(f"MongoDB at {address} refused the credentials.") from None
+        raise UnreachableError(f"MongoDB at {address} answers with errors.") from None
+    except (PyMongoError, TimeoutError):
+        raise UnreachableError(f"MongoDB can't be reached at {address}.") from None
+
+
+async def _check_store(store: ObjectStore, settings: Settings) -> None:
+    address = settings.s3_endpoint_url or f"AWS S3 in {settings.s3_region}"
+    try:
+        await _patiently(asyncio.to_thread(store.check))
+    except (StoreUnavailableError, TimeoutError):
+        raise UnreachableError(f"The object store can't be reached at {address}.") from None
+
+
+async def _patiently(connecting: Awaitable[_T]) -> _T:
+    return await asyncio.wait_for(connecting, _PATIENCE)
