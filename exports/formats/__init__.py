@@ -12,7 +12,8 @@ from exports.formats.xlsx import Xlsx
 
 __all__ = ["FORMATS", "FileFormat", "format_named"]
 
-FORMATS: Final[dict[str, FileFormat]] = {item.name: item for item in (Csv(), Xlsx())}
+_ALL: Final[tuple[FileFormat, ...]] = (Csv(), Xlsx())
+FORMATS: Final = {item.name: item for item in _ALL}
 
 
 def format_named(name: str) -> FileFormat:

@@ -16,11 +16,19 @@ class FileFormat(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people ask for."""
+        ...
+
     @property
-    def extension(self) -> str: ...
+    def extension(self) -> str:
+        """Ending of the file name."""
+        ...
+
     @property
-    def media_type(self) -> str: ...
+    def media_type(self) -> str:
+        """Content type of the finished object."""
+        ...
 
     def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
         """Encode rows as one file, in bounded memory.

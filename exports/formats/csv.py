@@ -7,6 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from exports.columns import Column, columns_of
+from exports.formats.arrow import values_of
 from exports.formats.text import plain, safe_text
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -21,9 +22,20 @@ class Csv:
     `exports.formats.text.safe_text`. Numbers stay as they are, the negative ones too.
     """
 
-    name: Final = "csv"
-    extension: Final = "csv"
-    media_type: Final = "text/csv; charset=utf-8; header=present"
+    @property
+    def name(self) -> str:
+        """What people ask for."""
+        return "csv"
+
+    @property
+    def extension(self) -> str:
+        """Ending of the file name."""
+        return "csv"
+
+    @property
+    def media_type(self) -> str:
+        """Content type of the finished object."""
+        return "text/csv; charset=utf-8; header=present"
 
     def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
         """Encode rows as csv; see `exports.formats.base.FileFormat.encode`.
@@ -45,8 +57,8 @@ class Csv:
 
 def _lines(batch: pa.RecordBatch, writers: list[Callable[[object], str]]) -> str:
     cells = [
-        ["" if value is None else write(value) for value in values.to_pylist()]
-        for write, values in zip(writers, batch.columns, strict=True)
+        ["" if value is None else write(value) for value in values]
+        for write, values in zip(writers, values_of(batch), strict=True)
     ]
     return "".join(f"{','.join(row)}{_LINE_END}" for row in zip(*cells, strict=True))
 

@@ -25,9 +25,10 @@ def safe_text(text: str) -> str:
     An apostrophe is put before what begins with `=`, `+`, `-`, `@`, a tab, a carriage return or
     a line feed (https://owasp.org/www-community/attacks/CSV_Injection), with NUL (OWASP ASVS 5.0,
     1.2.10) or with the full-width form of a sign, which East Asian editions of Excel read
-    as the sign. White space, invisible characters and quotes before the sign do not hide it. The same
-    is done after each `;`, `|`, tab and line break within the text, because a spreadsheet whose
-    list separator is not the comma cuts the line there.
+    as the sign. White space, invisible characters and quotes before the sign do not hide it.
+
+    The same is done after each `;`, `|`, tab and line break within the text, because a
+    spreadsheet whose list separator is not the comma cuts the line there.
 
     The change can be undone, because a text that has apostrophes there already gets one more:
     where a cell may begin, `'=x` stands for `=x` and `''=x` for `'=x`.

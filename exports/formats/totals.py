@@ -59,18 +59,20 @@ class Sum:
     """Adds integers, decimals or floats, none of them rounded on the way."""
 
     def __init__(self) -> None:
-        self._sum: int | Decimal | Fraction | None = None
+        self._sum: int | Decimal | Fraction | None = None  # of the column's one type
         self._special: float | None = None
 
     def add(self, value: object) -> None:
         """Add a number; see `Total.add`."""
         match value:
             case Decimal():
-                self._sum = _EXACT.add(Decimal(self._sum or 0), value)
+                before = self._sum if isinstance(self._sum, Decimal) else Decimal(0)
+                self._sum = _EXACT.add(before, value)
             case int():
-                self._sum = int(self._sum or 0) + value
+                self._sum = value + (self._sum if isinstance(self._sum, int) else 0)
             case float() if math.isfinite(value):
-                self._sum = Fraction(self._sum or 0) + Fraction(value)
+                fraction = self._sum if isinstance(self._sum, Fraction) else Fraction(0)
+                self._sum = fraction + Fraction(value)
             case float():
                 self._special = value if self._special is None else self._special + value
             case _:
@@ -108,7 +110,8 @@ class Extreme:
     @property
     def value(self) -> int | float | Decimal | date | None:
         """The smallest or largest value; None of nothing."""
-        return self._value
+        value: int | float | Decimal | date | None = self._value
+        return value
 
 
 def _is_nan(value: object) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from xlsxwriter import Workbook
@@ -12,12 +12,16 @@ from xlsxwriter.exceptions import FileSizeError
 
 from exports.columns import columns_of, sheet_of
 from exports.errors import FormatLimitError
-from exports.formats.totals import is_number, total_of
+from exports.formats.arrow import types_of, values_of
+from exports.formats.totals import total_of
 from exports.formats.xlsx_cells import (
+    HEADING_LOOK,
     MAX_COLUMNS,
     MAX_ROWS,
     PlainWorksheet,
+    cell_look,
     display_width,
+    fit_pages,
     number_format,
     write_cell,
 )
@@ -42,9 +46,20 @@ class Xlsx:
     when the generator ends or is closed, so memory holds one batch, and one value for each period.
     """
 
-    name: Final = "xlsx"
-    extension: Final = "xlsx"
-    media_type: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    @property
+    def name(self) -> str:
+        """What people ask for."""
+        return "xlsx"
+
+    @property
+    def extension(self) -> str:
+        """Ending of the file name."""
+        return "xlsx"
+
+    @property
+    def media_type(self) -> str:
+        """Content type of the finished object."""
+        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
     def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
         """Encode rows as xlsx; see `exports.formats.base.FileFormat.encode`.
@@ -109,7 +124,7 @@ class _Table:
                 f"An xlsx file takes {MAX_COLUMNS:,} columns and there are more; csv has no such"
                 " limit."
             )
-        kinds = [schema.field(index).type for index in range(len(self._columns))]
+        kinds = types_of(schema)
         self._formats = [
             number_format(kind, column.period)
             for kind, column in zip(kinds, self._columns, strict=True)
@@ -117,7 +132,7 @@ class _Table:
         self._totals = [
             total_of(column.total, kind) for kind, column in zip(kinds, self._columns, strict=True)
         ]
-        looks = [_look(kind, style) for kind, style in zip(kinds, self._formats, strict=True)]
+        looks = [cell_look(kind, style) for kind, style in zip(kinds, self._formats, strict=True)]
         self._styles = [workbook.add_format(look) for look in looks]
         self._total_styles = [
             workbook.add_format({**look, "bold": True, "top": 1}) for look in looks
@@ -129,7 +144,7 @@ class _Table:
         self._sheet = workbook.add_worksheet(name, worksheet_class=PlainWorksheet)
         self._rows = 1
         for index, (column, look) in enumerate(zip(self._columns, looks, strict=True)):
-            heading = {**look, "num_format": "@", "bold": True, "bottom": 1, "bg_color": "#DDEBF7"}
+            heading = {**look, **HEADING_LOOK, "bg_color": "#DDEBF7"}
             write_cell(self._sheet, 0, index, column.title, workbook.add_format(heading))
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -139,7 +154,7 @@ class _Table:
                 f"An xlsx file takes {MAX_ROWS:,} rows, heading and totals included, and there are"
                 " more; csv has no such limit."
             )
-        values = [column.to_pylist() for column in batch.columns]
+        values = values_of(batch)
         for row, cells in enumerate(zip(*values, strict=True), start=self._rows):
             for index, value in enumerate(cells):
                 write_cell(self._sheet, row, index, value, self._styles[index])
@@ -163,6 +178,8 @@ class _Table:
             self._write_totals()
         end = len(self._columns) - 1
         self._sheet.freeze_panes(1, 0)
+        self._sheet.repeat_rows(0)
+        fit_pages(self._sheet)
         self._sheet.autofilter(0, 0, last, end)
         # Without this, Excel marks each text that looks like a number as a likely mistake.
         self._sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{MAX_ROWS}"})
@@ -184,8 +201,3 @@ class _Table:
                 write_cell(self._sheet, self._rows, index, value, style)
                 width = display_width(value, self._formats[index])
                 self._widths[index] = max(self._widths[index], width)
-
-
-def _look(kind: pa.DataType, style: str | None) -> dict[str, Any]:
-    """Text stays text when someone edits it; a number that had to become text stands right."""
-    return {"num_format": style or "@", "align": "right" if is_number(kind) else "left"}

@@ -3,15 +3,16 @@
 import unicodedata
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from exports.columns import Column
 from exports.errors import FormatLimitError
+from exports.formats.arrow import is_decimal
 from exports.formats.text import plain
+from exports.formats.totals import is_number
 
 # https://support.microsoft.com/office/excel-specifications-and-limits
 # (1672b34d-7043-467e-8e27-269d656771c3): rows, columns, characters in a cell, significant digits,
@@ -25,6 +26,7 @@ _SMALLEST: Final = 2.2250738585073e-308
 # Excel takes 1900 for a leap year, so its calendar is right from here on.
 FIRST_DAY: Final = date(1900, 3, 1)
 
+HEADING_LOOK: Final = {"num_format": "@", "bold": True, "bottom": 1}
 _INTEGER: Final = "#,##0"
 _FLOAT: Final = "#,##0.00"
 _MOST_FIXED_PLACES: Final = 4
@@ -89,8 +91,8 @@ def write_cell(sheet: Worksheet, row: int, index: int, value: object, style: For
 def fits(value: float | Decimal) -> bool:
     """Whether Excel holds a number exactly: a float as it is, others up to 15 digits."""
     if isinstance(value, float):
-        return value == 0 or _SMALLEST <= abs(value) <= _LARGEST
-    digits = str(abs(value)) if isinstance(value, int) else f"{abs(value):f}".replace(".", "")
+        return not value or _SMALLEST <= abs(value) <= _LARGEST
+    digits = "".join(map(str, Decimal(value).as_tuple().digits))
     return len(digits.strip("0")) <= _DIGITS
 
 
@@ -101,19 +103,28 @@ def number_format(kind: pa.DataType, period: str | None) -> str | None:
         kind: The column's Arrow type.
         period: `Column.period`.
     """
-    if period == "month":
-        return "yyyy-mm"
     if pa.types.is_date(kind):
-        return "yyyy-mm-dd"
+        return "yyyy-mm" if period == "month" else "yyyy-mm-dd"
     if pa.types.is_timestamp(kind):
         return "yyyy-mm-dd hh:mm:ss"
     if pa.types.is_integer(kind):
         return _INTEGER
     if pa.types.is_floating(kind):
         return _FLOAT
-    if isinstance(kind, pa.Decimal128Type | pa.Decimal256Type):
-        return _decimal_format(kind.scale)
-    return None
+    return _decimal_format(kind.scale) if is_decimal(kind) else None
+
+
+def cell_look(kind: pa.DataType, style: str | None) -> dict[str, Any]:
+    """Return the properties of a column's cells.
+
+    Text stays text when someone edits it, and a number that had to become text stands right.
+
+    Args:
+        kind: The column's Arrow type.
+        style: The column's number format.
+    """
+    right = is_number(kind) or pa.types.is_timestamp(kind)
+    return {"num_format": style or "@", "align": "right" if right else "left"}
 
 
 def _decimal_format(scale: int) -> str:
@@ -141,6 +152,12 @@ def display_width(value: object, style: str | None) -> int:
             return len(style)
         case _:
             return max(map(_line_width, plain(value).split("\n")))
+
+
+def fit_pages(sheet: Worksheet) -> None:
+    """Print a sheet across, as wide as a page."""
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
 
 
 def _line_width(line: str) -> int:

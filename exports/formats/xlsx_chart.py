@@ -7,16 +7,18 @@ from typing import Any, Final
 
 import pyarrow as pa
 from xlsxwriter import Workbook
-from xlsxwriter.chart import Chart
-from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from exports.columns import Column, Sheet, columns_of
+from exports.formats.arrow import types_of, values_of
 from exports.formats.totals import Total, is_number, total_of
 from exports.formats.xlsx_cells import (
     FIRST_DAY,
+    HEADING_LOOK,
     PlainWorksheet,
+    cell_look,
     display_width,
+    fit_pages,
     number_format,
     write_cell,
 )
@@ -38,21 +40,22 @@ class PeriodSums:
 
     def __init__(self, schema: pa.Schema) -> None:
         columns = columns_of(schema)
+        kinds = types_of(schema)
         grouped = any(column.role == "group" for column in columns)
         periods = [index for index, column in enumerate(columns) if column.role == "period"]
         drawn = [
             index
             for index, column in enumerate(columns)
             if column.role == "measure"
-            and is_number(schema.field(index).type)
+            and is_number(kinds[index])
             and (column.total is not None or not grouped)
         ][:_MOST_MEASURES]
         self._at = [*periods[:1], *drawn] if periods else []
-        self._kinds = [schema.field(index).type for index in self._at]
+        self.kinds = [kinds[index] for index in self._at]
         self.columns: list[Column] = [columns[index] for index in self._at]
         self.formats = [
             number_format(kind, column.period)
-            for kind, column in zip(self._kinds, self.columns, strict=True)
+            for kind, column in zip(self.kinds, self.columns, strict=True)
         ]
         self._sums: dict[date, list[Total | None]] = {}
 
@@ -60,9 +63,9 @@ class PeriodSums:
         """Add the rows of a batch."""
         if len(self.columns) <= 1:
             return
-        values = [batch.column(index).to_pylist() for index in self._at]
-        for period, *measures in zip(*values, strict=True):
-            if period is None:
+        values = values_of(batch)
+        for period, *measures in zip(*(values[index] for index in self._at), strict=True):
+            if not isinstance(period, date):
                 continue
             if period not in self._sums:
                 self._sums[period] = self._empty()
@@ -73,7 +76,7 @@ class PeriodSums:
     def _empty(self) -> list[Total | None]:
         return [
             total_of(column.total or "sum", kind)
-            for column, kind in zip(self.columns[1:], self._kinds[1:], strict=True)
+            for column, kind in zip(self.columns[1:], self.kinds[1:], strict=True)
         ]
 
     def rows(self) -> list[list[object]]:
@@ -105,6 +108,7 @@ def add_chart(workbook: Workbook, name: str, about: Sheet, sums: PeriodSums) -> 
     if not rows:
         return
     sheet = workbook.add_worksheet(name, worksheet_class=PlainWorksheet)
+    fit_pages(sheet)
     _write_table(workbook, sheet, about, sums, rows)
     monthly = sums.columns[0].period == "month"
     chart = workbook.add_chart({"type": "column" if monthly else "line"})
@@ -161,13 +165,14 @@ def _write_table(
     rows: Sequence[Sequence[object]],
 ) -> None:
     text = workbook.add_format({"num_format": "@"})
-    heading = workbook.add_format({"num_format": "@", "bold": True, "bottom": 1})
-    styles: list[Format] = [workbook.add_format({"num_format": item}) for item in sums.formats]
+    looks = [cell_look(kind, item) for kind, item in zip(sums.kinds, sums.formats, strict=True)]
+    styles = [workbook.add_format(look) for look in looks]
     write_cell(
         sheet, 0, 0, about.title, workbook.add_format({"num_format": "@", "bold": True, "size": 14})
     )
     write_cell(sheet, 1, 0, about.summary, text)
     for index, column in enumerate(sums.columns):
+        heading = workbook.add_format({**looks[index], **HEADING_LOOK})
         write_cell(sheet, _HEADING_ROW, index, column.title, heading)
     for number, row in enumerate(rows, start=_FIRST_ROW):
         for index, value in enumerate(row):

@@ -10,9 +10,9 @@ _FALLBACK: Final = "Export"
 
 
 def sheet_name(title: str) -> str:
-    """Return the nearest name that Excel accepts for a sheet.
+    r"""Return the nearest name that Excel accepts for a sheet.
 
-    Excel refuses more than 31 characters, any of `[]:*?/\\`, an apostrophe at either end, an
+    Excel refuses more than 31 characters, any of `[]:*?/\`, an apostrophe at either end, an
     empty name and "History"
     (https://support.microsoft.com/office/rename-a-worksheet-3f1f7148-ee83-404d-8ef0-9ff99fbad1f9).
     """

@@ -1,0 +1,50 @@
+"""Typed views of Arrow objects, whose published stubs leave element types open."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard, cast
+
+import pyarrow as pa
+
+
+def fields_of(schema: pa.Schema) -> list["pa.Field[Any]"]:
+    """Return the fields of a schema, in order."""
+    return list(cast("Iterable[pa.Field[Any]]", schema))
+
+
+def types_of(schema: pa.Schema) -> list[pa.DataType]:
+    """Return the type of each column, in order."""
+    return schema.types
+
+
+def schema_of(
+    fields: Iterable["pa.Field[Any]"], metadata: Mapping[bytes, bytes] | None
+) -> pa.Schema:
+    """Return a schema of fields."""
+    return pa.schema(fields, metadata=cast("dict[bytes | str, bytes | str] | None", metadata))
+
+
+def record_batch(columns: Iterable["pa.Array[Any]"], schema: pa.Schema) -> pa.RecordBatch:
+    """Return columns as a batch."""
+    return pa.RecordBatch.from_arrays(  # pyright: ignore[reportUnknownMemberType] -- open stubs
+        list(columns), schema=schema
+    )
+
+
+def column_of(batch: pa.RecordBatch, index: int) -> "pa.Array[Any]":
+    """Return one column."""
+    return batch.column(index)
+
+
+def values_of(batch: pa.RecordBatch) -> list[list[object]]:
+    """Return the values of each column, in order, as Python objects; None where there is none."""
+    return [cells_of(batch, index) for index in range(batch.num_columns)]
+
+
+def cells_of(batch: pa.RecordBatch, index: int) -> list[object]:
+    """Return the values of one column as Python objects; None where there is none."""
+    return cast("list[object]", column_of(batch, index).to_pylist())
+
+
+def is_decimal(kind: pa.DataType) -> TypeGuard["pa.Decimal128Type[int, int]"]:
+    """Whether a type is a decimal of any width, so that it has a precision and a scale."""
+    return pa.types.is_decimal(kind)
