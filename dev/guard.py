@@ -6,6 +6,7 @@ GRACE seconds. So one mechanism, known to every POSIX system, is both the way to
 the promise that none is left behind. Exits with the command's code, or 128 + the signal.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -21,7 +22,9 @@ def main() -> int:
 
 
 def _end_with_parent(child: "subprocess.Popen[bytes]", grace: float) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held by this thread, would abort the interpreter at exit.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     child.terminate()
     try:
         child.wait(grace)

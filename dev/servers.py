@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final, Self
 
@@ -36,11 +36,16 @@ class Servers:
     Args:
         data_dir: Where data, ports and keys are kept from one start to the next. None: a
             temporary directory and any free ports, and nothing is kept.
+
+    Attributes:
+        directory: Where the servers keep their data and logs.
     """
 
     def __init__(self, data_dir: Path | None = None) -> None:
         self._kept = data_dir is not None
-        self._dir = (data_dir or Path(tempfile.mkdtemp(prefix="exports-dev-"))).resolve()
+        self.directory: Final = (
+            data_dir or Path(tempfile.mkdtemp(prefix="exports-dev-"))
+        ).resolve()
         self._processes: list[Process] = []
         self._endpoints: Endpoints | None = None
 
@@ -74,14 +79,10 @@ class Servers:
 
     def stop(self) -> None:
         """End all servers, and remove their data unless it is kept."""
-        for process in self._processes:
-            process.ask_to_stop()
-        for process in self._processes:
-            process.stop()
-        self._processes.clear()
+        self._stop_processes()
         self._endpoints = None
         if not self._kept:
-            shutil.rmtree(self._dir, ignore_errors=True)
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -95,9 +96,7 @@ class Servers:
         try:
             return self._start(chosen)
         except CrashError:
-            for process in self._processes:
-                process.stop()
-            self._processes.clear()
+            self._stop_processes()
             if all(map(ports.is_free, chosen.values())):
                 raise  # that was not the reason
         return self._start(self._choose_ports())
@@ -105,35 +104,51 @@ class Servers:
     def _start(self, chosen: dict[str, int]) -> Endpoints:
         keys = self._keys()
         endpoints = Endpoints.of(chosen, keys)
-        self._processes = [
-            self._process("Temporal", self._temporal(chosen)),
-            self._process("The MongoDB-wire server", self._mongo(chosen)),
-            self._process("The S3 server", self._s3(chosen, keys)),
-        ]
+        commands = {
+            "Temporal": self._temporal(chosen),
+            "The MongoDB-wire server": self._mongo(chosen),
+            "The S3 server": self._s3(chosen, keys),
+        }
+        for name, command in commands.items():
+            self._processes.append(self._process(name, command))
         checks = (readiness.temporal, readiness.mongo, readiness.s3)
         with ThreadPoolExecutor() as pool:
             waits = [
                 pool.submit(readiness.wait_until, check, endpoints, process)
                 for check, process in zip(checks, self._processes, strict=True)
             ]
-        for wait in waits:
-            wait.result()
+            try:
+                for wait in as_completed(waits):
+                    wait.result()
+            except BaseException:  # a crash or Ctrl-C: without its server, no check waits on
+                self._ask_all_to_stop()
+                raise
         self.check()  # what answered may have been somebody else's server on the same port
         self._endpoints = endpoints
         return endpoints
+
+    def _ask_all_to_stop(self) -> None:
+        for process in self._processes:
+            process.ask_to_stop()
+
+    def _stop_processes(self) -> None:
+        self._ask_all_to_stop()
+        for process in self._processes:
+            process.stop()
+        self._processes.clear()
 
     def _process(self, name: str, command: list[str]) -> Process:
         return Process(
             name,
             command,
-            log=self._dir / f"{Path(command[0]).name}.log",
+            log=self.directory / f"{Path(command[0]).name}.log",
             # Nothing of the person's own configuration or keys reaches the servers.
             environment={
-                "HOME": str(self._dir),
+                "HOME": str(self.directory),
                 "PATH": os.defpath,
                 "TEMPORAL_VERSION_CHECK_DISABLED": "1",
             },
-            cwd=self._dir,
+            cwd=self.directory,
         )
 
     def _temporal(self, chosen: dict[str, int]) -> list[str]:
@@ -143,24 +158,24 @@ class Servers:
         for name in SEARCH_ATTRIBUTES:
             command += ["--search-attribute", f"{name}=Keyword"]
         if self._kept:
-            command += ["--db-filename", str(self._dir / "temporal.sqlite")]
+            command += ["--db-filename", str(self.directory / "temporal.sqlite")]
         return command
 
     def _mongo(self, chosen: dict[str, int]) -> list[str]:
         # An explicit configuration file, empty, keeps it from looking for one in the home
         # directory and /etc.
-        config = self._dir / "secantusd.toml"
+        config = self.directory / "secantusd.toml"
         config.touch()
         return [
             *(binaries.mongo(), "--config", str(config), "--log-level", "WARNING"),
             *("--host", LOOPBACK, "--port", str(chosen["mongo"])),
-            *("--storage-path", str(self._dir / "mongo")),
+            *("--storage-path", str(self.directory / "mongo")),
         ]
 
     def _s3(self, chosen: dict[str, int], keys: Keys) -> list[str]:
-        data = self._dir / "s3"
+        data = self.directory / "s3"
         data.mkdir(exist_ok=True)
-        accounts = self._dir / "s3-accounts.json"
+        accounts = self.directory / "s3-accounts.json"
         _write_private(accounts, json.dumps(_accounts(keys)))
         own = {
             name.replace("_", ".port.") if "_" in name else f"{name}.port": chosen[name]
@@ -181,7 +196,7 @@ class Servers:
         preferred = dict.fromkeys((*_USUAL_PORTS, *_INNER_PORTS), 0)
         if not self._kept:
             return ports.choose(preferred)
-        saved = self._dir / "ports.json"
+        saved = self.directory / "ports.json"
         preferred |= _USUAL_PORTS
         if saved.exists():
             preferred |= json.loads(saved.read_text())
@@ -190,7 +205,7 @@ class Servers:
         return chosen
 
     def _keys(self) -> Keys:
-        saved = self._dir / "keys.json"
+        saved = self.directory / "keys.json"
         if saved.exists():
             return Keys.model_validate_json(saved.read_text())
         keys = Keys.make()
