@@ -68,7 +68,7 @@ class UploadActivities:
 
     def _schema(self, parts: list[StagedPart]) -> pa.Schema:
         heads = (self._store.get(part.key, first=_SCHEMA_WITHIN) for part in parts)
-        return staging.unify([staging.schema_of(head) for head in heads])
+        return staging.unify([staging.schema_at_head_of(head) for head in heads])
 
     def _batches(
         self, parts: list[StagedPart], schema: pa.Schema, attempt: Attempt

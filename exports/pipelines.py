@@ -86,13 +86,13 @@ def build(
 
 
 def _match(definition: StatsDefinition, unit: Unit, created_by: str) -> Stage:
-    conditions: list[Stage] = [
-        {definition.time_field: {"$gte": _instant(unit.start), "$lt": _instant(unit.end)}}
-    ]
-    conditions += [{path: {"$eq": value}} for path, value in definition.filter.items()]
+    period = {definition.time_field: {"$gte": _instant(unit.start), "$lt": _instant(unit.end)}}
+    conditions: list[Stage] = [{path: {"$eq": value}} for path, value in definition.filter.items()]
     if definition.owner_field is not None:
         conditions.append({definition.owner_field: {"$in": _ids(created_by)}})
-    return {"$and": conditions}
+    # The period stands outside of the `$and`, because the embedded database finds an index for it
+    # only there. The others are in one, because two of them may be about the same field.
+    return period | {"$and": conditions} if conditions else period
 
 
 def _ids(created_by: str) -> list[str | ObjectId]:

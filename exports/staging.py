@@ -82,6 +82,18 @@ def decode_part(data: bytes) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     return reader.schema, _batches(reader)
 
 
+def schema_at_head_of(head: bytes) -> pa.Schema:
+    """Return the schema of a staged part from its beginning.
+
+    Raises:
+        StagingError: It is not the beginning of a part, or too little of it.
+    """
+    try:
+        return pa.ipc.open_stream(pa.BufferReader(head)).schema
+    except (pa.ArrowException, OSError):
+        raise StagingError(_NOT_A_PART) from None
+
+
 def _batches(reader: pa.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
     while True:
         try:

@@ -15,12 +15,13 @@ from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from dev import object_store
 from dev.endpoints import Endpoints
 from dev.servers import Servers
+from exports.payloads import data_converter
 from exports.settings import Settings
+from tests.service import Service, open_service, working
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -114,7 +115,7 @@ def s3_prefix(s3_client: "S3Client", bucket: str) -> Iterator[str]:
 
 @pytest.fixture
 async def temporal_client(endpoints: Endpoints) -> Client:
-    return await Client.connect(endpoints.temporal_address, data_converter=pydantic_data_converter)
+    return await Client.connect(endpoints.temporal_address, data_converter=data_converter())
 
 
 @pytest.fixture
@@ -143,3 +144,22 @@ def settings(
         reports_file=REPOSITORY / "exports.toml",
         task_queue=task_queue,
     )
+
+
+@pytest.fixture
+def temporal_address(endpoints: Endpoints) -> str:
+    return endpoints.temporal_address
+
+
+@pytest.fixture
+async def idle_service(settings: Settings, temporal_address: str) -> AsyncIterator[Service]:
+    """A service whose worker does not run yet."""
+    async with open_service(settings, temporal_address) as service:
+        yield service
+
+
+@pytest.fixture
+async def service(idle_service: Service) -> AsyncIterator[Service]:
+    """A service with a worker at work."""
+    async with working(idle_service):
+        yield idle_service
