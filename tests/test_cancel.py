@@ -1,0 +1,203 @@
+"""Stopping an export, in each of its stages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import CancelledError
+
+from exports.errors import TaskStateError
+from exports.formats.csv import Csv
+from exports.models import ExportRequest, TaskStatus
+from exports.objects import ObjectStore
+from exports.stats_report import StatsReport
+from exports.tasks import TaskStore
+from tests.service import USER, Service, insert_orders, working
+
+
+class Gate:
+    """Holds a step where a test wants it, until the step is cancelled or let go."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+
+async def _stopped(service: Service, task_id: str, how: str) -> None:
+    if how == "signal":
+        await service.run_of(task_id).signal("cancel", {"reason": "no longer needed"})
+    else:
+        await service.run_of(task_id).cancel()
+
+
+async def _is_gone_without_trace(service: Service, task_id: str) -> None:
+    with pytest.raises(WorkflowFailureError) as closed:
+        await service.run_of(task_id).result()
+    assert isinstance(closed.value.cause, CancelledError)
+    description = await service.run_of(task_id).describe()
+    assert description.status is WorkflowExecutionStatus.CANCELED
+    document = await service.document(task_id)
+    assert document["status"] == "cancelled"
+    assert "downloadUrl" not in document
+    assert service.keys() == []
+    assert service.open_uploads() == []
+
+
+@pytest.mark.parametrize("how", ["signal", "web-ui"])
+async def test_before_a_worker_has_looked_at_it(idle_service: Service, how: str) -> None:
+    await insert_orders(idle_service.database)
+    task = await idle_service.create()
+    await _stopped(idle_service, task.id, how)
+    async with working(idle_service):
+        await _is_gone_without_trace(idle_service, task.id)
+
+
+@pytest.mark.parametrize("how", ["signal", "web-ui"])
+async def test_while_it_aggregates(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    gate = Gate()
+    read = StatsReport.read
+
+    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[pa.RecordBatch]:
+        async for batch in read(self, *given, **named):
+            yield batch
+            await gate.wait()
+
+    monkeypatch.setattr(StatsReport, "read", held)
+    await insert_orders(service.database)
+    task = await service.create()
+    await asyncio.wait_for(gate.reached.wait(), 20)
+    assert len(service.keys()) == 1
+    await _stopped(service, task.id, how)
+    await _is_gone_without_trace(service, task.id)
+
+
+@pytest.mark.parametrize("how", ["signal", "web-ui"])
+async def test_while_it_uploads_in_parts(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    uploading = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def endless(self: Csv, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+        del self, schema
+        list(batches)
+        for piece in range(1_000_000):
+            if piece == 40:
+                loop.call_soon_threadsafe(uploading.set)
+            yield bytes(1024 * 1024 if piece < 40 else 10)
+
+    monkeypatch.setattr(Csv, "encode", endless)
+    await insert_orders(service.database)
+    task = await service.create(format="csv")
+    await asyncio.wait_for(uploading.wait(), 20)
+    assert len(service.open_uploads()) == 1
+    await _stopped(service, task.id, how)
+    await _is_gone_without_trace(service, task.id)
+
+
+@pytest.mark.parametrize("how", ["signal", "web-ui"])
+async def test_while_it_waits_for_a_retry(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(ObjectStore, "put", broken)
+    await insert_orders(service.database)
+    task = await service.create()
+    async for seen in service.client.watch(task.id, created_by=USER):
+        if seen.next_run_at is not None and seen.error is not None:
+            break
+    await _stopped(service, task.id, how)
+    await _is_gone_without_trace(service, task.id)
+
+
+@pytest.mark.parametrize("how", ["signal", "web-ui"])
+async def test_once_it_is_done_nothing_changes(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    gate = Gate()
+    done = TaskStore.done
+
+    async def held(self: TaskStore, *given: Any, **named: Any) -> Any:
+        task = await done(self, *given, **named)
+        gate.reached.set()
+        await asyncio.sleep(1)
+        return task
+
+    monkeypatch.setattr(TaskStore, "done", held)
+    await insert_orders(service.database)
+    task = await service.create()
+    await asyncio.wait_for(gate.reached.wait(), 20)
+    await _stopped(service, task.id, how)
+    result = await service.run_of(task.id).result()
+    assert result["status"] == "done"
+    assert service.keys() == [(await service.document(task.id))["objectKey"]]
+
+
+async def test_the_client_says_why_it_was_stopped_and_stops_only_once(
+    idle_service: Service,
+) -> None:
+    await insert_orders(idle_service.database)
+    task = await idle_service.create()
+    async with working(idle_service):
+        first, second = await asyncio.gather(
+            idle_service.client.cancel(task.id, created_by=USER, reason="wrong month"),
+            idle_service.client.cancel(task.id, created_by=USER, reason="wrong month"),
+            return_exceptions=True,
+        )
+    for stopped in (first, second):
+        # It may have been quicker than both of us.
+        if not isinstance(stopped, TaskStateError):
+            assert not isinstance(stopped, BaseException)
+            assert stopped.status is TaskStatus.CANCELLED
+            assert stopped.cancel_reason == "wrong month"
+
+
+async def test_a_task_that_never_got_a_workflow_is_stopped_too(service: Service) -> None:
+    task = await service.tasks.create(
+        ExportRequest(type="statsMonthly", params={"year": 2026, "month": 10}, created_by=USER)
+    )
+    stopped = await service.client.cancel(task.id, created_by=USER, reason="r")
+    assert (stopped.status, stopped.cancel_reason) == (TaskStatus.CANCELLED, "r")
+    swept = await service.client.sweep()
+    assert swept.handled == 0
+
+
+async def test_stopping_what_is_done_is_refused_and_the_file_stays(service: Service) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    with pytest.raises(TaskStateError, match="done already"):
+        await service.client.cancel(task.id, created_by=USER)
+    assert (await service.ended(task.id)).download_url == task.download_url
+
+
+@pytest.mark.parametrize("wording", [None, "a bare reason", {"reason": 5}, 17, ["x"]])
+async def test_the_signal_counts_however_it_is_worded(
+    idle_service: Service, wording: object
+) -> None:
+    await insert_orders(idle_service.database)
+    task = await idle_service.create()
+    given = [] if wording is None else [wording]
+    await idle_service.run_of(task.id).signal("cancel", args=given)
+    async with working(idle_service):
+        await _is_gone_without_trace(idle_service, task.id)
+
+
+async def test_signal_and_native_cancel_together_are_one(idle_service: Service) -> None:
+    await insert_orders(idle_service.database)
+    task = await idle_service.create()
+    await _stopped(idle_service, task.id, "signal")
+    await _stopped(idle_service, task.id, "web-ui")
+    async with working(idle_service):
+        await _is_gone_without_trace(idle_service, task.id)
+    assert (await idle_service.document(task.id))["cancelReason"] == "no longer needed"
