@@ -48,7 +48,9 @@ class Yesterday(Report):
         day = pa.array([date.fromisoformat(unit.key)], pa.date32())
         column = Column(name="day", title="Day", role="period", period="day")
         sheet = Sheet(title=self.title, summary=f"{self.type} {unit.key}")
-        yield pa.record_batch([day], schema=schema([field(column, pa.date32())], sheet))
+        # The stubs of this method name a type that they do not have.
+        make = pa.RecordBatch.from_arrays  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        yield make([day], schema=schema([field(column, pa.date32())], sheet))
 
 
 def _milliseconds(moment: datetime) -> int:
