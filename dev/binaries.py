@@ -1,19 +1,19 @@
 """Finds the programs of the embedded servers."""
 
-import asyncio
+import os
 import platform
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
-
-from temporalio.testing import WorkflowEnvironment
 
 from dev.process import CrashError
 
 # Scripts of the environment that runs us, whether or not somebody has activated it.
 _SCRIPTS = Path(sys.executable).parent
-_DOWNLOADS: Final = Path(__file__).resolve().parent.parent / ".tools"
+_REPOSITORY: Final = Path(__file__).resolve().parent.parent
+_DOWNLOADS: Final = _REPOSITORY / ".tools" / "temporal-cli"
 
 
 def temporal() -> str:
@@ -54,28 +54,26 @@ def _missing(program: str, package: str) -> str:
 
 
 def _download_temporal() -> str:
-    """Let the SDK fetch the CLI for a platform without a wheel (Linux on ARM, Windows)."""
-    found = sorted(_DOWNLOADS.glob("temporal-sdk-*"))
-    if not found:
-        _DOWNLOADS.mkdir(exist_ok=True)
-        print("Downloading the Temporal CLI, because this platform has no wheel of it …")
-        try:
-            asyncio.run(_start_and_stop())
-        except RuntimeError as error:
+    """Let the SDK fetch the CLI for a platform without a wheel, such as Linux on ARM."""
+    if not _downloaded():
+        _DOWNLOADS.mkdir(parents=True, exist_ok=True)
+        print("Downloading the Temporal CLI, because no package has one for this platform …")
+        download = subprocess.run(
+            [sys.executable, "-m", "dev.download_temporal", str(_DOWNLOADS)],
+            cwd=_REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if not _downloaded():
             raise CrashError(
                 f"There is no Temporal CLI for {platform.system()} {platform.machine()} among the"
-                f" packages, and the SDK could not download one ({error}). Install `temporal` from"
+                " packages, and the SDK could not download one. Install `temporal` from"
                 " https://docs.temporal.io/cli#installation and put it on the PATH."
-            ) from None
-        found = sorted(_DOWNLOADS.glob("temporal-sdk-*"))
-    if not found:
-        raise CrashError("The SDK did not leave its Temporal CLI behind; put one on the PATH.")
-    return str(found[-1])
+                f"\n{download.stderr.strip()}"
+            )
+    return _downloaded()[0]
 
 
-async def _start_and_stop() -> None:
-    # The SDK downloads only as a step of starting a server.
-    environment = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] -- generic
-        download_dest_dir=str(_DOWNLOADS)
-    )
-    await environment.shutdown()
+def _downloaded() -> list[str]:
+    return [str(file) for file in sorted(_DOWNLOADS.glob("*")) if os.access(file, os.X_OK)]

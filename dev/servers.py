@@ -28,6 +28,7 @@ _INNER_PORTS: Final = (
 )
 # The worker inside `weed mini` finds its admin server at this distance and nowhere else.
 _ADMIN_GRPC_OFFSET: Final = 10_000
+_SOCKETS: Final = Path("/tmp")  # noqa: S108 -- `weed` puts them there, and no option changes it
 
 
 class Servers:
@@ -47,6 +48,7 @@ class Servers:
             data_dir or Path(tempfile.mkdtemp(prefix="exports-dev-"))
         ).resolve()
         self._processes: list[Process] = []
+        self._sockets: list[Path] = []
         self._endpoints: Endpoints | None = None
 
     @property
@@ -136,6 +138,8 @@ class Servers:
         for process in self._processes:
             process.stop()
         self._processes.clear()
+        for socket in self._sockets:
+            socket.unlink(missing_ok=True)
 
     def _process(self, name: str, command: list[str]) -> Process:
         return Process(
@@ -182,6 +186,12 @@ class Servers:
             for name in ("s3", *_INNER_PORTS)
         }
         own["admin.port.grpc"] = chosen["admin"] + _ADMIN_GRPC_OFFSET
+        # It removes these itself, except when it is killed.
+        self._sockets = [
+            _SOCKETS / f"seaweedfs-{option.removesuffix('.port.grpc')}-grpc-{port}.sock"
+            for option, port in own.items()
+            if option.endswith(".grpc")
+        ]
         return [
             *(binaries.s3(), "mini", f"-dir={data}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"),
             *(f"-{option}={port}" for option, port in own.items()),

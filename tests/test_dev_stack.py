@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import stat
@@ -17,13 +18,17 @@ from typing import Any, Final
 import pytest
 from pymongo import MongoClient
 
-from dev import object_store, ports
+from dev import binaries, object_store, ports
 from dev.process import CrashError, Process
 from dev.servers import Servers
 from tests import processes
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-KEEP_SERVERS: Final = "import dev.servers, time; dev.servers.Servers().start(); time.sleep(600)"
+KEEP_SERVERS: Final = """
+import pathlib, sys, time, dev.servers
+dev.servers.Servers(pathlib.Path(sys.argv[1])).start()
+time.sleep(600)
+"""
 
 
 @contextmanager
@@ -104,6 +109,20 @@ def test_a_process_that_ends_by_itself_is_shown_with_the_end_of_its_log(tmp_path
     assert len(said.splitlines()) < 20
 
 
+def test_without_any_temporal_cli_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr(shutil, "which", nothing)
+    # A proxy that nobody answers at: the download fails on every machine.
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{ports.LOOPBACK}:9")
+    monkeypatch.setattr(binaries, "_DOWNLOADS", tmp_path)
+    with pytest.raises(CrashError, match="Install `temporal` from"):
+        binaries.temporal()
+
+
 def test_a_process_that_ignores_every_request_is_ended_all_the_same(tmp_path: Path) -> None:
     process = Process(
         "The deaf one",
@@ -119,8 +138,8 @@ def test_a_process_that_ignores_every_request_is_ended_all_the_same(tmp_path: Pa
     assert not processes.is_alive(int(file.read_text()))
 
 
-def test_no_server_outlives_a_parent_that_is_killed() -> None:
-    with running("-c", KEEP_SERVERS) as parent:
+def test_no_server_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+    with running("-c", KEEP_SERVERS, str(tmp_path)) as parent:
         processes.wait_until(lambda: len(processes.descendants(parent.pid)) >= 6, seconds=30)
         left = processes.descendants(parent.pid)
         parent.kill()
