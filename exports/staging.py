@@ -255,8 +255,15 @@ def _cell(value: object, kind: pa.DataType) -> object:
         return plain(value)
     if is_decimal(kind):
         return _decimal(value)
-    if pa.types.is_floating(kind) and isinstance(value, int):
-        if int(float(value)) != value:
-            raise ValueError(_NOT_EXACT)
-        return float(value)
-    return value
+    if pa.types.is_integer(kind) and isinstance(value, int):
+        return value
+    if pa.types.is_floating(kind) and isinstance(value, int | float):
+        return _double(value)
+    raise ValueError(_NOT_EXACT)
+
+
+def _double(value: float) -> float:
+    double = float(value)
+    if isinstance(value, int) and int(double) != value:
+        raise ValueError(_NOT_EXACT)
+    return double

@@ -32,7 +32,7 @@ def record_batch(columns: Iterable["pa.Array[Any]"], schema: pa.Schema) -> pa.Re
 
 def column_of(batch: pa.RecordBatch, index: int) -> "pa.Array[Any]":
     """Return one column."""
-    return batch.column(index)
+    return batch.column(index)  # pyright: ignore[reportUnknownVariableType] -- open stubs
 
 
 def values_of(batch: pa.RecordBatch) -> list[list[object]]:
