@@ -152,6 +152,13 @@ class StoreUnavailableError(ExportError):
     permanent = False
 
 
+class DownloadError(ExportError):
+    """The finished file could not be fetched through its link, or not be put where it belongs."""
+
+    code = "E_DOWNLOAD"
+    permanent = False
+
+
 class StagingError(ExportError):
     """A staged part is missing or is not what was staged."""
 

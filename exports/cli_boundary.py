@@ -1,0 +1,159 @@
+"""Where the command line meets the rest: connections on one side, exit codes on the other."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from io import TextIOWrapper
+from types import FrameType
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+import typer
+
+from exports.answers import refused
+from exports.cli_output import plain, print_json, say
+from exports.errors import (
+    DatabaseUnavailableError,
+    ExportError,
+    RequestError,
+    SourceUnavailableError,
+    StoreUnavailableError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from exports.client import ExportClient
+    from exports.schedule import SweepSchedule
+
+EXPORT_FAILED: Final = 1
+BAD_INPUT: Final = 2
+UNREACHABLE: Final = 3
+OUR_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h, so that no script takes it for one of the above
+INTERRUPTED: Final = 128 + signal.SIGINT
+_BROKEN_PIPE: Final = 128 + 13  # SIGPIPE, which Windows lacks; what a shell reports for `| head`
+
+_AWAY: Final = (
+    UnreachableError,
+    DatabaseUnavailableError,
+    StoreUnavailableError,
+    SourceUnavailableError,
+)
+_LONGEST: Final = 400
+
+_log = logging.getLogger("exports.cli")
+_T = TypeVar("_T")
+
+
+def guarded(app: typer.Typer, arguments: list[str]) -> int:
+    """Run the command line; whatever happens, say it in words.
+
+    Args:
+        app: The commands.
+        arguments: What was typed, without the name of the program.
+
+    Returns:
+        The exit code: 0 fine, 1 the export failed, 2 bad input, 3 a server can't be reached,
+        70 a fault in this program, 130 Ctrl-C.
+    """
+    signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        code = _run(app, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered has no reader: without this, Python complains when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return code
+
+
+def with_client(work: "Callable[[ExportClient], Awaitable[_T]]") -> _T:
+    """Connect to all servers, do something, and disconnect."""
+    # The libraries of three servers take a second to import, which `--help` need not wait for.
+    from exports.client import ExportClient  # noqa: PLC0415 -- see above
+
+    async def connected() -> _T:
+        async with await ExportClient.connect() as client:
+            return await work(client)
+
+    return asyncio.run(connected())
+
+
+def with_schedule(work: "Callable[[SweepSchedule], Awaitable[_T]]") -> _T:
+    """Connect to Temporal alone, and do something with the Schedule."""
+    from exports.connections import connect_temporal  # noqa: PLC0415 -- as above
+    from exports.schedule import SweepSchedule  # noqa: PLC0415 -- as above
+    from exports.settings import Settings  # noqa: PLC0415 -- as above
+
+    async def connected() -> _T:
+        queue = Settings.load().task_queue
+        return await work(SweepSchedule(await connect_temporal(), task_queue=queue))
+
+    return asyncio.run(connected())
+
+
+def _run(app: typer.Typer, arguments: list[str]) -> int:
+    as_json = "--json" in arguments
+    try:
+        for argument in arguments:
+            argument.encode()
+        code: object = app(args=arguments or ["--help"], prog_name="exports", standalone_mode=False)
+    except UnicodeEncodeError:
+        return _refuse(RequestError("An argument is not text in UTF-8."), as_json=as_json)
+    except ExportError as error:
+        return _refuse(error, as_json=as_json)
+    except typer.TyperException as error:
+        return _misused(error, as_json=as_json)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the last place where it can be put into words
+        unreachable = _temporal_is_away(error)
+        if unreachable:
+            return _refuse(unreachable, as_json=as_json)
+        _log.exception("A fault in this program; please report it with the lines below")
+        if as_json:
+            print_json(refused(ExportError("Something went wrong inside this program.")))
+        return OUR_FAULT
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(error: ExportError, *, as_json: bool) -> int:
+    if as_json:
+        print_json(refused(error))
+    else:
+        for number, line in enumerate(error.msg.splitlines()):
+            say(f"{error.code}: {line}" if number == 0 else line)
+    return UNREACHABLE if isinstance(error, _AWAY) else BAD_INPUT
+
+
+def _misused(error: typer.TyperException, *, as_json: bool) -> int:
+    message = plain(error.format_message()).replace("Value error, ", "")
+    if len(message) > _LONGEST:  # it repeats what was typed
+        message = f"{message[:_LONGEST]}..."
+    if as_json:
+        print_json(refused(RequestError(message)))
+        return BAD_INPUT
+    command = getattr(getattr(error, "ctx", None), "command_path", "exports")
+    say(f"{RequestError.code}: {message}")
+    say(f"Try: {command} --help")
+    return BAD_INPUT
+
+
+def _temporal_is_away(error: Exception) -> UnreachableError | None:
+    # Whoever raised it has imported these already.
+    from temporalio.envconfig import ClientConfig  # noqa: PLC0415 -- see above
+    from temporalio.service import RPCError  # noqa: PLC0415 -- see above
+
+    if not isinstance(error, RPCError):
+        return None
+    address = ClientConfig.load_client_connect_config().get("target_host") or "localhost:7233"
+    return UnreachableError(f"Temporal at {address} does not do that ({error.status.name}).")
+
+
+def _terminated(signum: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signum)

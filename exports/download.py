@@ -1,0 +1,117 @@
+"""Fetches a finished file through its presigned link: the whole file, checked, or nothing."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Final, cast
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from exports.errors import DownloadError, RequestError, UnreachableError
+from exports.task import ExportTask
+
+_CHUNK: Final = 1024 * 1024
+_PATIENCE: Final = 30.0
+
+
+def check_destination(path: Path) -> Path:
+    """Return where `path` really is, if a file can be put there.
+
+    Args:
+        path: A file, which is replaced if it exists, or an existing directory.
+
+    Raises:
+        RequestError: It is a device or the like, its directory is missing, or may not be written.
+    """
+    real = Path(os.path.realpath(path.expanduser()))
+    if real.exists() and not real.is_file() and not real.is_dir():
+        raise RequestError("The output is neither a file nor a directory.")
+    directory = real if real.is_dir() else real.parent
+    if not directory.is_dir():
+        raise RequestError("The directory of the output does not exist.")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise RequestError("The directory of the output can't be written to.")
+    return real
+
+
+def download(task: ExportTask, destination: Path) -> Path:
+    """Fetch the file of a finished task.
+
+    The file appears under its name only when it is complete and its sha256 is the task's; until
+    then it has another name in the same directory, which goes whatever happens.
+
+    Args:
+        task: A task that is done, with its link.
+        destination: Where to, as `check_destination` returned it.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DownloadError: The link is not good any more, the file arrived damaged, or it can't be
+            written here.
+        UnreachableError: The object store can't be reached; says where it should be.
+    """
+    if task.download_url is None or task.sha256 is None:
+        raise DownloadError("The export has no file to fetch.")
+    if destination.is_dir():
+        destination /= Path(task.file_name or task.id).name
+    partial = destination.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        digest = _save(task.download_url, partial)
+        if digest != task.sha256:
+            raise DownloadError("The file arrived damaged: its sha256 is not the task's.")
+        partial.replace(destination)
+    except OSError as error:
+        raise DownloadError(f"The file can't be written: {error.strerror}.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return destination
+
+
+def _save(url: str, path: Path) -> str:
+    digest = hashlib.sha256()
+    with _opened(url) as pieces, path.open("xb") as file:
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(url: str) -> Generator[Iterator[bytes]]:
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https"):
+        raise DownloadError("The link is not a web address.")
+    with _translated(address.netloc):
+        response = cast("HTTPResponse", urlopen(url, timeout=_PATIENCE))  # noqa: S310 -- checked above
+    with response:
+        yield _pieces(response, address.netloc)
+
+
+def _pieces(response: HTTPResponse, host: str) -> Iterator[bytes]:
+    while True:
+        with _translated(host):
+            piece = response.read(_CHUNK)
+        if not piece:
+            return
+        yield piece
+
+
+@contextmanager
+def _translated(host: str) -> Generator[None]:
+    # Reading and writing both raise OSError, and mean different things.
+    try:
+        yield
+    except HTTPError as error:
+        error.close()
+        raise DownloadError(
+            f"The object store refused the link (HTTP {error.code}); it may have expired."
+        ) from None
+    except (URLError, HTTPException, OSError):
+        raise UnreachableError(f"The object store can't be reached at {host}.") from None
