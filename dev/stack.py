@@ -111,7 +111,7 @@ class Stack:
             "The worker",
             [sys.executable, "worker.py"],
             log=self.worker_log,
-            environment=environment | {"EXPORTS_SHUTDOWN_GRACE": str(_DRAIN)},
+            environment=environment | {"EXPORTS_SHUTDOWN_GRACE": f"PT{_DRAIN}S"},
             cwd=REPOSITORY,
             grace=_DRAIN * 2,
         )
