@@ -1,26 +1,17 @@
 import math
-import re
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openpyxl.cell.cell import Cell
 
 from exports.columns import Sheet
-from exports.errors import FormatLimitError
-from exports.formats.arrow import record_batch
-from exports.formats.xlsx import Xlsx
-from exports.formats.xlsx_names import sheet_name
-from tests.rows import ABOUT, DAY, MONTH, Described, batch, group, measure, table
-from tests.workbooks import assert_inert, cells, encoded, first_sheet, opened, parts
+from tests.rows import ABOUT, DAY, MONTH, batch, group, measure, table
+from tests.workbooks import assert_inert, cell, cells, encoded, first_sheet, midnight, opened, parts
 
 OCTOBER_5 = date(2026, 10, 5)
 TEXTS = st.text(
@@ -38,19 +29,6 @@ TEXTS = st.text(
         "internal:A1",
     ]
 )
-
-
-def cell(value: object, kind: pa.DataType) -> Cell:
-    """The cell that a single value becomes."""
-    sheet = first_sheet(encoded(of := table(measure("m", kind)), [batch(of, (value,))]))
-    found = sheet["A2"]
-    assert isinstance(found, Cell)
-    return found
-
-
-def midnight(year: int, month: int, day: int) -> datetime:
-    """A day as openpyxl reads it: a time without a zone, because Excel knows none."""
-    return datetime(year, month, day, tzinfo=UTC).replace(tzinfo=None)
 
 
 class TestCells:
@@ -221,184 +199,6 @@ class TestTotals:
     def test_a_table_without_totals_has_no_totals_row(self) -> None:
         of = table(group(), measure("Average", pa.float64()))
         assert len(cells(encoded(of, [batch(of, ("a", 1.0))]))) == 2
-
-
-class TestChart:
-    def test_days_are_a_line_of_the_first_two_measures_over_all_groups(self) -> None:
-        of = table(
-            DAY,
-            group(),
-            measure("Average", pa.float64()),
-            measure("Orders", pa.int64(), "sum"),
-            measure("Revenue", pa.decimal128(38, 2), "sum"),
-            measure("Refunds", pa.int64(), "sum"),
-        )
-        rows = [
-            (date(2026, 10, day), name, 1.5, orders, Decimal("0.10"), 1)
-            for day, name, orders in [(2, "a", 1), (2, "b", 2), (1, "a", 4)]
-        ]
-        data = encoded(of, [batch(of, *rows[:1]), batch(of, *rows[1:])])
-        chart = opened(data).worksheets[1]
-        assert [list(row) for row in chart.iter_rows(min_row=4, values_only=True)] == [
-            ["Day", "Orders", "Revenue"],
-            [datetime(2026, 10, 1), 4, 0.1],  # noqa: DTZ001 -- Excel knows no zones
-            [datetime(2026, 10, 2), 3, 0.2],  # noqa: DTZ001 -- same
-        ]
-        xml = parts(data)["xl/charts/chart1.xml"]
-        assert "<c:lineChart>" in xml
-        assert "<c:barChart>" not in xml
-        assert re.findall(r"<c:f>([^<]*)</c:f>", xml) == [
-            "Chart!$A$1",
-            "Chart!$B$4", "Chart!$A$5:$A$6", "Chart!$B$5:$B$6",
-            "Chart!$C$4", "Chart!$A$5:$A$6", "Chart!$C$5:$C$6",
-            "Chart!$B$4", "Chart!$C$4",
-        ]  # fmt: skip
-        assert_inert(data)
-
-    def test_viewers_that_do_not_calculate_find_the_values_in_the_chart(self) -> None:
-        of = table(DAY, measure("Orders", pa.int64(), "sum"))
-        xml = parts(encoded(of, [batch(of, (OCTOBER_5, 7))]))["xl/charts/chart1.xml"]
-        assert re.findall(r"<c:v>([^<]*)</c:v>", xml) == [
-            ABOUT.title,
-            "Orders",
-            "46300",
-            "7.0",
-            "Orders",
-        ]
-
-    def test_months_are_columns_with_the_second_measure_as_a_line(self) -> None:
-        of = table(MONTH, measure("Orders", pa.int64(), "sum"), measure("Average", pa.float64()))
-        data = encoded(of, [batch(of, (date(2026, 10, 1), 7, 0.5))])
-        xml = parts(data)["xl/charts/chart1.xml"]
-        assert "<c:barChart>" in xml
-        assert "<c:lineChart>" in xml
-        assert opened(data).worksheets[1]["C5"].value == 0.5
-
-    @pytest.mark.parametrize(
-        "columns",
-        [
-            (DAY, group()),
-            (DAY, group(), measure("Average", pa.float64())),
-            (group(), measure("Orders", pa.int64(), "sum")),
-            (DAY, measure("Orders", pa.string(), "sum")),
-        ],
-    )
-    def test_where_there_is_nothing_to_draw_there_is_no_second_sheet(
-        self, columns: tuple[Described, ...]
-    ) -> None:
-        of = table(*columns)
-        values: dict[pa.DataType, object] = {
-            pa.date32(): OCTOBER_5,
-            pa.string(): "a",
-            pa.int64(): 1,
-            pa.float64(): 1.0,
-        }
-        data = encoded(of, [batch(of, [values[kind] for kind in of.types])])
-        assert len(opened(data).worksheets) == 1
-
-    def test_titles_that_look_like_references_or_markup_are_text(self) -> None:
-        about = Sheet(title="=Sheet!A1 <b>\x00", summary="=1")
-        of = table(DAY, measure("=A!B1", pa.int64(), "sum"), about=about)
-        data = encoded(of, [batch(of, (OCTOBER_5, 7))])
-        assert_inert(data)
-        assert opened(data).worksheets[1]["B4"].value == "=A!B1"
-        assert opened(data).worksheets[1]["B4"].data_type == "s"
-
-
-class TestSheetName:
-    @pytest.mark.parametrize(
-        ("title", "name"),
-        [
-            ("Sales 销售", "Sales 销售"),
-            ("a[b]c:d*e?f/g\\h", "a b c d e f g h"),
-            ("'quoted'", "quoted"),
-            ("' '", "Export"),
-            ("", "Export"),
-            ("///", "Export"),
-            ("History", "History Export"),
-            ("a\nb\x00", "a b"),
-            ("x" * 40, "x" * 31),
-            ("x" * 30 + "🚀", "x" * 30),
-            ("x" * 30 + "' y", "x" * 30),
-        ],
-    )
-    def test_a_title_becomes_a_name_that_excel_accepts(self, title: str, name: str) -> None:
-        assert sheet_name(title) == name
-
-    @pytest.mark.parametrize("title", ["Chart", "chart", "O'Brien & <sons>", "History"])
-    def test_the_workbook_opens_and_its_chart_finds_its_sheet(self, title: str) -> None:
-        of = table(DAY, measure("n", pa.int64()), about=Sheet(title=title, summary="s"))
-        data = encoded(of, [batch(of, (OCTOBER_5, 7), (date(2026, 10, 6), 8))])
-        names = opened(data).sheetnames
-        assert names[0] == sheet_name(title)
-        assert names[1].lower() != names[0].lower()
-        reference = f"'{names[1]}'" if " " in names[1] else names[1]
-        assert f"<c:f>{reference}!$B$5:$B$6</c:f>" in parts(data)["xl/charts/chart1.xml"]
-
-
-class TestLimits:
-    def test_a_text_of_32767_characters_fits(self) -> None:
-        assert cell("🚀" * 16_383 + "x", pa.string()).value == "🚀" * 16_383 + "x"
-
-    @pytest.mark.parametrize("text", ["x" * 32_768, "🚀" * 16_384])
-    def test_a_longer_text_is_refused_and_not_cut(self, text: str) -> None:
-        with pytest.raises(
-            FormatLimitError, match=r"^Row 2 holds a text of more than 32,767"
-        ) as caught:
-            cell(text, pa.string())
-        assert text[:10] not in caught.value.msg
-
-    @pytest.mark.parametrize(("total", "rows"), [(None, 1_048_576), ("sum", 1_048_575)])
-    def test_more_rows_than_a_sheet_has_are_refused(
-        self, total: Literal["sum"] | None, rows: int
-    ) -> None:
-        of = table(measure("m", pa.int64(), total))
-        parts_of_it = [record_batch([pa.nulls(size, pa.int64())], of) for size in (1, rows - 1)]
-        with pytest.raises(FormatLimitError, match="1,048,576 rows"):
-            encoded(of, parts_of_it)
-
-    def test_as_many_rows_as_a_sheet_has_fit_with_their_totals(self) -> None:
-        of = table(group(), measure("m", pa.int64(), "sum"))
-        rows = record_batch([pa.nulls(1_048_573, pa.string()), pa.nulls(1_048_573, pa.int64())], of)
-        data = encoded(of, [rows, batch(of, ("last", 7))])
-        assert '<row r="1048575"' in (xml := parts(data)["xl/worksheets/sheet1.xml"])
-        assert '<row r="1048576"' in xml
-
-    def test_more_columns_than_a_sheet_has_are_refused(self) -> None:
-        of = table(*(measure(str(index), pa.int64()) for index in range(16_385)))
-        with pytest.raises(FormatLimitError, match="16,384 columns"):
-            encoded(of, [])
-
-
-class TestTemporaryFiles:
-    @pytest.fixture
-    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        return tmp_path
-
-    def test_none_is_left_when_the_file_was_read(self, folder: Path) -> None:
-        of = table(group())
-        assert encoded(of, [batch(of, ("a",))])
-        assert list(folder.iterdir()) == []
-
-    def test_none_is_left_when_the_reader_stops_in_the_middle(self, folder: Path) -> None:
-        of = table(group())
-        pieces = Xlsx().encode(of, [batch(of, ("a",))])
-        next(pieces)
-        assert list(folder.iterdir()) != []
-        pieces.close()  # type: ignore[attr-defined]
-        assert list(folder.iterdir()) == []
-
-    def test_none_is_left_when_the_rows_fail(self, folder: Path) -> None:
-        of = table(group())
-
-        def failing() -> Iterator[pa.RecordBatch]:
-            yield batch(of, ("a",))
-            raise ConnectionResetError
-
-        with pytest.raises(ConnectionResetError):
-            encoded(of, failing())
-        assert list(folder.iterdir()) == []
 
 
 @settings(deadline=None)

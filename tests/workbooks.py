@@ -3,14 +3,17 @@
 import io
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from zipfile import ZipFile
 
 import pyarrow as pa
 from openpyxl import Workbook, load_workbook
+from openpyxl.cell.cell import Cell
 from openpyxl.utils.escape import unescape
 from openpyxl.worksheet.worksheet import Worksheet
 
 from exports.formats.xlsx import Xlsx
+from tests.rows import batch, measure, table
 
 
 def encoded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
@@ -53,3 +56,16 @@ def assert_inert(data: bytes) -> None:
             assert not re.search(r"<(\w+:)?(f|hyperlink|hyperlinks)[\s/>]", xml), name
         if name.endswith(".rels"):
             assert "External" not in xml, name
+
+
+def cell(value: object, kind: pa.DataType) -> Cell:
+    """The cell that a single value becomes."""
+    sheet = first_sheet(encoded(of := table(measure("m", kind)), [batch(of, (value,))]))
+    found = sheet["A2"]
+    assert isinstance(found, Cell)
+    return found
+
+
+def midnight(year: int, month: int, day: int) -> datetime:
+    """A day as openpyxl reads it: a time without a zone, because Excel knows none."""
+    return datetime(year, month, day, tzinfo=UTC).replace(tzinfo=None)
