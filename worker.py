@@ -24,6 +24,7 @@ from activities.upload import UploadActivities
 from activities.writeback import WritebackActivities
 from exports.connections import Connections, open_source
 from exports.errors import ExportError
+from exports.logs import configure_logging
 from exports.reports import ReportCatalog
 from exports.reports_file import load_reports
 from exports.search_attributes import ensure_search_attributes
@@ -117,11 +118,7 @@ async def run(settings: Settings) -> None:
 
 def main() -> int:
     """Run a worker; return the exit code of the process."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    configure_logging()
     try:
         asyncio.run(run(Settings.load()))
     except ExportError as error:

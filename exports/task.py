@@ -196,10 +196,14 @@ def request_to_start(document: Document) -> ExportRequest:
 
     The run reads the document itself; here is only what people see of it before that.
     """
+
+    def shown(field: str, longest: int, otherwise: str) -> str:
+        return _text(document.get(field))[:longest] or otherwise
+
     return ExportRequest(
-        type=_text(document.get("type")) or "unknown",
-        created_by=_text(document.get("createdBy"))[:200] or "unknown",
-        format=_text(document.get("format"))[:40] or DEFAULT_FORMAT,
+        type=shown("type", 200, "unknown"),
+        created_by=shown("createdBy", 200, "unknown"),
+        format=shown("format", 40, DEFAULT_FORMAT),
         task_id=str(document["_id"]),
     )
 

@@ -275,7 +275,7 @@ class TaskStore:
         return _task(
             await self._update(
                 {
-                    "_id": document["_id"],
+                    "_id": {"$eq": document["_id"]},
                     "status": {"$in": _OPEN},
                     "runId": document.get("runId"),
                 },

@@ -1,0 +1,281 @@
+"""The sweep: starts what is due, heals what was left behind, purges what has expired."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from temporalio.client import WorkflowFailureError
+
+from exports import names
+from exports.clock import now_ms
+from exports.models import ExportRequest, SweepResult, TaskRef, TaskStatus
+from exports.objects import ObjectStore
+from exports.schedule import SweepSchedule
+from exports.starting import start_export
+from tests.service import MONTH, USER, Service, insert_orders, working
+
+SEED: dict[str, Any] = {
+    "type": "statsMonthly",
+    "params": MONTH,
+    "status": "pending",
+    "retries": 0,
+    "maxRetries": 3,
+    "createdBy": USER,
+    "createdAt": 1_790_000_000_000,
+}
+
+
+async def _insert(service: Service, **changes: Any) -> str:
+    document = {"_id": ObjectId(), **SEED, **changes}
+    await service.database["ExportTasks"].insert_one(document)
+    return str(document["_id"])
+
+
+@pytest.mark.parametrize("task_id", [ObjectId(), "f1e2d3c4b5a6", "任务/1 ?#", "0" * 24])
+async def test_a_document_with_only_the_seeds_fields_is_exported(
+    service: Service, task_id: object
+) -> None:
+    await insert_orders(service.database)
+    await _insert(service, _id=task_id)
+    swept = await service.client.sweep()
+    assert swept == SweepResult(started=1, healed=0, purged=0, handled=1)
+    task = await service.ended(str(task_id))
+    assert (task.status, task.rows) == (TaskStatus.DONE, 3)
+
+
+@pytest.mark.parametrize(
+    "due",
+    [None, 0, 1.0, datetime(2026, 1, 1, tzinfo=UTC)],
+    ids=["null", "zero", "double", "date"],
+)
+async def test_a_task_is_due_however_its_time_was_written(service: Service, due: object) -> None:
+    await insert_orders(service.database)
+    task_id = await _insert(service, nextRunAt=due)
+    assert (await service.client.sweep()).started == 1
+    assert (await service.ended(task_id)).status is TaskStatus.DONE
+
+
+async def test_a_task_that_is_not_due_yet_waits(service: Service) -> None:
+    await _insert(service, nextRunAt=now_ms() + 60_000)
+    assert (await service.client.sweep()).handled == 0
+
+
+async def test_it_takes_everything_that_is_due_not_five(idle_service: Service) -> None:
+    await insert_orders(idle_service.database)
+    documents = [{"_id": ObjectId(), **SEED, "createdBy": f"u{n % 3}"} for n in range(600)]
+    await idle_service.database["ExportTasks"].insert_many(documents)
+    async with working(idle_service):
+        swept = await idle_service.client.sweep()
+    assert swept == SweepResult(started=600, healed=0, purged=0, handled=600)
+
+
+async def test_two_sweeps_at_once_start_one_run_of_each_task(service: Service) -> None:
+    await insert_orders(service.database)
+    ids = [await _insert(service) for _ in range(20)]
+    sweeps = await asyncio.gather(*(service.client.sweep() for _ in range(4)))
+    for task_id in ids:
+        assert (await service.ended(task_id)).status is TaskStatus.DONE
+    assert sum(swept.started for swept in sweeps) >= len(ids)
+    files = list(service.store.objects(names.FILES))
+    assert len(files) == len(ids)
+
+
+async def test_rubbish_fails_with_a_code_and_does_not_hold_up_the_others(service: Service) -> None:
+    await insert_orders(service.database)
+    rubbish = {
+        await _insert(service, type="statsWeekly"): "E_TYPE",
+        await _insert(service, type=42): "E_TASK",
+        await _insert(service, params="2026-10"): "E_TASK",
+        await _insert(service, params={"year": {"$gt": 0}, "month": 1}): "E_PARAMS",
+        await _insert(service, params={"year": 2026, "month": 13}): "E_PARAMS",
+        await _insert(service, params={"when": datetime(2026, 1, 1, tzinfo=UTC)}): "E_TASK",
+        await _insert(service, format="docx"): "E_FORMAT",
+        await _insert(service, createdBy=None): "E_TASK",
+        await _insert(service, maxRetries="many"): "E_TASK",
+        await _insert(service, createdBy="x" * 5000): "E_TASK",
+        await _insert(service, type="y" * 5000): "E_TASK",
+    }
+    good = await _insert(service, createdAt=1_790_000_000_001)
+    assert (await service.client.sweep()).started == len(rubbish) + 1
+    assert (await service.ended(good)).status is TaskStatus.DONE
+    for task_id, code in rubbish.items():
+        task = await service.ended(task_id)
+        assert task.status is TaskStatus.FAILED
+        assert task.error is not None
+        assert task.error.code == code
+    assert (await service.client.sweep()).handled == 0
+
+
+@pytest.mark.parametrize("task_id", [17, "", "x" * 201, "a\nb", {"part": 1}])
+async def test_an_id_that_no_workflow_can_have_is_refused(
+    service: Service, task_id: object
+) -> None:
+    await _insert(service, _id=task_id)
+    assert await service.client.sweep() == SweepResult(started=0, healed=0, purged=0, handled=1)
+    document = await service.database["ExportTasks"].find_one({})
+    assert document is not None
+    assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
+
+
+async def test_a_terminated_run_is_healed_by_the_next_sweep(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    put = ObjectStore.put
+
+    def hang_once(self: ObjectStore, key: str, data: bytes) -> None:
+        put(self, key, data)
+        if not reached.is_set():
+            loop.call_soon_threadsafe(reached.set)
+            asyncio.run(asyncio.sleep(3))
+
+    monkeypatch.setattr(ObjectStore, "put", hang_once)
+    await insert_orders(service.database)
+    task = await service.create()
+    await asyncio.wait_for(reached.wait(), 20)
+    first = (await service.document(task.id))["runId"]
+    assert (await service.client.sweep()).healed == 0
+    await service.run_of(task.id).terminate("by hand")
+    assert await service.client.sweep() == SweepResult(started=0, healed=1, purged=0, handled=1)
+    healed = await service.ended(task.id)
+    assert healed.status is TaskStatus.DONE
+    assert healed.run_id != first
+    assert healed.retries == 0
+    await service.run_of(task.id).result()
+    await service.client.sweep()
+    assert service.keys() == [(await service.document(task.id))["objectKey"]]
+
+
+async def test_a_task_that_the_old_function_left_running_is_healed(service: Service) -> None:
+    await insert_orders(service.database)
+    task_id = await _insert(service, status="running")
+    assert (await service.client.sweep()).healed == 1
+    assert (await service.ended(task_id)).status is TaskStatus.DONE
+
+
+async def test_a_task_that_waits_for_a_retry_nobody_will_make_is_healed(service: Service) -> None:
+    await insert_orders(service.database)
+    task_id = await _insert(
+        service, runId="gone", workflowId=names.workflow_id("gone"), nextRunAt=now_ms() + 3_600_000
+    )
+    assert (await service.client.sweep()).healed == 1
+    # Its document names a workflow that belongs to another task: nothing is exported for it.
+    await asyncio.sleep(1)
+    assert (await service.document(task_id))["status"] in ("pending", "failed")
+
+
+async def test_what_a_run_could_not_say_any_more_the_sweep_says(service: Service) -> None:
+    task = await service.exported()
+    assert task.status is TaskStatus.FAILED
+    await service.database["ExportTasks"].update_one(
+        {}, {"$set": {"status": "running"}, "$unset": {"error": ""}}
+    )
+    assert (await service.client.sweep()).healed == 1
+    told = await service.ended(task.id)
+    assert told.status is TaskStatus.FAILED
+    assert told.error is not None
+    assert told.error.code == "E_COLLECTION"
+
+
+async def test_a_cancelled_run_whose_document_says_running_is_closed_as_cancelled(
+    idle_service: Service,
+) -> None:
+    await insert_orders(idle_service.database)
+    task = await idle_service.create()
+    await idle_service.run_of(task.id).cancel()
+    async with working(idle_service):
+        await idle_service.ended(task.id)
+        with pytest.raises(WorkflowFailureError):
+            await idle_service.run_of(task.id).result()
+        await idle_service.database["ExportTasks"].update_one({}, {"$set": {"status": "running"}})
+        assert (await idle_service.client.sweep()).healed == 1
+    assert (await idle_service.ended(task.id)).status is TaskStatus.CANCELLED
+
+
+async def test_expired_files_go_and_their_tasks_say_so(service: Service) -> None:
+    await insert_orders(service.database)
+    old, new = await service.exported(), await service.exported()
+    await service.database["ExportTasks"].update_one(
+        {"_id": ObjectId(old.id)}, {"$set": {"purgeAt": now_ms()}}
+    )
+    assert (await service.client.sweep()).purged == 1
+    expired = await service.ended(old.id)
+    assert (expired.status, expired.download_url, expired.expires_at) == ("expired", None, None)
+    assert service.keys() == [(await service.document(new.id))["objectKey"]]
+
+
+async def test_objects_and_uploads_that_no_run_wants_go(service: Service) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    await service.run_of(task.id).result()
+    kept = service.keys()
+    for key in (
+        names.staged_part_key(task.id, task.run_id or "", unit="u", attempt="9-9", index=0),
+        names.file_key(task.id, task.run_id or "", attempt="9-9", extension="csv"),
+        names.file_key(task.id, "another-run", attempt="1-1", extension="csv"),
+    ):
+        service.store.put(key, b"left by a zombie")
+    foreign = names.file_key("a task of another installation", "r", attempt="1-1", extension="csv")
+    service.store.put(foreign, b"not ours to remove, yet")
+    await service.client.sweep()
+    assert service.keys() == sorted([*kept, foreign])
+
+
+async def test_an_open_upload_that_no_run_wants_is_aborted(
+    service: Service, s3_client: Any, bucket: str, s3_prefix: str
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    key = names.file_key(task.id, "another-run", attempt="1-1", extension="csv")
+    s3_client.create_multipart_upload(Bucket=bucket, Key=s3_prefix + key)
+    assert service.open_uploads() == [key]
+    await service.client.sweep()
+    assert service.open_uploads() == []
+
+
+async def test_a_run_at_work_keeps_what_it_has_staged(idle_service: Service) -> None:
+    task = await idle_service.tasks.create(
+        ExportRequest(type="statsMonthly", params={}, created_by=USER)
+    )
+    ref = TaskRef(task_id=task.id, workflow_id=names.workflow_id(task.id), run_id="r1")
+    await idle_service.tasks.claim(ref, run_started_at=1)
+    await start_export(
+        idle_service.temporal,
+        ExportRequest(type="statsMonthly", created_by=USER, task_id=task.id),
+        task_queue="nobody-listens-here",
+    )
+    key = names.staged_part_key(task.id, "r1", unit="u", attempt="1-1", index=0)
+    idle_service.store.put(key, b"rows")
+    async with working(idle_service):
+        await idle_service.client.sweep()
+    assert idle_service.keys() == [key]
+    await idle_service.run_of(task.id).terminate()
+
+
+async def test_the_schedule_sweeps_every_five_minutes_and_never_twice_at_once(
+    service: Service,
+) -> None:
+    schedule = SweepSchedule(service.temporal, task_queue=service.settings.task_queue)
+    try:
+        first, second = await schedule.apply(), await schedule.apply()
+        assert first.every_seconds == second.every_seconds == 300
+        handle = service.temporal.get_schedule_handle(second.schedule_id)
+        policy = (await handle.describe()).schedule.policy
+        assert policy.overlap.name == "SKIP"
+        assert policy.catchup_window == timedelta(minutes=10)
+        assert (await schedule.pause("holidays")).note == "holidays"
+        assert (await schedule.apply()).paused
+        assert not (await schedule.resume("back")).paused
+        await insert_orders(service.database)
+        task_id = await _insert(service)
+        await schedule.trigger()
+        assert (await service.ended(task_id)).status is TaskStatus.DONE
+        found = (await handle.describe()).info.recent_actions
+        assert len(found) == 1
+    finally:
+        await service.temporal.get_schedule_handle(
+            names.schedule_id(service.settings.task_queue)
+        ).delete()
