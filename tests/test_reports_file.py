@@ -1,18 +1,14 @@
 """A reports file either works or says, line by line, what to mend."""
 
-from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from exports.errors import ParamsError, ReportsFileError, TypeUnknownError
+from exports.errors import ReportsFileError
 from exports.reports import Report
 from exports.reports_file import load_reports
 from exports.stats_report import StatsReport
-from exports.toml_lines import key_lines
 
 SAMPLE = Path(__file__).parent.parent / "exports.toml"
 
@@ -227,71 +223,6 @@ def test_a_class_becomes_the_report_of_its_table(tmp_path: Path) -> None:
     assert (report.type, report.title) == ("custom", "昨天")
 
 
-def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(TypeUnknownError, match="use one of: statsAnnual, statsMonthly") as raised:
-        load_reports(SAMPLE).named("secret")
-
-    assert "secret" not in raised.value.msg
-
-
-@pytest.mark.parametrize(
-    ("params", "normal"),
-    [
-        ({"year": 2026, "month": 10}, {"year": 2026, "month": 10}),
-        ({"year": "2026", "month": "02"}, {"year": 2026, "month": 2}),
-        ({"month": 1.0, "year": 1970}, {"year": 1970, "month": 1}),
-    ],
-)
-def test_parameters_may_come_from_json_or_a_command_line(
-    params: object, normal: dict[str, int]
-) -> None:
-    assert load_reports(SAMPLE).named("statsMonthly").check_params(params) == normal
-
-
-@pytest.mark.parametrize(
-    ("params", "reason"),
-    [
-        ({}, "year: Field required; month: Field required"),
-        ({"year": 2026, "month": 13}, "month: Input should be less than or equal to 12"),
-        ({"year": 2026, "month": 0}, "month: Input should be greater than or equal to 1"),
-        ({"year": "abc", "month": 1}, "year: is not a whole number"),
-        ({"year": 1, "month": 1}, "year: Input should be greater than or equal to 1970"),
-        ({"year": 9999, "month": 1}, "year: Input should be less than or equal to 9998"),
-        ({"year": {"$gt": 0}, "month": 1}, "year: is not a whole number"),
-        ({"year": [2026], "month": 1}, "year: is not a whole number"),
-        ({"year": None, "month": 1}, "year: is not a whole number"),
-        ({"year": True, "month": 1}, "year: is not a whole number"),
-        ({"year": 2026.5, "month": 1}, "year: Input should be a valid integer"),
-        ({"year": float("nan"), "month": 1}, "year: Input should be a finite number"),
-        ({"year": "٢٠٢٦", "month": 1}, "year: is not a whole number"),
-        ({"year": " 2026", "month": 1}, "year: is not a whole number"),
-        ({"year": 2026, "month": 1, "day": 1}, "day: is not known here"),
-        ({"year": 2026, "month": 1, "$where": 1}, "$where: is not known here"),
-        ([2026, 1], "are an object with: year, month"),
-        (None, "are an object with: year, month"),
-        ("year=2026", "are an object with: year, month"),
-    ],
-)
-def test_wrong_parameters_are_answered_with_what_would_be_right(
-    params: object, reason: str
-) -> None:
-    with pytest.raises(ParamsError) as raised:
-        load_reports(SAMPLE).named("statsMonthly").check_params(params)
-
-    assert reason in raised.value.msg
-
-
-def test_a_message_about_parameters_stays_short_whatever_was_sent() -> None:
-    params = {f"{'x' * 10_000}{number}\n": "y" * 10_000 for number in range(1000)}
-
-    with pytest.raises(ParamsError) as raised:
-        load_reports(SAMPLE).named("statsAnnual").check_params(params)
-
-    assert len(raised.value.msg) < 500
-    assert "\n" not in raised.value.msg
-    assert "y" * 10 not in raised.value.msg
-
-
 @pytest.mark.parametrize(
     ("title", "stem"),
     [
@@ -312,54 +243,3 @@ def test_the_file_is_named_for_people_and_for_every_file_system(
 
     assert report.file_stem({"year": 2026, "month": 10}) == stem
     assert report.summary({"year": 2026, "month": 10}) == "statsMonthly 2026-10"
-
-
-def test_a_yearly_report_is_twelve_months_and_named_by_its_year() -> None:
-    report = load_reports(SAMPLE).named("statsAnnual")
-    units = report.units({"year": 2026})
-
-    assert report.file_stem({"year": 2026}) == "statsAnnual-2026"
-    assert [unit.key for unit in units] == [f"2026-{number:02}" for number in range(1, 13)]
-    assert all(a.end == b.start for a, b in pairwise(units))
-
-
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        ('a = 1\n"b.c" = 2\n', {("a",): 1, ("b.c",): 2}),
-        (
-            '[x."y z"]\nk.l = """\n[no]\n"""\nm = 1',
-            {
-                ("x",): 1,
-                ("x", "y z"): 1,
-                ("x", "y z", "k"): 2,
-                ("x", "y z", "k", "l"): 2,
-                ("x", "y z", "m"): 5,
-            },
-        ),
-        (
-            "a = [ # [\n  { b = 1 },\n  '#',\n]\nc = 2026-01-01 10:00:00\n",
-            {("a",): 1, ("a", "b"): 2, ("c",): 5},
-        ),
-        ("[[t]]\nu = 1\n[[t]]\nu = 2.5\n", {("t",): 1, ("t", "u"): 2}),
-        ("a = \"\"\"\\\"\"\"\" # \"\nb = ''''x'''''\nc = 1", {("a",): 1, ("b",): 2, ("c",): 3}),
-    ],
-)
-def test_every_key_of_a_toml_text_has_its_line(
-    text: str, lines: dict[tuple[str, ...], int]
-) -> None:
-    assert key_lines(text) == lines
-
-
-_texts = st.text(st.sampled_from("ab#[]{}=,.\n'"), max_size=8)
-
-
-@given(st.lists(_texts, min_size=1, max_size=6))
-def test_text_that_looks_like_toml_leads_no_key_astray(values: list[str]) -> None:
-    pieces: list[str] = []
-    expected: dict[tuple[str, ...], int] = {}
-    for number, value in enumerate(values):
-        expected[f"k{number}",] = "".join(pieces).count("\n") + 1
-        pieces.append(f'k{number} = """{value}""" # {value!r}\n')
-
-    assert key_lines("".join(pieces)) == expected

@@ -1,0 +1,52 @@
+"""Reports over a few documents, for the tests of their rows."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+from pymongo.asynchronous.database import AsyncDatabase
+
+from exports.report_definition import StatsDefinition
+from exports.stats_report import StatsReport
+
+Database = AsyncDatabase[dict[str, Any]]
+
+OCTOBER: dict[str, object] = {"year": 2026, "month": 10}
+COUNT: dict[str, object] = {"n": {"op": "count"}}
+
+
+def make_report(**table: object) -> StatsReport:
+    definition: dict[str, object] = {
+        "collection": "orders",
+        "time_field": "at",
+        "period": "month",
+        "measures": COUNT,
+    }
+    name = "statsAnnual" if table.get("period") == "year" else "statsMonthly"
+    return StatsReport(name, StatsDefinition.model_validate(definition | table))
+
+
+async def read_batches(
+    database: Database, report: StatsReport, params: dict[str, object], created_by: str = "u1"
+) -> list[list[pa.RecordBatch]]:
+    return [
+        [
+            batch
+            async for batch in report.read(
+                database, unit, created_by=created_by, query_timeout=timedelta(minutes=1)
+            )
+        ]
+        for unit in report.units(report.check_params(params))
+    ]
+
+
+async def read_rows(
+    database: Database, report: StatsReport, params: dict[str, object], created_by: str = "u1"
+) -> list[dict[str, Any]]:
+    units = await read_batches(database, report, params, created_by)
+    return [row for batches in units for batch in batches for row in batch.to_pylist()]
+
+
+async def insert_orders(database: Database, *documents: dict[str, Any]) -> None:
+    noon = datetime(2026, 10, 5, 12, tzinfo=UTC)
+    await database["orders"].insert_many([{"at": noon} | document for document in documents])
