@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -248,9 +248,13 @@ def worker(
     print_json({"ok": True})
 
 
-def main() -> int:
-    """Run the command line; return the exit code."""
-    return guarded(app, sys.argv[1:])
+def main() -> NoReturn:
+    """Run the command line; ends the process with its exit code."""
+    code = guarded(app, sys.argv[1:])
+    sys.stderr.flush()
+    # Threads of Temporal's core may abort an interpreter that is being taken down:
+    # https://github.com/temporalio/sdk-python/issues/300
+    os._exit(code)
 
 
 def _task(work: "Callable[[ExportClient], Awaitable[ExportTask]]", *, as_json: bool) -> ExportTask:
@@ -283,4 +287,4 @@ def _check_worker(*, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

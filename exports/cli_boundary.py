@@ -56,7 +56,7 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
 
     Returns:
         The exit code: 0 fine, 1 the export failed, 2 bad input, 3 a server can't be reached,
-        70 a fault in this program, 130 Ctrl-C.
+        70 a fault in this program, 130 Ctrl-C, 143 SIGTERM.
     """
     signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):
@@ -69,6 +69,8 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
         # What is still buffered has no reader: without this, Python complains when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except SystemExit as stopped:
+        return stopped.code if isinstance(stopped.code, int) else OUR_FAULT
     return code
 
 

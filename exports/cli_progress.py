@@ -49,7 +49,7 @@ class ProgressView:
         if self._bars:
             self._move_bar(self._bars, task)
             return
-        news = (task.status, task.progress.stage, task.retries)
+        news = (task.status.ended, task.progress.stage, task.next_run_at if task.error else None)
         if news != self._said.get(task.id):
             self._said[task.id] = news
             self._console.print(Text(f"{_name(task)}: {_standing(task)}"), soft_wrap=True)
