@@ -1,0 +1,168 @@
+"""The envelope of the function that this service replaces, so that its gateway can stay.
+
+    {"action": "create", "payload": {"type": "statsMonthly", "params": {...}}, "uid": "u1"}
+
+is answered by `{"ok": true, "data": ...}` or `{"ok": false, "error": {"code", "msg"}}`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Final, Self, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from temporalio.service import RPCError
+
+from exports.answers import refused
+from exports.client import ExportClient
+from exports.errors import ActionError, ExportError, RequestError, UnreachableError, explain
+from exports.models import DEFAULT_FORMAT
+from exports.task import ExportTask
+
+_log = logging.getLogger(__name__)
+
+
+class _Part(BaseModel):
+    # Strict: a number in place of a text is a mistake of the gateway, not a way to write it.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
+
+
+_Uid = Annotated[str, Field(min_length=1)]
+
+
+class _Asked(_Part):
+    """An envelope from a person; whatever else a gateway adds to it is not looked at."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    uid: _Uid
+    payload: dict[str, object]
+
+
+class _AskedByTimer(_Part):
+    """An envelope from the old function's timer, which is nobody."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    uid: _Uid | None = None
+    payload: dict[str, object] = Field(default_factory=dict)
+
+
+class _Create(_Part):
+    type: str
+    params: dict[str, object] = Field(default_factory=dict)
+    format: str = DEFAULT_FORMAT
+
+
+class _TaskIn(_Part):
+    """Names a task, in one of the three ways that clients of the old function do."""
+
+    id: str | None = None
+    stored_id: str | None = Field(default=None, alias="_id")
+    task_id: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len([name for name in (self.id, self.stored_id, self.task_id) if name]) != 1:
+            raise ValueError("names the task as id, _id or taskId, in exactly one of them")
+        return self
+
+    @property
+    def named(self) -> str:
+        """The task's id."""
+        return self.id or self.stored_id or self.task_id or ""
+
+
+class _Get(_TaskIn):
+    pass
+
+
+class _Cancel(_TaskIn):
+    reason: str = ""
+
+
+class _Run(_Part):
+    pass
+
+
+_Model = TypeVar("_Model", bound=_Part)
+
+
+async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Answer one envelope; raises nothing.
+
+    Args:
+        client: Does the work.
+        request: `action` is `create`, `get`, `cancel` or `run`. `uid` says who asks; only `run`,
+            which sweeps, goes without. `payload` is, for `create`, `{type, params, format?}`; for
+            `get` and `cancel`, `{id}` (or `_id`, or `taskId`), for `cancel` also `reason?`; for
+            `run`, nothing.
+
+    Returns:
+        What `json.dumps` takes. The data of `run` is `{started, healed, purged, handled}`, all
+        others' is the task, whose id stands there as `_id` too. Codes of errors are those of
+        `exports.errors`: `E_REQUEST` for an envelope that is none, `E_ACTION` for an unknown
+        action, `E_NOT_FOUND` for somebody else's task.
+    """
+    try:
+        return {"ok": True, "data": await _answer(client, request)}
+    except ExportError as error:
+        return refused(error)
+    except RPCError as error:
+        return refused(UnreachableError(f"Temporal does not answer ({error.status.name})."))
+    except Exception as error:  # noqa: BLE001 -- a gateway gets an answer, whatever happens
+        # Neither the message nor the traceback: they may hold values of the request.
+        _log.error("An envelope could not be answered: %s", type(error).__name__)
+        return refused(ExportError("Something went wrong inside the service."))
+
+
+async def _answer(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+    # Callers pass on what they got, so that the type is a promise of theirs, not a fact.
+    if not isinstance(cast("object", request), Mapping):
+        raise RequestError("The request is one JSON object with action, payload and uid.")
+    action = request.get("action")
+    answer = _ACTIONS.get(action) if isinstance(action, str) else None
+    if answer is None:
+        raise ActionError(f"There is no such action; use one of: {', '.join(_ACTIONS)}.")
+    return await answer(client, request)
+
+
+async def _create(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+    asked = _read(_Asked, request, "The request")
+    new = _read(_Create, asked.payload, "The payload")
+    task = await client.create(new.type, new.params, created_by=asked.uid, format=new.format)
+    return _with_stored_id(task)
+
+
+async def _get(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+    asked = _read(_Asked, request, "The request")
+    ref = _read(_Get, asked.payload, "The payload")
+    return _with_stored_id(await client.get(ref.named, created_by=asked.uid))
+
+
+async def _cancel(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+    asked = _read(_Asked, request, "The request")
+    ref = _read(_Cancel, asked.payload, "The payload")
+    return _with_stored_id(await client.cancel(ref.named, created_by=asked.uid, reason=ref.reason))
+
+
+async def _run(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+    asked = _read(_AskedByTimer, request, "The request")
+    _read(_Run, asked.payload, "The payload")
+    return (await client.sweep()).model_dump(mode="json")
+
+
+_ACTIONS: Final[
+    dict[str, Callable[[ExportClient, Mapping[str, object]], Awaitable[dict[str, JsonValue]]]]
+] = {"create": _create, "run": _run, "get": _get, "cancel": _cancel}
+
+
+def _read(model: type[_Model], content: Mapping[str, object], name: str) -> _Model:
+    try:
+        return model.model_validate(dict(content))
+    except ValidationError as error:
+        raise RequestError(f"{name} is not right: {explain(error)}.") from None
+
+
+def _with_stored_id(task: ExportTask) -> dict[str, JsonValue]:
+    return {"_id": task.id, **task.model_dump(mode="json", by_alias=True)}
