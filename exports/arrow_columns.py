@@ -1,8 +1,8 @@
 """Finds the Arrow type of a column of MongoDB values.
 
-All integers make an int64, integers and floats a float64, and as soon as there is a Decimal128,
-integers, floats and decimals make an Arrow decimal that holds every one exactly (a float as its
-shortest text). Dates make a timestamp. Everything else makes text.
+All integers make an int64, integers and floats a float64. As soon as there is a Decimal128, or
+beside floats an integer that no float holds, they make an Arrow decimal that holds every one
+exactly (a float as its shortest text). Dates make a timestamp. Everything else makes text.
 
 NaN and the infinities become null: no spreadsheet cell can hold them, and one of them would turn
 every total into another.
@@ -22,6 +22,7 @@ from bson.datetime_ms import DatetimeMS
 AnyArray: TypeAlias = "pa.Array[Any]"
 """An Arrow array of whatever type."""
 
+_LARGEST_EXACT_IN_FLOAT: Final = 2**53
 _DECIMAL128_DIGITS: Final = 38
 _DECIMAL256_DIGITS: Final = 76
 # Wide enough for every Decimal128 that an Arrow decimal can hold, so nothing is rounded.
@@ -44,7 +45,7 @@ def column(values: Iterable[object], zone: str) -> AnyArray:
         return pa.nulls(len(found))
     if kinds == {int}:
         return pa.array(found, pa.int64())
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and all(_fits_float(value) for value in found):
         return pa.array(found, pa.float64())
     if kinds <= {int, float, Decimal}:
         numbers = [_decimal(value) for value in found]
@@ -52,6 +53,10 @@ def column(values: Iterable[object], zone: str) -> AnyArray:
     if kinds == {datetime}:
         return pa.array(found, pa.timestamp("ms", tz=zone))
     return _texts(found, zone)
+
+
+def _fits_float(value: object) -> bool:
+    return not isinstance(value, int) or abs(value) <= _LARGEST_EXACT_IN_FLOAT
 
 
 def _plain(value: object) -> object:

@@ -27,6 +27,7 @@ LARGEST = 2**63 - 1
         ([None, None], pa.null(), [None, None]),
         ([1, None, Int64(LARGEST)], pa.int64(), [1, None, LARGEST]),
         ([1, 2.5, None], pa.float64(), [1.0, 2.5, None]),
+        ([2**53 + 1, 0.5], pa.decimal128(38, 1), [Decimal(2**53 + 1), Decimal("0.5")]),
         ([math.nan, math.inf, 1.0], pa.float64(), [None, None, 1.0]),
         ([math.nan, 3], pa.int64(), [None, 3]),
         ([Decimal128("NaN"), Decimal128("-Infinity")], pa.null(), [None, None]),
