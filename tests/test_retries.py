@@ -1,0 +1,116 @@
+"""Retries on the time-skipping server: hours of waiting in seconds."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from dev import binaries
+from exports.clock import now_ms
+from exports.models import AttemptBeat, ExportRequest, TaskRef, TaskStatus
+from exports.names import SEARCH_ATTRIBUTES
+from exports.payloads import data_converter
+from exports.settings import Settings
+from exports.starting import start_export
+from exports.task import ExportTask
+from exports.tasks import TaskStore
+from tests.service import MONTH, USER, Service, insert_orders, open_service, working
+
+HOUR = 3600
+
+
+@pytest.fixture
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=binaries.temporal_test_server(), data_converter=data_converter()
+    ) as environment:
+        # This server can add search attributes, but not list them.
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=environment.client.namespace,
+                search_attributes=dict.fromkeys(
+                    SEARCH_ATTRIBUTES, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                ),
+            )
+        )
+        yield environment
+
+
+@asynccontextmanager
+async def _failing(
+    settings: Settings, skipping: WorkflowEnvironment, max_retries: int
+) -> AsyncIterator[Service]:
+    away = settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:9"})
+    async with open_service(away, "", temporal=skipping.client) as service:
+        await insert_orders(service.database)
+        await service.database["ExportTasks"].insert_one(
+            {"_id": "t", "type": "statsMonthly", "params": MONTH, "status": "pending",
+             "maxRetries": max_retries, "createdBy": USER}
+        )  # fmt: skip
+        async with working(service):
+            yield service
+
+
+async def _code_of_failure(service: Service) -> str | None:
+    while True:
+        try:
+            await service.run_of("t").result()
+        except WorkflowFailureError as closed:
+            assert isinstance(closed.cause, ApplicationError)
+            return closed.cause.type
+        except RuntimeError as gone:
+            # The leap in time ended the poll for the result, with nothing.
+            assert "No completion event" in str(gone)
+
+
+@pytest.mark.parametrize(
+    ("max_retries", "waits"),
+    [(3, [2, 4]), (14, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, HOUR, HOUR])],
+)
+async def test_each_wait_is_twice_the_one_before_and_an_hour_at_most(
+    settings: Settings,
+    skipping: WorkflowEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    max_retries: int,
+    waits: list[int],
+) -> None:
+    told: list[int] = []
+    between = list[ExportTask]()
+    failed, started = TaskStore.attempt_failed, TaskStore.attempt_started
+
+    async def note(self: TaskStore, *given: Any, next_run_at: int | None, **named: Any) -> None:
+        if next_run_at is not None:
+            told.append(round((next_run_at - now_ms()) / 1000))
+        await failed(self, *given, next_run_at=next_run_at, **named)
+
+    async def look(self: TaskStore, ref: TaskRef, beat: AttemptBeat) -> None:
+        between.append(await self.get(ref.task_id, created_by=USER))
+        await started(self, ref, beat)
+
+    monkeypatch.setattr(TaskStore, "attempt_failed", note)
+    monkeypatch.setattr(TaskStore, "attempt_started", look)
+    async with _failing(settings, skipping, max_retries) as service:
+        begun = await skipping.get_current_time()
+        await start_export(
+            service.temporal,
+            ExportRequest(type="statsMonthly", created_by=USER, task_id="t"),
+            task_queue=settings.task_queue,
+        )
+        assert await _code_of_failure(service) == "E_STORE"
+        waited = await skipping.get_current_time() - begun
+        assert told == waits
+        assert waited >= timedelta(seconds=sum(waits))
+        first, *retries = between
+        assert (first.status, first.retries) == (TaskStatus.RUNNING, 0)
+        assert [task.status for task in retries] == [TaskStatus.PENDING] * len(waits)
+        assert [task.retries for task in retries] == list(range(1, max_retries))
+        assert {task.error.code for task in retries if task.error} == {"E_STORE"}
+        ended = await service.ended("t")
+        assert (ended.status, ended.retries) == (TaskStatus.FAILED, max_retries)
