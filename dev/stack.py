@@ -59,8 +59,15 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """Return the variables that point a client, the CLI or a worker at this stack."""
         return self.endpoints.environment() | {
-            "EXPORTS_REPORTS_FILE": str(REPOSITORY / "exports.toml")
+            "EXPORTS_REPORTS_FILE": str(REPOSITORY / "exports.toml"),
+            # Without these, a profile of the person's own may add a cloud's namespace or TLS.
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+            "TEMPORAL_NAMESPACE": "default",
         }
+
+    def worker_tail(self) -> str:
+        """Return the end of the worker's log, with a line that introduces it; or nothing."""
+        return self._worker.tail() if self._worker else ""
 
     def start(self) -> None:
         """Start everything in order, and wait until each is ready.
@@ -100,13 +107,8 @@ class Stack:
 
     def _start(self) -> None:
         self._servers.start()
-        try:
-            asyncio.run(_load_orders(self.endpoints))
-        except PyMongoError as error:
-            self.check()
-            raise CrashError(f"The sample orders could not be loaded: {error}") from None
-        environment = _inherited() | self.environment()
-        self._apply_schedule(environment)
+        environment = inherited() | self.environment()
+        # First, because it can get ready while the orders are loaded.
         self._worker = Process(
             "The worker",
             [sys.executable, "worker.py"],
@@ -115,6 +117,12 @@ class Stack:
             cwd=REPOSITORY,
             grace=_DRAIN * 2,
         )
+        try:
+            asyncio.run(_load_orders(self.endpoints))
+        except PyMongoError as error:
+            self.check()
+            raise CrashError(f"The sample orders could not be loaded: {error}") from None
+        self._apply_schedule(environment)
 
     def _apply_schedule(self, environment: dict[str, str]) -> None:
         applied = subprocess.run(
@@ -138,7 +146,7 @@ def main() -> int:
     data_dir: Path = parser.parse_args().data_dir.resolve()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        signal.signal(number, stop_on_signal)
     with (data_dir / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,7 +161,7 @@ def _run(data_dir: Path) -> int:
     try:
         print("Starting the servers and loading sample orders …", flush=True)
         stack.start()
-        with _environment_file(data_dir / "env", stack.environment()) as file:
+        with environment_file(data_dir / "env", stack.environment()) as file:
             print(_welcome(stack, file), flush=True)
             while True:
                 stack.check()
@@ -172,12 +180,13 @@ def _run(data_dir: Path) -> int:
         print("Everything has stopped.", flush=True)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
+def stop_on_signal(number: int, _: FrameType | None) -> NoReturn:
+    """Handle SIGINT and SIGTERM alike: raise `KeyboardInterrupt` with a name for people."""
     raise KeyboardInterrupt("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
 
 
 @contextmanager
-def _environment_file(file: Path, environment: dict[str, str]) -> Generator[Path]:
+def environment_file(file: Path, environment: dict[str, str]) -> Generator[Path]:
     """Write a file for `set -a; . FILE`, readable by its owner only, for as long as this runs."""
     file.unlink(missing_ok=True)
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in environment.items()]
@@ -189,7 +198,7 @@ def _environment_file(file: Path, environment: dict[str, str]) -> Generator[Path
         file.unlink(missing_ok=True)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """Return our own environment without what would point the worker somewhere else."""
     return {
         name: value
