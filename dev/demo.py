@@ -27,7 +27,7 @@ from dev.stack import REPOSITORY, Stack, environment_file, inherited, stop_on_si
 from exports.cli_output import console
 from exports.cli_progress import ProgressView
 from exports.client import ExportClient
-from exports.download import check_destination, download
+from exports.download import download
 from exports.errors import ExportError
 from exports.models import TaskStatus
 from exports.task import ExportTask
@@ -92,7 +92,7 @@ def _show(stack: Stack) -> None:
     os.environ.update(stack.environment())
     tasks = asyncio.run(_exported(stack))
     TARGET.mkdir(exist_ok=True)
-    files = [download(task, check_destination(TARGET)) for task in tasks]
+    files = [download(task, TARGET) for task in tasks]
     out = console(sys.stdout)
     out.print(_table(tasks, files))
     out.print(Text(f"Temporal Web UI: {_web_ui(stack)}"), soft_wrap=True)

@@ -19,6 +19,7 @@ from exports.names import SEARCH_ATTRIBUTES
 _PATIENCE = 60.0
 _PAUSE = 0.1
 _ONE_TRY = 2.0
+_PROBE = "is-it-ready"
 
 
 def wait_until(ready: Callable[[Endpoints], bool], endpoints: Endpoints, process: Process) -> None:
@@ -66,10 +67,17 @@ def mongo(endpoints: Endpoints) -> bool:
 
 
 def s3(endpoints: Endpoints) -> bool:
-    """Return whether the bucket is there, for our keys."""
+    """Return whether an object can be written to the bucket with our keys, and read again.
+
+    That the bucket is there would not do: for some seconds after a start with kept data, the
+    server may know its objects but not yet where it has stored them.
+    """
     client = object_store.connect(endpoints, timeout=_ONE_TRY, attempts=1)
+    bucket = endpoints.s3_bucket
     try:
-        client.head_bucket(Bucket=endpoints.s3_bucket)
+        client.put_object(Bucket=bucket, Key=_PROBE, Body=b"ready")
+        client.get_object(Bucket=bucket, Key=_PROBE)["Body"].read()
+        client.delete_object(Bucket=bucket, Key=_PROBE)
     except (BotoCoreError, ClientError):
         return False
     finally:
