@@ -32,6 +32,7 @@ from exports.settings import Settings
 from exports.tasks import Stored, TaskStore
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
+from workflows.sandbox import sandboxed
 from workflows.sweep import SweepWorkflow
 
 _log = logging.getLogger("exports.worker")
@@ -84,6 +85,7 @@ def create_worker(
             purge.expired,
         ],
         interceptors=[Admission()],
+        workflow_runner=sandboxed(),
         max_concurrent_activities=settings.max_concurrent_activities,
         # The SDK holds heartbeats back for most of the heartbeat timeout, and a cancel request
         # comes with the answer to one.

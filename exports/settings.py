@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from annotated_types import Gt, Le
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exports.errors import SettingsError, explain
@@ -20,7 +20,16 @@ from exports.names import DEFAULT_TASK_QUEUE
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-Expires).
 _LONGEST_LINK = timedelta(days=7)
 
-_Positive = Annotated[timedelta, Gt(timedelta(0))]
+
+def _seconds(value: object) -> object:
+    """Let a bare number be seconds, which pydantic takes only from numbers, not from text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+_Positive = Annotated[timedelta, BeforeValidator(_seconds), Gt(timedelta(0))]
 
 
 class Settings(BaseSettings):

@@ -61,7 +61,7 @@ async def _failing(
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 -- what is waited for happens in a worker thread
+        while not condition():
             await asyncio.sleep(0.02)
 
 

@@ -1,0 +1,58 @@
+"""A report whose reading can be held, also in a worker process: it waits for a file to appear."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import JsonValue
+from pymongo.asynchronous.database import AsyncDatabase
+
+from exports.columns import Column, Sheet, field, schema
+from exports.models import Unit
+from exports.params import ParamDescription
+from exports.reports import Report
+
+GATE = "HELD_REPORT_GATE"
+"""Names the folder of the gate: `reached-PID` appears when a worker waits; `open` lets it go."""
+
+
+class HeldReport(Report):
+    """One row, once the gate is open."""
+
+    def check_params(self, params: object) -> dict[str, JsonValue]:
+        del params
+        return {}
+
+    def describe_params(self) -> list[ParamDescription]:
+        return []
+
+    def period(self, params: dict[str, JsonValue]) -> str:
+        del params
+        return "now"
+
+    def units(self, params: dict[str, JsonValue]) -> list[Unit]:
+        del params
+        return [Unit(key="only", start=0, end=1)]
+
+    async def read(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        unit: Unit,
+        *,
+        created_by: str,
+        query_timeout: timedelta,
+    ) -> AsyncIterator[pa.RecordBatch]:
+        del database, unit, created_by, query_timeout
+        gate = Path(os.environ[GATE])
+        (gate / f"reached-{os.getpid()}").touch()
+        while not (gate / "open").exists():
+            await asyncio.sleep(0.02)
+        rows = schema(
+            [field(Column(name="n", title="n", role="measure", total="sum"), pa.int64())],
+            Sheet(title="held", summary="held"),
+        )
+        yield pa.record_batch([pa.array([1], pa.int64())], schema=rows)

@@ -1,0 +1,185 @@
+"""A worker that goes away is no failed attempt, unless the export itself is what takes it away."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from activities import boundary
+from dev.endpoints import Endpoints
+from exports.models import TaskStatus
+from exports.settings import Settings
+from exports.stats_report import StatsReport
+from tests.held_report import GATE
+from tests.service import Service, insert_orders, open_service
+from workflows import policies
+
+REPOSITORY = Path(__file__).parent.parent
+LONGEST = 40
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def held(settings: Settings, temporal_address: str, tmp_path: Path) -> AsyncIterator[Service]:
+    """A service whose one report waits at the gate; its workers are processes of the test's."""
+    reports = tmp_path / "held.toml"
+    reports.write_text('[reports.held]\npython = "tests.held_report:HeldReport"\n')
+    changed = settings.model_copy(update={"reports_file": reports})
+    async with open_service(changed, temporal_address) as service:
+        yield service
+
+
+@asynccontextmanager
+async def _process(
+    service: Service, endpoints: Endpoints, gate: Path, **changes: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    settings = service.settings
+    environment = endpoints.environment() | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(REPOSITORY),
+        "EXPORTS_MONGO_DATABASE": settings.mongo_database,
+        "EXPORTS_S3_PREFIX": settings.s3_prefix,
+        "EXPORTS_TASK_QUEUE": settings.task_queue,
+        "EXPORTS_REPORTS_FILE": str(settings.reports_file),
+        GATE: str(gate),
+        **changes,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(REPOSITORY / "worker.py"),
+        env=environment,
+        stderr=None,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _reached(gate: Path, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(LONGEST):
+        while not (gate / f"reached-{process.pid}").exists():
+            await asyncio.sleep(0.05)
+
+
+async def test_an_export_survives_kill_9_and_it_costs_no_attempt(
+    held: Service, endpoints: Endpoints, gate: Path
+) -> None:
+    task = await held.create("held", params={})
+    async with _process(held, endpoints, gate) as first:
+        await _reached(gate, first)
+        first.send_signal(signal.SIGKILL)
+    (gate / "open").touch()
+    async with _process(held, endpoints, gate):
+        ended = await held.ended(task.id)
+        await held.run_of(task.id).result()
+    assert (ended.status, ended.retries, ended.rows) == (TaskStatus.DONE, 0, 1)
+    assert held.keys() == [(await held.document(task.id))["objectKey"]]
+
+
+async def test_a_deploy_costs_no_attempt(held: Service, endpoints: Endpoints, gate: Path) -> None:
+    task = await held.create("held", params={})
+    async with _process(held, endpoints, gate, EXPORTS_SHUTDOWN_GRACE="1") as first:
+        await _reached(gate, first)
+        first.terminate()
+        assert await asyncio.wait_for(first.wait(), LONGEST) == 0
+    (gate / "open").touch()
+    async with _process(held, endpoints, gate):
+        ended = await held.ended(task.id)
+    assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+
+
+async def test_a_deploy_waits_for_a_step_that_fits_into_the_grace(
+    held: Service, endpoints: Endpoints, gate: Path
+) -> None:
+    task = await held.create("held", params={})
+    async with _process(held, endpoints, gate) as only:
+        await _reached(gate, only)
+        only.terminate()
+        await asyncio.sleep(0.5)
+        assert only.returncode is None
+        (gate / "open").touch()
+        assert await asyncio.wait_for(only.wait(), LONGEST) == 0
+    history = (await held.run_of(task.id).fetch_history()).events
+    completed = [
+        event for event in history if event.HasField("activity_task_completed_event_attributes")
+    ]
+    assert len(completed) == 2  # the claim, and the rows that it was reading
+
+
+@pytest.fixture
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Activities beat once, as those of a worker that is killed right then; it shows in 2 s."""
+    monkeypatch.setattr(boundary, "_BEAT_EVERY", 1000)
+    monkeypatch.setattr(
+        policies, "AGGREGATE_STEP", replace(policies.AGGREGATE_STEP, heartbeat=timedelta(seconds=2))
+    )
+
+
+@pytest.mark.usefixtures("_silent")
+async def test_an_export_that_takes_every_worker_with_it_is_given_up(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = 0
+
+    async def hang(*_: Any, **__: Any) -> AsyncIterator[pa.RecordBatch]:
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+        yield
+
+    monkeypatch.setattr(StatsReport, "read", hang)
+    task = await service.exported()
+    assert task.status is TaskStatus.FAILED
+    assert task.error is not None
+    assert task.error.code == "E_WORKER_LOST"
+    assert begun == policies.MOST_WORKERS_LOST
+
+
+@pytest.mark.usefixtures("_silent")
+async def test_a_zombie_writes_nothing_that_anyone_sees(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = StatsReport.read
+    risen, attempts = asyncio.Event(), 0
+
+    async def zombie_first(self: StatsReport, *given: Any, **named: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            await risen.wait()
+        async for batch in read(self, *given, **named):
+            yield batch
+
+    monkeypatch.setattr(StatsReport, "read", zombie_first)
+    await insert_orders(service.database)
+    task = await service.exported()
+    await service.run_of(task.id).result()
+    before = await service.document(task.id)
+    kept = service.keys()
+    risen.set()
+    async with asyncio.timeout(LONGEST):
+        while service.keys() == kept:
+            await asyncio.sleep(0.05)
+    assert (task.status, task.retries) == (TaskStatus.DONE, 0)
+    assert await service.document(task.id) == before
+    await service.client.sweep()
+    assert service.keys() == kept == [before["objectKey"]]
