@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from exports.cli_boundary import EXPORT_FAILED, guarded, with_client, with_schedule
+from exports.cli_boundary import (
+    EXPORT_FAILED,
+    end_in_order_on_sigterm,
+    guarded,
+    with_client,
+    with_schedule,
+)
 from exports.cli_create import NewExport, create_export, login_name, parse_params
 from exports.cli_output import (
     TypeView,
@@ -103,10 +109,8 @@ def create(
         bool, typer.Option("--wait", help="Follow the export until it has ended.")
     ] = False,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", metavar="PATH", help="Wait, and put the file here: a file or a directory."
-        ),
+        str | None,
+        typer.Option(metavar="PATH", help="Wait, and put the file here: a file or a directory."),
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -250,6 +254,7 @@ def worker(
 
 def main() -> NoReturn:
     """Run the command line; ends the process with its exit code."""
+    end_in_order_on_sigterm()
     code = guarded(app, sys.argv[1:])
     sys.stderr.flush()
     # Threads of Temporal's core may abort an interpreter that is being taken down:

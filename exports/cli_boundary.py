@@ -58,7 +58,6 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
         The exit code: 0 fine, 1 the export failed, 2 bad input, 3 a server can't be reached,
         70 a fault in this program, 130 Ctrl-C, 143 SIGTERM.
     """
-    signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -72,6 +71,15 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else OUR_FAULT
     return code
+
+
+def end_in_order_on_sigterm() -> None:
+    """Let SIGTERM end this process with an exception, so that a half downloaded file goes."""
+
+    def end(signum: int, _: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + signum)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def with_client(work: "Callable[[ExportClient], Awaitable[_T]]") -> _T:
@@ -155,7 +163,3 @@ def _temporal_is_away(error: Exception) -> UnreachableError | None:
         return None
     address = ClientConfig.load_client_connect_config().get("target_host") or "localhost:7233"
     return UnreachableError(f"Temporal at {address} does not do that ({error.status.name}).")
-
-
-def _terminated(signum: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + signum)

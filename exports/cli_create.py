@@ -3,7 +3,6 @@
 import getpass
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exports.cli_boundary import EXPORT_FAILED, INTERRUPTED, with_client
@@ -57,7 +56,7 @@ def login_name() -> str:
         raise RequestError("Say who asks: --created-by NAME.") from None
 
 
-def create_export(new: NewExport, *, wait: bool, output: Path | None, as_json: bool) -> int:
+def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bool) -> int:
     """Create an export, and do with it what was asked for.
 
     Args:

@@ -88,8 +88,13 @@ def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, JsonValue]) ->
 def show(*parts: RenderableType) -> None:
     """Print a result for people."""
     out = console(sys.stdout)
-    for part in parts:
-        out.print(part, soft_wrap=isinstance(part, Text))
+    with out.capture() as printed:
+        for part in parts:
+            out.print(part, soft_wrap=isinstance(part, Text))
+    text = printed.get()
+    if not out.is_terminal:  # the padding of tables serves no one there
+        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    sys.stdout.write(text)
 
 
 def plain(text: str) -> str:

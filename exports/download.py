@@ -19,19 +19,20 @@ _CHUNK: Final = 1024 * 1024
 _PATIENCE: Final = 30.0
 
 
-def check_destination(path: Path) -> Path:
+def check_destination(path: str) -> Path:
     """Return where `path` really is, if a file can be put there.
 
     Args:
-        path: A file, which is replaced if it exists, or an existing directory.
+        path: A file, which is replaced if it exists, or an existing directory. What ends with a
+            slash is meant as a directory.
 
     Raises:
         RequestError: It is a device or the like, its directory is missing, or may not be written.
     """
-    real = Path(os.path.realpath(path.expanduser()))
+    real = Path(os.path.realpath(Path(path).expanduser()))
     if real.exists() and not real.is_file() and not real.is_dir():
         raise RequestError("The output is neither a file nor a directory.")
-    directory = real if real.is_dir() else real.parent
+    directory = real if real.is_dir() or path.endswith(("/", os.sep)) else real.parent
     if not directory.is_dir():
         raise RequestError("The directory of the output does not exist.")
     if not os.access(directory, os.W_OK | os.X_OK):
