@@ -1,7 +1,6 @@
 """What the commands print for people. Everything that comes from a document is made harmless."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -27,8 +26,6 @@ _STYLES: Final = {
     TaskStatus.CANCELLED: "magenta",
     TaskStatus.EXPIRED: "dim",
 }
-# Valid in JSON as they are, but a terminal would obey them.
-_CONTROL: Final = re.compile(r"[\x7f-\x9f]")
 
 
 class TypeView(WireModel):
@@ -82,7 +79,9 @@ def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, JsonValue]) ->
         content = [item.model_dump(mode="json", by_alias=True) for item in value]
     readable = sys.stdout.encoding.lower().replace("-", "") == "utf8"
     text = json.dumps(content, ensure_ascii=not readable)
-    sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    # JSON may hold more than a terminal should see; whatever it is, it stands within a text.
+    safe = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+    sys.stdout.write(f"{safe}\n")
 
 
 def show(*parts: RenderableType) -> None:

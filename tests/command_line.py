@@ -35,12 +35,12 @@ class CommandLine:
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
 
-    async def start(self, *arguments: str, **changes: str) -> Process:
+    async def start(self, *arguments: str, stdout: int = PIPE, **changes: str) -> Process:
         """Start a command; `changes` are variables that differ."""
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "exports.cli", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
+            stdout=stdout,
             stderr=PIPE,
             env=self._environment | changes,
             cwd=REPOSITORY,
@@ -48,7 +48,7 @@ class CommandLine:
 
     async def run(self, *arguments: str, **changes: str) -> Finished:
         """Run a command to its end."""
-        return await ended(await self.start(*arguments, **changes))
+        return await ended(await self.start(*arguments, stdout=PIPE, **changes))
 
 
 async def ended(process: Process) -> Finished:
