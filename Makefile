@@ -75,7 +75,7 @@ typecheck: setup ## mypy and pyright, both strict
 	$(RUN)/pyright
 
 record-histories: setup ## Record the workflow histories that the replay tests read
-	$(RUN)/python -m dev.record_histories
+	$(RUN)/python -m tests.record_histories
 
 lock: $(UV) ## Bring uv.lock up to date with pyproject.toml
 	$(UV) lock --python "$(PYTHON)"

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -26,7 +26,8 @@ from exports.tasks import TaskStore
 from workflows.policies import WORKER_SHUTDOWN, retry_delay
 
 _T = TypeVar("_T")
-_BEAT_EVERY: Final = 2.0
+BEAT_EVERY = 2.0
+"""Seconds between two heartbeats."""
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ async def beating(
 
     async def keep_on() -> None:
         while True:
-            await asyncio.sleep(_BEAT_EVERY)
+            await asyncio.sleep(BEAT_EVERY)
             activity.heartbeat(beat())
             await also()
 

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.columns import Column, Sheet, field, schema
+from exports.formats.arrow import record_batch
 from exports.models import Unit
 from exports.params import ParamDescription
 from exports.reports import Report
@@ -55,4 +56,4 @@ class HeldReport(Report):
             [field(Column(name="n", title="n", role="measure", total="sum"), pa.int64())],
             Sheet(title="held", summary="held"),
         )
-        yield pa.record_batch([pa.array([1], pa.int64())], schema=rows)
+        yield record_batch([pa.array([1], pa.int64())], rows)

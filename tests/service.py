@@ -1,7 +1,7 @@
 """A whole service for one test: a worker on the test's own queue, and a client."""
 
 import urllib.request
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -78,7 +78,7 @@ class Service:
 @asynccontextmanager
 async def open_service(
     settings: Settings, temporal_address: str, *, temporal: Client | None = None
-) -> AsyncIterator[Service]:
+) -> AsyncGenerator[Service]:
     """Open the connections of a service; no worker runs yet."""
     async with AsyncExitStack() as closing:
         mongo = mongo_client(settings.mongo_uri)
@@ -101,7 +101,7 @@ async def open_service(
 
 
 @asynccontextmanager
-async def working(service: Service) -> AsyncIterator[None]:
+async def working(service: Service) -> AsyncGenerator[None]:
     """Run a worker for the service."""
     reports = load_reports(service.settings.reports_file)
     worker = create_worker(service.settings, reports, service.connections, service.database)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from dev import binaries
@@ -162,8 +163,11 @@ async def test_an_operator_reads_an_export_in_the_web_ui_without_opening_a_paylo
     await run.result()
     described = await run.describe()
     assert await described.static_summary() == f"statsAnnual for {USER}"
-    found = {pair.key.name: pair.value for pair in described.typed_search_attributes}
-    assert found == found | {
+    found = {
+        name: described.typed_search_attributes.get(SearchAttributeKey.for_keyword(name))
+        for name in names.SEARCH_ATTRIBUTES
+    }
+    assert found == {
         names.SEARCH_TYPE: "statsAnnual",
         names.SEARCH_FORMAT: "xlsx",
         names.SEARCH_STATUS: "done",

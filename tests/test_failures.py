@@ -1,7 +1,7 @@
 """What goes wrong is said with a code, at once if no retry can help."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from tests.service import (
 @asynccontextmanager
 async def _service_with(
     settings: Settings, temporal_address: str, **changes: Any
-) -> AsyncIterator[Service]:
+) -> AsyncGenerator[Service]:
     changed = settings.model_copy(update=changes)
     async with open_service(changed, temporal_address) as service:
         await insert_orders(service.database)

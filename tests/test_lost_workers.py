@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -47,7 +47,7 @@ async def held(settings: Settings, temporal_address: str, tmp_path: Path) -> Asy
 @asynccontextmanager
 async def _process(
     service: Service, endpoints: Endpoints, gate: Path, **changes: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncGenerator[asyncio.subprocess.Process]:
     settings = service.settings
     environment = endpoints.environment() | {
         "PATH": os.environ["PATH"],
@@ -127,7 +127,7 @@ async def test_a_deploy_waits_for_a_step_that_fits_into_the_grace(
 @pytest.fixture
 def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Activities beat once, as those of a worker that is killed right then; it shows in 2 s."""
-    monkeypatch.setattr(boundary, "_BEAT_EVERY", 1000)
+    monkeypatch.setattr(boundary, "BEAT_EVERY", 1000)
     monkeypatch.setattr(
         policies, "AGGREGATE_STEP", replace(policies.AGGREGATE_STEP, heartbeat=timedelta(seconds=2))
     )

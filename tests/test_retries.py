@@ -1,9 +1,10 @@
 """Retries on the time-skipping server: hours of waiting in seconds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sized
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
 @asynccontextmanager
 async def _failing(
     settings: Settings, skipping: WorkflowEnvironment, max_retries: int
-) -> AsyncIterator[Service]:
+) -> AsyncGenerator[Service]:
     away = settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:9"})
     async with open_service(away, "", temporal=skipping.client) as service:
         await insert_orders(service.database)
@@ -57,6 +58,10 @@ async def _failing(
         )  # fmt: skip
         async with working(service):
             yield service
+
+
+def _has(seen: Sized, number: int) -> bool:
+    return len(seen) == number
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -98,10 +103,10 @@ async def test_each_wait_is_twice_the_one_before_and_an_hour_at_most(
             task_queue=settings.task_queue,
         )
         for attempt, wait in enumerate(waits, start=1):
-            await _until(lambda number=attempt: len(told) == number)
+            await _until(partial(_has, told, attempt))
             assert len(between) == attempt, "the server did not wait for its time to pass"
             await skipping.sleep(timedelta(seconds=wait))
-            await _until(lambda number=attempt: len(between) == number + 1)
+            await _until(partial(_has, between, attempt + 1))
         with pytest.raises(WorkflowFailureError) as closed:
             await service.run_of("t").result()
         assert isinstance(closed.value.cause, ApplicationError)

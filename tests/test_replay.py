@@ -1,0 +1,71 @@
+"""Runs that began under the code of yesterday go on under the code of today."""
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from exports.models import ExportRequest
+from exports.payloads import data_converter
+from tests.record_histories import HISTORIES
+from workflows.admission import Admission
+from workflows.export import ExportWorkflow
+from workflows.sandbox import sandboxed
+from workflows.sweep import SweepWorkflow
+
+PATHS = {
+    "cancelled-by-signal",
+    "cancelled-natively",
+    "cancelled-while-aggregating",
+    "done-after-a-lost-worker",
+    "done-after-a-retry-by-hand",
+    "done-statsAnnual",
+    "done-statsMonthly",
+    "failed",
+    "found-it-ended",
+    "healed",
+    "refused",
+    "sweep",
+}
+
+
+def _history(name: str) -> WorkflowHistory:
+    text = (HISTORIES / f"{name}.json").read_text(encoding="utf-8")
+    return WorkflowHistory.from_json(name, text)
+
+
+def test_every_path_of_a_run_has_been_recorded() -> None:
+    assert {path.stem for path in HISTORIES.glob("*.json")} >= PATHS
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HISTORIES.glob("*.json")))
+async def test_a_recorded_run_replays(name: str) -> None:
+    replayer = Replayer(
+        workflows=[ExportWorkflow, SweepWorkflow],
+        interceptors=[Admission()],
+        workflow_runner=sandboxed(),
+        data_converter=data_converter(),
+    )
+    await replayer.replay_workflow(_history(name))
+
+
+@workflow.defn(name="ExportWorkflow", sandboxed=False)
+class _Changed:
+    @workflow.run
+    async def run(self, request: ExportRequest) -> None:
+        del request
+        await workflow.sleep(1)
+
+
+async def test_a_change_that_would_break_open_runs_is_noticed() -> None:
+    replayer = Replayer(workflows=[_Changed], data_converter=data_converter())
+    with pytest.raises(NondeterminismError):
+        await replayer.replay_workflow(_history("done-statsMonthly"))
+
+
+def test_no_recorded_history_holds_a_link_a_row_or_a_key() -> None:
+    for path in HISTORIES.glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert "X-Amz" not in text
+        assert "图书" not in text
