@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
+from temporalio.worker import Worker
 
 from exports.errors import TaskStateError
 from exports.formats.csv import Csv
@@ -31,9 +33,9 @@ class Gate:
 
 
 async def _stopped(service: Service, task_id: str, how: str) -> None:
-    if how == "signal":
+    if how in ("signal", "both"):
         await service.run_of(task_id).signal("cancel", {"reason": "no longer needed"})
-    else:
+    if how in ("web-ui", "both"):
         await service.run_of(task_id).cancel()
 
 
@@ -59,7 +61,7 @@ async def test_before_a_worker_has_looked_at_it(idle_service: Service, how: str)
         await _is_gone_without_trace(idle_service, task.id)
 
 
-@pytest.mark.parametrize("how", ["signal", "web-ui"])
+@pytest.mark.parametrize("how", ["signal", "web-ui", "both"])
 async def test_while_it_aggregates(
     service: Service, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -80,7 +82,7 @@ async def test_while_it_aggregates(
     await _is_gone_without_trace(service, task.id)
 
 
-@pytest.mark.parametrize("how", ["signal", "web-ui"])
+@pytest.mark.parametrize("how", ["signal", "web-ui", "both"])
 async def test_while_it_uploads_in_parts(
     service: Service, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -193,11 +195,20 @@ async def test_the_signal_counts_however_it_is_worded(
         await _is_gone_without_trace(idle_service, task.id)
 
 
-async def test_signal_and_native_cancel_together_are_one(idle_service: Service) -> None:
+async def test_a_worker_that_keeps_no_run_in_its_cache_cancels_as_well(
+    idle_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Evicting a run cancels its coroutines, which must not be taken for somebody's wish to stop.
+    monkeypatch.setattr("worker.Worker", partial(Worker, max_cached_workflows=0))
     await insert_orders(idle_service.database)
-    task = await idle_service.create()
-    await _stopped(idle_service, task.id, "signal")
-    await _stopped(idle_service, task.id, "web-ui")
+    kept = await idle_service.create("statsAnnual")
+    stopped = await idle_service.create("statsAnnual")
+    await _stopped(idle_service, stopped.id, "both")
     async with working(idle_service):
-        await _is_gone_without_trace(idle_service, task.id)
-    assert (await idle_service.document(task.id))["cancelReason"] == "no longer needed"
+        await idle_service.run_of(kept.id).result()
+        with pytest.raises(WorkflowFailureError) as closed:
+            await idle_service.run_of(stopped.id).result()
+    assert isinstance(closed.value.cause, CancelledError)
+    assert (await idle_service.ended(kept.id)).status is TaskStatus.DONE
+    assert (await idle_service.ended(stopped.id)).status is TaskStatus.CANCELLED
+    assert (await idle_service.ended(stopped.id)).cancel_reason == "no longer needed"
