@@ -1,6 +1,6 @@
 """`make demo`: from nothing to two finished files in `demo-exports/`, on real servers.
 
-    python -m dev.demo [--keep]
+    python -m dev.demo [--keep] [--into DIR]
 
 Starts the servers and a worker, loads sample orders, exports a month and a year side by side,
 downloads both through their links and checks them. With --keep it goes on serving until Ctrl-C.
@@ -24,7 +24,7 @@ from rich.text import Text
 from dev.orders import UNTIL
 from dev.process import CrashError
 from dev.stack import REPOSITORY, Stack, environment_file, inherited, stop_on_signal
-from exports.cli_output import console
+from exports.cli_output import show
 from exports.cli_progress import ProgressView
 from exports.client import ExportClient
 from exports.download import download
@@ -32,7 +32,6 @@ from exports.errors import ExportError
 from exports.models import TaskStatus
 from exports.task import ExportTask
 
-TARGET: Final = REPOSITORY / "demo-exports"
 _USER: Final = "demo"
 _LAST_DAY: Final = UNTIL - timedelta(days=1)
 _LOOK: Final = 0.2
@@ -58,12 +57,14 @@ def main() -> int:
     """Run the demo; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m dev.demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="go on serving until Ctrl-C")
-    keep: bool = parser.parse_args().keep
+    parser.add_argument("--into", type=Path, default=REPOSITORY / "demo-exports", metavar="DIR")
+    options = parser.parse_args()
+    keep, target = bool(options.keep), Path(options.into)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_on_signal)
     stack, code = Stack(), 1
     try:
-        _show(stack)
+        _show(stack, target)
         code = 0
         if keep:
             _serve(stack)
@@ -82,20 +83,19 @@ def main() -> int:
     return code
 
 
-def _show(stack: Stack) -> None:
+def _show(stack: Stack, target: Path) -> None:
     print("Starting the servers and a worker, and loading sample orders …", flush=True)
     began = time.monotonic()
     stack.start()
-    print(f"Ready after {time.monotonic() - began:.1f} s. Watch the exports at {_web_ui(stack)}")
+    took = time.monotonic() - began
+    print(f"Ready after {took:.1f} s. Watch the exports at {_web_ui(stack)}", flush=True)
     for name in os.environ.keys() - inherited().keys():
         del os.environ[name]
     os.environ.update(stack.environment())
     tasks = asyncio.run(_exported(stack))
-    TARGET.mkdir(exist_ok=True)
-    files = [download(task, TARGET) for task in tasks]
-    out = console(sys.stdout)
-    out.print(_table(tasks, files))
-    out.print(Text(f"Temporal Web UI: {_web_ui(stack)}"), soft_wrap=True)
+    target.mkdir(parents=True, exist_ok=True)
+    files = [download(task, target) for task in tasks]
+    show(_table(tasks, files), Text(f"Temporal Web UI: {_web_ui(stack)}"))
 
 
 async def _exported(stack: Stack) -> list[ExportTask]:
@@ -152,7 +152,7 @@ def _table(tasks: list[ExportTask], files: list[Path]) -> Table:
     table.columns[-1].overflow = "fold"
     for task, file in zip(tasks, files, strict=True):
         seconds = ((task.finished_at or 0) - (task.created_at or 0)) / 1000
-        path = file.relative_to(REPOSITORY)
+        path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
         table.add_row(task.type, f"{task.rows:,}", f"{task.bytes:,}", f"{seconds:.1f}", str(path))
     return table
 
