@@ -7,17 +7,19 @@ is answered by `{"ok": true, "data": ...}` or `{"ok": false, "error": {"code", "
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from temporalio.service import RPCError
 
 from exports.answers import refused
-from exports.client import ExportClient
 from exports.errors import ActionError, ExportError, RequestError, UnreachableError, explain
 from exports.models import DEFAULT_FORMAT
 from exports.task import ExportTask
+
+if TYPE_CHECKING:
+    from exports.client import ExportClient
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ class _Run(_Part):
 _Model = TypeVar("_Model", bound=_Part)
 
 
-async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def handle(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
     """Answer one envelope; raises nothing.
 
     Args:
@@ -116,7 +118,7 @@ async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[st
         return refused(ExportError("Something went wrong inside the service."))
 
 
-async def _answer(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _answer(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
     # Callers pass on what they got, so that the type is a promise of theirs, not a fact.
     if not isinstance(cast("object", request), Mapping):
         raise RequestError("The request is one JSON object with action, payload and uid.")
@@ -127,34 +129,38 @@ async def _answer(client: ExportClient, request: Mapping[str, object]) -> dict[s
     return await answer(client, request)
 
 
-async def _create(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _create(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_Asked, request, "The request")
     new = _read(_Create, asked.payload, "The payload")
     task = await client.create(new.type, new.params, created_by=asked.uid, format=new.format)
     return _with_stored_id(task)
 
 
-async def _get(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _get(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_Asked, request, "The request")
     ref = _read(_Get, asked.payload, "The payload")
     return _with_stored_id(await client.get(ref.named, created_by=asked.uid))
 
 
-async def _cancel(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _cancel(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_Asked, request, "The request")
     ref = _read(_Cancel, asked.payload, "The payload")
     return _with_stored_id(await client.cancel(ref.named, created_by=asked.uid, reason=ref.reason))
 
 
-async def _run(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _run(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_AskedByTimer, request, "The request")
     _read(_Run, asked.payload, "The payload")
     return (await client.sweep()).model_dump(mode="json")
 
 
-_ACTIONS: Final[
-    dict[str, Callable[[ExportClient, Mapping[str, object]], Awaitable[dict[str, JsonValue]]]]
-] = {"create": _create, "run": _run, "get": _get, "cancel": _cancel}
+_Answer = Callable[["ExportClient", Mapping[str, object]], Awaitable[dict[str, JsonValue]]]
+_ACTIONS: Final[dict[str, _Answer]] = {
+    "create": _create,
+    "run": _run,
+    "get": _get,
+    "cancel": _cancel,
+}
 
 
 def _read(model: type[_Model], content: Mapping[str, object], name: str) -> _Model:
