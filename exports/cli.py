@@ -17,6 +17,7 @@ from exports.cli_boundary import (
     EXPORT_FAILED,
     end_in_order_on_sigterm,
     guarded,
+    keep_temporal_off_stdout,
     with_client,
     with_schedule,
 )
@@ -248,6 +249,7 @@ def worker(
     from exports.settings import Settings  # noqa: PLC0415 -- as above
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    keep_temporal_off_stdout(logging.getLogger("temporalio"))
     asyncio.run(program.run(Settings.load()))
     print_json({"ok": True})
 
@@ -282,6 +284,7 @@ def _schedule(work: "Callable[[SweepSchedule], Awaitable[ScheduleView]]", *, as_
 def _check_worker(*, as_json: bool) -> int:
     from exports.cli_health import worker_of_this_machine  # noqa: PLC0415 -- as above
 
+    keep_temporal_off_stdout()
     view = asyncio.run(worker_of_this_machine())
     if as_json:
         print_json(view)

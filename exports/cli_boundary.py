@@ -82,10 +82,32 @@ def end_in_order_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, end)
 
 
+def keep_temporal_off_stdout(logger: logging.Logger | None = None) -> None:
+    """Send what Temporal's core has to say to a logger, or nowhere, and not to standard output.
+
+    To be called before anything connects.
+    """
+    from temporalio.runtime import (  # noqa: PLC0415 -- as below
+        LogForwardingConfig,
+        LoggingConfig,
+        Runtime,
+        TelemetryConfig,
+    )
+
+    forwarded = None
+    if logger:
+        forwarded = LoggingConfig(
+            filter=LoggingConfig.default.filter, forwarding=LogForwardingConfig(logger)
+        )
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=forwarded)))
+
+
 def with_client(work: "Callable[[ExportClient], Awaitable[_T]]") -> _T:
     """Connect to all servers, do something, and disconnect."""
     # The libraries of three servers take a second to import, which `--help` need not wait for.
     from exports.client import ExportClient  # noqa: PLC0415 -- see above
+
+    keep_temporal_off_stdout()
 
     async def connected() -> _T:
         async with await ExportClient.connect() as client:
@@ -99,6 +121,8 @@ def with_schedule(work: "Callable[[SweepSchedule], Awaitable[_T]]") -> _T:
     from exports.connections import connect_temporal  # noqa: PLC0415 -- as above
     from exports.schedule import SweepSchedule  # noqa: PLC0415 -- as above
     from exports.settings import Settings  # noqa: PLC0415 -- as above
+
+    keep_temporal_off_stdout()
 
     async def connected() -> _T:
         queue = Settings.load().task_queue
@@ -162,4 +186,4 @@ def _temporal_is_away(error: Exception) -> UnreachableError | None:
     if not isinstance(error, RPCError):
         return None
     address = ClientConfig.load_client_connect_config().get("target_host") or "localhost:7233"
-    return UnreachableError(f"Temporal at {address} does not do that ({error.status.name}).")
+    return UnreachableError(f"Temporal at {address} did not do its part ({error.status.name}).")

@@ -75,6 +75,8 @@ def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bo
         if destination is not None and task.status in (TaskStatus.DONE, TaskStatus.EXPIRED):
             say(f"Saved as {download(task, destination)}")
     except KeyboardInterrupt:
+        if following.task and following.task.status is TaskStatus.DONE:
+            say(f"The file was not saved. Its link: exports show {following.task.id}")
         if as_json and following.task:
             print_json(following.task)
         return INTERRUPTED
