@@ -188,10 +188,12 @@ def stop_on_signal(number: int, _: FrameType | None) -> NoReturn:
 @contextmanager
 def environment_file(file: Path, environment: dict[str, str]) -> Generator[Path]:
     """Write a file for `set -a; . FILE`, readable by its owner only, for as long as this runs."""
-    file.unlink(missing_ok=True)
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in environment.items()]
-    file.touch(mode=0o600, exist_ok=False)
-    file.write_text("".join(lines))
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text("".join(lines))
+    new.replace(file)  # whoever sees the file sees all of it
     try:
         yield file
     finally:

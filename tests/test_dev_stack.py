@@ -1,5 +1,6 @@
 """What `make dev` and the tests themselves promise about the embedded servers."""
 
+import json
 import os
 import re
 import shlex
@@ -47,9 +48,24 @@ def running(*arguments: str) -> Generator["subprocess.Popen[str]"]:
             process.kill()
 
 
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Return a directory for kept data, whose servers prefer ports that no other test wants."""
+    directory = tmp_path / "it's kept here"
+    directory.mkdir()
+    unusual = ports.choose(dict.fromkeys(("temporal", "web_ui", "mongo", "s3"), 0))
+    (directory / "ports.json").write_text(json.dumps(unusual))
+    return directory
+
+
 def output_of(process: "subprocess.Popen[str]") -> str:
     """Wait until the process has ended and return all that it said."""
     return process.communicate(timeout=60)[0]
+
+
+def wait_until_ready(stack: "subprocess.Popen[str]", file: Path) -> None:
+    processes.wait_until(lambda: file.exists() or stack.poll() is not None, seconds=90)
+    assert stack.poll() is None, output_of(stack)
 
 
 def crash_of(check: Callable[[], None]) -> str:
@@ -138,8 +154,8 @@ def test_a_process_that_ignores_every_request_is_ended_all_the_same(tmp_path: Pa
     assert not processes.is_alive(int(file.read_text()))
 
 
-def test_no_server_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
-    with running("-c", KEEP_SERVERS, str(tmp_path)) as parent:
+def test_no_server_outlives_a_parent_that_is_killed(data_dir: Path) -> None:
+    with running("-c", KEEP_SERVERS, str(data_dir)) as parent:
         processes.wait_until(lambda: len(processes.descendants(parent.pid)) >= 6, seconds=30)
         left = processes.descendants(parent.pid)
         parent.kill()
@@ -169,8 +185,8 @@ def test_servers_start_again_when_somebody_takes_a_port_first(
     assert len(choices) == 2
 
 
-def test_data_keys_and_ports_are_kept_and_a_taken_port_gives_way(tmp_path: Path) -> None:
-    with Servers(tmp_path) as servers:
+def test_data_keys_and_ports_are_kept_and_a_taken_port_gives_way(data_dir: Path) -> None:
+    with Servers(data_dir) as servers:
         first = servers.endpoints
         s3 = object_store.connect(first)
         s3.put_object(Bucket=first.s3_bucket, Key="a", Body=b"kept")
@@ -179,7 +195,7 @@ def test_data_keys_and_ports_are_kept_and_a_taken_port_gives_way(tmp_path: Path)
             mongo["kept"]["kept"].insert_one({"_id": 1})
 
     taken = socket.create_server((ports.LOOPBACK, port_of(first.s3_endpoint_url)))
-    with taken, Servers(tmp_path) as servers:
+    with taken, Servers(data_dir) as servers:
         second = servers.endpoints
         s3 = object_store.connect(second)
         body = s3.get_object(Bucket=second.s3_bucket, Key="a")["Body"].read()
@@ -195,19 +211,18 @@ def test_data_keys_and_ports_are_kept_and_a_taken_port_gives_way(tmp_path: Path)
 
 
 def test_make_dev_serves_until_it_is_asked_to_stop_and_a_second_one_leaves_it_alone(
-    tmp_path: Path,
+    data_dir: Path,
 ) -> None:
-    data = tmp_path / "it's kept here"
-    file = data / "env"
-    with running("-m", "dev.stack", "--data-dir", str(data)) as first:
-        processes.wait_until(lambda: file.exists() or first.poll() is not None, seconds=90)
+    file = data_dir / "env"
+    with running("-m", "dev.stack", "--data-dir", str(data_dir)) as first:
+        wait_until_ready(first, file)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         told = in_a_shell(file, "printenv TEMPORAL_ADDRESS EXPORTS_S3_BUCKET EXPORTS_REPORTS_FILE")
         address, bucket, reports = told.splitlines()
         assert re.fullmatch(r"127\.0\.0\.1:\d+", address)
         assert (bucket, reports) == ("exports", str(REPOSITORY / "exports.toml"))
 
-        with running("-m", "dev.stack", "--data-dir", str(data)) as second:
+        with running("-m", "dev.stack", "--data-dir", str(data_dir)) as second:
             assert "It runs already" in output_of(second)
             assert second.returncode == 2
         assert file.exists()
@@ -228,11 +243,11 @@ def test_make_dev_serves_until_it_is_asked_to_stop_and_a_second_one_leaves_it_al
     ("program", "name"), [("worker.py", "The worker"), ("secantusd-py", "The MongoDB-wire server")]
 )
 def test_make_dev_ends_as_a_whole_and_says_why_when_one_of_its_processes_crashes(
-    tmp_path: Path, program: str, name: str
+    data_dir: Path, program: str, name: str
 ) -> None:
-    with running("-m", "dev.stack", "--data-dir", str(tmp_path)) as stack:
-        file = tmp_path / "env"
-        processes.wait_until(lambda: file.exists() or stack.poll() is not None, seconds=90)
+    with running("-m", "dev.stack", "--data-dir", str(data_dir)) as stack:
+        file = data_dir / "env"
+        wait_until_ready(stack, file)
         left = processes.descendants(stack.pid)
         processes.kill(stack.pid, program)
         said = output_of(stack)
