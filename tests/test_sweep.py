@@ -170,6 +170,8 @@ async def test_a_task_that_waits_for_a_retry_nobody_will_make_is_healed(service:
 async def test_what_a_run_could_not_say_any_more_the_sweep_says(service: Service) -> None:
     task = await service.exported()
     assert task.status is TaskStatus.FAILED
+    with pytest.raises(WorkflowFailureError):
+        await service.run_of(task.id).result()
     await service.database["ExportTasks"].update_one(
         {}, {"$set": {"status": "running"}, "$unset": {"error": ""}}
     )
