@@ -14,6 +14,7 @@ from exports.cli_output import console, local_time, plain
 from exports.cli_progress import ProgressView
 from exports.models import Stage, TaskStatus
 from exports.task import ExportTask, Progress, TaskError
+from tests.command_line import CommandLine
 
 COMMANDS = ["types", "create", "show", "list", "cancel", "renew", "retry", "sweep", "worker"]
 SCHEDULE_COMMANDS = ["apply", "show", "pause", "resume", "trigger"]
@@ -117,9 +118,6 @@ CREATE = ["create", "statsMonthly"]
         ([*CREATE, "--output", "no-such-directory/"], "E_REQUEST", "does not exist"),
         ([*CREATE, "--output", "/dev/null"], "E_REQUEST", "neither a file nor a directory"),
         ([*CREATE, "-p", "year=\udcff"], "E_REQUEST", "UTF-8"),
-        (["list"], "E_SETTINGS", "EXPORTS_MONGO_URI, EXPORTS_S3_BUCKET"),
-        (["worker", "--check"], "E_SETTINGS", "EXPORTS_MONGO_URI"),
-        (["worker"], "E_SETTINGS", "EXPORTS_MONGO_URI"),
     ],
 )
 def test_bad_input_is_told_in_words_and_exits_with_2(
@@ -136,6 +134,16 @@ def test_bad_input_is_told_in_words_and_exits_with_2(
     assert answer["ok"] is False
     assert answer["error"]["code"] == code
     assert about in answer["error"]["msg"]
+
+
+@pytest.mark.parametrize("command", [["list"], ["worker"], ["worker", "--check"]])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+async def test_settings_that_are_missing_are_named(command: list[str], options: list[str]) -> None:
+    refused = await CommandLine({}).run(*command, *options)
+    assert refused.code == 2
+    said = refused.json["error"] if options else refused.err
+    assert "E_SETTINGS" in str(said)
+    assert "EXPORTS_MONGO_URI, EXPORTS_S3_BUCKET" in str(said)
 
 
 def test_a_mistake_in_the_reports_file_is_told_with_its_line(

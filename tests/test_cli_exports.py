@@ -207,11 +207,12 @@ async def test_a_server_that_is_away_exits_with_3_and_is_named_with_its_address(
 
 async def test_an_operator_sweeps_by_hand(service: Service, exports: CommandLine) -> None:
     await insert_orders(service.database)
-    seed = {"_id": "by-hand", "type": "statsMonthly", "params": MONTH, "status": "pending"}
+    task_id = f"by-hand-{service.settings.task_queue}"  # all tests share one Temporal
+    seed = {"_id": task_id, "type": "statsMonthly", "params": MONTH, "status": "pending"}
     await service.database["ExportTasks"].insert_one({**seed, "createdBy": "u7"})
     swept = await exports.run("sweep", "--json")
     assert swept.json == {"started": 1, "healed": 0, "purged": 0, "handled": 1}
-    assert (await service.ended("by-hand")).status is TaskStatus.DONE
+    assert (await service.ended(task_id)).status is TaskStatus.DONE
     again = await exports.run("sweep")
     assert again.out == "started 0, healed 0, purged 0; handled 0 in all\n"
 

@@ -66,11 +66,12 @@ async def test_a_gateway_cancels_an_export_and_says_why(idle_service: Service) -
 
 async def test_the_old_timer_sweeps_without_being_anybody(service: Service) -> None:
     await insert_orders(service.database)
-    seed = {"_id": "by-hand", "type": "statsMonthly", "params": MONTH, "status": "pending"}
+    task_id = f"by-hand-{service.settings.task_queue}"  # all tests share one Temporal
+    seed = {"_id": task_id, "type": "statsMonthly", "params": MONTH, "status": "pending"}
     await service.database["ExportTasks"].insert_one({**seed, "createdBy": "u7"})
     answer = await asked(service, {"action": "run"})
     assert answer == {"ok": True, "data": {"started": 1, "healed": 0, "purged": 0, "handled": 1}}
-    assert (await service.ended("by-hand")).status is TaskStatus.DONE
+    assert (await service.ended(task_id)).status is TaskStatus.DONE
 
 
 @pytest.mark.parametrize("action", ["get", "cancel"])
