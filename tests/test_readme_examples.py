@@ -150,7 +150,7 @@ async def test_the_reports_that_are_shown_give_rows(
     [program] = readme.blocks("python", section)
     (tmp_path / "team_reports.py").write_text(program, encoding="utf-8")
     (tmp_path / "shown.toml").write_text("\n".join(readme.blocks("toml", section)), "utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "team_reports", raising=False)
     changed = settings.model_copy(update={"reports_file": tmp_path / "shown.toml"})
     async with open_service(changed, temporal_address) as service, working(service):
