@@ -24,7 +24,7 @@ from activities.upload import UploadActivities
 from activities.writeback import WritebackActivities
 from exports.connections import Connections, open_source
 from exports.errors import ExportError
-from exports.logs import configure_logging
+from exports.process import configure_logging, end, keep_temporal_off_stdout
 from exports.reports import ReportCatalog
 from exports.reports_file import load_reports
 from exports.search_attributes import ensure_search_attributes
@@ -118,16 +118,26 @@ async def run(settings: Settings) -> None:
             _log.info("Worker is stopping; it finishes what it is at")
 
 
+def serve() -> None:
+    """Run a worker as this process says: with its environment, its signals and its log.
+
+    Raises:
+        ExportError: A setting, a report or a server is not as it should be.
+    """
+    configure_logging()
+    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    asyncio.run(run(Settings.load()))
+
+
 def main() -> int:
     """Run a worker; return the exit code of the process."""
-    configure_logging()
     try:
-        asyncio.run(run(Settings.load()))
+        serve()
     except ExportError as error:
         print(f"{error.code}: {error.msg}", file=sys.stderr)  # noqa: T201 -- for whoever started it
-        return 3 if error.code == "E_UNREACHABLE" else 2
+        return error.exit_code
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

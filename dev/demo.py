@@ -30,6 +30,7 @@ from exports.client import ExportClient
 from exports.download import download
 from exports.errors import ExportError
 from exports.models import TaskStatus
+from exports.process import end
 from exports.task import ExportTask
 
 _USER: Final = "demo"
@@ -167,9 +168,4 @@ def _failed(reason: str) -> int:
 
 
 if __name__ == "__main__":
-    code_ = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Threads of Temporal's core may abort an interpreter that is being taken down:
-    # https://github.com/temporalio/sdk-python/issues/300
-    os._exit(code_)
+    end(main())

@@ -5,7 +5,6 @@ one JSON value, also when there is an error: `{"ok": false, "error": {"code", "m
 """
 
 import asyncio
-import logging
 import os
 import sys
 from pathlib import Path
@@ -17,7 +16,6 @@ from exports.cli_boundary import (
     EXPORT_FAILED,
     end_in_order_on_sigterm,
     guarded,
-    keep_temporal_off_stdout,
     with_client,
     with_schedule,
 )
@@ -35,6 +33,7 @@ from exports.cli_output import (
     types_table,
 )
 from exports.models import DEFAULT_FORMAT, ScheduleView, SweepResult, TaskStatus
+from exports.process import end, keep_temporal_off_stdout
 from exports.task import ExportTask
 
 if TYPE_CHECKING:
@@ -246,22 +245,15 @@ def worker(
 
     if not as_json:
         raise typer.Exit(program.main())
-    from exports.settings import Settings  # noqa: PLC0415 -- as above
-
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    keep_temporal_off_stdout(logging.getLogger("temporalio"))
-    asyncio.run(program.run(Settings.load()))
+    # Its errors leave as exceptions here, so that they can be put into the one JSON value.
+    program.serve()
     print_json({"ok": True})
 
 
 def main() -> NoReturn:
     """Run the command line; ends the process with its exit code."""
     end_in_order_on_sigterm()
-    code = guarded(app, sys.argv[1:])
-    sys.stderr.flush()
-    # Threads of Temporal's core may abort an interpreter that is being taken down:
-    # https://github.com/temporalio/sdk-python/issues/300
-    os._exit(code)
+    end(guarded(app, sys.argv[1:]))
 
 
 def _task(work: "Callable[[ExportClient], Awaitable[ExportTask]]", *, as_json: bool) -> ExportTask:

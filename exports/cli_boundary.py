@@ -13,14 +13,8 @@ import typer
 
 from exports.answers import refused
 from exports.cli_output import plain, print_json, say
-from exports.errors import (
-    DatabaseUnavailableError,
-    ExportError,
-    RequestError,
-    SourceUnavailableError,
-    StoreUnavailableError,
-    UnreachableError,
-)
+from exports.errors import ExportError, RequestError, UnreachableError
+from exports.process import keep_temporal_off_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,18 +23,10 @@ if TYPE_CHECKING:
     from exports.schedule import SweepSchedule
 
 EXPORT_FAILED: Final = 1
-BAD_INPUT: Final = 2
-UNREACHABLE: Final = 3
 OUR_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h, so that no script takes it for one of the above
 INTERRUPTED: Final = 128 + signal.SIGINT
 _BROKEN_PIPE: Final = 128 + 13  # SIGPIPE, which Windows lacks; what a shell reports for `| head`
 
-_AWAY: Final = (
-    UnreachableError,
-    DatabaseUnavailableError,
-    StoreUnavailableError,
-    SourceUnavailableError,
-)
 _LONGEST: Final = 400
 
 _log = logging.getLogger("exports.cli")
@@ -80,26 +66,6 @@ def end_in_order_on_sigterm() -> None:
         raise SystemExit(128 + signum)
 
     signal.signal(signal.SIGTERM, end)
-
-
-def keep_temporal_off_stdout(logger: logging.Logger | None = None) -> None:
-    """Send what Temporal's core has to say to a logger, or nowhere, and not to standard output.
-
-    To be called before anything connects.
-    """
-    from temporalio.runtime import (  # noqa: PLC0415 -- as below
-        LogForwardingConfig,
-        LoggingConfig,
-        Runtime,
-        TelemetryConfig,
-    )
-
-    forwarded = None
-    if logger:
-        forwarded = LoggingConfig(
-            filter=LoggingConfig.default.filter, forwarding=LogForwardingConfig(logger)
-        )
-    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=forwarded)))
 
 
 def with_client(work: "Callable[[ExportClient], Awaitable[_T]]") -> _T:
@@ -162,7 +128,7 @@ def _refuse(error: ExportError, *, as_json: bool) -> int:
     else:
         for number, line in enumerate(error.msg.splitlines()):
             say(f"{error.code}: {line}" if number == 0 else line)
-    return UNREACHABLE if isinstance(error, _AWAY) else BAD_INPUT
+    return error.exit_code
 
 
 def _misused(error: typer.TyperException, *, as_json: bool) -> int:
@@ -171,11 +137,11 @@ def _misused(error: typer.TyperException, *, as_json: bool) -> int:
         message = f"{message[:_LONGEST]}..."
     if as_json:
         print_json(refused(RequestError(message)))
-        return BAD_INPUT
+        return RequestError.exit_code
     command = getattr(getattr(error, "ctx", None), "command_path", "exports")
     say(f"{RequestError.code}: {message}")
     say(f"Try: {command} --help")
-    return BAD_INPUT
+    return RequestError.exit_code
 
 
 def _temporal_is_away(error: Exception) -> UnreachableError | None:

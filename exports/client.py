@@ -10,6 +10,7 @@ from typing import Final, Self
 from uuid import uuid4
 
 from pydantic import JsonValue
+from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import envelope, names
@@ -38,6 +39,7 @@ from exports.starting import start_export
 from exports.task import ExportTask
 from exports.tasks import TaskStore
 from workflows.export import ExportWorkflow
+from workflows.policies import SWEEP_AT_MOST
 from workflows.sweep import SweepWorkflow
 
 _FIRST_LOOK: Final = 0.05
@@ -276,14 +278,28 @@ class ExportClient:
         return await envelope.handle(self, request)
 
     async def sweep(self) -> SweepResult:
-        """Sweep now, without waiting for the Schedule."""
+        """Sweep now, without waiting for the Schedule.
+
+        Raises:
+            UnreachableError: Temporal does not answer, or no worker has swept within the time
+                that a sweep may take.
+        """
         queue = self._settings.task_queue
-        return await self._temporal.execute_workflow(
-            SweepWorkflow.run,
-            SweepInput(task_queue=queue),
-            id=f"{names.sweep_workflow_id(queue)}-by-hand-{uuid4()}",
-            task_queue=queue,
-        )
+        try:
+            return await self._temporal.execute_workflow(
+                SweepWorkflow.run,
+                SweepInput(task_queue=queue),
+                id=f"{names.sweep_workflow_id(queue)}-by-hand-{uuid4()}",
+                task_queue=queue,
+                execution_timeout=SWEEP_AT_MOST,
+            )
+        except RPCError as error:
+            raise UnreachableError(f"Temporal did not sweep ({error.status.name}).") from None
+        except WorkflowFailureError:
+            raise UnreachableError(
+                f"No worker on task queue {queue} has swept within {SWEEP_AT_MOST}, "
+                "or the sweep failed; the Temporal Web UI says why."
+            ) from None
 
     async def _start(self, task: ExportTask) -> bool:
         request = ExportRequest(
@@ -299,7 +315,7 @@ class ExportClient:
         except RPCError as error:
             # Nothing is lost: the task is stored and due, and the sweep starts it.
             _log.warning(
-                "Task %s is left to the sweep: Temporal is away (%s)", task.id, error.status
+                "Task %s is left to the sweep: Temporal is away (%s)", task.id, error.status.name
             )
             return False
 

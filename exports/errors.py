@@ -18,11 +18,13 @@ class ExportError(Exception):
     Attributes:
         code: Stable code, part of the public contract.
         permanent: True when the same call can't succeed on a retry.
+        exit_code: What a program exits with: 2 for bad input, 3 if a server is away.
         msg: What was wrong and what would be right, for the person who asked. Holds no secret.
     """
 
     code: ClassVar[str] = "E_INTERNAL"
     permanent: ClassVar[bool] = True
+    exit_code: ClassVar[int] = 2
 
     def __init__(self, msg: str) -> None:
         super().__init__(msg)
@@ -118,6 +120,7 @@ class SourceUnavailableError(ExportError):
 
     code = "E_SOURCE"
     permanent = False
+    exit_code = 3
 
 
 class DatabaseUnavailableError(ExportError):
@@ -125,6 +128,7 @@ class DatabaseUnavailableError(ExportError):
 
     code = "E_DATABASE"
     permanent = False
+    exit_code = 3
 
 
 class DatabaseAccessError(ExportError):
@@ -150,6 +154,7 @@ class StoreUnavailableError(ExportError):
 
     code = "E_STORE"
     permanent = False
+    exit_code = 3
 
 
 class DownloadError(ExportError):
@@ -194,6 +199,7 @@ class UnreachableError(ExportError):
 
     code = "E_UNREACHABLE"
     permanent = False
+    exit_code = 3
 
 
 class WaitTimeoutError(ExportError):
