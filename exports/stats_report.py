@@ -7,6 +7,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+from bson import Decimal128
 from pydantic import JsonValue, ValidationError
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -172,4 +173,12 @@ def _with_empty(rows: Sequence[_Row], labels: Sequence[date]) -> list[_Row]:
 def _figures(measure: Measure, figures: Sequence[object], zone: str) -> AnyArray:
     if measure.op in ("count", "count_distinct"):
         return pa.array(figures, pa.int64())
+    if measure.op == "avg":
+        # A quotient is rounded wherever it is kept. The 34 digits that the database has for one
+        # of decimals are no use to anybody, and a spreadsheet could hold them as text only.
+        return column(map(_as_float, figures), zone)
     return column(figures, zone)
+
+
+def _as_float(figure: object) -> object:
+    return float(figure.to_decimal()) if isinstance(figure, Decimal128) else figure

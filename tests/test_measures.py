@@ -24,7 +24,9 @@ from tests.stats_reports import (
 )
 
 
-async def test_sums_and_averages_of_amounts_are_exact(mongo_database: Database) -> None:
+async def test_sums_of_amounts_are_exact_and_averages_as_exact_as_a_float(
+    mongo_database: Database,
+) -> None:
     amounts = ["0.10", "0.20", "-0.05", "12345678901234567890.01", "99.99"]
     await insert_orders(mongo_database, *({"a": Decimal128(amount)} for amount in amounts))
     report = make_report(
@@ -36,7 +38,7 @@ async def test_sums_and_averages_of_amounts_are_exact(mongo_database: Database) 
 
     total = sum(Decimal(amount) for amount in amounts)
     assert row["sum"] == total == Decimal("12345678901234567990.25")
-    assert row["avg"] == total / 5 == Decimal("2469135780246913598.05")
+    assert row["avg"] == float(total / 5)
 
 
 async def test_an_average_is_of_the_numbers_only(mongo_database: Database) -> None:
@@ -130,10 +132,9 @@ async def test_any_number_of_distinct_counts_goes_with_all_the_other_measures(
         mongo_database, make_report(group_by={"c": "c"}, measures=measures), OCTOBER
     )
 
-    digits = Decimal("1e-25")
     expected = [{name: row[name] for name in rows[0]} for row in _by_hand(documents)]
-    for row in rows + expected:
-        row["avg"] = row["avg"].quantize(digits)
+    for row in expected:
+        row["avg"] = float(row["avg"])
     assert rows == expected
 
 
