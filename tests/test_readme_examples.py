@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from exports import names
 from exports.cli import app
+from exports.client import ExportClient
 from exports.errors import ParamsError
 from exports.models import CancelRequest, ExportRequest, TaskStatus
 from exports.report_definition import Measure
@@ -125,6 +126,14 @@ async def test_the_first_export_by_python_gives_a_file(
     out = await _ran(service, temporal_address, tmp_path, "python", "first.py")
     assert "done finished" in out
     assert (tmp_path / "demo-exports" / "statsAnnual-2026.csv").is_file()
+
+
+def test_every_method_of_the_client_is_shown_or_named() -> None:
+    [listed] = re.findall(r"`ExportClient` also has (.*?), which", readme.text())
+    [program] = readme.blocks("python", readme.section("With Python"))
+    shown = re.findall(r"(?:client|ExportClient)\.(\w+)\(", program)
+    public = [name for name in vars(ExportClient) if not name.startswith("_")]
+    assert sorted([*readme.quoted(listed), *shown]) == sorted(public)
 
 
 async def _ran(service: Service, temporal_address: str, folder: Path, *command: str) -> str:
