@@ -19,7 +19,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from exports.clock import now_ms
-from exports.errors import DatabaseUnavailableError, ExportError, TaskLostError
+from exports.errors import (
+    DatabaseUnavailableError,
+    ExportError,
+    StepTimeoutError,
+    TaskLostError,
+)
 from exports.models import AttemptBeat, Stage, TaskRef
 from exports.task import TaskError
 from exports.tasks import TaskStore
@@ -99,13 +104,14 @@ class Attempts:
                 with suppress(DatabaseUnavailableError, TaskLostError):
                     await self._tasks.progress(attempt.ref, told)
 
-        async with boundary(), beating(lambda: attempt.beat, tell):
+        async with boundary(lambda: attempt.beat), beating(lambda: attempt.beat, tell):
             try:
-                # A repeated writeback may find its work done, which is fine; the others must not
-                # go on with a task that has ended.
-                if stage is not Stage.WRITEBACK:
-                    await self._tasks.attempt_started(ref, attempt.beat)
-                yield attempt
+                async with _in_time():
+                    # A repeated writeback may find its work done, which is fine; the others must
+                    # not go on with a task that has ended.
+                    if stage is not Stage.WRITEBACK:
+                        await self._tasks.attempt_started(ref, attempt.beat)
+                    yield attempt
             except TaskLostError:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
@@ -162,8 +168,25 @@ async def beating(
 
 
 @asynccontextmanager
-async def boundary() -> AsyncGenerator[None]:
-    """Turn whatever leaves an activity into what Temporal and people are to see of it."""
+async def _in_time() -> AsyncGenerator[None]:
+    """End an attempt shortly before the server would, so that it is counted and explained."""
+    limit = activity.info().start_to_close_timeout
+    try:
+        async with asyncio.timeout(limit.total_seconds() * 0.95 if limit else None):
+            yield
+    except TimeoutError:
+        raise StepTimeoutError("A step of the export took longer than it may.") from None
+
+
+@asynccontextmanager
+async def boundary(
+    beat: Callable[[], AttemptBeat | None] = lambda: None,
+) -> AsyncGenerator[None]:
+    """Turn whatever leaves an activity into what Temporal and people are to see of it.
+
+    Args:
+        beat: What the workflow is told of an attempt that ends with its worker.
+    """
     try:
         yield
     except ApplicationError:
@@ -174,6 +197,7 @@ async def boundary() -> AsyncGenerator[None]:
             # A deploy is no failed attempt: the workflow runs the step again, uncounted.
             raise ApplicationError(
                 "The worker was stopped.",
+                beat(),
                 type=WORKER_SHUTDOWN,
                 category=ApplicationErrorCategory.BENIGN,
             ) from None

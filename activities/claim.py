@@ -39,16 +39,29 @@ class ClaimActivities:
                 "A workflow that names a taskId has the id "
                 f"{names.workflow_id('<taskId>')}; leave taskId out to start one directly."
             )
-        document = await self._tasks.claim(task, run_started_at=ask.run_started_at)
-        if document is None and not stored_elsewhere:
+        if not stored_elsewhere:
             await self._tasks.create_for_run(ask.request, task)
-            document = await self._tasks.claim(task, run_started_at=ask.run_started_at)
+            await self._check_same(ask)
+        document = await self._tasks.claim(task, run_started_at=ask.run_started_at)
         if document is None:
             return await self._not_claimed(ask)
         request, max_retries = runnable(document)
         return Claim(
             task=task.model_copy(update={"max_retries": max_retries}), plan=self._plan(request)
         )
+
+    async def _check_same(self, ask: ClaimInput) -> None:
+        """Refuse a workflow id that was used before, for something else or by somebody else."""
+        document = await self._tasks.find(ask.task.task_id)
+        request = ask.request
+        if document is not None and (
+            document.get("type"),
+            document.get("params"),
+            document.get("createdBy"),
+        ) != (request.type, request.params, request.created_by):
+            raise RequestError(
+                "This workflow id belongs to another export; start each under an id of its own."
+            )
 
     async def _not_claimed(self, ask: ClaimInput) -> Claim:
         document: Stored | None = await self._tasks.find(ask.task.task_id)

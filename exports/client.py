@@ -178,9 +178,10 @@ class ExportClient:
         pause = _FIRST_LOOK
         while True:
             task = await self._tasks.get(task_id, created_by=created_by)
-            if task != seen:
+            looks = task.model_copy(update={"updated_at": None})
+            if looks != seen:
                 yield task
-                seen, pause = task, _FIRST_LOOK
+                seen, pause = looks, _FIRST_LOOK
             if task.status.ended:
                 return
             await asyncio.sleep(pause)
@@ -303,7 +304,11 @@ class ExportClient:
 
     async def _start(self, task: ExportTask) -> bool:
         request = ExportRequest(
-            type=task.type, created_by=task.created_by, format=task.format, task_id=task.id
+            type=task.type,
+            params=task.params,
+            created_by=task.created_by,
+            format=task.format,
+            task_id=task.id,
         )
         try:
             return await start_export(

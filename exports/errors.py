@@ -170,6 +170,13 @@ class StagingError(ExportError):
     code = "E_STAGING"
 
 
+class StepTimeoutError(ExportError):
+    """One attempt at a step took longer than it may."""
+
+    code = "E_STEP_TIMEOUT"
+    permanent = False
+
+
 class WorkerLostError(ExportError):
     """Worker after worker went away during the same step."""
 

@@ -16,6 +16,8 @@ from exports.models import ExportRequest, TaskStatus
 
 # Temporal's limit: https://docs.temporal.io/develop/task-queue-priority-fairness
 _LONGEST_FAIRNESS_KEY = 64
+# Temporal takes 400 bytes of encoded payload: limit.userMetadataSummarySize of its dynamic config.
+_LONGEST_SUMMARY = 200
 
 
 async def start_export(
@@ -45,7 +47,7 @@ async def start_export(
             task_queue=task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            static_summary=f"{request.type} for {request.created_by}",
+            static_summary=summary_of(request),
             # Servers that have fairness switched on serve the users in turn.
             priority=Priority(fairness_key=request.created_by[:_LONGEST_FAIRNESS_KEY]),
             search_attributes=_attributes(request),
@@ -53,6 +55,15 @@ async def start_export(
     except WorkflowAlreadyStartedError:
         return False
     return True
+
+
+def summary_of(request: ExportRequest) -> str:
+    """Return an export in a few words, for lists of workflows: `statsMonthly 2026-10 for u1`."""
+    values = (
+        f"{value:02}" if isinstance(value, int) else str(value) for value in request.params.values()
+    )
+    text = f"{request.type} {'-'.join(values)} for {request.created_by}"
+    return text.encode()[:_LONGEST_SUMMARY].decode(errors="ignore")
 
 
 def _attributes(request: ExportRequest) -> TypedSearchAttributes:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Self, cast
+from math import isfinite
+from typing import Annotated, Final, Self, cast
 
 from bson import ObjectId
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
@@ -20,13 +21,15 @@ from exports.models import (
 
 Document = Mapping[str, object]
 
+_MOST_SHOWN: Final = 1000  # characters of parameters, in the input of a workflow
+
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)[:200]
 
 
 def _number(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and value == value else 0  # noqa: PLR0124 -- only NaN differs from itself
+    return int(value) if isinstance(value, int | float) and isfinite(value) else 0
 
 
 def _millis(value: object) -> int | None:
@@ -34,7 +37,7 @@ def _millis(value: object) -> int | None:
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return int(aware.timestamp() * 1000)
-    return int(value) if isinstance(value, int | float) and value == value else None  # noqa: PLR0124 -- only NaN differs from itself
+    return int(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
 def _json_object(value: object) -> dict[str, object]:
@@ -200,8 +203,10 @@ def request_to_start(document: Document) -> ExportRequest:
     def shown(field: str, longest: int, otherwise: str) -> str:
         return _text(document.get(field))[:longest] or otherwise
 
+    params = _json_object(document.get("params"))
     return ExportRequest(
         type=shown("type", 200, "unknown"),
+        params=cast("dict[str, JsonValue]", params if len(str(params)) < _MOST_SHOWN else {}),
         created_by=shown("createdBy", 200, "unknown"),
         format=shown("format", 40, DEFAULT_FORMAT),
         task_id=str(document["_id"]),

@@ -106,6 +106,24 @@ async def test_an_export_started_by_hand_is_healed_under_its_own_id(
     assert (await service.ended(task_queue)).status is TaskStatus.DONE
 
 
+async def test_a_workflow_id_is_not_used_again_for_another_export(
+    service: Service, task_queue: str
+) -> None:
+    await insert_orders(service.database)
+    await _start(service, task_queue, json.dumps(REQUEST))
+    handle = service.temporal.get_workflow_handle(task_queue)
+    first = await handle.result()
+    await _start(service, task_queue, json.dumps(REQUEST))
+    assert await handle.result() == first
+    for other in ({"createdBy": "u2"}, {"params": {"year": 2026, "month": 9}}):
+        await _start(service, task_queue, json.dumps(REQUEST | other))
+        with pytest.raises(WorkflowFailureError) as closed:
+            await handle.result()
+        assert isinstance(closed.value.cause, ApplicationError)
+        assert closed.value.cause.type == "E_REQUEST"
+    assert (await service.document(task_queue))["status"] == "done"
+
+
 @pytest.mark.parametrize(
     ("inputs", "code"),
     [
@@ -162,7 +180,7 @@ async def test_an_operator_reads_an_export_in_the_web_ui_without_opening_a_paylo
     run = service.run_of(task.id)
     await run.result()
     described = await run.describe()
-    assert await described.static_summary() == f"statsAnnual for {USER}"
+    assert await described.static_summary() == f"statsAnnual 2026 for {USER}"
     found = {
         name: described.typed_search_attributes.get(SearchAttributeKey.for_keyword(name))
         for name in names.SEARCH_ATTRIBUTES

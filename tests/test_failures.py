@@ -1,11 +1,14 @@
 """What goes wrong is said with a code, at once if no retry can help."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
@@ -24,6 +27,7 @@ from exports.errors import (
 from exports.models import TaskStatus
 from exports.objects import ObjectStore
 from exports.settings import Settings
+from exports.stats_report import StatsReport
 from exports.task import ExportTask
 from tests.service import (
     MONTH,
@@ -34,6 +38,7 @@ from tests.service import (
     working,
     write_reports,
 )
+from workflows import policies
 
 
 @asynccontextmanager
@@ -47,8 +52,12 @@ async def _service_with(
             yield service
 
 
-async def _fails_with(service: Service, code: str, *, attempts: int = 1) -> ExportTask:
-    task = await service.exported()
+async def _fails_with(service: Service, code: str) -> ExportTask:
+    return await _ended_with(service, (await service.create()).id, code, attempts=1)
+
+
+async def _ended_with(service: Service, task_id: str, code: str, *, attempts: int) -> ExportTask:
+    task = await service.ended(task_id)
     assert task.status is TaskStatus.FAILED
     assert task.error is not None
     assert task.error.code == code
@@ -260,3 +269,28 @@ async def test_a_task_deleted_while_it_runs_leaves_nothing_behind(
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == "E_TASK_LOST"
     assert service.keys() == []
+
+
+async def test_a_step_that_takes_too_long_is_counted_and_explained(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        policies,
+        "AGGREGATE_STEP",
+        replace(policies.AGGREGATE_STEP, start_to_close=timedelta(seconds=1)),
+    )
+
+    async def hang(*_: Any, **__: Any) -> AsyncIterator[pa.RecordBatch]:
+        await asyncio.Event().wait()
+        raise AssertionError
+        yield
+
+    monkeypatch.setattr(StatsReport, "read", hang)
+    task = await service.create()
+    waited = [
+        state.retries
+        async for state in service.client.watch(task.id, created_by=USER)
+        if state.next_run_at is not None and state.error is not None
+    ]
+    assert set(waited) == {1, 2}
+    await _ended_with(service, task.id, "E_STEP_TIMEOUT", attempts=3)

@@ -152,11 +152,12 @@ async def surviving_workers(call: Callable[[int], Awaitable[_T]], *, retries: in
             cause = error.cause
             if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
                 lost += 1
-                retries = max(retries, *map(_retries_of, cause.last_heartbeat_details), 0)
-            elif not (
-                isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN
-            ):
+                beats = cause.last_heartbeat_details
+            elif isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN:
+                beats = cause.details
+            else:
                 raise
+            retries = max(retries, *map(_retries_of, beats), 0)
         if lost >= policies.MOST_WORKERS_LOST:
             raise ApplicationError(
                 f"{lost} workers in a row went away during this step.",
