@@ -65,7 +65,7 @@ class Servers:
             CrashError: One could not be started; says which and why. None is left running.
         """
         try:
-            return self._start_again_if_a_port_was_taken()
+            return self._started_at_the_second_try()
         except BaseException:  # also an impatient Ctrl-C
             self.stop()
             raise
@@ -93,14 +93,12 @@ class Servers:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _start_again_if_a_port_was_taken(self) -> Endpoints:
-        chosen = self._choose_ports()
+    def _started_at_the_second_try(self) -> Endpoints:
         try:
-            return self._start(chosen)
+            return self._start(self._choose_ports())
         except CrashError:
+            # Most likely somebody took a port in between, who may have given it back by now.
             self._stop_processes()
-            if all(map(ports.is_free, chosen.values())):
-                raise  # that was not the reason
         return self._start(self._choose_ports())
 
     def _start(self, chosen: dict[str, int]) -> Endpoints:
