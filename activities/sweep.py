@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.boundary import beating, boundary
 from exports import names
 from exports.clock import now_ms
-from exports.errors import RequestError
+from exports.errors import RequestError, TaskInvalidError
 from exports.models import SweepCount, SweepInput, TaskStatus
 from exports.starting import start_export
 from exports.task import TaskError, request_to_start
@@ -50,22 +50,16 @@ class SweepActivities:
         query: Stored = {
             "status": TaskStatus.PENDING.value,
             "runId": None,
-            # Other systems may leave the time out, or store it as a date.
+            # Other systems may leave the time out, store it as a date, or as what is no time.
             "$or": [
-                {"nextRunAt": None},
                 {"nextRunAt": {"$lte": now}},
                 {"nextRunAt": {"$lte": datetime.fromtimestamp(now / 1000, UTC)}},
+                {"nextRunAt": {"$not": {"$type": ["number", "date"]}}},
             ],
         }
 
-        async def start(document: Stored) -> SweepCount:
-            if (refusal := _refusal(document)) is not None:
-                await self._tasks.close_unowned(document, TaskStatus.FAILED, refusal)
-                return SweepCount(refused=1)
-            started = await start_export(
-                self._temporal, request_to_start(document), task_queue=ask.task_queue
-            )
-            return SweepCount(changed=int(started))
+        async def start(document: Stored) -> bool:
+            return await self._started(document, ask.task_queue)
 
         async with boundary(), beating():
             return await self._each(query, start)
@@ -80,11 +74,8 @@ class SweepActivities:
             ]
         }
 
-        async def heal(document: Stored) -> SweepCount:
-            if (refusal := _refusal(document)) is not None:
-                await self._tasks.close_unowned(document, TaskStatus.FAILED, refusal)
-                return SweepCount(refused=1)
-            return SweepCount(changed=int(await self._healed(document, ask.task_queue)))
+        async def heal(document: Stored) -> bool:
+            return await self._healed(document, ask.task_queue)
 
         async with boundary(), beating():
             return await self._each(query, heal)
@@ -122,7 +113,10 @@ class SweepActivities:
             document["status"],
             document.get("runId"),
         )
-        return unchanged and await start_export(
+        return unchanged and await self._started(document, task_queue)
+
+    async def _started(self, document: Stored, task_queue: str) -> bool:
+        return await start_export(
             self._temporal,
             request_to_start(document),
             task_queue=task_queue,
@@ -137,18 +131,36 @@ class SweepActivities:
                 return TaskError(code=failure.cause.type, msg=failure.cause.message)
         return TaskError(code="E_INTERNAL", msg="The export failed and could not say why.")
 
-    async def _each(
-        self, query: Stored, handle: Callable[[Stored], Awaitable[SweepCount]]
-    ) -> SweepCount:
+    async def _each(self, query: Stored, handle: Callable[[Stored], Awaitable[bool]]) -> SweepCount:
         total = SweepCount()
         documents = self._tasks.matching(query, sort=[("createdAt", 1), ("_id", 1)])
         async for page in _pages(documents):
-            counts = await _side_by_side(_fairly(page), handle)
+            counts = await _side_by_side(
+                _fairly(page), lambda document: self._handled(document, handle)
+            )
             total = SweepCount(
                 changed=total.changed + sum(count.changed for count in counts),
                 refused=total.refused + sum(count.refused for count in counts),
             )
         return total
+
+    async def _handled(
+        self, document: Stored, handle: Callable[[Stored], Awaitable[bool]]
+    ) -> SweepCount:
+        """Handle a document, or mark it `failed` if it is what stands in the way."""
+        try:
+            _check_runnable(document)
+            return SweepCount(changed=int(await handle(document)))
+        except TaskInvalidError as error:
+            why = error
+        except RPCError as error:
+            # Anything else is Temporal's trouble, not this document's, and ends the sweep.
+            if error.status != RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            why = TaskInvalidError("Temporal can't start a workflow for this task.")
+        refusal = {"error": TaskError(code=why.code, msg=why.msg).model_dump()}
+        await self._tasks.close_unowned(document, TaskStatus.FAILED, refusal)
+        return SweepCount(refused=1)
 
 
 async def _pages(documents: AsyncIterator[Stored]) -> AsyncIterator[list[Stored]]:
@@ -185,15 +197,15 @@ async def _side_by_side(
     return await asyncio.gather(*(one(document) for document in documents))
 
 
-def _refusal(document: Stored) -> Stored | None:
-    task_id = document["_id"]
+def _check_runnable(document: Stored) -> None:
+    task_id, workflow = document["_id"], document.get("workflowId")
+    if not isinstance(task_id, ObjectId | str):
+        raise TaskInvalidError("The _id of a task is an ObjectId or a string.")
     try:
-        if isinstance(task_id, ObjectId):
-            return None
-        if isinstance(task_id, str):
-            names.check_task_id(task_id)
-            return None
-        why = "The _id of a task is an ObjectId or a string."
+        names.check_task_id(str(task_id))
     except RequestError as error:
-        why = error.msg
-    return {"error": TaskError(code="E_TASK", msg=why).model_dump()}
+        raise TaskInvalidError(error.msg) from None
+    if workflow is None:
+        return
+    if not isinstance(workflow, str) or names.task_id_of(workflow) != str(task_id):
+        raise TaskInvalidError("The workflowId of the task is that of another task.")

@@ -37,6 +37,8 @@ FILES: Final = "files/"
 MAX_TASK_ID_LENGTH: Final = 200
 MAX_CREATED_BY_LENGTH: Final = 200
 _WORKFLOW_PREFIX: Final = "export-"
+# S3 allows keys of 1,024 bytes, but stores on a file system 255 between two slashes.
+_LONGEST_SEGMENT: Final = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -54,11 +56,17 @@ def check_task_id(task_id: str) -> str:
     """Return `task_id` if a workflow id and an object key can be made of it.
 
     Raises:
-        RequestError: It is empty, too long, or has control characters.
+        RequestError: It is empty, too long as it is or quoted, or has control characters.
     """
-    if not task_id or len(task_id) > MAX_TASK_ID_LENGTH or _CONTROL.search(task_id):
+    if (
+        not task_id
+        or len(_quoted(task_id)) > _LONGEST_SEGMENT
+        or len(task_id) > MAX_TASK_ID_LENGTH
+        or _CONTROL.search(task_id)
+    ):
         raise RequestError(
-            f"A task id has 1 to {MAX_TASK_ID_LENGTH} characters and no control characters."
+            f"A task id has 1 to {MAX_TASK_ID_LENGTH} characters, no control characters, and "
+            f"at most {_LONGEST_SEGMENT} when it is percent-encoded."
         )
     return task_id
 
@@ -81,7 +89,7 @@ def run_prefix(root: str, task_id: str, run_id: str) -> str:
         task_id: The task; quoted, because other systems choose the ids of their documents.
         run_id: Temporal's run id, so that a zombie of another run never meets these keys.
     """
-    return f"{root}{quote(task_id, safe='')}/{run_id}/"
+    return f"{root}{_quoted(task_id)}/{run_id}/"
 
 
 def staged_part_key(task_id: str, run_id: str, *, unit: str, attempt: str, index: int) -> str:
@@ -107,3 +115,8 @@ def owner_of_key(key: str) -> tuple[str, str] | None:
     task, _, rest = rest.partition("/")
     run, slash, _ = rest.partition("/")
     return (task, run) if task and run and slash else None
+
+
+def _quoted(task_id: str) -> str:
+    # `.` and `..` are steps in a path: on its way, one would turn a key into another.
+    return quote(task_id, safe="") if task_id.strip(".") else task_id.replace(".", "%2E")

@@ -14,7 +14,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from exports import names
 from exports.models import ExportRequest, TaskStatus
 
-# Temporal's limit: https://docs.temporal.io/develop/task-queue-priority-fairness
+# Temporal's limit, in bytes: https://docs.temporal.io/develop/task-queue-priority-fairness
 _LONGEST_FAIRNESS_KEY = 64
 # Temporal takes 400 bytes of encoded payload: limit.userMetadataSummarySize of its dynamic config.
 _LONGEST_SUMMARY = 200
@@ -49,7 +49,7 @@ async def start_export(
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_summary=summary_of(request),
             # Servers that have fairness switched on serve the users in turn.
-            priority=Priority(fairness_key=request.created_by[:_LONGEST_FAIRNESS_KEY]),
+            priority=Priority(fairness_key=_short(request.created_by, _LONGEST_FAIRNESS_KEY)),
             search_attributes=_attributes(request),
         )
     except WorkflowAlreadyStartedError:
@@ -63,7 +63,12 @@ def summary_of(request: ExportRequest) -> str:
         f"{value:02}" if isinstance(value, int) else str(value) for value in request.params.values()
     )
     text = f"{request.type} {'-'.join(values)} for {request.created_by}"
-    return text.encode()[:_LONGEST_SUMMARY].decode(errors="ignore")
+    return _short(text, _LONGEST_SUMMARY)
+
+
+def _short(text: str, most: int) -> str:
+    """Return as much of a text as fits into so many bytes."""
+    return text.encode()[:most].decode(errors="ignore")
 
 
 def _attributes(request: ExportRequest) -> TypedSearchAttributes:
