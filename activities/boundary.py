@@ -251,7 +251,8 @@ async def in_thread(work: Callable[[threading.Event], _T]) -> _T:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait([running])
+        # With the exception, so that asyncio does not log the end of stopped work as an error.
+        await asyncio.gather(running, return_exceptions=True)
         raise
 
 

@@ -12,6 +12,7 @@ DEFAULT_TASK_QUEUE: Final = "exports"
 
 EXPORT_WORKFLOW: Final = "ExportWorkflow"
 SWEEP_WORKFLOW: Final = "SweepWorkflow"
+CANCEL_SIGNAL: Final = "cancel"
 
 CLAIM: Final = "claim"
 AGGREGATE: Final = "aggregate"

@@ -90,6 +90,9 @@ class TaskStore:
         document = _new_document(request, ref.max_retries)
         document["_id"] = ref.task_id
         with translated():
+            # A text that reads like the ObjectId of a stored task is the id of that task.
+            if await self._tasks.find_one(id_filter(ref.task_id), {"_id": True}) is not None:
+                return
             try:
                 await self._tasks.insert_one(document)
             except DuplicateKeyError:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 from temporalio.worker import Worker
 
+from exports import names
 from exports.errors import TaskStateError
 from exports.formats.csv import Csv
 from exports.models import ExportRequest, TaskStatus
@@ -183,16 +186,62 @@ async def test_stopping_what_is_done_is_refused_and_the_file_stays(service: Serv
     assert (await service.ended(task.id)).download_url == task.download_url
 
 
-@pytest.mark.parametrize("wording", [None, "a bare reason", {"reason": 5}, 17, ["x"]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        [None],
+        ["a bare reason"],
+        [{"reason": 5}],
+        [17],
+        [["x"]],
+        [b"\xff\xfe"],
+        [{"reason": "one"}, "too many"],
+    ],
+    ids=str,
+)
 async def test_the_signal_counts_however_it_is_worded(
-    idle_service: Service, wording: object
+    idle_service: Service, given: list[object]
 ) -> None:
     await insert_orders(idle_service.database)
     task = await idle_service.create()
-    given = [] if wording is None else [wording]
     await idle_service.run_of(task.id).signal("cancel", args=given)
     async with working(idle_service):
         await _is_gone_without_trace(idle_service, task.id)
+
+
+async def test_a_run_that_was_reset_is_cancelled_as_well(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    read = StatsReport.read
+
+    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[pa.RecordBatch]:
+        async for batch in read(self, *given, **named):
+            yield batch
+            await gate.wait()
+
+    monkeypatch.setattr(StatsReport, "read", held)
+    await insert_orders(service.database)
+    task = await service.create()
+    await asyncio.wait_for(gate.reached.wait(), 20)
+    history = (await service.run_of(task.id).fetch_history()).events
+    *_, claimed = (
+        event.event_id
+        for event in history
+        if event.HasField("workflow_task_completed_event_attributes")
+    )
+    await service.temporal.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=service.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=names.workflow_id(task.id)),
+            workflow_task_finish_event_id=claimed,
+            request_id=task.id,
+            reason="the Reset button",
+        )
+    )
+    await _stopped(service, task.id, "signal")
+    await asyncio.wait_for(_is_gone_without_trace(service, task.id), 30)
 
 
 async def test_a_worker_that_keeps_no_run_in_its_cache_cancels_as_well(

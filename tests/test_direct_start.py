@@ -124,6 +124,30 @@ async def test_a_workflow_id_is_not_used_again_for_another_export(
     assert (await service.document(task_queue))["status"] == "done"
 
 
+async def test_nobody_gets_at_a_stored_task_by_starting_a_workflow_of_its_id(
+    service: Service, task_queue: str
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    await service.run_of(task.id).result()
+    before, kept = await service.document(task.id), service.keys()
+    for workflow_id in (names.workflow_id(task.id), task.id):
+        handle = await service.temporal.start_workflow(
+            "ExportWorkflow",
+            {**REQUEST, "createdBy": "somebody-else"},
+            id=workflow_id,
+            task_queue=task_queue,
+        )
+        with pytest.raises(WorkflowFailureError) as closed:
+            await handle.result()
+        assert isinstance(closed.value.cause, ApplicationError)
+        assert closed.value.cause.type == "E_REQUEST"
+    await service.client.sweep()
+    assert await service.client.list(created_by="somebody-else") == []
+    assert await service.document(task.id) == before
+    assert service.keys() == kept
+
+
 @pytest.mark.parametrize(
     ("inputs", "code"),
     [

@@ -1,15 +1,18 @@
-"""Refuses a run that was not started with its one request, before the workflow's code runs.
+"""What people send by hand, put right or refused before the workflow's code sees it.
 
-The payload converter refuses what can't be decoded; this refuses the wrong number of inputs,
-which would otherwise fail the workflow task, again and again, for ever.
+The payload converter refuses a request that can't be decoded; this refuses the wrong number of
+inputs, and understands any number for a signal. Either would otherwise fail the workflow task,
+again and again, for ever.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ExecuteWorkflowInput,
+    HandleSignalInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -17,7 +20,7 @@ from temporalio.worker import (
 
 with workflow.unsafe.imports_passed_through():
     from exports import names
-    from exports.models import ExportRequest
+    from exports.models import CancelRequest, ExportRequest
 
 
 class Admission(Interceptor):
@@ -28,10 +31,10 @@ class Admission(Interceptor):
         input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 -- the SDK's signature
     ) -> type[WorkflowInboundInterceptor]:
         """See base class."""
-        return _OneRequest
+        return _Admitted
 
 
-class _OneRequest(WorkflowInboundInterceptor):
+class _Admitted(WorkflowInboundInterceptor):
     async def execute_workflow(
         self,
         input: ExecuteWorkflowInput,  # noqa: A002 -- the SDK names it
@@ -44,3 +47,14 @@ class _OneRequest(WorkflowInboundInterceptor):
                 non_retryable=True,
             )
         return await super().execute_workflow(input)
+
+    async def handle_signal(
+        self,
+        input: HandleSignalInput,  # noqa: A002 -- the SDK names it
+    ) -> None:
+        if input.signal == names.CANCEL_SIGNAL:
+            given = input.args[0] if input.args else None
+            if not isinstance(given, CancelRequest):
+                given = CancelRequest.model_validate(given)
+            input = replace(input, args=[given])  # noqa: A001 -- the SDK names it
+        await super().handle_signal(input)

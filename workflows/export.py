@@ -92,7 +92,9 @@ class ExportWorkflow:
         await self._uninterrupted(self._discard())
         return result
 
-    @workflow.signal(description="Stop the export and remove what it has written")
+    @workflow.signal(
+        name=names.CANCEL_SIGNAL, description="Stop the export and remove what it has written"
+    )
     def cancel(self, request: CancelRequest | None = None) -> None:
         """Stop the export; nothing if it has ended.
 
@@ -203,7 +205,9 @@ class ExportWorkflow:
             await steps.writeback_cancelled(CancelledInput(task=self._task, reason=reason))
         workflow.set_current_details(f"**cancelled** {reason}".strip())
         if workflow.cancellation_reason() is None:
-            await steps.close_as_canceled(self._task)
+            # After a reset, the claim, and with it the task, is that of the run before.
+            this_run = self._task.model_copy(update={"run_id": workflow.info().run_id})
+            await steps.close_as_canceled(this_run)
             await workflow.wait_condition(lambda: workflow.cancellation_reason() is not None)
         return asyncio.CancelledError()
 
