@@ -325,6 +325,16 @@ class ExportClient:
             return False
 
     async def _stopped(self, task: ExportTask, request: CancelRequest) -> ExportTask:
+        if await self._signalled(task, request):
+            with suppress(WaitTimeoutError):
+                return await self.wait(task.id, created_by=None, timeout=_SETTLING)
+            task = await self._tasks.get(task.id, created_by=None)
+            if task.run_id is None:
+                # The signal may have met the run before a retry, which was closing already.
+                await self._signalled(task, request)
+        return await self._tasks.get(task.id, created_by=None)
+
+    async def _signalled(self, task: ExportTask, request: CancelRequest) -> bool:
         workflow_id = task.workflow_id or names.workflow_id(task.id)
         handle = self._temporal.get_workflow_handle_for(ExportWorkflow.run, workflow_id)
         try:
@@ -332,7 +342,7 @@ class ExportClient:
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise UnreachableError(
-                    f"Temporal did not take the signal ({error.status})."
+                    f"Temporal did not take the signal ({error.status.name})."
                 ) from None
             document = await self._tasks.find(task.id)
             if document is not None:
@@ -340,10 +350,8 @@ class ExportClient:
                 await self._tasks.close_unowned(
                     document, TaskStatus.CANCELLED, {"cancelReason": request.reason}
                 )
-        else:
-            with suppress(WaitTimeoutError):
-                return await self.wait(task.id, created_by=None, timeout=_SETTLING)
-        return await self._tasks.get(task.id, created_by=None)
+            return False
+        return True
 
 
 def _expired() -> FileExpiredError:

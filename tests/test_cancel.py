@@ -1,23 +1,26 @@
 """Stopping an export, in each of its stages."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 from temporalio.worker import Worker
 
-from exports import names
+from exports import client, names
 from exports.errors import TaskStateError
 from exports.formats.csv import Csv
 from exports.models import ExportRequest, TaskStatus
-from exports.objects import ObjectStore
+from exports.objects import ObjectStore, StoredObject
 from exports.stats_report import StatsReport
 from exports.tasks import TaskStore
 from tests.service import USER, Service, insert_orders, working
@@ -176,6 +179,37 @@ async def test_a_task_that_never_got_a_workflow_is_stopped_too(service: Service)
     assert (stopped.status, stopped.cancel_reason) == (TaskStatus.CANCELLED, "r")
     swept = await service.client.sweep()
     assert swept.handled == 0
+
+
+async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = threading.Event()
+    listed = ObjectStore.open_uploads
+
+    def held(self: ObjectStore, prefix: str) -> Iterator[StoredObject]:
+        closing.wait(20)
+        return listed(self, prefix)
+
+    monkeypatch.setattr(ObjectStore, "open_uploads", held)
+    monkeypatch.setattr(client, "_SETTLING", timedelta(seconds=2))
+    failed = await service.exported()  # there is no collection
+    assert await service.tasks.reset(failed)
+    stopping = asyncio.create_task(
+        service.client.cancel(failed.id, created_by=USER, reason="not again")
+    )
+    async with asyncio.timeout(20):
+        while not [event async for event in _signals(service, failed.id)]:
+            await asyncio.sleep(0.05)
+    closing.set()
+    stopped = await stopping
+    assert (stopped.status, stopped.cancel_reason) == (TaskStatus.CANCELLED, "not again")
+
+
+async def _signals(service: Service, task_id: str) -> AsyncIterator[HistoryEvent]:
+    async for event in service.run_of(task_id).fetch_history_events():
+        if event.HasField("workflow_execution_signaled_event_attributes"):
+            yield event
 
 
 async def test_stopping_what_is_done_is_refused_and_the_file_stays(service: Service) -> None:
