@@ -10,6 +10,8 @@ RUN := .venv/bin
 # environment that happens to be active in the shell.
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON_DOWNLOADS := never
+# As pip does: trust what this machine trusts, also the proxy of a company.
+export UV_SYSTEM_CERTS := 1
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
 

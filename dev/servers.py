@@ -191,7 +191,9 @@ class Servers:
             if option.endswith(".grpc")
         ]
         return [
-            *(binaries.s3(), "mini", f"-dir={data}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"),
+            # Otherwise it leaves log files in /tmp.
+            *(binaries.s3(), "-logtostderr=true", "mini"),
+            *(f"-dir={data}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"),
             *(f"-{option}={port}" for option, port in own.items()),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
             *(f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", f"-s3.config={accounts}"),

@@ -67,7 +67,8 @@ def _bars(to: Console) -> Progress:
     return Progress(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+        # On 16 colours, rich's own green becomes the grey of a bar that has not begun.
+        BarColumn(bar_width=24, finished_style="green"),
         TextColumn("{task.fields[standing]}", markup=False),
         TimeElapsedColumn(),
         console=to,

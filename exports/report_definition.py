@@ -25,8 +25,8 @@ def _check_zone(name: str) -> str:
     if name in _time_zones():
         return name
     close = difflib.get_close_matches(name, _time_zones(), n=1)
-    hint = f"did you mean {close[0]}?" if close else "use an IANA name such as Asia/Shanghai"
-    raise ValueError(f"is not a time zone; {hint}")
+    hint = f" (did you mean {close[0]}?)" if close else "; use an IANA name such as Asia/Shanghai"
+    raise ValueError(f"is not a time zone{hint}")
 
 
 def _check_path(path: str) -> str:
@@ -69,7 +69,7 @@ def _check_fixed_value(value: object) -> object:
         case datetime():
             raise ValueError("has no offset from UTC; write 2026-01-01T00:00:00+08:00")
         case dict():
-            raise ValueError('is a table; a path into a document is quoted: "buyer.name" = ...')
+            raise ValueError('is a table; a path into a document is quoted, as in "buyer.name"')
         case _:
             raise ValueError("is not text, a number, true, false or a date with time and offset")
 

@@ -59,10 +59,12 @@ async def start_export(
 
 def summary_of(request: ExportRequest) -> str:
     """Return an export in a few words, for lists of workflows: `statsMonthly 2026-10 for u1`."""
-    values = (
-        f"{value:02}" if isinstance(value, int) else str(value) for value in request.params.values()
+    period = "-".join(
+        f"{value:02}" if isinstance(value, int) else value
+        for value in request.params.values()
+        if isinstance(value, int | str)
     )
-    text = f"{request.type} {'-'.join(values)} for {request.created_by}"
+    text = " ".join(filter(None, (request.type, period, "for", request.created_by)))
     return _short(text, _LONGEST_SUMMARY)
 
 

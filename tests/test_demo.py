@@ -71,6 +71,8 @@ def test_a_newcomer_holds_two_finished_files_and_can_go_on_playing(tmp_path: Pat
 
 
 def test_a_demo_whose_worker_dies_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    shared = Path("/tmp")  # noqa: S108 -- where a server would leave its logs
+    already = set(shared.glob("weed.*"))
     with demo(tmp_path) as process:
         said = read_until(process, "Ready after")
         left = processes.descendants(process.pid)
@@ -81,6 +83,10 @@ def test_a_demo_whose_worker_dies_says_so_and_leaves_nothing_behind(tmp_path: Pa
     assert "Worker is ready" in said  # the end of its log
     assert "Traceback" not in said
     assert not any(map(processes.is_alive, left))
+    # The last part of such a name is the id of the process.
+    assert not [
+        log for log in set(shared.glob("weed.*")) - already if log.suffix[1:] in map(str, left)
+    ]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

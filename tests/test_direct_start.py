@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from dev import binaries
 from exports import names
-from exports.models import TaskStatus
+from exports.models import ExportRequest, TaskStatus
+from exports.starting import summary_of
 from tests.service import USER, Service, insert_orders, working
 
 REQUEST = {
@@ -252,3 +253,18 @@ async def test_no_repr_shows_a_link_or_a_key(service: Service) -> None:
     secret = service.settings.s3_secret_access_key
     assert secret is not None
     assert secret.get_secret_value() not in shown
+
+
+@pytest.mark.parametrize(
+    ("params", "summary"),
+    [
+        ({"year": 2026, "month": 9}, "statsMonthly 2026-09 for u1"),
+        ({"year": "2026"}, "statsMonthly 2026 for u1"),
+        ({"year": {"$gt": 0}}, "statsMonthly for u1"),
+        ({}, "statsMonthly for u1"),
+    ],
+)
+def test_the_summary_says_the_period_and_nothing_that_is_none(
+    params: dict[str, Any], summary: str
+) -> None:
+    assert summary_of(ExportRequest(type="statsMonthly", params=params, created_by="u1")) == summary

@@ -58,7 +58,7 @@ def test_the_sample_file_defines_both_reports() -> None:
     [
         ('colection = "x"', "(did you mean collection?)"),
         ('colection = "x"', "; known are: collection, time_field, period, timezone,"),
-        ('timezone = "Asia/Shanghia"', "is not a time zone; did you mean Asia/Shanghai?"),
+        ('timezone = "Asia/Shanghia"', "is not a time zone (did you mean Asia/Shanghai?)."),
         ('timezone = "../etc/passwd"', "is not a time zone"),
         ('timezone = "Factory"', "is not a time zone"),
         ('owner_field = "$where"', "owner_field: has a `$`"),
