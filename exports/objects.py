@@ -2,15 +2,17 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from exports.errors import StagingError, StoreUnavailableError
+from exports.errors import ExportError, StagingError, StoreUnavailableError
 from exports.s3 import MISSING_OBJECT, content_disposition, error_code, s3_client, translated
 from exports.settings import Settings
 
@@ -94,6 +96,8 @@ class ObjectStore:
             except ClientError as error:
                 if error_code(error) in MISSING_OBJECT:
                     raise StagingError("A staged part is not in the bucket any more.") from None
+                if error_code(error) == "InvalidRange":  # an empty object has no first byte
+                    return b""
                 raise
 
     def upload(
@@ -114,7 +118,8 @@ class ObjectStore:
             pieces: The content; pulled as the upload goes on.
             media_type: Content type.
             file_name: Name for those who download it without a link of ours.
-            stop: Checked between pieces; when set, the upload is aborted.
+            stop: Checked between pieces and before the file appears; when set, the upload is
+                aborted.
 
         Raises:
             StoppedError: `stop` was set.
@@ -122,24 +127,27 @@ class ObjectStore:
         digest = hashlib.sha256()
         size = 0
 
+        def go_on() -> None:
+            if stop.is_set():
+                raise StoppedError
+
         def observed() -> Iterator[bytes]:
             nonlocal size
             for piece in pieces:
-                if stop.is_set():
-                    raise StoppedError
+                go_on()
                 digest.update(piece)
                 size += len(piece)
                 yield piece
 
         headers = _Headers(media_type, content_disposition(file_name))
         parts = _in_parts(observed())
-        first = next(parts, b"")
-        second = next(parts, None)
+        head = list(islice(parts, 2))
         with translated(self._bucket):
-            if second is None:
-                self._put_whole(key, first, headers)
+            if len(head) < 2:  # noqa: PLR2004 -- one part, or none
+                go_on()
+                self._put_whole(key, b"".join(head), headers)
             else:
-                self._put_in_parts(key, _chain(first, second, parts), headers)
+                self._put_in_parts(key, _chain(head, parts), headers, before_completion=go_on)
             stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         if stored["ContentLength"] != size:
             raise StoreUnavailableError(
@@ -230,7 +238,14 @@ class ObjectStore:
             ContentDisposition=headers.disposition,
         )
 
-    def _put_in_parts(self, key: str, parts: Iterable[bytes], headers: "_Headers") -> None:
+    def _put_in_parts(
+        self,
+        key: str,
+        parts: Iterable[bytes],
+        headers: "_Headers",
+        *,
+        before_completion: Callable[[], None],
+    ) -> None:
         upload_id = self._client.create_multipart_upload(
             Bucket=self._bucket,
             Key=self._prefix + key,
@@ -250,6 +265,7 @@ class ObjectStore:
 
         completed = False
         try:
+            # Leaving the pool waits for the parts in flight, so that none arrives after an abort.
             with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
                 sent: list[Future[CompletedPartTypeDef]] = []
                 for number, data in enumerate(parts, start=1):
@@ -258,6 +274,7 @@ class ObjectStore:
                         sent[number - 1 - _PARTS_IN_FLIGHT].result()
                     sent.append(pool.submit(put, number, data))
                 done = [future.result() for future in sent]
+            before_completion()
             self._client.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
@@ -267,7 +284,10 @@ class ObjectStore:
             completed = True
         finally:
             if not completed:
-                self.remove(StoredObject(key, datetime.min, upload_id))  # noqa: DTZ901 -- not looked at
+                # A store that is away keeps the upload until the sweep removes it; what is to be
+                # said is why the upload failed.
+                with suppress(ExportError):
+                    self.remove(StoredObject(key, datetime.now(UTC), upload_id))
 
 
 @dataclass(frozen=True)
@@ -287,7 +307,7 @@ def _in_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(buffer)
 
 
-def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield second
+def _chain(head: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    while head:
+        yield head.pop(0)  # a name for it here would keep the part in memory to the end
     yield from rest
