@@ -12,11 +12,18 @@ from urllib.parse import quote
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 
 from exports.errors import (
     BucketMissingError,
     ExportError,
+    SettingsError,
     StoreAccessError,
     StoreUnavailableError,
 )
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
 MISSING_OBJECT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 _MISSING_BUCKET: Final = frozenset({"NoSuchBucket"})
+_NO_CREDENTIALS: Final = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 _REFUSED: Final = frozenset(
     {
         "403",
@@ -43,8 +51,25 @@ _REFUSED: Final = frozenset(
 
 
 def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
-    """Return a boto3 client; an endpoint of None is AWS's own for the region."""
+    """Return a boto3 client; an endpoint of None is AWS's own for the region.
+
+    Raises:
+        SettingsError: The settings, or what the SDK's own variables and files add, are no good.
+    """
+    try:
+        return _client(settings, endpoint)
+    except (BotoCoreError, ValueError) as error:
+        what = type(error).__name__ if isinstance(error, BotoCoreError) else "endpoint"
+        raise SettingsError(f"The settings of the object store can't be used ({what}).") from None
+
+
+def _client(settings: Settings, endpoint: str | None) -> "S3Client":
     key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    style = settings.s3_addressing_style
+    if endpoint is None and style == "auto":
+        # The same host, but "auto" signs links for AWS's global one, which redirects to a region
+        # and so breaks the signature: https://github.com/boto/boto3/issues/3015
+        style = "virtual"
     return boto3.client(  # pyright: ignore[reportUnknownMemberType] -- the stubs of services that are not installed
         "s3",
         endpoint_url=endpoint,
@@ -53,7 +78,7 @@ def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
         aws_secret_access_key=secret.get_secret_value() if secret else None,
         config=Config(
             signature_version="s3v4",
-            s3={"addressing_style": settings.s3_addressing_style},
+            s3={"addressing_style": style},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             # Temporal retries too; here only what a second try a moment later mends.
@@ -72,6 +97,10 @@ def translated(bucket: str) -> Generator[None]:
         yield
     except ClientError as error:
         raise _domain_error(error, bucket) from None
+    except _NO_CREDENTIALS as error:
+        raise StoreAccessError(
+            f"There are no credentials for the object store ({type(error).__name__})."
+        ) from None
     except BotoCoreError as error:
         raise StoreUnavailableError(
             f"The object store can't be reached ({type(error).__name__})."
@@ -103,4 +132,5 @@ def content_disposition(file_name: str) -> str:
     plain = "".join(
         c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in file_name
     )
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
+    exact = quote(file_name, safe="", errors="replace")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"
