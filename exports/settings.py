@@ -4,13 +4,21 @@ Temporal's own settings (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS, profiles
 `temporalio.envconfig` reads them, as every Temporal tool does.
 """
 
+import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from annotated_types import Gt, Le
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from annotated_types import Ge, Gt, Le
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exports.errors import SettingsError, explain
@@ -19,6 +27,34 @@ from exports.names import DEFAULT_TASK_QUEUE
 # A signature of version 4 is good for seven days at most:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-Expires).
 _LONGEST_LINK = timedelta(days=7)
+# Far more than any file is kept, and far less than what the arithmetic of dates allows.
+_LONGEST_RETENTION = timedelta(days=3650)
+# maxTimeMS is a 32-bit integer: https://www.mongodb.com/docs/manual/reference/limits/
+_LONGEST_QUERY = timedelta(days=24)
+# https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
+_LONGEST_DATABASE_NAME = 63
+_NOT_IN_A_DATABASE_NAME = frozenset('/\\. "$*<>:|?\0')
+# What botocore lets through besides ARNs: the union of what S3 and servers like it allow.
+_BUCKET_NAME = re.compile(r"[a-zA-Z0-9._-]{1,255}|arn:\S+")
+_ENDPOINT = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
+
+
+def _database_name(value: str) -> str:
+    if not 1 <= len(value) <= _LONGEST_DATABASE_NAME or _NOT_IN_A_DATABASE_NAME & set(value):
+        raise ValueError("is no name of a database")
+    return value
+
+
+def _bucket_name(value: str) -> str:
+    if not _BUCKET_NAME.fullmatch(value):
+        raise ValueError("is no name of a bucket")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if not _ENDPOINT.fullmatch(value):
+        raise ValueError("is http://host:port or https://host:port, without a user")
+    return value
 
 
 def _seconds(value: object) -> object:
@@ -30,6 +66,8 @@ def _seconds(value: object) -> object:
 
 
 _Positive = Annotated[timedelta, BeforeValidator(_seconds), Gt(timedelta(0))]
+_Database = Annotated[str, AfterValidator(_database_name)]
+_Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
 class Settings(BaseSettings):
@@ -38,26 +76,37 @@ class Settings(BaseSettings):
     Durations are seconds or ISO 8601 (`1800` or `PT30M`).
     """
 
-    model_config = SettingsConfigDict(env_prefix="EXPORTS_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="EXPORTS_",
+        # A container often sets what it was given nothing for.
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
 
     mongo_uri: SecretStr = Field(description="MongoDB that holds the tasks")
-    mongo_database: str = Field(default="exports", description="Database that holds the tasks")
+    mongo_database: _Database = Field(
+        default="exports", description="Database that holds the tasks"
+    )
     source_uri: SecretStr | None = Field(
         default=None, description="MongoDB that the reports read; the tasks' one if not set"
     )
-    source_database: str | None = Field(
+    source_database: _Database | None = Field(
         default=None, description="Database that the reports read; the tasks' one if not set"
     )
-    query_timeout: _Positive = Field(
+    query_timeout: Annotated[_Positive, Le(_LONGEST_QUERY)] = Field(
         default=timedelta(minutes=10), description="Longest time of one aggregation (maxTimeMS)"
     )
-    s3_endpoint_url: str | None = Field(
+    s3_endpoint_url: _Endpoint | None = Field(
         default=None, description="S3 endpoint; AWS's own if not set"
     )
-    s3_public_endpoint_url: str | None = Field(
+    s3_public_endpoint_url: _Endpoint | None = Field(
         default=None, description="Endpoint in the links, where clients reach another address"
     )
-    s3_bucket: str = Field(description="Bucket for staged parts and finished files")
+    s3_bucket: Annotated[str, AfterValidator(_bucket_name)] = Field(
+        description="Bucket for staged parts and finished files"
+    )
     s3_prefix: str = Field(
         default="", description="Prefix of all keys, for a bucket that is shared (`team-a/`)"
     )
@@ -77,10 +126,10 @@ class Settings(BaseSettings):
     task_queue: str = Field(
         default=DEFAULT_TASK_QUEUE, min_length=1, description="Temporal task queue"
     )
-    url_ttl: Annotated[_Positive, Le(_LONGEST_LINK)] = Field(
+    url_ttl: Annotated[_Positive, Ge(timedelta(seconds=1)), Le(_LONGEST_LINK)] = Field(
         default=timedelta(minutes=30), description="How long a link is good (at most 7 days)"
     )
-    retention: _Positive = Field(
+    retention: Annotated[_Positive, Le(_LONGEST_RETENTION)] = Field(
         default=timedelta(hours=24), description="How long a finished file is kept"
     )
     max_concurrent_activities: Annotated[int, Gt(0)] = Field(
@@ -129,7 +178,7 @@ def _in_words(error: ValidationError) -> str:
     ]
     if missing:
         return f"These settings are needed and not set: {', '.join(missing)}."
-    wrong = explain(error)
+    wrong = explain(error).replace("input: ", "")  # what concerns several says so itself
     for item in error.errors(include_input=False):
         for part in item["loc"][:1]:
             wrong = wrong.replace(f"{part}:", f"{prefix}{str(part).upper()}:")
