@@ -1,11 +1,11 @@
 """A task: one document of `ExportTasks`, as clients see it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from math import isfinite
 from typing import Annotated, Final, Self, cast
 
-from bson import ObjectId
+from bson import DatetimeMS, ObjectId
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from exports.errors import TaskInvalidError, explain
@@ -35,8 +35,9 @@ def _number(value: object) -> int:
 def _millis(value: object) -> int | None:
     """Read a time as the seed's JavaScript wrote it (a number), or as other systems do (a date)."""
     if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return int(aware.timestamp() * 1000)
+        return int(DatetimeMS(value))
+    if isinstance(value, DatetimeMS):  # a date that Python has no datetime for
+        return int(value)
     return int(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
@@ -150,11 +151,11 @@ class ExportTask(WireModel):
         values = dict(document)
         values["id"] = str(values.pop("_id"))
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(values, by_alias=True, by_name=False)
         except ValidationError as error:
             for item in error.errors(include_input=False):
                 values.pop(str(item["loc"][0]), None)
-            return cls.model_validate(values)
+            return cls.model_validate(values, by_alias=True, by_name=False)
 
     def result(self) -> ExportResult:
         """Return what a workflow says of the task."""

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bson import ObjectId
+from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, PyMongoError
@@ -16,7 +18,13 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from exports.clock import now_ms
-from exports.errors import DatabaseUnavailableError, TaskLostError, TaskNotFoundError
+from exports.errors import (
+    DatabaseAccessError,
+    DatabaseUnavailableError,
+    TaskInvalidError,
+    TaskLostError,
+    TaskNotFoundError,
+)
 from exports.models import (
     DEFAULT_MAX_RETRIES,
     AttemptBeat,
@@ -32,6 +40,8 @@ from exports.task import ExportTask, TaskError, id_filter
 # What other systems insert holds anything, so these documents have no narrower type.
 Stored = dict[str, Any]
 
+ACCESS_REFUSED: Final = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
+
 _OPEN: Final = [TaskStatus.PENDING.value, TaskStatus.RUNNING.value]
 _KNOWN: Final = [status.value for status in TaskStatus]
 
@@ -43,9 +53,17 @@ def translated() -> Generator[None]:
         yield
     except PyMongoError as error:
         code = getattr(error, "code", None)
+        if code in ACCESS_REFUSED:
+            raise DatabaseAccessError(
+                "The database that holds the tasks refused the credentials or the permission."
+            ) from None
         raise DatabaseUnavailableError(
             f"The database that holds the tasks did not do its part ({type(error).__name__}"
             f"{'' if code is None else f', code {code}'})."
+        ) from None
+    except (BSONError, OverflowError):
+        raise TaskInvalidError(
+            "The task holds something that the database can't: a number or a name of a field."
         ) from None
 
 
@@ -60,6 +78,12 @@ class TaskStore:
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
         self._tasks = database.get_collection(
             TASKS_COLLECTION,
+            # What another system stored may be a date after the year 9999, or broken text. One
+            # such document must not stop the reading of all others.
+            codec_options=database.codec_options.with_options(
+                datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+                unicode_decode_error_handler="replace",
+            ),
             write_concern=WriteConcern("majority"),
             read_concern=ReadConcern("majority"),
         )
@@ -306,9 +330,13 @@ class TaskStore:
             )
         )
 
-    def matching(self, query: Stored, *, sort: list[tuple[str, int]]) -> AsyncIterator[Stored]:
+    async def matching(
+        self, query: Stored, *, sort: list[tuple[str, int]]
+    ) -> AsyncIterator[Stored]:
         """Stream the documents that the sweep asks for, in pages of the driver's."""
-        return aiter(self._tasks.find(query, sort=sort, batch_size=500))
+        with translated():
+            async for document in self._tasks.find(query, sort=sort, batch_size=500):
+                yield document
 
     async def owners(self, task_ids: list[str]) -> dict[str, Stored]:
         """Return what decides whether objects in the bucket are still wanted, by task id."""
