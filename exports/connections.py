@@ -2,7 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, Self, TypeVar
@@ -24,11 +26,11 @@ from exports.errors import (
 from exports.objects import ObjectStore
 from exports.payloads import data_converter
 from exports.settings import Settings
-from exports.tasks import Stored
+from exports.tasks import ACCESS_REFUSED, Stored
 
-_PATIENCE: Final = 8.0
+_PATIENCE: Final = 7.0
 _HOSTS = re.compile(r"^mongodb(?:\+srv)?://(?:[^@/]*@)?([^/?]+)")
-_REFUSED: Final = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
+_UNREADABLE_TLS: Final = re.compile(r"(?:Key|Certificate)ParseError")
 
 _T = TypeVar("_T")
 
@@ -93,19 +95,29 @@ async def connect_temporal() -> Client:
     """Connect to Temporal as the environment says (`TEMPORAL_ADDRESS`, profiles, TLS).
 
     Raises:
-        SettingsError: The Temporal settings can't be read.
+        SettingsError: The Temporal settings can't be read or used.
         UnreachableError: It did not answer within ten seconds.
     """
     try:
         config = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError, OSError) as error:
-        raise SettingsError(f"Temporal's settings can't be read: {error}.") from None
+        # The lines after the first quote a profile's file, where a secret may stand.
+        what = str(error).partition("\n")[0]
+        raise SettingsError(f"Temporal's settings can't be read: {what.rstrip('.')}.") from None
     config.setdefault("target_host", "localhost:7233")
     address = config.get("target_host") or ""
     try:
         return await _patiently(Client.connect(**config, data_converter=data_converter()))
-    except (RuntimeError, RPCError, TimeoutError):
-        raise UnreachableError(f"Temporal can't be reached at {address}.") from None
+    except ValueError:
+        raise SettingsError(
+            "Temporal's settings can't be used: the address is host:port, and a TLS certificate "
+            "goes with its key."
+        ) from None
+    except (RuntimeError, RPCError, TimeoutError) as error:
+        if _UNREADABLE_TLS.search(str(error)):
+            raise SettingsError("Temporal's TLS certificate or key can't be read.") from None
+        how = " over TLS" if config.get("tls") or config.get("api_key") else ""
+        raise UnreachableError(f"Temporal can't be reached at {address}{how}.") from None
 
 
 def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
@@ -127,6 +139,8 @@ def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
             "The MongoDB URI can't be read; it is mongodb://user:password@host:port/, with "
             "special characters in user and password percent-encoded."
         ) from None
+    except OSError:
+        raise SettingsError("The MongoDB URI names a TLS file that can't be read.") from None
 
 
 async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> None:
@@ -135,7 +149,7 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> None
     try:
         await _patiently(client.admin.command("ping"))
     except OperationFailure as error:
-        if error.code in _REFUSED:
+        if error.code in ACCESS_REFUSED:
             raise DatabaseAccessError(f"MongoDB at {address} refused the credentials.") from None
         raise UnreachableError(f"MongoDB at {address} answers with errors.") from None
     except (PyMongoError, TimeoutError):
@@ -145,10 +159,28 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> None
 async def _check_store(store: ObjectStore, settings: Settings) -> None:
     address = settings.s3_endpoint_url or f"AWS S3 in {settings.s3_region}"
     try:
-        await _patiently(asyncio.to_thread(store.check))
+        await _patiently(_in_a_thread_of_its_own(store.check))
     except (StoreUnavailableError, TimeoutError):
         raise UnreachableError(f"The object store can't be reached at {address}.") from None
 
 
 async def _patiently(connecting: Awaitable[_T]) -> _T:
     return await asyncio.wait_for(connecting, _PATIENCE)
+
+
+async def _in_a_thread_of_its_own(work: Callable[[], None]) -> None:
+    # A server that takes the request and never answers holds the thread for a minute, and both
+    # asyncio and the interpreter wait for the threads of an executor before they end.
+    ended: Future[None] = Future()
+    ended.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 -- raised where it is awaited
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    threading.Thread(target=run, name="check-store", daemon=True).start()
+    await asyncio.wrap_future(ended)

@@ -1,5 +1,7 @@
 """Search attributes must exist before a workflow may carry them."""
 
+from typing import Final
+
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
@@ -8,15 +10,19 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from exports.errors import SettingsError
+from exports.errors import SettingsError, UnreachableError
 from exports.names import SEARCH_ATTRIBUTES
+
+_AWAY: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
 
 async def ensure_search_attributes(temporal: Client) -> None:
     """Register the search attributes that exports carry; nothing if they are there.
 
     Raises:
-        SettingsError: One is missing and may not be registered from here; says how to do it.
+        SettingsError: One is missing and may not be registered from here; says how to do it. Or
+            there is no such namespace.
+        UnreachableError: Temporal went away.
     """
     namespace = temporal.namespace
     try:
@@ -36,6 +42,10 @@ async def ensure_search_attributes(temporal: Client) -> None:
     except RPCError as error:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
             return
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise SettingsError(f"Temporal has no namespace {namespace!r}.") from None
+        if error.status in _AWAY:
+            raise UnreachableError(f"Temporal does not answer ({error.status.name}).") from None
         raise SettingsError(
             f"The namespace {namespace!r} lacks search attributes, or does not show them "
             f"({error.status.name}). Register {', '.join(SEARCH_ATTRIBUTES)} as Keyword: "
