@@ -1,6 +1,7 @@
 """Where the command line meets the rest: connections on one side, exit codes on the other."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 
 EXPORT_FAILED: Final = 1
 OUR_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h, so that no script takes it for one of the above
+UNWRITABLE: Final = 74  # EX_IOERR, likewise
 INTERRUPTED: Final = 128 + signal.SIGINT
 _BROKEN_PIPE: Final = 128 + 13  # SIGPIPE, which Windows lacks; what a shell reports for `| head`
+
+# What a download has no room for is an E_DOWNLOAD before it gets here; this is the output itself.
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 _LONGEST: Final = 400
 
@@ -42,7 +47,7 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
 
     Returns:
         The exit code: 0 fine, 1 the export failed, 2 bad input, 3 a server can't be reached,
-        70 a fault in this program, 130 Ctrl-C, 143 SIGTERM.
+        70 a fault in this program, 74 no room for the output, 130 Ctrl-C, 143 SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -51,9 +56,12 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
         code = _run(app, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered has no reader: without this, Python complains when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_what_is_buffered()
         return _BROKEN_PIPE
+    except OSError as error:
+        _drop_what_is_buffered()
+        say(f"The output can't be written: {error.strerror}.")
+        return UNWRITABLE
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else OUR_FAULT
     return code
@@ -109,9 +117,9 @@ def _run(app: typer.Typer, arguments: list[str]) -> int:
         return _refuse(error, as_json=as_json)
     except typer.TyperException as error:
         return _misused(error, as_json=as_json)
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- the last place where it can be put into words
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
         unreachable = _temporal_is_away(error)
         if unreachable:
             return _refuse(unreachable, as_json=as_json)
@@ -120,6 +128,11 @@ def _run(app: typer.Typer, arguments: list[str]) -> int:
             print_json(refused(ExportError("Something went wrong inside this program.")))
         return OUR_FAULT
     return code if isinstance(code, int) else 0
+
+
+def _drop_what_is_buffered() -> None:
+    # It can't be written any more: without this, Python complains when it exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(error: ExportError, *, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exports.cli import app
-from exports.cli_boundary import guarded
+from exports.cli_boundary import UNWRITABLE, guarded
 from exports.cli_output import console, local_time, plain
 from exports.cli_progress import ProgressView
 from exports.models import Stage, TaskStatus
@@ -60,6 +61,23 @@ def test_help_does_not_wait_for_the_libraries_of_the_servers() -> None:
     heavy = {"temporalio", "pymongo", "boto3", "pyarrow"}
     code = f"import sys, exports.cli; assert not {heavy} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 -- our own code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_finds_no_room_is_told_in_words(options: list[str], unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(  # noqa: S603 -- our own program
+            [sys.executable, "-m", "exports.cli", "types", *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            check=False,
+            text=True,
+        )
+    assert ended.stderr == "The output can't be written: No space left on device.\n"
+    assert ended.returncode == UNWRITABLE
 
 
 def test_types_needs_only_the_reports_file(
