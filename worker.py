@@ -29,7 +29,8 @@ from exports.reports import ReportCatalog
 from exports.reports_file import load_reports
 from exports.search_attributes import ensure_search_attributes
 from exports.settings import Settings
-from exports.tasks import Stored, TaskStore
+from exports.task_collection import Stored
+from exports.tasks import TaskStore
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
 from workflows.sandbox import sandboxed

@@ -12,7 +12,7 @@ from exports import names, staging
 from exports.models import AggregateInput, Stage, StagedPart, StagedUnit
 from exports.objects import ObjectStore
 from exports.reports import ReportCatalog
-from exports.tasks import Stored
+from exports.task_collection import Stored
 
 
 class AggregateActivities:

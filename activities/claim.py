@@ -6,10 +6,10 @@ from activities.boundary import beating, boundary
 from exports import names
 from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
-from exports.models import Claim, ClaimInput, ExportPlan, ExportRequest
+from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
 from exports.reports import ReportCatalog
 from exports.task import ExportTask, runnable
-from exports.tasks import Stored, TaskStore
+from exports.tasks import TaskStore
 
 
 class ClaimActivities:
@@ -58,13 +58,14 @@ class ClaimActivities:
             document.get("type"),
             document.get("params"),
             document.get("createdBy"),
-        ) != (request.type, request.params, request.created_by):
+            document.get("format", DEFAULT_FORMAT),
+        ) != (request.type, request.params, request.created_by, request.format):
             raise RequestError(
                 "This workflow id belongs to another export; start each under an id of its own."
             )
 
     async def _not_claimed(self, ask: ClaimInput) -> Claim:
-        document: Stored | None = await self._tasks.find(ask.task.task_id)
+        document = await self._tasks.find(ask.task.task_id)
         if document is None:
             raise TaskNotFoundError("There is no task of that id; it may have been deleted.")
         ended = ExportTask.from_document(document)

@@ -13,7 +13,8 @@ from exports import names
 from exports.clock import now_ms
 from exports.models import SweepCount, SweepInput, TaskStatus
 from exports.objects import ObjectStore, StoredObject
-from exports.tasks import Stored, TaskStore
+from exports.task_collection import Stored
+from exports.tasks import TaskStore
 
 _PAGE: Final = 1000
 _T = TypeVar("_T")

@@ -23,7 +23,8 @@ from exports.errors import RequestError, TaskInvalidError
 from exports.models import SweepCount, SweepInput, TaskStatus
 from exports.starting import start_export
 from exports.task import TaskError, request_to_start
-from exports.tasks import Stored, TaskStore
+from exports.task_collection import Stored
+from exports.tasks import TaskStore
 
 _SIDE_BY_SIDE: Final = 16
 _PAGE: Final = 500

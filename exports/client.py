@@ -295,12 +295,16 @@ class ExportClient:
                 execution_timeout=SWEEP_AT_MOST,
             )
         except RPCError as error:
-            raise UnreachableError(f"Temporal did not sweep ({error.status.name}).") from None
+            raise self._away("did not sweep", error) from None
         except WorkflowFailureError:
             raise UnreachableError(
                 f"No worker on task queue {queue} has swept within {SWEEP_AT_MOST}, "
                 "or the sweep failed; the Temporal Web UI says why."
             ) from None
+
+    def _away(self, what: str, error: RPCError) -> UnreachableError:
+        address = self._temporal.service_client.config.target_host
+        return UnreachableError(f"Temporal at {address} {what} ({error.status.name}).")
 
     async def _start(self, task: ExportTask) -> bool:
         request = ExportRequest(
@@ -341,9 +345,7 @@ class ExportClient:
             await handle.signal(ExportWorkflow.cancel, request)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
-                raise UnreachableError(
-                    f"Temporal did not take the signal ({error.status.name})."
-                ) from None
+                raise self._away("did not take the signal", error) from None
             document = await self._tasks.find(task.id)
             if document is not None:
                 # No run is open: it has not been started yet, or it was lost.

@@ -26,7 +26,7 @@ from exports.errors import (
 from exports.objects import ObjectStore
 from exports.payloads import data_converter
 from exports.settings import Settings
-from exports.tasks import ACCESS_REFUSED, Stored
+from exports.task_collection import ACCESS_REFUSED, Stored
 
 _PATIENCE: Final = 7.0
 _HOSTS = re.compile(r"^mongodb(?:\+srv)?://(?:[^@/]*@)?([^/?]+)")

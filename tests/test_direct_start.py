@@ -116,7 +116,11 @@ async def test_a_workflow_id_is_not_used_again_for_another_export(
     first = await handle.result()
     await _start(service, task_queue, json.dumps(REQUEST))
     assert await handle.result() == first
-    for other in ({"createdBy": "u2"}, {"params": {"year": 2026, "month": 9}}):
+    for other in (
+        {"createdBy": "u2"},
+        {"params": {"year": 2026, "month": 9}},
+        {"format": "xlsx"},
+    ):
         await _start(service, task_queue, json.dumps(REQUEST | other))
         with pytest.raises(WorkflowFailureError) as closed:
             await handle.result()

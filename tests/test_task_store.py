@@ -26,7 +26,8 @@ from exports.errors import (
 )
 from exports.models import TaskStatus
 from exports.task import ExportTask
-from exports.tasks import TaskStore, translated
+from exports.task_collection import translated
+from exports.tasks import TaskStore
 from tests.task_steps import ME, REQUEST, TRANSITIONS, done, insert
 
 Database = AsyncDatabase[dict[str, Any]]

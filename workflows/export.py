@@ -203,7 +203,7 @@ class ExportWorkflow:
         await self._discard()
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_cancelled(CancelledInput(task=self._task, reason=reason))
-        workflow.set_current_details(f"**cancelled** {reason}".strip())
+        workflow.set_current_details(f"**cancelled** · {reason}" if reason else "**cancelled**")
         if workflow.cancellation_reason() is None:
             # After a reset, the claim, and with it the task, is that of the run before.
             this_run = self._task.model_copy(update={"run_id": workflow.info().run_id})

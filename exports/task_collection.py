@@ -1,0 +1,111 @@
+"""The collection `ExportTasks` as such: how it is read, written, and what its errors are."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
+from pymongo import ReturnDocument
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from exports.clock import now_ms
+from exports.errors import (
+    DatabaseAccessError,
+    DatabaseUnavailableError,
+    TaskInvalidError,
+)
+from exports.models import (
+    ExportRequest,
+    TaskStatus,
+)
+from exports.names import TASKS_COLLECTION
+from exports.task import ExportTask, id_filter
+
+# What other systems insert holds anything, so these documents have no narrower type.
+Stored = dict[str, Any]
+
+ACCESS_REFUSED: Final = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
+
+OPEN: Final = [TaskStatus.PENDING.value, TaskStatus.RUNNING.value]
+KNOWN: Final = [status.value for status in TaskStatus]
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Turn what the driver raises into a domain error that names no value of a document."""
+    try:
+        yield
+    except PyMongoError as error:
+        code = getattr(error, "code", None)
+        if code in ACCESS_REFUSED:
+            raise DatabaseAccessError(
+                "The database that holds the tasks refused the credentials or the permission."
+            ) from None
+        raise DatabaseUnavailableError(
+            f"The database that holds the tasks did not do its part ({type(error).__name__}"
+            f"{'' if code is None else f', code {code}'})."
+        ) from None
+    except (BSONError, OverflowError):
+        raise TaskInvalidError(
+            "The task holds something that the database can't: a number or a name of a field."
+        ) from None
+
+
+class TaskCollection:
+    """Finds and updates single documents.
+
+    Args:
+        database: Where `ExportTasks` lives. Writes wait for the majority, and reads see only
+            what a majority holds, so that nothing that was seen is ever rolled back.
+    """
+
+    def __init__(self, database: AsyncDatabase[Stored]) -> None:
+        self.documents = database.get_collection(
+            TASKS_COLLECTION,
+            # What another system stored may be a date after the year 9999, or broken text. One
+            # such document must not stop the reading of all others.
+            codec_options=database.codec_options.with_options(
+                datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+                unicode_decode_error_handler="replace",
+            ),
+            write_concern=WriteConcern("majority"),
+            read_concern=ReadConcern("majority"),
+        )
+
+    async def find(self, task_id: str) -> Stored | None:
+        """Return a task's document, whoever owns it."""
+        with translated():
+            return await self.documents.find_one({**id_filter(task_id), "status": {"$in": KNOWN}})
+
+    async def update_one(self, query: Stored, update: Stored) -> Stored | None:
+        """Change one document and return it as it is then; None if none matches."""
+        with translated():
+            return await self.documents.find_one_and_update(
+                query, update, return_document=ReturnDocument.AFTER
+            )
+
+
+def new_document(request: ExportRequest, max_retries: int) -> Stored:
+    """Return the document of a new task, due at once, without its `_id`."""
+    now = now_ms()
+    return {
+        "type": request.type,
+        "params": request.params,
+        "format": request.format,
+        "status": TaskStatus.PENDING.value,
+        "retries": 0,
+        "maxRetries": max_retries,
+        "nextRunAt": now,
+        "createdBy": request.created_by,
+        "createdAt": now,
+        "updatedAt": now,
+    }
+
+
+def as_task(document: Stored | None) -> ExportTask | None:
+    """Return what clients see of a document, if there is one."""
+    return None if document is None else ExportTask.from_document(document)
