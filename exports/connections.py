@@ -127,6 +127,7 @@ def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
         SettingsError: The URI can't be read.
     """
     try:
+        _address(uri)
         return AsyncMongoClient(
             uri.get_secret_value(),
             serverSelectionTimeoutMS=5000,
@@ -143,9 +144,16 @@ def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
         raise SettingsError("The MongoDB URI names a TLS file that can't be read.") from None
 
 
-async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> None:
+def _address(uri: SecretStr) -> str:
+    # The driver would take a text without a scheme for the name of a host.
     found = _HOSTS.match(uri.get_secret_value())
-    address = found[1] if found else "an unreadable address"
+    if found is None:
+        raise ValueError
+    return found[1]
+
+
+async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> None:
+    address = _address(uri)
     try:
         await _patiently(client.admin.command("ping"))
     except OperationFailure as error:

@@ -111,6 +111,11 @@ def _domain_error(error: ClientError, bucket: str) -> ExportError:
     code = error_code(error)
     if code in _MISSING_BUCKET:
         return BucketMissingError(f"There is no bucket named {bucket!r}.")
+    if code == "RequestTimeTooSkewed":
+        return StoreAccessError(
+            "The object store refuses requests of this machine, because its clock is wrong by "
+            "more than 15 minutes."
+        )
     if code in _REFUSED:
         return StoreAccessError(
             f"The object store refused access to the bucket {bucket!r} ({code})."

@@ -267,3 +267,13 @@ def test_the_store_itself_shows_no_keys(store: ObjectStore, settings: Settings) 
     shown = f"{store!r} {store} {settings!r}"
     assert settings.s3_access_key_id.get_secret_value() not in shown
     assert settings.s3_secret_access_key.get_secret_value() not in shown
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_a_machine_whose_clock_is_wrong_is_told_so(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    wrong = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
+    with monkeypatch.context() as clock, pytest.raises(StoreAccessError, match="clock"):
+        clock.setattr("botocore.auth.get_current_datetime", lambda: wrong)
+        store.check()

@@ -132,6 +132,7 @@ async def test_a_server_that_never_answers_is_named_within_ten_seconds(
         ({"EXPORTS_S3_REGION": "not a region"}, "E_SETTINGS: The settings of the object store"),
         ({"EXPORTS_S3_ENDPOINT_URL": "s3.example.com"}, "E_SETTINGS: Settings are wrong: EXPORTS_"),
         ({"EXPORTS_MONGO_URI": "http://us3r:s3cr3t@db"}, "E_SETTINGS: The MongoDB URI can't be"),
+        ({"EXPORTS_MONGO_URI": "s3cr3t"}, "E_SETTINGS: The MongoDB URI can't be"),
         (
             {"EXPORTS_MONGO_URI": "mongodb://us3r:s3cr3t@db/?tls=true&tlsCAFile=/none.pem"},
             "E_SETTINGS: The MongoDB URI names a TLS file that can't be read.",
