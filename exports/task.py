@@ -52,6 +52,8 @@ def _json(value: object) -> object:
         return {str(key): _json(item) for key, item in mapping.items()}
     if isinstance(value, list):
         return [_json(item) for item in cast("list[object]", value)]
+    if isinstance(value, float) and not isfinite(value):
+        return None  # as JavaScript writes them
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

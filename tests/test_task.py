@@ -83,6 +83,7 @@ def test_any_document_with_a_known_status_can_be_read_and_shown(document: dict[s
 
 
 @given(documents)
+@example({"_id": 1, "status": "pending", "params": {"year": float("inf"), "month": float("nan")}})
 def test_any_document_can_be_started_and_is_then_run_or_refused(document: dict[str, Any]) -> None:
     request = request_to_start(document)
     assert ExportRequest.model_validate_json(request.model_dump_json()) == request
