@@ -1,6 +1,7 @@
 """The figures of a public data set, known beforehand, come out exactly."""
 
 import csv
+import io
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.reports_file import load_reports
+from exports.settings import Settings
+from tests.service import downloaded, open_service, working
 
 DATA = Path(__file__).parent / "data"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -81,3 +84,30 @@ async def test_the_year_2015_has_exactly_the_two_months_that_were_reported(
     }
     assert [row["base"] for row in rows[:6]] == sorted({row["base"] for row in rows})
     assert len(rows) == 12
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "months"),
+    [
+        ("statsMonthly", {"year": 2015, "month": 1}, {"2015-01": 1_908_649}),
+        ("statsAnnual", {"year": 2015}, {"2015-01": 1_908_649, "2015-02": 2_221_581}),
+    ],
+)
+async def test_the_finished_file_holds_every_trip(
+    uber: AsyncDatabase[dict[str, Any]],
+    settings: Settings,
+    temporal_address: str,
+    kind: str,
+    params: dict[str, int],
+    months: dict[str, int],
+) -> None:
+    assert uber.name == settings.mongo_database
+    configured = settings.model_copy(update={"reports_file": DATA / "uber.toml"})
+    async with open_service(configured, temporal_address) as service, working(service):
+        task = await service.exported(kind, params=params, format="csv")
+        file = io.StringIO(downloaded(task.download_url).decode("utf-8-sig"))
+    found: dict[str, int] = {}
+    for row in csv.DictReader(file):
+        month = (row.get("day") or row["month"])[:7]
+        found[month] = found.get(month, 0) + int(row["trips"])
+    assert found == months
