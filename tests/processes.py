@@ -1,10 +1,32 @@
-"""Looks at the processes of this machine, with the one tool that every POSIX system has."""
+"""Runs our programs, and looks at processes with the one tool that every POSIX system has."""
 
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def running(*arguments: str) -> Generator["subprocess.Popen[str]"]:
+    """Run Python in the repository, in a session of its own; what it says is in `stdout`."""
+    with subprocess.Popen(  # noqa: S603 -- our own programs
+        [sys.executable, *arguments],
+        cwd=_REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -22,6 +22,7 @@ from exports.formats.csv import Csv
 from exports.models import ExportRequest, TaskStatus
 from exports.objects import ObjectStore, StoredObject
 from exports.stats_report import StatsReport
+from exports.task import ExportTask
 from exports.tasks import TaskStore
 from tests.service import USER, Service, insert_orders, working
 
@@ -43,6 +44,23 @@ async def _stopped(service: Service, task_id: str, how: str) -> None:
         await service.run_of(task_id).signal("cancel", {"reason": "no longer needed"})
     if how in ("web-ui", "both"):
         await service.run_of(task_id).cancel()
+
+
+async def _held_after_reading(service: Service, monkeypatch: pytest.MonkeyPatch) -> ExportTask:
+    """Start an export that has staged its rows and goes no further."""
+    gate = Gate()
+    read = StatsReport.read
+
+    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[pa.RecordBatch]:
+        async for batch in read(self, *given, **named):
+            yield batch
+            await gate.wait()
+
+    monkeypatch.setattr(StatsReport, "read", held)
+    await insert_orders(service.database)
+    task = await service.create()
+    await asyncio.wait_for(gate.reached.wait(), 20)
+    return task
 
 
 async def _is_gone_without_trace(service: Service, task_id: str) -> None:
@@ -71,18 +89,7 @@ async def test_before_a_worker_has_looked_at_it(idle_service: Service, how: str)
 async def test_while_it_aggregates(
     service: Service, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    gate = Gate()
-    read = StatsReport.read
-
-    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[pa.RecordBatch]:
-        async for batch in read(self, *given, **named):
-            yield batch
-            await gate.wait()
-
-    monkeypatch.setattr(StatsReport, "read", held)
-    await insert_orders(service.database)
-    task = await service.create()
-    await asyncio.wait_for(gate.reached.wait(), 20)
+    task = await _held_after_reading(service, monkeypatch)
     assert len(service.keys()) == 1
     await _stopped(service, task.id, how)
     await _is_gone_without_trace(service, task.id)
@@ -247,18 +254,7 @@ async def test_the_signal_counts_however_it_is_worded(
 async def test_a_run_that_was_reset_is_cancelled_as_well(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate()
-    read = StatsReport.read
-
-    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[pa.RecordBatch]:
-        async for batch in read(self, *given, **named):
-            yield batch
-            await gate.wait()
-
-    monkeypatch.setattr(StatsReport, "read", held)
-    await insert_orders(service.database)
-    task = await service.create()
-    await asyncio.wait_for(gate.reached.wait(), 20)
+    task = await _held_after_reading(service, monkeypatch)
     history = (await service.run_of(task.id).fetch_history()).events
     *_, claimed = (
         event.event_id

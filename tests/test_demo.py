@@ -3,35 +3,23 @@
 import csv
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import openpyxl
 import pytest
 
 from tests import processes
 
+if TYPE_CHECKING:
+    import subprocess
+
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 
-@contextmanager
-def demo(into: Path, *options: str) -> Generator["subprocess.Popen[str]"]:
-    with subprocess.Popen(  # noqa: S603 -- our own program
-        [sys.executable, "-m", "dev.demo", "--into", str(into), *options],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def demo(into: Path, *options: str) -> AbstractContextManager["subprocess.Popen[str]"]:
+    return processes.running("-m", "dev.demo", "--into", str(into), *options)
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:

@@ -9,10 +9,8 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +21,7 @@ from dev import binaries, object_store, ports
 from dev.process import CrashError, Process
 from dev.servers import Servers
 from tests import processes
+from tests.processes import running
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 KEEP_SERVERS: Final = """
@@ -30,22 +29,6 @@ import pathlib, sys, time, dev.servers
 dev.servers.Servers(pathlib.Path(sys.argv[1])).start()
 time.sleep(600)
 """
-
-
-@contextmanager
-def running(*arguments: str) -> Generator["subprocess.Popen[str]"]:
-    with subprocess.Popen(  # noqa: S603 -- our own programs
-        [sys.executable, *arguments],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.fixture
