@@ -29,6 +29,7 @@ _INNER_PORTS: Final = (
 # The worker inside `weed mini` finds its admin server at this distance and nowhere else.
 _ADMIN_GRPC_OFFSET: Final = 10_000
 _SOCKETS: Final = Path("/tmp")  # noqa: S108 -- `weed` puts them there, and no option changes it
+_STARTS: Final = 4  # several stacks that start at once may pick the same port more than once
 
 
 class Servers:
@@ -65,7 +66,7 @@ class Servers:
             CrashError: One could not be started; says which and why. None is left running.
         """
         try:
-            return self._started_at_the_second_try()
+            return self._started_after_some_tries()
         except BaseException:  # also an impatient Ctrl-C
             self.stop()
             raise
@@ -93,12 +94,13 @@ class Servers:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _started_at_the_second_try(self) -> Endpoints:
-        try:
-            return self._start(self._choose_ports())
-        except CrashError:
-            # Most likely somebody took a port in between, who may have given it back by now.
-            self._stop_processes()
+    def _started_after_some_tries(self) -> Endpoints:
+        for _ in range(_STARTS - 1):
+            try:
+                return self._start(self._choose_ports())
+            except CrashError:
+                # Most likely somebody took a port in between, who may have given it back by now.
+                self._stop_processes()
         return self._start(self._choose_ports())
 
     def _start(self, chosen: dict[str, int]) -> Endpoints:
