@@ -7,11 +7,12 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Final
 
-from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.worker import Worker
 
 from activities.aggregate import AggregateActivities
@@ -22,6 +23,7 @@ from activities.purge import PurgeActivities
 from activities.sweep import SweepActivities
 from activities.upload import UploadActivities
 from activities.writeback import WritebackActivities
+from exports import names
 from exports.connections import Connections, open_source
 from exports.errors import ExportError
 from exports.process import configure_logging, end, keep_temporal_off_stdout
@@ -29,7 +31,7 @@ from exports.reports import ReportCatalog
 from exports.reports_file import load_reports
 from exports.search_attributes import ensure_search_attributes
 from exports.settings import Settings
-from exports.task_collection import Stored
+from exports.source import Source
 from exports.tasks import TaskStore
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
@@ -38,25 +40,26 @@ from workflows.sweep import SweepWorkflow
 
 _log = logging.getLogger("exports.worker")
 
+Activity = Callable[..., Awaitable[object]]
+# The SDK holds heartbeats back for most of the heartbeat timeout, and a cancel request comes with
+# the answer to one.
+_HEARTBEAT_THROTTLE: Final = timedelta(seconds=1)
 
-def create_worker(
-    settings: Settings,
-    reports: ReportCatalog,
-    connections: Connections,
-    source: AsyncDatabase[Stored],
-) -> Worker:
-    """Wire everything together; the worker is not running yet."""
+
+def create_workers(
+    settings: Settings, reports: ReportCatalog, connections: Connections, source: Source
+) -> list[Worker]:
+    """Wire everything together; the workers are not running yet.
+
+    Returns:
+        One for workflows, short steps and small exports, and one with slots of its own for the
+        heavy steps of row-level exports, or one of them, as the settings say.
+    """
     tasks = TaskStore(connections.mongo[settings.mongo_database])
     attempts = Attempts(tasks)
     store, temporal = connections.store, connections.temporal
     claim = ClaimActivities(tasks, reports)
-    aggregate = AggregateActivities(
-        attempts=attempts,
-        reports=reports,
-        source=source,
-        store=store,
-        query_timeout=settings.query_timeout,
-    )
+    aggregate = AggregateActivities(attempts=attempts, reports=reports, source=source, store=store)
     upload = UploadActivities(attempts=attempts, store=store)
     writeback = WritebackActivities(
         attempts=attempts,
@@ -68,32 +71,58 @@ def create_worker(
     cleanup = CleanupActivities(tasks=tasks, store=store, temporal=temporal)
     sweep = SweepActivities(tasks=tasks, temporal=temporal)
     purge = PurgeActivities(tasks=tasks, store=store, retention=settings.retention)
-    return Worker(
-        temporal,
-        task_queue=settings.task_queue,
-        workflows=[ExportWorkflow, SweepWorkflow],
-        activities=[
-            claim.claim,
-            aggregate.aggregate,
-            upload.upload,
-            writeback.done,
-            writeback.failed,
-            writeback.cancelled,
-            cleanup.discard,
-            cleanup.close_as_canceled,
-            sweep.due,
-            sweep.left_behind,
-            purge.expired,
-        ],
-        interceptors=[Admission()],
-        workflow_runner=sandboxed(),
-        max_concurrent_activities=settings.max_concurrent_activities,
-        # The SDK holds heartbeats back for most of the heartbeat timeout, and a cancel request
-        # comes with the answer to one.
-        default_heartbeat_throttle_interval=timedelta(seconds=1),
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
-        graceful_shutdown_timeout=settings.shutdown_grace,
-    )
+    heavy: list[Activity] = [aggregate.aggregate, upload.upload]
+    short: list[Activity] = [
+        claim.claim,
+        writeback.done,
+        writeback.failed,
+        writeback.cancelled,
+        cleanup.discard,
+        cleanup.close_as_canceled,
+        sweep.due,
+        sweep.left_behind,
+        purge.expired,
+    ]
+    workers: list[Worker] = []
+    if settings.worker_takes != "bulk":
+        workers.append(
+            Worker(
+                temporal,
+                task_queue=settings.task_queue,
+                workflows=[ExportWorkflow, SweepWorkflow],
+                activities=[*short, *heavy],
+                interceptors=[Admission()],
+                workflow_runner=sandboxed(),
+                max_concurrent_activities=settings.max_concurrent_activities,
+                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                graceful_shutdown_timeout=settings.shutdown_grace,
+            )
+        )
+    if settings.worker_takes != "small":
+        workers.append(
+            Worker(
+                temporal,
+                task_queue=names.bulk_task_queue(settings.task_queue),
+                activities=heavy,
+                max_concurrent_activities=settings.max_concurrent_bulk_activities,
+                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                graceful_shutdown_timeout=settings.shutdown_grace,
+            )
+        )
+    return workers
+
+
+@asynccontextmanager
+async def at_work(workers: Sequence[Worker]) -> AsyncGenerator[None]:
+    """Run workers until the block is left, then let all of them finish what they are at."""
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        yield
+        # All at once, so that a stop takes the grace period and not one for each.
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 async def run(settings: Settings) -> None:
@@ -105,18 +134,23 @@ async def run(settings: Settings) -> None:
     reports = load_reports(settings.reports_file)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(settings.max_concurrent_activities + 4, "step"))
+    loop.set_default_executor(ThreadPoolExecutor(_threads(settings), "step"))
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stopping.set)
     async with AsyncExitStack() as closing:
         connections = await Connections.open(settings, closing)
-        source = await open_source(settings, connections, closing)
+        source = Source(await open_source(settings, connections, closing), settings.query_timeout)
         await TaskStore(connections.mongo[settings.mongo_database]).ensure_indexes()
         await ensure_search_attributes(connections.temporal)
-        async with create_worker(settings, reports, connections, source):
+        async with at_work(create_workers(settings, reports, connections, source)):
             _log.info("Worker is ready on task queue %s", settings.task_queue)
             await stopping.wait()
             _log.info("Worker is stopping; it finishes what it is at")
+
+
+def _threads(settings: Settings) -> int:
+    # A heavy step decodes in one thread while it writes parts in two others.
+    return settings.max_concurrent_activities * 3 + settings.max_concurrent_bulk_activities * 3 + 4
 
 
 def serve() -> None:

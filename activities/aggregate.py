@@ -1,18 +1,24 @@
 """Source rows to staged parts: the only step that reads the reports' database."""
 
+import asyncio
 import hashlib
-from datetime import timedelta
+from collections import deque
+from typing import Final, Self
 
 import pyarrow as pa
-from pymongo.asynchronous.database import AsyncDatabase
 from temporalio import activity
 
 from activities.boundary import Attempt, Attempts, in_thread
 from exports import names, staging
-from exports.models import AggregateInput, Stage, StagedPart, StagedUnit
+from exports.models import AggregateInput, Stage, StagedPart, StagedUnit, Unit
 from exports.objects import ObjectStore
 from exports.reports import ReportCatalog
-from exports.task_collection import Stored
+from exports.source import Source
+from exports.task_warnings import WarningCounts
+
+_PART_BYTES: Final = 8 << 20
+"""About how large a part is in memory: what the upload holds a few of at a time."""
+_PARTS_IN_FLIGHT: Final = 2
 
 
 class AggregateActivities:
@@ -23,23 +29,15 @@ class AggregateActivities:
         reports: The configured reports.
         source: The database that the reports read.
         store: Where the parts are staged.
-        query_timeout: Longest time of one aggregation.
     """
 
     def __init__(
-        self,
-        *,
-        attempts: Attempts,
-        reports: ReportCatalog,
-        source: AsyncDatabase[Stored],
-        store: ObjectStore,
-        query_timeout: timedelta,
+        self, *, attempts: Attempts, reports: ReportCatalog, source: Source, store: ObjectStore
     ) -> None:
         self._attempts = attempts
         self._reports = reports
         self._source = source
         self._store = store
-        self._query_timeout = query_timeout
 
     @activity.defn(name=names.AGGREGATE)
     async def aggregate(self, ask: AggregateInput) -> StagedUnit:
@@ -48,39 +46,96 @@ class AggregateActivities:
             Stage.AGGREGATE, ask.task, retries_before=ask.retries_before, rows=ask.rows_before
         ) as attempt:
             report = self._reports.named(ask.plan.type)
-            batches = report.read(
-                self._source,
-                ask.unit,
-                created_by=ask.plan.created_by,
-                query_timeout=self._query_timeout,
-            )
-            parts: list[StagedPart] = []
-            async for batch in batches:
-                parts.append(await self._staged(ask, attempt, batch, index=len(parts)))
-                attempt.rows += batch.num_rows
+            warn = WarningCounts()
+            rest: list[Unit] = []
+            async with _Staging(self._store, ask, attempt) as staging_area:
+                async for rows in report.read(
+                    self._source,
+                    ask.unit,
+                    params=ask.plan.params,
+                    created_by=ask.plan.created_by,
+                ):
+                    await staging_area.add(rows.batch)
+                    warn.add_all(rows.warnings)
+                    rest += rows.rest
+                    attempt.rows += rows.batch.num_rows
+                parts = await staging_area.finished()
             return StagedUnit(
                 unit=ask.unit.key,
                 parts=parts,
                 rows=sum(part.rows for part in parts),
+                rest=rest,
+                warnings=warn.warnings,
                 retries=attempt.retries,
             )
 
-    async def _staged(
-        self, ask: AggregateInput, attempt: Attempt, batch: pa.RecordBatch, *, index: int
-    ) -> StagedPart:
+
+class _Staging:
+    """Writes parts while the next rows are read.
+
+    A part holds batches of one schema. When the block is left early, what is under way has ended
+    by then.
+    """
+
+    def __init__(self, store: ObjectStore, ask: AggregateInput, attempt: Attempt) -> None:
+        self._store = store
+        self._ask = ask
+        self._attempt = attempt
+        self._batches: list[pa.RecordBatch] = []
+        self._bytes = 0
+        self._index = 0
+        self._under_way: deque[asyncio.Task[StagedPart]] = deque()
+        self._done: list[StagedPart] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows; wait while enough are being written already."""
+        if self._batches and self._batches[0].schema != batch.schema:
+            await self._start_part()
+        self._batches.append(batch)
+        self._bytes += batch.nbytes
+        if self._bytes >= _PART_BYTES:
+            await self._start_part()
+
+    async def finished(self) -> list[StagedPart]:
+        """Return all parts, in the order of their rows, when all are written."""
+        if self._batches:
+            await self._start_part()
+        while self._under_way:
+            self._done.append(await self._under_way.popleft())
+        return self._done
+
+    async def _start_part(self) -> None:
+        if len(self._under_way) == _PARTS_IN_FLIGHT:
+            self._done.append(await self._under_way.popleft())
+        batches, self._batches, self._bytes = self._batches, [], 0
         key = names.staged_part_key(
-            ask.task.task_id, ask.task.run_id, unit=ask.unit.key, attempt=attempt.key, index=index
+            self._ask.task.task_id,
+            self._ask.task.run_id,
+            unit=self._ask.unit.key,
+            attempt=self._attempt.key,
+            index=self._index,
+        )
+        self._index += 1
+        self._under_way.append(
+            asyncio.create_task(in_thread(lambda _: _write(self._store, key, batches)))
         )
 
-        def put() -> bytes:
-            data = staging.encode_part(batch.schema, [batch])
-            self._store.put(key, data)
-            return data
 
-        data = await in_thread(lambda _: put())
-        return StagedPart(
-            key=key,
-            rows=batch.num_rows,
-            bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
+def _write(store: ObjectStore, key: str, batches: list[pa.RecordBatch]) -> StagedPart:
+    part = staging.encode_part(batches[0].schema, batches)
+    store.put(key, part.data)
+    return StagedPart(
+        key=key,
+        rows=sum(batch.num_rows for batch in batches),
+        bytes=len(part.data),
+        sha256=hashlib.sha256(part.data).hexdigest(),
+        schema_id=part.schema_id,
+    )

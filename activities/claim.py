@@ -84,5 +84,6 @@ class ClaimActivities:
             format=file_format.name,
             file_name=f"{report.file_stem(params)}.{file_format.extension}",
             summary=report.summary(params),
+            bulk=report.bulk,
             units=report.units(params),
         )

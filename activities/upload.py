@@ -1,22 +1,18 @@
 """Staged parts to one finished object."""
 
-import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from temporalio import activity
 
 from activities.boundary import Attempt, Attempts, in_thread
-from exports import names, staging
-from exports.errors import StagingError
+from exports import names
 from exports.formats import format_named
-from exports.models import FinishedFile, Stage, StagedPart, UploadInput
+from exports.models import FinishedFile, Stage, UploadInput
 from exports.objects import ObjectStore, Uploaded
-
-# The schema stands at the beginning of a part; this much of it always holds the whole schema of
-# a report, whose columns are a few hundred bytes each.
-_SCHEMA_WITHIN = 256 * 1024
+from exports.staged_parts import StagedParts
+from exports.task_warnings import WarningCounts
 
 
 class UploadActivities:
@@ -45,16 +41,18 @@ class UploadActivities:
                 extension=file_format.extension,
             )
 
+            warn = WarningCounts(ask.warnings)
+
             def write(stop: threading.Event) -> Uploaded:
-                schema = self._schema(ask.parts)
-                batches = self._batches(ask.parts, schema, attempt)
-                return self._store.upload(
-                    key,
-                    _counted(file_format.encode(schema, batches), attempt),
-                    media_type=file_format.media_type,
-                    file_name=ask.plan.file_name,
-                    stop=stop,
-                )
+                with StagedParts(self._store, ask.parts) as parts:
+                    pieces = file_format.encode(parts.schema, _rows(parts, attempt), warn)
+                    return self._store.upload(
+                        key,
+                        _bytes(pieces, attempt),
+                        media_type=file_format.media_type,
+                        file_name=ask.plan.file_name,
+                        stop=stop,
+                    )
 
             uploaded = await in_thread(write)
             return FinishedFile(
@@ -63,27 +61,18 @@ class UploadActivities:
                 rows=sum(part.rows for part in ask.parts),
                 bytes=uploaded.bytes,
                 sha256=uploaded.sha256,
+                warnings=warn.warnings,
                 retries=attempt.retries,
             )
 
-    def _schema(self, parts: list[StagedPart]) -> pa.Schema:
-        heads = (self._store.get(part.key, first=_SCHEMA_WITHIN) for part in parts)
-        return staging.unify([staging.schema_at_head_of(head) for head in heads])
 
-    def _batches(
-        self, parts: list[StagedPart], schema: pa.Schema, attempt: Attempt
-    ) -> Iterator[pa.RecordBatch]:
-        for part in parts:
-            data = self._store.get(part.key)
-            if hashlib.sha256(data).hexdigest() != part.sha256:
-                raise StagingError("A staged part is not what was staged.")
-            _, batches = staging.decode_part(data)
-            for batch in batches:
-                attempt.rows += batch.num_rows
-                yield staging.conform(batch, schema)
+def _rows(batches: Iterable[pa.RecordBatch], attempt: Attempt) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        attempt.rows += batch.num_rows
+        yield batch
 
 
-def _counted(pieces: Iterator[bytes], attempt: Attempt) -> Iterator[bytes]:
+def _bytes(pieces: Iterable[bytes], attempt: Attempt) -> Iterator[bytes]:
     for piece in pieces:
         attempt.bytes += len(piece)
         yield piece

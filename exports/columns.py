@@ -25,17 +25,21 @@ class Column(_Metadata):
         name: Its name in the report's definition.
         title: Its heading, for people.
         role: A `period` is a date32 (a day, or the first day of a month), a `group` is what rows
-            are grouped by, a `measure` is what was counted or added up.
+            are grouped by, a `measure` is what was counted or added up, a `field` is a value of
+            the one document that a row stands for.
         period: For a period: whether the date stands for its day or for its month.
         total: How the totals row combines the column; None leaves its cell empty, because adding
             up averages or distinct counts gives a wrong figure.
+        number_format: How spreadsheets show the column, in Excel's notation (`#,##0.00`); None
+            for what suits the type.
     """
 
     name: str
     title: str
-    role: Literal["period", "group", "measure"]
+    role: Literal["period", "group", "measure", "field"]
     period: Literal["day", "month"] | None = None
     total: Literal["sum", "min", "max"] | None = None
+    number_format: str | None = None
 
 
 class Sheet(_Metadata):
@@ -44,10 +48,16 @@ class Sheet(_Metadata):
     Attributes:
         title: The report's title, for people.
         summary: Which export this is: `statsMonthly 2026-10`.
+        layout: `stats` are few rows for people, with totals and a chart where the format has
+            them; `rows` are as many as there are documents, and nothing but them.
+        long_text: What becomes of a text that is longer than the format can hold: the export
+            fails, or the text is cut and counted among the warnings.
     """
 
     title: str
     summary: str
+    layout: Literal["stats", "rows"] = "stats"
+    long_text: Literal["fail", "cut"] = "fail"
 
 
 def field(column: Column, kind: pa.DataType) -> "pa.Field[Any]":

@@ -90,6 +90,20 @@ class TaskRef(WireModel):
     max_retries: int = DEFAULT_MAX_RETRIES
 
 
+class TaskWarning(WireModel):
+    """What an export changed in values that did not fit where they had to go.
+
+    Attributes:
+        code: What was done, stable: one of the codes of `exports.task_warnings`.
+        column: Name of the column.
+        count: How many values.
+    """
+
+    code: str
+    column: str
+    count: int
+
+
 class Unit(WireModel):
     """A durable piece of an export: a half-open interval of time that one activity reads.
 
@@ -97,11 +111,18 @@ class Unit(WireModel):
         key: Names the unit within its export, and its staged parts in the bucket.
         start: First instant, in epoch milliseconds.
         end: First instant after, in epoch milliseconds.
+        limit: About how many rows to read; what is left comes back as `StagedUnit.rest`. None:
+            all of them.
+        newest_id: The greatest ObjectId that was there when the export began, in hexadecimal; a
+            document with a greater one is not part of the export. None: not looked up yet, or the
+            collection's greatest `_id` is something else.
     """
 
     key: str
     start: int
     end: int
+    limit: int | None = None
+    newest_id: str | None = None
 
 
 class ExportPlan(WireModel):
@@ -114,6 +135,8 @@ class ExportPlan(WireModel):
         format: Name of the file format.
         file_name: Name of the finished file, for people.
         summary: The export in a few words, for people.
+        bulk: Whether there may be millions of rows, so that its heavy steps go to workers and
+            slots of their own.
         units: The pieces, in the order of their rows.
     """
 
@@ -123,6 +146,7 @@ class ExportPlan(WireModel):
     format: str
     file_name: str
     summary: str
+    bulk: bool = False
     units: list[Unit]
 
 
@@ -161,12 +185,21 @@ class Claim(WireModel):
 
 
 class StagedPart(WireModel):
-    """One staged object: rows of one unit as an Arrow IPC stream."""
+    """One staged object: rows of one unit as an Arrow IPC stream.
+
+    Attributes:
+        key: Its key in the bucket.
+        rows: Rows in it.
+        bytes: Its size.
+        sha256: Of its content, in hexadecimal.
+        schema_id: The same for parts whose Arrow schemas are the same.
+    """
 
     key: str
     rows: int
     bytes: int
     sha256: str
+    schema_id: str
 
 
 class AggregateInput(WireModel):
@@ -194,12 +227,16 @@ class StagedUnit(WireModel):
         unit: Key of the unit.
         parts: The staged objects, in the order of their rows.
         rows: Rows in all of them.
+        rest: What the unit did not come to, in the order of the rows, which are all after these.
+        warnings: What was changed in the rows.
         retries: Failed attempts of the task by then, as far as this unit knows.
     """
 
     unit: str
     parts: list[StagedPart]
     rows: int
+    rest: list[Unit] = Field(default_factory=list[Unit])
+    warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
     retries: int = 0
 
 
@@ -210,12 +247,14 @@ class UploadInput(WireModel):
         task: The task and its run.
         plan: The whole plan; its `units` are left empty.
         parts: The staged objects that the workflow accepted.
+        warnings: What was changed in the rows when they were staged.
         retries_before: Failed attempts of the task before this activity was scheduled.
     """
 
     task: TaskRef
     plan: ExportPlan
     parts: list[StagedPart]
+    warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
     retries_before: int = 0
 
 
@@ -228,6 +267,7 @@ class FinishedFile(WireModel):
         rows: Rows in it, headings and totals not counted.
         bytes: Its size.
         sha256: Of its content, in hexadecimal.
+        warnings: What was changed in its rows, on the whole way.
         retries: Failed attempts of the task by then.
     """
 
@@ -236,6 +276,7 @@ class FinishedFile(WireModel):
     rows: int
     bytes: int
     sha256: str
+    warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
     retries: int = 0
 
 

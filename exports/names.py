@@ -72,6 +72,11 @@ def check_task_id(task_id: str) -> str:
     return task_id
 
 
+def bulk_task_queue(task_queue: str) -> str:
+    """Return the queue of those steps that may take long, which small exports do not wait for."""
+    return f"{task_queue}-bulk"
+
+
 def schedule_id(task_queue: str) -> str:
     """Return the id of the Schedule that sweeps for the workers of a task queue."""
     return f"{task_queue}-sweep"

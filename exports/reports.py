@@ -3,23 +3,36 @@
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 from pydantic import JsonValue
-from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import TypeUnknownError
-from exports.models import Unit
+from exports.models import TaskWarning, Unit
 from exports.params import ParamDescription
+from exports.source import Source
 
 # What Windows, the strictest, does not allow in a file name:
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _NOT_IN_FILE_NAMES: Final = re.compile(r'[<>:"/\\|?*]')
 # File systems allow 255 bytes; the period, the extension and a browser's " (1)" need some.
 _TITLE_BYTES: Final = 180
+
+
+class Rows(NamedTuple):
+    """Some rows of a unit.
+
+    Attributes:
+        batch: The rows; possibly none.
+        warnings: What was changed in them.
+        rest: On the last rows of a unit: what of it is still to be read.
+    """
+
+    batch: pa.RecordBatch
+    warnings: Sequence[TaskWarning] = ()
+    rest: Sequence[Unit] = ()
 
 
 class Report(ABC):
@@ -30,10 +43,13 @@ class Report(ABC):
     Attributes:
         type: What clients call it: `statsMonthly`.
         title: What people call it; the type if nobody chose one.
+        bulk: Whether there may be millions of rows, so that reading and writing them is left to
+            workers and slots that small exports do not wait for.
     """
 
     type: str
     title: str
+    bulk: bool = False
 
     def __init__(self, name: str, title: str | None = None) -> None:
         self.type = name
@@ -57,28 +73,23 @@ class Report(ABC):
 
     @abstractmethod
     def units(self, params: dict[str, JsonValue]) -> list[Unit]:
-        """Return the pieces that are read one after the other, in the order of their rows."""
+        """Return the pieces that are read side by side, in the order of their rows."""
 
     @abstractmethod
     def read(
-        self,
-        database: AsyncDatabase[dict[str, Any]],
-        unit: Unit,
-        *,
-        created_by: str,
-        query_timeout: timedelta,
-    ) -> AsyncIterator[pa.RecordBatch]:
+        self, source: Source, unit: Unit, *, params: dict[str, JsonValue], created_by: str
+    ) -> AsyncIterator[Rows]:
         """Read the rows of one unit, in an order that is the same each time.
 
         Args:
-            database: Where the rows are.
-            unit: One of `units`.
+            source: Where the rows are.
+            unit: One of `units`, or of the rest of one.
+            params: What the client asked for.
             created_by: Who asks; an owner's report gives only the rows of this person.
-            query_timeout: Longest time of one aggregation (`maxTimeMS`).
 
         Yields:
-            At least one batch, so that a file without rows has a header. All batches of a unit
-            have one schema, made by `exports.columns.schema`.
+            At least one batch, so that a file without rows has a header. Their schemas, made by
+            `exports.columns.schema`, have the same columns.
 
         Raises:
             CollectionMissingError: There is no such collection.

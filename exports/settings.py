@@ -133,7 +133,14 @@ class Settings(BaseSettings):
         default=timedelta(hours=24), description="How long a finished file is kept"
     )
     max_concurrent_activities: Annotated[int, Gt(0)] = Field(
-        default=8, description="Activities that a worker runs at once"
+        default=8,
+        description="Short steps, and steps of small exports, that a worker runs at once",
+    )
+    max_concurrent_bulk_activities: Annotated[int, Gt(0)] = Field(
+        default=4, description="Heavy steps of row-level exports that a worker runs at once"
+    )
+    worker_takes: Literal["all", "small", "bulk"] = Field(
+        default="all", description="Which steps a worker takes: `small`, `bulk` or both"
     )
     shutdown_grace: _Positive = Field(
         default=timedelta(seconds=30), description="How long a stopping worker finishes its work"

@@ -1,12 +1,16 @@
-"""Runs an aggregation on the database that reports read, and says in our words what went wrong."""
+"""Reads the database that reports are about, and says in our words what went wrong."""
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
+from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -20,11 +24,16 @@ from exports.errors import (
 )
 from exports.pipelines import Stage
 
-_BATCH_SIZE: Final = 1000
+_T = TypeVar("_T")
+
+_DOCUMENTS_PER_BATCH: Final = 1000
+# Decoding a batch holds the interpreter: this many small documents for about 15 ms, during which
+# neither heartbeats nor other exports get on.
+_ROWS_PER_BATCH: Final = 10_000
 # The server keeps the query timeout. This is for a server that does not answer at all.
 _GRACE: Final = timedelta(seconds=15)
 
-_CODEC: Final = CodecOptions[dict[str, Any]](
+CODEC: Final = CodecOptions[dict[str, Any]](
     tz_aware=True,
     # One damaged document must not stop an export: a date beyond the year 9999 stays a number of
     # milliseconds, and what is not UTF-8 shows as replacement characters.
@@ -67,62 +76,150 @@ _CODES: Final[Mapping[int, type[ExportError]]] = {
 }
 
 
-async def aggregate(
-    database: AsyncDatabase[dict[str, Any]],
-    collection: str,
-    pipeline: list[Stage],
-    *,
-    query_timeout: timedelta,
-) -> list[dict[str, Any]]:
-    """Run an aggregation and return its whole result.
+@dataclass(frozen=True)
+class RowQuery:
+    """A query over single documents.
+
+    Attributes:
+        filter: Which documents.
+        projection: What of them.
+        sort: In which order.
+        limit: At most how many; None for all.
+    """
+
+    filter: dict[str, Any]
+    projection: dict[str, Any]
+    sort: list[tuple[str, int]]
+    limit: int | None = None
+
+
+class Source:
+    """The database that reports read, which is never written.
 
     It reads what a majority of the replica set has, so that no failover takes a row back.
 
     Args:
-        database: Where the collection is.
-        collection: A collection or a view.
-        pipeline: Its stages.
-        query_timeout: Longest time on the server (`maxTimeMS`).
-
-    Raises:
-        CollectionMissingError: There is no such collection; MongoDB itself would give no rows.
-        PipelineError: The database refuses the aggregation as such.
-        SourceAccessError: The database refuses the credentials or the permission.
-        SourceUnavailableError: The database can't be reached or did not answer in time.
+        database: Where the collections are.
+        query_timeout: Longest time of one aggregation or query on the server (`maxTimeMS`).
     """
-    try:
-        async with asyncio.timeout((query_timeout + _GRACE).total_seconds()):
-            return await _aggregate(database, collection, pipeline, query_timeout)
-    except TimeoutError:
-        raise SourceUnavailableError("The source database did not answer in time.") from None
-    except PyMongoError as error:
-        # The server's own text may repeat values of documents: it does not go any further.
-        raise source_error(error, collection) from None
 
+    def __init__(self, database: AsyncDatabase[dict[str, Any]], query_timeout: timedelta) -> None:
+        self.database = database
+        self._query_timeout = query_timeout
 
-async def _aggregate(
-    database: AsyncDatabase[dict[str, Any]],
-    collection: str,
-    pipeline: list[Stage],
-    query_timeout: timedelta,
-) -> list[dict[str, Any]]:
-    # The names that this user may read are enough: needs no privilege on the whole database.
-    names = await database.list_collection_names(
-        filter={"name": collection}, authorizedCollections=True
-    )
-    if not names:
-        raise _missing(collection)
-    source = database.get_collection(
-        collection, codec_options=_CODEC, read_concern=ReadConcern("majority")
-    )
-    cursor = await source.aggregate(
-        pipeline,
-        allowDiskUse=True,
-        maxTimeMS=max(1, round(query_timeout.total_seconds() * 1000)),
-        batchSize=_BATCH_SIZE,
-    )
-    async with cursor:
-        return await cursor.to_list()
+    async def aggregate(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
+        """Run an aggregation and return its whole result.
+
+        Args:
+            collection: A collection or a view.
+            pipeline: Its stages.
+
+        Raises:
+            CollectionMissingError: There is no such collection; MongoDB itself gives no rows.
+            PipelineError: The database refuses the aggregation as such.
+            SourceAccessError: The database refuses the credentials or the permission.
+            SourceUnavailableError: The database can't be reached or did not answer in time.
+        """
+        with self._in_our_words(collection):
+            found = await self._in_time(self._aggregated(collection, pipeline))
+            if not found:
+                await self._check_exists(collection)
+            return found
+
+    async def raw_batches(self, collection: str, query: RowQuery) -> AsyncGenerator[bytes]:
+        """Run a query and yield its result as it comes from the wire.
+
+        Args:
+            collection: A collection or a view.
+            query: What to read.
+
+        Yields:
+            BSON documents, one after the other, some thousand at a time.
+
+        Raises:
+            CollectionMissingError: There is no such collection; MongoDB itself gives no rows.
+            PipelineError: The database refuses the query as such.
+            SourceAccessError: The database refuses the credentials or the permission.
+            SourceUnavailableError: The database can't be reached or did not answer in time.
+        """
+        with self._in_our_words(collection):
+            cursor = self._collection(collection).find_raw_batches(
+                query.filter,
+                query.projection,
+                sort=query.sort,
+                limit=query.limit or 0,
+                batch_size=_ROWS_PER_BATCH,
+                allow_disk_use=True,
+                max_time_ms=self._max_time_ms,
+            )
+            some = False
+            async with cursor:
+                # The last one of a cursor may be empty.
+                while batch := await self._in_time(anext(cursor, b"")):
+                    some = True
+                    yield cast("bytes", batch)  # the driver types it as a document
+            if not some:
+                await self._check_exists(collection)
+
+    async def newest_id(self, collection: str) -> ObjectId | None:
+        """Return the greatest `_id` of a collection.
+
+        Returns:
+            None if there is none, or if it is not an ObjectId and so may be somebody's name.
+
+        Raises:
+            SourceAccessError: The database refuses the credentials or the permission.
+            SourceUnavailableError: The database can't be reached or did not answer in time.
+        """
+        with self._in_our_words(collection):
+            found = await self._in_time(
+                self._collection(collection).find_one(
+                    {}, {"_id": True}, sort=[("_id", -1)], max_time_ms=self._max_time_ms
+                )
+            )
+        newest: object = (found or {}).get("_id")
+        return newest if isinstance(newest, ObjectId) else None
+
+    @property
+    def _max_time_ms(self) -> int:
+        return max(1, round(self._query_timeout.total_seconds() * 1000))
+
+    def _collection(self, name: str) -> AsyncCollection[dict[str, Any]]:
+        return self.database.get_collection(
+            name, codec_options=CODEC, read_concern=ReadConcern("majority")
+        )
+
+    async def _check_exists(self, collection: str) -> None:
+        # The names that this user may read are enough: needs no privilege on the whole database.
+        names = await self.database.list_collection_names(
+            filter={"name": collection}, authorizedCollections=True
+        )
+        if not names:
+            raise _missing(collection)
+
+    async def _aggregated(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
+        cursor = await self._collection(collection).aggregate(
+            pipeline,
+            allowDiskUse=True,
+            maxTimeMS=self._max_time_ms,
+            batchSize=_DOCUMENTS_PER_BATCH,
+        )
+        async with cursor:
+            return await cursor.to_list()
+
+    async def _in_time(self, answer: Awaitable[_T]) -> _T:
+        async with asyncio.timeout((self._query_timeout + _GRACE).total_seconds()):
+            return await answer
+
+    @contextmanager
+    def _in_our_words(self, collection: str) -> Generator[None]:
+        try:
+            yield
+        except TimeoutError:
+            raise SourceUnavailableError("The source database did not answer in time.") from None
+        except PyMongoError as error:
+            # The server's own text may repeat values of documents: it does not go any further.
+            raise source_error(error, collection) from None
 
 
 def source_error(error: PyMongoError, collection: str) -> ExportError:

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from bson import Decimal128
 from pydantic import JsonValue, ValidationError
-from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import periods, pipelines
 from exports.arrow_columns import AnyArray, column
@@ -19,8 +18,8 @@ from exports.models import Unit
 from exports.params import MonthParams, ParamDescription, YearParams, describe
 from exports.periods import Period
 from exports.report_definition import Measure, StatsDefinition
-from exports.reports import Report
-from exports.source import aggregate
+from exports.reports import Report, Rows
+from exports.source import Source
 
 _ROWS_PER_BATCH: Final = 1000
 
@@ -84,12 +83,12 @@ class StatsReport(Report):
 
     async def read(
         self,
-        database: AsyncDatabase[dict[str, Any]],
+        source: Source,
         unit: Unit,
         *,
+        params: dict[str, JsonValue],  # noqa: ARG002 -- the unit says it all
         created_by: str,
-        query_timeout: timedelta,
-    ) -> AsyncIterator[pa.RecordBatch]:
+    ) -> AsyncIterator[Rows]:
         """See `Report.read`."""
         month = periods.month_of_key(unit.key)
         days = (
@@ -103,13 +102,11 @@ class StatsReport(Report):
             days=(days[0].label.isoformat(), days[-1].label.isoformat()) if days else None,
             created_by=created_by,
         )
-        documents = await aggregate(
-            database, self._definition.collection, pipeline, query_timeout=query_timeout
-        )
+        documents = await source.aggregate(self._definition.collection, pipeline)
         # In a thread, so that heartbeats go on while a large result is converted.
         batch = await asyncio.to_thread(self._batch, month, days, documents)
         for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
-            yield batch.slice(start, _ROWS_PER_BATCH)
+            yield Rows(batch.slice(start, _ROWS_PER_BATCH))
 
     def _batch(
         self, month: date, days: list[Period] | None, documents: list[dict[str, Any]]

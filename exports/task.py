@@ -16,6 +16,7 @@ from exports.models import (
     ExportResult,
     Stage,
     TaskStatus,
+    TaskWarning,
     WireModel,
 )
 
@@ -104,6 +105,7 @@ class ExportTask(WireModel):
         rows: Rows in the file.
         bytes: Its size.
         sha256: Of its content, in hexadecimal.
+        warnings: What was changed in values that did not fit.
         progress: How far the run has come.
         error: Why it failed, or why the attempt before the next one did.
         started_at: When a run first took it up.
@@ -136,6 +138,7 @@ class ExportTask(WireModel):
     rows: _Number = 0
     bytes: _Number = 0
     sha256: str | None = None
+    warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
     progress: Progress = Progress()
     error: TaskError | None = None
     started_at: _Millis = None

@@ -124,6 +124,7 @@ class RunTransitions(TaskCollection):
                 "rows": file.rows,
                 "bytes": file.bytes,
                 "sha256": file.sha256,
+                "warnings": [warning.model_dump() for warning in file.warnings],
                 "objectKey": file.key,
                 "downloadUrl": url,
                 "expiresAt": expires_at,

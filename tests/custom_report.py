@@ -2,17 +2,16 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 from pydantic import JsonValue
-from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.columns import Column, Sheet, field, schema
 from exports.errors import ParamsError
 from exports.models import Unit
 from exports.params import ParamDescription
-from exports.reports import Report
+from exports.reports import Report, Rows
+from exports.source import Source
 
 
 class Yesterday(Report):
@@ -39,18 +38,18 @@ class Yesterday(Report):
 
     async def read(
         self,
-        database: AsyncDatabase[dict[str, Any]],  # noqa: ARG002 -- this one needs no rows
+        source: Source,  # noqa: ARG002 -- this one needs no rows
         unit: Unit,
         *,
+        params: dict[str, JsonValue],  # noqa: ARG002 -- same
         created_by: str,  # noqa: ARG002 -- same
-        query_timeout: timedelta,  # noqa: ARG002 -- same
-    ) -> AsyncIterator[pa.RecordBatch]:
+    ) -> AsyncIterator[Rows]:
         day = pa.array([date.fromisoformat(unit.key)], pa.date32())
         column = Column(name="day", title="Day", role="period", period="day")
         sheet = Sheet(title=self.title, summary=f"{self.type} {unit.key}")
         # The stubs of this method name a type that they do not have.
         make = pa.RecordBatch.from_arrays  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        yield make([day], schema=schema([field(column, pa.date32())], sheet))
+        yield Rows(make([day], schema=schema([field(column, pa.date32())], sheet)))
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -3,19 +3,17 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pydantic import JsonValue
-from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.columns import Column, Sheet, field, schema
 from exports.formats.arrow import record_batch
 from exports.models import Unit
 from exports.params import ParamDescription
-from exports.reports import Report
+from exports.reports import Report, Rows
+from exports.source import Source
 
 GATE = "HELD_REPORT_GATE"
 """Names the folder of the gate: `reached-PID` appears when a worker waits; `open` lets it go."""
@@ -41,13 +39,13 @@ class HeldReport(Report):
 
     async def read(
         self,
-        database: AsyncDatabase[dict[str, Any]],
+        source: Source,
         unit: Unit,
         *,
+        params: dict[str, JsonValue],
         created_by: str,
-        query_timeout: timedelta,
-    ) -> AsyncIterator[pa.RecordBatch]:
-        del database, unit, created_by, query_timeout
+    ) -> AsyncIterator[Rows]:
+        del source, unit, params, created_by
         gate = Path(os.environ[GATE])
         (gate / f"reached-{os.getpid()}").touch()
         while not (gate / "open").exists():
@@ -56,4 +54,4 @@ class HeldReport(Report):
             [field(Column(name="n", title="n", role="measure", total="sum"), pa.int64())],
             Sheet(title="held", summary="held"),
         )
-        yield record_batch([pa.array([1], pa.int64())], rows)
+        yield Rows(record_batch([pa.array([1], pa.int64())], rows))

@@ -19,9 +19,10 @@ from exports.objects import ObjectStore
 from exports.payloads import data_converter
 from exports.reports_file import load_reports
 from exports.settings import Settings
+from exports.source import Source
 from exports.task import ExportTask
 from exports.tasks import TaskStore
-from worker import create_worker
+from worker import at_work, create_workers
 
 USER = "u1"
 MONTH = {"year": 2026, "month": 10}
@@ -104,8 +105,8 @@ async def open_service(
 async def working(service: Service) -> AsyncGenerator[None]:
     """Run a worker for the service."""
     reports = load_reports(service.settings.reports_file)
-    worker = create_worker(service.settings, reports, service.connections, service.database)
-    async with worker:
+    source = Source(service.database, service.settings.query_timeout)
+    async with at_work(create_workers(service.settings, reports, service.connections, source)):
         yield
 
 

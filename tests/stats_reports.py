@@ -7,6 +7,7 @@ import pyarrow as pa
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.report_definition import StatsDefinition
+from exports.source import Source
 from exports.stats_report import StatsReport
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -31,9 +32,9 @@ async def read_batches(
 ) -> list[list[pa.RecordBatch]]:
     return [
         [
-            batch
-            async for batch in report.read(
-                database, unit, created_by=created_by, query_timeout=timedelta(minutes=1)
+            rows.batch
+            async for rows in report.read(
+                Source(database, timedelta(minutes=1)), unit, params={}, created_by=created_by
             )
         ]
         for unit in report.units(report.check_params(params))

@@ -21,6 +21,7 @@ from exports.errors import TaskStateError
 from exports.formats.csv import Csv
 from exports.models import ExportRequest, TaskStatus
 from exports.objects import ObjectStore, StoredObject
+from exports.reports import Rows
 from exports.stats_report import StatsReport
 from exports.task import ExportTask
 from exports.tasks import TaskStore
@@ -51,9 +52,9 @@ async def _held_after_reading(service: Service, monkeypatch: pytest.MonkeyPatch)
     gate = Gate()
     read = StatsReport.read
 
-    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[pa.RecordBatch]:
-        async for batch in read(self, *given, **named):
-            yield batch
+    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[Rows]:
+        async for rows in read(self, *given, **named):
+            yield rows
             await gate.wait()
 
     monkeypatch.setattr(StatsReport, "read", held)

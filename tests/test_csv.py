@@ -13,6 +13,7 @@ from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
 from exports.columns import Column
 from exports.formats.csv import Csv
 from exports.formats.text import plain, safe_text
+from exports.task_warnings import WarningCounts
 from tests.rows import DAY, MONTH, Described, batch, group, measure, table
 
 TEXTS = st.text(
@@ -33,7 +34,7 @@ SIGNS = "=+-@＝＋－＠"
 
 
 def encoded(of: pa.Schema, *rows: tuple[object, ...]) -> str:
-    return b"".join(Csv().encode(of, [batch(of, *rows)])).decode()
+    return b"".join(Csv().encode(of, [batch(of, *rows)], WarningCounts())).decode()
 
 
 def read(text: str) -> list[list[str]]:
@@ -190,12 +191,12 @@ class TestCells:
 class TestFile:
     def test_it_begins_with_a_byte_order_mark_and_every_line_ends_with_cr_lf(self) -> None:
         of = table(group("类别"), measure("n", pa.int64()))
-        written = b"".join(Csv().encode(of, [batch(of, ("电子", 1), ("b", 2))]))
+        written = b"".join(Csv().encode(of, [batch(of, ("电子", 1), ("b", 2))], WarningCounts()))
         assert written == '\ufeff"类别","n"\r\n"电子",1\r\n"b",2\r\n'.encode()
 
     def test_a_batch_is_a_piece(self) -> None:
         of = table(measure("n", pa.int64()))
-        pieces = list(Csv().encode(of, [batch(of, (1,)), batch(of, (2,), (3,))]))
+        pieces = list(Csv().encode(of, [batch(of, (1,)), batch(of, (2,), (3,))], WarningCounts()))
         assert pieces[1:] == [b"1\r\n", b"2\r\n3\r\n"]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from exports.errors import FormatUnknownError
 from exports.formats import FORMATS, FileFormat, format_named
+from exports.task_warnings import WarningCounts
 from tests.rows import DAY, batch, group, measure, table
 from tests.workbooks import cells
 
@@ -58,7 +59,7 @@ class FormatContract:
         """Heading and rows as the text of each cell; no totals."""
 
     def rows(self, of: pa.Schema, *batches: pa.RecordBatch) -> list[list[str]]:
-        return self.read(b"".join(self.format.encode(of, batches)))
+        return self.read(b"".join(self.format.encode(of, batches, WarningCounts())))
 
     def test_it_is_found_by_its_name(self) -> None:
         assert FORMATS[self.format.name] is format_named(self.format.name)
@@ -131,12 +132,16 @@ class FormatContract:
     def test_the_same_rows_give_the_same_bytes(self) -> None:
         of = table(DAY, group(), measure("Whole", pa.int64(), "sum"))
         rows = batch(of, (date(2026, 10, 5), "Books", 1), (date(2026, 10, 6), "Books", 2))
-        first, second = (b"".join(self.format.encode(of, [rows])) for _ in range(2))
+        first, second = (
+            b"".join(self.format.encode(of, [rows], WarningCounts())) for _ in range(2)
+        )
         assert first == second
 
     def test_no_piece_is_empty(self) -> None:
         of = table(group(), measure("Whole", pa.int64()))
-        pieces = list(self.format.encode(of, [batch(of), batch(of, ("a", 1)), batch(of)]))
+        pieces = list(
+            self.format.encode(of, [batch(of), batch(of, ("a", 1)), batch(of)], WarningCounts())
+        )
         assert pieces
         assert all(pieces)
 
@@ -149,7 +154,7 @@ class FormatContract:
                 pulled.append(number)
                 yield batch(of, ("a", number))
 
-        pieces = self.format.encode(of, batches())
+        pieces = self.format.encode(of, batches(), WarningCounts())
         assert pulled == []
         list(pieces)
         assert pulled == [0, 1, 2]
@@ -162,7 +167,7 @@ class FormatContract:
             raise ConnectionResetError
 
         with pytest.raises(ConnectionResetError):
-            list(self.format.encode(of, batches()))
+            list(self.format.encode(of, batches(), WarningCounts()))
 
 
 class TestCsv(FormatContract):

@@ -32,7 +32,7 @@ from exports.errors import (
     SourceUnavailableError,
 )
 from exports.pipelines import Stage
-from exports.source import aggregate, source_error
+from exports.source import Source, source_error
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -57,8 +57,8 @@ async def test_the_server_is_told_how_to_read(mongo_uri: str, mongo_database: Da
     await mongo_database["orders"].insert_many([{"n": number} for number in range(1500)])
     commands = _Commands()
     async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
-        rows = await aggregate(
-            client[mongo_database.name], "orders", [{"$match": {}}], query_timeout=MINUTE
+        rows = await Source(client[mongo_database.name], MINUTE).aggregate(
+            "orders", [{"$match": {}}]
         )
 
     (sent,) = [command for command in commands.sent if "aggregate" in command]
@@ -74,7 +74,7 @@ async def test_the_server_is_told_how_to_read(mongo_uri: str, mongo_database: Da
 
 async def test_a_collection_that_is_not_there_is_named(mongo_database: Database) -> None:
     with pytest.raises(CollectionMissingError, match="There is no collection 'ordres'"):
-        await aggregate(mongo_database, "ordres", [], query_timeout=MINUTE)
+        await Source(mongo_database, MINUTE).aggregate("ordres", [])
 
 
 async def test_an_empty_collection_a_view_and_a_capped_collection_are_there(
@@ -86,7 +86,7 @@ async def test_an_empty_collection_a_view_and_a_capped_collection_are_there(
     await mongo_database.command({"create": "seen", "viewOn": "some", "pipeline": []})
 
     for name, count in (("empty", 0), ("some", 1), ("seen", 1)):
-        assert len(await aggregate(mongo_database, name, [], query_timeout=MINUTE)) == count
+        assert len(await Source(mongo_database, MINUTE).aggregate(name, [])) == count
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_a_pipeline_that_the_server_refuses_is_permanent_and_shows_no_valu
     await mongo_database["orders"].insert_one({"a": Decimal128("471.1"), "d": None})
 
     with pytest.raises(PipelineError) as raised:
-        await aggregate(mongo_database, "orders", [stage], query_timeout=MINUTE)
+        await Source(mongo_database, MINUTE).aggregate("orders", [stage])
 
     assert raised.value.msg.startswith("The database refused the aggregation over 'orders' (code ")
     assert not any(text in raised.value.msg for text in ("471", "decimal", "nonsense", "Mars"))
@@ -117,7 +117,7 @@ async def test_a_database_that_is_not_there_may_come_back() -> None:
         "mongodb://user:secret@%2Fnowhere.sock", serverSelectionTimeoutMS=200
     ) as client:
         with pytest.raises(SourceUnavailableError) as raised:
-            await aggregate(client["any"], "orders", [], query_timeout=MINUTE)
+            await Source(client["any"], MINUTE).aggregate("orders", [])
 
     assert raised.value.msg == (
         "The source database can't be reached (ServerSelectionTimeoutError)."

@@ -18,7 +18,7 @@ from tests.rows import DAY, batch, group, measure, table
 def staged(kind: pa.DataType, *values: object) -> bytes:
     """A part with one measure."""
     of = table(measure("m", kind))
-    return encode_part(of, [batch(of, *((value,) for value in values))])
+    return encode_part(of, [batch(of, *((value,) for value in values))]).data
 
 
 def united(*parts: bytes) -> tuple[pa.DataType, list[list[object]]]:
@@ -45,14 +45,14 @@ class TestPart:
             ),
             batch(of, (None,) * 5),
         ]
-        schema, found = decode_part(encode_part(of, rows))
+        schema, found = decode_part(encode_part(of, rows).data)
         assert [item.to_pylist() for item in found] == [item.to_pylist() for item in rows]
         assert schema.equals(of)
         assert columns_of(schema) == columns_of(of)
         assert sheet_of(schema) == sheet_of(of)
 
     def test_a_part_without_rows_is_a_part(self) -> None:
-        schema, rows = decode_part(encode_part(table(group()), []))
+        schema, rows = decode_part(encode_part(table(group()), []).data)
         assert (schema.names, list(rows)) == (["Category"], [])
 
     def test_the_same_rows_give_the_same_bytes(self) -> None:
@@ -69,14 +69,14 @@ class TestPart:
 
     def test_a_part_that_was_cut_off_is_refused_wherever_it_was_cut(self) -> None:
         of = table(group())
-        data = encode_part(of, [batch(of, ("a",)), batch(of, ("b",))])
+        data = encode_part(of, [batch(of, ("a",)), batch(of, ("b",))]).data
         for length in range(0, len(data), 8):
             with pytest.raises(StagingError):
                 decode_part(data[:length])
 
     def test_a_part_whose_rows_are_damaged_is_refused(self) -> None:
         of = table(group())
-        data = encode_part(of, [batch(of, *(("a" * 50,) for _ in range(1000)))])
+        data = encode_part(of, [batch(of, *(("a" * 50,) for _ in range(1000)))]).data
         start = data.index(b"\x28\xb5\x2f\xfd")  # where a Zstandard frame begins
         damaged = data[:start] + bytes(16) + data[start + 16 :]
         _, rows = decode_part(damaged)
@@ -175,7 +175,7 @@ class TestUnify:
 
     def test_the_descriptions_are_those_of_the_first_and_nothing_else(self) -> None:
         first = table(measure("m", pa.null(), "sum"), about=Sheet(title="a", summary="b"))
-        part = decode_part(encode_part(first, []))[0]
+        part = decode_part(encode_part(first, []).data)[0]
         unified = unify([part, decode_part(staged(pa.int64(), 1))[0]])
         assert unified.equals(table(measure("m", pa.int64(), "sum")), check_metadata=False)
         assert unified.metadata == first.metadata
@@ -219,7 +219,7 @@ class TestConform:
 
     def test_a_batch_has_exactly_the_schema_descriptions_included(self) -> None:
         of = table(group(), measure("m", pa.int64()))
-        schema, (rows,) = decode_part(encode_part(of, [batch(of, ("a", 1))]))
+        schema, (rows,) = decode_part(encode_part(of, [batch(of, ("a", 1))]).data)
         assert not schema.equals(of, check_metadata=True)
         assert conform(rows, unify([schema])).schema.equals(of, check_metadata=True)
 

@@ -12,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.reports_file import load_reports
 from exports.settings import Settings
+from exports.source import Source
 from tests.service import downloaded, open_service, working
 
 DATA = Path(__file__).parent / "data"
@@ -40,10 +41,9 @@ async def _rows(
     report = load_reports(DATA / "uber.toml").named(name)
     rows: list[dict[str, Any]] = []
     for unit in report.units(report.check_params(params)):
-        async for batch in report.read(
-            database, unit, created_by="u1", query_timeout=timedelta(minutes=1)
-        ):
-            rows += batch.to_pylist()
+        source = Source(database, timedelta(minutes=1))
+        async for found in report.read(source, unit, params={}, created_by="u1"):
+            rows += found.batch.to_pylist()
     return rows
 
 

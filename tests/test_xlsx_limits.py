@@ -11,6 +11,7 @@ import pytest
 from exports.errors import FormatLimitError
 from exports.formats.arrow import record_batch
 from exports.formats.xlsx import Xlsx
+from exports.task_warnings import WarningCounts
 from tests.rows import batch, group, measure, table
 from tests.workbooks import cell, encoded, parts
 
@@ -70,7 +71,7 @@ class TestTemporaryFiles:
 
     def test_none_is_left_when_the_reader_stops_in_the_middle(self, folder: Path) -> None:
         of = table(group())
-        pieces = Xlsx().encode(of, [batch(of, ("a",))])
+        pieces = Xlsx().encode(of, [batch(of, ("a",))], WarningCounts())
         next(pieces)
         assert list(folder.iterdir()) != []
         pieces.close()  # type: ignore[attr-defined]

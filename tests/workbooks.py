@@ -13,11 +13,12 @@ from openpyxl.utils.escape import unescape
 from openpyxl.worksheet.worksheet import Worksheet
 
 from exports.formats.xlsx import Xlsx
+from exports.task_warnings import WarningCounts
 from tests.rows import batch, measure, table
 
 
 def encoded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
-    return b"".join(Xlsx().encode(schema, batches))
+    return b"".join(Xlsx().encode(schema, batches, WarningCounts()))
 
 
 def opened(data: bytes) -> Workbook:

@@ -59,6 +59,7 @@ class ExportWorkflow:
         )
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequest | None = None
+        self._free = asyncio.Semaphore(UNITS_SIDE_BY_SIDE)
         self._claimed = False
         self._retries = 0
         self._rows = 0
@@ -129,45 +130,48 @@ class ExportWorkflow:
                 names.SEARCH_CREATED_BY: plan.created_by,
             }
         )
-        self._go_on(f"aggregate · {len(plan.units)} to read", plan)
-        free = asyncio.Semaphore(UNITS_SIDE_BY_SIDE)
-        whole = plan.model_copy(update={"units": []})
+        self._go_on("aggregate", plan)
+        return await self._staged_units(_without_units(plan), plan.units)
 
-        async def stage(unit: Unit) -> StagedUnit:
-            async with free:
-                staged = await surviving_workers(
-                    lambda retries: steps.aggregate(
-                        AggregateInput(
-                            task=self._task,
-                            plan=whole,
-                            unit=unit,
-                            rows_before=self._rows,
-                            retries_before=retries,
-                        )
-                    ),
-                    retries=0,
-                )
-                self._rows += staged.rows
-                self._retries = max(self._retries, staged.retries)
-                self._go_on(f"aggregate · {unit.key} read", plan)
-                return staged
-
-        running = [asyncio.create_task(stage(unit)) for unit in plan.units]
+    async def _staged_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:
+        """Stage units side by side, and what they leave for others, in the order of their rows."""
+        running = [asyncio.create_task(self._staged_unit(plan, unit)) for unit in units]
         try:
-            return await asyncio.gather(*running)
+            return [staged for found in await asyncio.gather(*running) for staged in found]
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
+    async def _staged_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
+        async with self._free:
+            staged = await surviving_workers(
+                lambda retries: steps.aggregate(
+                    AggregateInput(
+                        task=self._task,
+                        plan=plan,
+                        unit=unit,
+                        rows_before=self._rows,
+                        retries_before=retries,
+                    )
+                ),
+                retries=0,
+            )
+        self._rows += staged.rows
+        self._retries = max(self._retries, staged.retries)
+        self._go_on(f"aggregate · {unit.key} read", plan)
+        return [staged, *await self._staged_units(plan, staged.rest)]
+
     async def _uploaded(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
         self._go_on("upload", plan)
-        whole = plan.model_copy(update={"units": []})
-        parts = [part for unit in units for part in unit.parts]
+        ask = UploadInput(
+            task=self._task,
+            plan=_without_units(plan),
+            parts=[part for unit in units for part in unit.parts],
+            warnings=[warning for unit in units for warning in unit.warnings],
+        )
         file = await surviving_workers(
-            lambda retries: steps.upload(
-                UploadInput(task=self._task, plan=whole, parts=parts, retries_before=retries)
-            ),
+            lambda retries: steps.upload(ask.model_copy(update={"retries_before": retries})),
             retries=self._retries,
         )
         self._retries = max(self._retries, file.retries)
@@ -240,6 +244,10 @@ class ExportWorkflow:
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(task)
         return task.result()
+
+
+def _without_units(plan: ExportPlan) -> ExportPlan:
+    return plan.model_copy(update={"units": []})
 
 
 def _publish(attributes: dict[str, str]) -> None:

@@ -60,6 +60,7 @@ async def aggregate(ask: AggregateInput) -> StagedUnit:
         step=policies.AGGREGATE_STEP,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"rows of {ask.unit.key}",
+        bulk=ask.plan.bulk,
     )
 
 
@@ -72,6 +73,7 @@ async def upload(ask: UploadInput) -> FinishedFile:
         step=policies.UPLOAD_STEP,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"{sum(part.rows for part in ask.parts):,} rows as {ask.plan.format}",
+        bulk=ask.plan.bulk,
     )
 
 
@@ -191,11 +193,14 @@ async def _run(
     step: StepPolicy,
     retry: RetryPolicy,
     summary: str,
+    bulk: bool = False,
 ) -> _Out:
+    queue = workflow.info().task_queue
     result: _Out = await workflow.execute_activity(
         name,
         ask,
         result_type=answer,
+        task_queue=names.bulk_task_queue(queue) if bulk else queue,
         start_to_close_timeout=step.start_to_close,
         heartbeat_timeout=step.heartbeat,
         retry_policy=retry,

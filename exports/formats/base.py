@@ -5,6 +5,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from exports.task_warnings import WarningCounts
+
 
 class FileFormat(Protocol):
     """One kind of file.
@@ -30,12 +32,15 @@ class FileFormat(Protocol):
         """Content type of the finished object."""
         ...
 
-    def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-        """Encode rows as one file, in bounded memory.
+    def encode(
+        self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
+    ) -> Iterator[bytes]:
+        """Encode rows as one file, in bounded memory. The same rows give the same bytes.
 
         Args:
             schema: Made by `exports.columns.schema`; every batch has exactly this schema.
             batches: The rows, in order; possibly none. Pulled one at a time.
+            warn: Told of values that had to be changed. Complete when the last piece is out.
 
         Yields:
             Pieces of the file, none of them empty.

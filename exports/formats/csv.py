@@ -9,6 +9,7 @@ import pyarrow as pa
 from exports.columns import Column, columns_of
 from exports.formats.arrow import values_of
 from exports.formats.text import plain, safe_text
+from exports.task_warnings import WarningCounts
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = "\r\n"
@@ -37,7 +38,12 @@ class Csv:
         """Content type of the finished object."""
         return "text/csv; charset=utf-8; header=present"
 
-    def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    def encode(
+        self,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        warn: WarningCounts,  # noqa: ARG002 -- nothing is changed here
+    ) -> Iterator[bytes]:
         """Encode rows as csv; see `exports.formats.base.FileFormat.encode`.
 
         Yields:

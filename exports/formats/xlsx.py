@@ -27,6 +27,7 @@ from exports.formats.xlsx_cells import (
 )
 from exports.formats.xlsx_chart import PeriodSums, add_chart
 from exports.formats.xlsx_names import chart_sheet_name, property_text, sheet_name
+from exports.task_warnings import WarningCounts
 
 _PIECE: Final = 1 << 20
 # The same rows give the same bytes, also on a retry, so nothing in the file says when.
@@ -61,7 +62,12 @@ class Xlsx:
         """Content type of the finished object."""
         return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-    def encode(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    def encode(
+        self,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        warn: WarningCounts,  # noqa: ARG002 -- nothing is changed here
+    ) -> Iterator[bytes]:
         """Encode rows as xlsx; see `exports.formats.base.FileFormat.encode`.
 
         Yields:
