@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
+from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.worker import Worker
 
 from activities.aggregate import AggregateActivities
@@ -32,6 +33,7 @@ from exports.reports_file import load_reports
 from exports.search_attributes import ensure_search_attributes
 from exports.settings import Settings
 from exports.source import Source
+from exports.task_collection import Stored
 from exports.tasks import TaskStore
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
@@ -41,6 +43,7 @@ from workflows.sweep import SweepWorkflow
 _log = logging.getLogger("exports.worker")
 
 Activity = Callable[..., Awaitable[object]]
+SourceMaker = Callable[[AsyncDatabase[Stored], timedelta], Source]
 # The SDK holds heartbeats back for most of the heartbeat timeout, and a cancel request comes with
 # the answer to one.
 _HEARTBEAT_THROTTLE: Final = timedelta(seconds=1)
@@ -125,8 +128,12 @@ async def at_work(workers: Sequence[Worker]) -> AsyncGenerator[None]:
         await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
     """Run a worker until SIGINT or SIGTERM, then let it finish what it is at.
+
+    Args:
+        settings: Of this worker.
+        make_source: Makes what the reports read, of a database and the query timeout.
 
     Raises:
         ExportError: A setting, a report or a server is not as it should be.
@@ -139,7 +146,8 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(signum, stopping.set)
     async with AsyncExitStack() as closing:
         connections = await Connections.open(settings, closing)
-        source = Source(await open_source(settings, connections, closing), settings.query_timeout)
+        database = await open_source(settings, connections, closing)
+        source = make_source(database, settings.query_timeout)
         await TaskStore(connections.mongo[settings.mongo_database]).ensure_indexes()
         await ensure_search_attributes(connections.temporal)
         async with at_work(create_workers(settings, reports, connections, source)):
