@@ -80,6 +80,11 @@ class Process:
         if self._guard.stdin and not self._guard.stdin.closed:
             self._guard.stdin.close()
 
+    def kill(self) -> None:
+        """End the process and all of its session at once, as a machine does that loses power."""
+        os.killpg(self._guard.pid, signal.SIGKILL)
+        self._guard.wait()
+
     def stop(self) -> None:
         """End the process, whatever it does about it, and wait until it is gone."""
         self.ask_to_stop()

@@ -90,27 +90,30 @@ class StatsReport(Report):
         created_by: str,
     ) -> AsyncIterator[Rows]:
         """See `Report.read`."""
-        month = periods.month_of_key(unit.key)
-        days = (
-            periods.days(month.year, month.month, self._zone)
-            if self._definition.period == "month"
-            else None
-        )
-        pipeline = pipelines.build(
+        documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
+        # In a thread, so that heartbeats go on while a large result is converted.
+        batch = await asyncio.to_thread(self.batch, unit, documents)
+        for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
+            yield Rows(batch.slice(start, _ROWS_PER_BATCH))
+
+    @property
+    def collection(self) -> str:
+        """The collection that is read."""
+        return self._definition.collection
+
+    def pipeline(self, unit: Unit, created_by: str) -> list[pipelines.Stage]:
+        """Return the aggregation of one unit, for somebody."""
+        days = self._days(unit)
+        return pipelines.build(
             self._definition,
             unit,
             days=(days[0].label.isoformat(), days[-1].label.isoformat()) if days else None,
             created_by=created_by,
         )
-        documents = await source.aggregate(self._definition.collection, pipeline)
-        # In a thread, so that heartbeats go on while a large result is converted.
-        batch = await asyncio.to_thread(self._batch, month, days, documents)
-        for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
-            yield Rows(batch.slice(start, _ROWS_PER_BATCH))
 
-    def _batch(
-        self, month: date, days: list[Period] | None, documents: list[dict[str, Any]]
-    ) -> pa.RecordBatch:
+    def batch(self, unit: Unit, documents: list[dict[str, Any]]) -> pa.RecordBatch:
+        """Return the rows of one unit: what its aggregation found, as Arrow."""
+        month, days = periods.month_of_key(unit.key), self._days(unit)
         rows = [(_label(document, month), document) for document in documents]
         if not self._definition.group_by:
             rows = _with_empty(rows, [day.label for day in days] if days else [month])
@@ -123,6 +126,11 @@ class StatsReport(Report):
                 Sheet(title=self.title, summary=summary),
             ),
         )
+
+    def _days(self, unit: Unit) -> list[Period] | None:
+        month = periods.month_of_key(unit.key)
+        by_day = self._definition.period == "month"
+        return periods.days(month.year, month.month, self._zone) if by_day else None
 
     def _period_of(self, month: date) -> str:
         by_month = self._definition.period == "month"
