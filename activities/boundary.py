@@ -94,25 +94,37 @@ class Attempts:
         attempt = Attempt(
             ref, stage, retries=retries_before + activity.info().attempt - 1, rows=rows
         )
-        told = attempt.beat
+        told: AttemptBeat | None = None
+        lost: list[TaskLostError] = []
+        body = asyncio.current_task()
 
         async def tell() -> None:
             nonlocal told
             if attempt.beat != told:
                 told = attempt.beat
-                # Progress is for people: the attempt itself finds out if it may not go on.
-                with suppress(DatabaseUnavailableError, TaskLostError):
-                    await self._tasks.progress(attempt.ref, told)
+                try:
+                    with suppress(DatabaseUnavailableError):  # progress is for people
+                        await self._tasks.progress(attempt.ref, told)
+                except TaskLostError as error:
+                    lost.append(error)
+                    if body is not None:
+                        body.cancel()
 
         async with boundary(lambda: attempt.beat), beating(lambda: attempt.beat, tell):
             try:
                 async with _in_time():
-                    # A repeated writeback may find its work done, which is fine; the others must
-                    # not go on with a task that has ended.
-                    if stage is not Stage.WRITEBACK:
+                    # The claim has said that the task runs. Only what has failed before says
+                    # otherwise. A repeated writeback may find its work done, which is fine; the
+                    # others must not go on with a task that has ended.
+                    if stage is not Stage.WRITEBACK and attempt.retries:
                         await self._tasks.attempt_started(ref, attempt.beat)
                     yield attempt
             except TaskLostError:
+                raise
+            except asyncio.CancelledError:
+                # Nobody waits for work on a task that is gone or another run's.
+                if lost:
+                    raise lost[0] from None
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
                 raise await self._failed(attempt, error) from None

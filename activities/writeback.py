@@ -1,5 +1,6 @@
 """The last transition of a task: done, failed or cancelled."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import activity
@@ -7,6 +8,7 @@ from temporalio import activity
 from activities.boundary import Attempts, boundary, in_thread
 from exports import names
 from exports.clock import now_ms
+from exports.errors import ExportError
 from exports.models import (
     CancelledInput,
     DoneInput,
@@ -65,6 +67,9 @@ class WritebackActivities:
                 expires_at=now + _millis(self._url_ttl),
                 purge_at=now + _millis(self._retention),
             )
+            # The task is done, whatever becomes of this: the next sweep removes what is left.
+            with suppress(ExportError):
+                await in_thread(lambda _: self._store.remove_all(ask.leftovers))
             return task.result()
 
     @activity.defn(name=names.WRITEBACK_FAILED)

@@ -281,10 +281,19 @@ class FinishedFile(WireModel):
 
 
 class DoneInput(WireModel):
-    """The transition to `done`."""
+    """The transition to `done`.
+
+    Attributes:
+        task: The task and its run.
+        file: The finished object.
+        leftovers: Keys of the staged parts, which nobody needs any more, if they are all that the
+            run has left. Otherwise `discard` looks for what is left.
+        retries_before: Failed attempts of the task before this activity was scheduled.
+    """
 
     task: TaskRef
     file: FinishedFile
+    leftovers: list[str] = Field(default_factory=list[str])
     retries_before: int = 0
 
 

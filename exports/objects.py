@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 PART_SIZE: Final = 16 * 1024 * 1024
 _PARTS_IN_FLIGHT: Final = 4
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_KEYS_PER_DELETE: Final = 1000
 
 
 class StoppedError(Exception):
@@ -145,14 +147,12 @@ class ObjectStore:
         with translated(self._bucket):
             if len(head) < 2:  # noqa: PLR2004 -- one part, or none
                 go_on()
-                self._put_whole(key, b"".join(head), headers)
+                acknowledged = self._put_whole(key, b"".join(head), headers)
             else:
                 self._put_in_parts(key, _chain(head, parts), headers, before_completion=go_on)
-            stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        if stored["ContentLength"] != size:
-            raise StoreUnavailableError(
-                f"The object store holds {stored['ContentLength']} bytes of {size}."
-            )
+                acknowledged = False
+            if not acknowledged:
+                self._check_size(key, size)
         return Uploaded(bytes=size, sha256=digest.hexdigest())
 
     def link(self, key: str, *, file_name: str, ttl: timedelta) -> str:
@@ -221,6 +221,22 @@ class ObjectStore:
                 if error_code(error) != "NoSuchUpload":
                     raise
 
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """Delete objects, those that are gone already included."""
+        with translated(self._bucket):
+            for first in range(0, len(keys), _KEYS_PER_DELETE):
+                some = keys[first : first + _KEYS_PER_DELETE]
+                if len(some) == 1:
+                    self._client.delete_object(Bucket=self._bucket, Key=self._prefix + some[0])
+                    continue
+                self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={
+                        "Objects": [{"Key": self._prefix + key} for key in some],
+                        "Quiet": True,
+                    },
+                )
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -229,14 +245,30 @@ class ObjectStore:
     def _own(self, key: str) -> str:
         return key.removeprefix(self._prefix)
 
-    def _put_whole(self, key: str, data: bytes, headers: "_Headers") -> None:
-        self._client.put_object(
+    def _check_size(self, key: str, size: int) -> None:
+        stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        if stored["ContentLength"] != size:
+            raise StoreUnavailableError(
+                f"The object store holds {stored['ContentLength']} bytes of {size}."
+            )
+
+    def _put_whole(self, key: str, data: bytes, headers: "_Headers") -> bool:
+        """Put an object.
+
+        Returns:
+            Whether the answer shows that the store has these very bytes: its ETag is their MD5,
+            unless the object is encrypted with a key of KMS
+            (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
+        """
+        answer = self._client.put_object(
             Bucket=self._bucket,
             Key=self._prefix + key,
             Body=data,
             ContentType=headers.media_type,
             ContentDisposition=headers.disposition,
         )
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        return answer.get("ETag", "").strip('"') == md5
 
     def _put_in_parts(
         self,
@@ -274,6 +306,9 @@ class ObjectStore:
                         sent[number - 1 - _PARTS_IN_FLIGHT].result()
                     sent.append(pool.submit(put, number, data))
                 done = [future.result() for future in sent]
+            # A gap would make a file that is whole to S3 and lacks rows to people.
+            if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):
+                raise StoreUnavailableError("The parts of the upload are not 1, 2, 3 and so on.")
             before_completion()
             self._client.complete_multipart_upload(
                 Bucket=self._bucket,

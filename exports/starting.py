@@ -76,7 +76,7 @@ def _short(text: str, most: int) -> str:
 def _attributes(request: ExportRequest) -> TypedSearchAttributes:
     texts = {
         names.SEARCH_TYPE: request.type,
-        names.SEARCH_STATUS: TaskStatus.PENDING.value,
+        names.SEARCH_STATUS: TaskStatus.RUNNING.value,
         names.SEARCH_FORMAT: request.format,
         names.SEARCH_CREATED_BY: request.created_by,
     }

@@ -61,7 +61,7 @@ class RunTransitions(TaskCollection):
                     "workflowId": ref.workflow_id,
                     "runId": ref.run_id,
                     "runStartedAt": run_started_at,
-                    "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
+                    "progress": {"stage": Stage.AGGREGATE.value, "rows": 0, "bytes": 0},
                     "updatedAt": now,
                 },
                 # These two keep what is there: the first start, and the attempts counted before.

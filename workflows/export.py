@@ -1,7 +1,7 @@
 """`ExportWorkflow`: one export, from the request to the finished file."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
         UploadInput,
     )
     from workflows import steps
-    from workflows.policies import UNITS_SIDE_BY_SIDE
+    from workflows.policies import MOST_PARTS_NAMED, UNITS_SIDE_BY_SIDE
     from workflows.steps import surviving_workers
 
 _T = TypeVar("_T")
@@ -62,6 +62,7 @@ class ExportWorkflow:
         self._free = asyncio.Semaphore(UNITS_SIDE_BY_SIDE)
         self._claimed = False
         self._retries = 0
+        self._workers_lost = 0
         self._rows = 0
 
     @workflow.run
@@ -85,12 +86,13 @@ class ExportWorkflow:
                 return self._ended_before(claim)
             units = await self._staged(claim.plan)
             file = await self._uploaded(claim.plan, units)
-            result = await self._written_back(file)
+            result = await self._written_back(file, units)
         except (asyncio.CancelledError, FailureError) as error:
             stopped = self._cancel_requested or is_cancelled_exception(error)
             close = self._closed_as_cancelled() if stopped else self._closed_as_failed(error)
             raise await self._uninterrupted(close) from None
-        await self._uninterrupted(self._discard())
+        if not self._untroubled(units):
+            await self._uninterrupted(self._discard())
         return result
 
     @workflow.signal(
@@ -116,7 +118,7 @@ class ExportWorkflow:
             task=self._task,
             run_started_at=int(workflow.info().workflow_start_time.timestamp() * 1000),
         )
-        claim = await surviving_workers(lambda _: steps.claim(ask), retries=0)
+        claim = await self._surviving(lambda _: steps.claim(ask), retries=0)
         self._task = claim.task
         self._claimed = True
         return claim
@@ -145,7 +147,7 @@ class ExportWorkflow:
 
     async def _staged_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
         async with self._free:
-            staged = await surviving_workers(
+            staged = await self._surviving(
                 lambda retries: steps.aggregate(
                     AggregateInput(
                         task=self._task,
@@ -170,19 +172,28 @@ class ExportWorkflow:
             parts=[part for unit in units for part in unit.parts],
             warnings=[warning for unit in units for warning in unit.warnings],
         )
-        file = await surviving_workers(
+        file = await self._surviving(
             lambda retries: steps.upload(ask.model_copy(update={"retries_before": retries})),
             retries=self._retries,
         )
         self._retries = max(self._retries, file.retries)
         return file
 
-    async def _written_back(self, file: FinishedFile) -> ExportResult:
+    def _untroubled(self, units: list[StagedUnit]) -> bool:
+        """Whether the accepted parts are all that the run has left, and few enough to be named."""
+        parts = sum(len(unit.parts) for unit in units)
+        return not self._retries and not self._workers_lost and parts <= MOST_PARTS_NAMED
+
+    async def _written_back(self, file: FinishedFile, units: list[StagedUnit]) -> ExportResult:
         self._go_on("writeback")
+        keys = [part.key for unit in units for part in unit.parts]
+        leftovers = keys if self._untroubled(units) else []
         result = await self._uninterrupted(
-            surviving_workers(
+            self._surviving(
                 lambda retries: steps.writeback_done(
-                    DoneInput(task=self._task, file=file, retries_before=retries)
+                    DoneInput(
+                        task=self._task, file=file, leftovers=leftovers, retries_before=retries
+                    )
                 ),
                 retries=self._retries,
             )
@@ -192,6 +203,12 @@ class ExportWorkflow:
             f"**done** · {result.rows:,} rows · {result.bytes:,} bytes · {result.file_name}"
         )
         return result
+
+    async def _surviving(self, call: Callable[[int], Awaitable[_T]], *, retries: int) -> _T:
+        return await surviving_workers(call, retries=retries, lost=self._worker_lost)
+
+    def _worker_lost(self) -> None:
+        self._workers_lost += 1
 
     def _ended_before(self, claim: Claim) -> ExportResult:
         if claim.ended is None:
@@ -251,6 +268,12 @@ def _without_units(plan: ExportPlan) -> ExportPlan:
 
 
 def _publish(attributes: dict[str, str]) -> None:
+    """Set search attributes; nothing, not even an event, if they say so already."""
+    there = workflow.info().typed_search_attributes
+    if all(
+        there.get(SearchAttributeKey.for_keyword(name)) == text for name, text in attributes.items()
+    ):
+        return
     workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own generic is bare
         [SearchAttributeKey.for_keyword(name).value_set(text) for name, text in attributes.items()]
     )

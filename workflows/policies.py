@@ -20,6 +20,10 @@ BACKOFF: Final = 2.0
 MOST_WORKERS_LOST: Final = 6
 UNITS_SIDE_BY_SIDE: Final = 4
 
+# A run that has staged more parts has them looked for when it is done: their names would fill the
+# history.
+MOST_PARTS_NAMED: Final = 100
+
 SWEEP_EVERY: Final = timedelta(minutes=5)
 SWEEP_CATCH_UP: Final = timedelta(minutes=10)
 SWEEP_AT_MOST: Final = timedelta(minutes=4, seconds=30)

@@ -135,34 +135,38 @@ async def sweep(part: str, ask: SweepInput) -> SweepCount:
     )
 
 
-async def surviving_workers(call: Callable[[int], Awaitable[_T]], *, retries: int) -> _T:
+async def surviving_workers(
+    call: Callable[[int], Awaitable[_T]], *, retries: int, lost: Callable[[], None]
+) -> _T:
     """Run a step again when its worker went away, which is no failed attempt.
 
     Args:
         call: Runs the step; its argument is the number of failed attempts before.
         retries: Failed attempts of the task so far.
+        lost: Told of each worker that went away, which may have left something behind.
 
     Raises:
         ApplicationError: Worker after worker went away during the step.
         ActivityError: The step failed for any other reason.
     """
-    lost = 0
+    in_a_row = 0
     while True:
         try:
             return await call(retries)
         except ActivityError as error:
             cause = error.cause
             if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
-                lost += 1
+                in_a_row += 1
                 beats = cause.last_heartbeat_details
             elif isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN:
                 beats = cause.details
             else:
                 raise
+            lost()
             retries = max(retries, *map(_retries_of, beats), 0)
-        if lost >= policies.MOST_WORKERS_LOST:
+        if in_a_row >= policies.MOST_WORKERS_LOST:
             raise ApplicationError(
-                f"{lost} workers in a row went away during this step.",
+                f"{in_a_row} workers in a row went away during this step.",
                 type="E_WORKER_LOST",
                 non_retryable=True,
             )
