@@ -159,7 +159,10 @@ class TestCells:
             lines(measure("t", kind), row=(datetime(2026, 10, 25, hour, 30, tzinfo=UTC),))
             for hour in (0, 1)
         )
-        assert (summer, winter) == ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")
+        assert (summer, winter) == (
+            "2026-10-25T02:30:00.000+02:00",
+            "2026-10-25T02:30:00.000+01:00",
+        )
 
     @pytest.mark.parametrize(
         ("text", "scale"),

@@ -8,11 +8,12 @@ from typing import Final
 from exports.errors import FormatUnknownError
 from exports.formats.base import FileFormat
 from exports.formats.csv import Csv
+from exports.formats.ndjson import Ndjson
 from exports.formats.xlsx import Xlsx
 
 __all__ = ["FORMATS", "FileFormat", "format_named"]
 
-_ALL: Final[tuple[FileFormat, ...]] = (Csv(), Xlsx())
+_ALL: Final[tuple[FileFormat, ...]] = (Csv(), Ndjson(), Xlsx())
 FORMATS: Final = {item.name: item for item in _ALL}
 
 

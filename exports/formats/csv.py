@@ -1,17 +1,18 @@
 """Comma-separated values, for spreadsheets at a double click and for programs."""
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import date
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import pyarrow as pa
 
 from exports.columns import Column, columns_of
-from exports.formats.arrow import values_of
-from exports.formats.text import plain, safe_text
+from exports.formats.arrow import column_of
+from exports.formats.cell_texts import cell_texts
+from exports.formats.text import safe_text, safe_texts
+from exports.formats.text_arrays import Cells, lines, replace, slices
 from exports.task_warnings import WarningCounts
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK: Final = "\ufeff"
 _LINE_END: Final = "\r\n"
 
 
@@ -20,7 +21,8 @@ class Csv:
 
     Every text is in quotes and nothing else is, so that programs tell an empty text (`""`) from
     no value (nothing), and `"007"` from a number. A text can't become a formula; see
-    `exports.formats.text.safe_text`. Numbers stay as they are, the negative ones too.
+    `exports.formats.text.safe_text`. Numbers stay as they are, the negative ones too. How values
+    are written is said in `exports.formats.cell_texts`.
     """
 
     @property
@@ -47,38 +49,28 @@ class Csv:
         """Encode rows as csv; see `exports.formats.base.FileFormat.encode`.
 
         Yields:
-            The heading, then a piece for each batch that has rows.
+            The heading, then a piece for each batch that has rows; several for a large one.
 
         Raises:
             TypeError: A column has a type that no export has.
         """
         columns = columns_of(schema)
-        writers = [_writer_of(column) for column in columns]
         heading = ",".join(_quoted(column.title) for column in columns)
-        yield _BYTE_ORDER_MARK + f"{heading}{_LINE_END}".encode()
+        yield f"{_BYTE_ORDER_MARK}{heading}{_LINE_END}".encode()
+        between = ["", *[","] * (len(columns) - 1), _LINE_END]
         for batch in batches:
-            if batch.num_rows:
-                yield _lines(batch, writers).encode()
+            for rows in slices(batch):
+                cells = [
+                    _cells(column, column_of(rows, index)) for index, column in enumerate(columns)
+                ]
+                yield lines(cells, between, no_value="")
 
 
-def _lines(batch: pa.RecordBatch, writers: list[Callable[[object], str]]) -> str:
-    cells = [
-        ["" if value is None else write(value) for value in values]
-        for write, values in zip(writers, values_of(batch), strict=True)
-    ]
-    return "".join(f"{','.join(row)}{_LINE_END}" for row in zip(*cells, strict=True))
-
-
-def _writer_of(column: Column) -> Callable[[object], str]:
-    return _month if column.period == "month" else _cell
-
-
-def _cell(value: object) -> str:
-    return _quoted(value) if isinstance(value, str) else plain(value)
-
-
-def _month(value: object) -> str:
-    return f"{value.year:04}-{value.month:02}" if isinstance(value, date) else _cell(value)
+def _cells(column: Column, values: "pa.Array[Any]") -> Cells:
+    texts = cell_texts(column, values)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return Cells(texts, in_quotes=False)
+    return Cells(replace(safe_texts(texts), '"', '""'), in_quotes=True)
 
 
 def _quoted(text: str) -> str:

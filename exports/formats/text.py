@@ -6,6 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
+from exports.formats.text_arrays import Texts, all_bytes, change
+
 # Where a spreadsheet may see a new cell begin: at the start of a field and, where the list
 # separator is not a comma (Excel follows the regional settings), in the middle of one.
 _BEGINS: Final = r"(?:\A|(?<=[;|\t\r\n]))"
@@ -17,6 +19,19 @@ _SKIPPED: Final = (
 )
 _SIGN: Final = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _FORMULA: Final = re.compile(rf"{_BEGINS}(?='*{_SKIPPED}*{_SIGN})|\A(?='*[\t\r\n\x00])")
+# The same for RE2, which looks neither behind nor ahead and writes characters another way: it
+# finds the texts that `_FORMULA` would change.
+_HAS_FORMULA: Final = re.sub(
+    r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})",
+    lambda code: rf"\x{{{code[1] or code[2]}}}",
+    rf"(?:\A|[;|\t\r\n])'*{_SKIPPED}*{_SIGN}|\A'*[\t\r\n\x00]",
+)
+# A text that none of these bytes is in needs no look: the signs, what opens with NUL or a line,
+# and the two bytes that every full-width sign begins with in UTF-8.
+_BYTES_OF_FORMULAS: Final = (
+    *(b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n", b"\x00"),
+    b"\xef\xbc",
+)
 
 
 def safe_text(text: str) -> str:
@@ -34,6 +49,14 @@ def safe_text(text: str) -> str:
     where a cell may begin, `'=x` stands for `=x` and `''=x` for `'=x`.
     """
     return _FORMULA.sub("'", text)
+
+
+def safe_texts(texts: Texts) -> Texts:
+    """Return an array of texts, `safe_text` of each; null stays null."""
+    data = all_bytes(texts)
+    if not any(mark in data for mark in _BYTES_OF_FORMULAS):
+        return texts
+    return change(texts, _HAS_FORMULA, safe_text)
 
 
 def plain(value: object) -> str:

@@ -1,0 +1,125 @@
+"""JSON lines, for programs: one object per row."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from exports.columns import Column, columns_of
+from exports.formats.arrow import column_of
+from exports.formats.cell_texts import cell_texts
+from exports.formats.text_arrays import (
+    Cells,
+    Texts,
+    change,
+    has_byte_below,
+    join,
+    lines,
+    replace,
+    slices,
+)
+from exports.task_warnings import WarningCounts
+
+_LARGEST_SAFE: Final = 2**53 - 1
+_SHORT_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_FIRST_PRINTABLE: Final = 0x20
+
+
+class Ndjson:
+    r"""UTF-8, a JSON object (RFC 8259) and a line feed for each row; no heading.
+
+    The names of a row are the names of the columns in the report, not their titles, in the order
+    of the columns; every row has all of them, with `null` where there is no value. An export
+    without rows is an empty file.
+
+    What a reader that holds numbers as doubles would change is a text, as RFC 7493, 2.2 asks for:
+    every decimal (`"12.50"`), and an integer beyond 2^53 - 1 on either side of zero
+    (`"9007199254740993"`). Other integers, floats and booleans are JSON's own. JSON has no NaN
+    and no infinities: they are `"NaN"`, `"Infinity"` and `"-Infinity"`. Dates and times are
+    texts as `exports.formats.cell_texts` writes them.
+
+    Texts are exact: nothing is done about formulas, because JSON has none.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people ask for."""
+        return "ndjson"
+
+    @property
+    def extension(self) -> str:
+        """Ending of the file name."""
+        return "ndjson"
+
+    @property
+    def media_type(self) -> str:
+        """Content type of the finished object."""
+        return "application/x-ndjson"
+
+    def encode(
+        self,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        warn: WarningCounts,  # noqa: ARG002 -- nothing is changed here
+    ) -> Iterator[bytes]:
+        """Encode rows as JSON lines; see `exports.formats.base.FileFormat.encode`.
+
+        Yields:
+            A piece for each batch that has rows; several for a large one.
+
+        Raises:
+            TypeError: A column has a type that no export has.
+        """
+        columns = columns_of(schema)
+        names = [json.dumps(column.name, ensure_ascii=False) + ":" for column in columns]
+        between = ["{" + names[0], *("," + name for name in names[1:]), "}\n"]
+        for batch in batches:
+            for rows in slices(batch):
+                cells = [
+                    _cells(column, column_of(rows, index)) for index, column in enumerate(columns)
+                ]
+                yield lines(cells, between, no_value="null")
+
+
+def _cells(column: Column, values: "pa.Array[Any]") -> Cells:
+    texts = cell_texts(column, values)
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return Cells(_escaped(texts), in_quotes=True)
+    if pa.types.is_int64(kind) or pa.types.is_uint64(kind):
+        return Cells(_in_quotes_where(_is_unsafe(values), texts), in_quotes=False)
+    if pa.types.is_floating(kind):
+        finite = pc.call_function("is_finite", [values])
+        return Cells(_in_quotes_where(pc.call_function("invert", [finite]), texts), in_quotes=False)
+    is_literal = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+    return Cells(texts, in_quotes=not is_literal)
+
+
+def _is_unsafe(integers: "pa.Array[Any]") -> "pa.BooleanArray":
+    above = pc.greater(integers, pa.scalar(_LARGEST_SAFE, integers.type))
+    if not pa.types.is_signed_integer(integers.type):
+        return above
+    return pc.or_(above, pc.less(integers, pa.scalar(-_LARGEST_SAFE, integers.type)))
+
+
+def _in_quotes_where(mask: "pa.BooleanArray", texts: Texts) -> Texts:
+    if not pc.any(mask).as_py():
+        return texts
+    return cast("Texts", pc.call_function("if_else", [mask, join('"', texts, '"'), texts]))
+
+
+def _escaped(texts: Texts) -> Texts:
+    for character, escape in _SHORT_ESCAPES.items():
+        texts = replace(texts, character, escape)
+    if not has_byte_below(_FIRST_PRINTABLE, texts):
+        return texts
+    return change(texts, r"[\x00-\x1f]", _with_controls_escaped)
+
+
+def _with_controls_escaped(text: str) -> str:
+    return "".join(
+        f"\\u{ord(character):04x}" if ord(character) < _FIRST_PRINTABLE else character
+        for character in text
+    )

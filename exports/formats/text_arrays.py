@@ -1,0 +1,144 @@
+"""Arrow arrays of texts, changed and put together without a Python object for each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Texts: TypeAlias = pa.StringArray
+"""An array of texts, some of which may be null."""
+
+_ROWS: Final = 16_384
+_BYTES: Final = 8 << 20
+
+
+class Cells(NamedTuple):
+    """The cells of one column, as a line shows them.
+
+    Attributes:
+        texts: Ready to be written; null where there is no value.
+        in_quotes: Whether each stands between double quotes.
+    """
+
+    texts: Texts
+    in_quotes: bool
+
+
+def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a batch, some megabytes at a time.
+
+    What is made of a slice is a few times its size, stays in the processor's cache, and is far
+    from the 2 GiB that an Arrow array of texts can hold.
+    """
+    average = max(1, batch.nbytes // max(1, batch.num_rows))
+    step = max(1, min(_ROWS, _BYTES // average))
+    for first in range(0, batch.num_rows, step):
+        yield batch.slice(first, step)
+
+
+def lines(columns: Sequence[Cells], between: Sequence[str], no_value: str) -> bytes:
+    """Return rows as one text in UTF-8.
+
+    Args:
+        columns: The cells of each column, at least one, all with the same number of rows.
+        between: What stands before the first cell of a row, between two, and after the last.
+        no_value: What a cell shows that is null; never in quotes.
+    """
+    before, *others = between
+    pieces: list[Texts | str] = []
+    for cells, after in zip(columns, others, strict=True):
+        quote = '"' if cells.in_quotes else ""
+        if not cells.texts.null_count:
+            pieces += [before + quote, cells.texts]
+            before = quote + after
+            continue
+        with_nulls = join(quote, cells.texts, quote) if quote else cells.texts
+        pieces += [before, fill_null(with_nulls, no_value)]
+        before = after
+    return all_bytes(join(*pieces, before))
+
+
+def join(*pieces: Texts | str) -> Texts:
+    """Return pieces put together row by row; null where one of them is null.
+
+    Args:
+        pieces: Arrays, at least one, and texts that are the same in every row.
+    """
+    return _texts("binary_join_element_wise", [*map(_datum, pieces), pa.scalar("")])
+
+
+def replace(texts: Texts, old: str, new: str) -> Texts:
+    """Return texts with `new` wherever there was `old`."""
+    if old.encode() not in all_bytes(texts):
+        return texts
+    return _texts(
+        "replace_substring", [texts], pc.ReplaceSubstringOptions(pattern=old, replacement=new)
+    )
+
+
+def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
+    """Return texts, those changed that match a pattern.
+
+    Args:
+        texts: The texts.
+        pattern: A regular expression in the syntax of RE2, found anywhere in a text.
+        by: Changes a text. It is called once for all texts in a run of rows that are the same.
+    """
+    found = _texts("match_substring_regex", [texts], pc.MatchSubstringOptions(pattern))
+    mask = pc.call_function("coalesce", [found, pa.scalar(value=False)])
+    chosen = _texts("filter", [texts, mask])
+    if not len(chosen):
+        return texts
+    encoded = cast("pa.DictionaryArray[Any, Any]", chosen.dictionary_encode())
+    changed = pa.array([by(text) for text in encoded.dictionary.to_pylist()], pa.string())
+    return _texts("replace_with_mask", [texts, mask, changed.take(encoded.indices)])
+
+
+def fill_null(texts: Texts, text: str) -> Texts:
+    """Return texts with `text` where there was null."""
+    return _texts("coalesce", [texts, pa.scalar(text)])
+
+
+def all_bytes(texts: Texts) -> bytes:
+    """Return the texts in UTF-8, one right after the other.
+
+    Where an array has nulls, the result may hold bytes that belong to no text.
+    """
+    _, ends, data = texts.buffers()
+    if ends is None or data is None:
+        return b""
+    offsets = pa.Array.from_buffers(pa.int32(), len(texts) + 1, [None, ends], offset=texts.offset)
+    first, last = offsets[0].as_py(), offsets[len(texts)].as_py()
+    return data.slice(first, last - first).to_pybytes()
+
+
+def has_byte_below(limit: int, texts: Texts) -> bool:
+    """Whether any byte of the texts in UTF-8 is below a limit."""
+    data = all_bytes(texts)
+    if not data:
+        return False
+    numbers = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
+    return bool(pc.min(numbers).as_py() < limit)
+
+
+def with_bytes(texts: Texts, data: bytes) -> Texts:
+    """Return texts as long as before, in bytes, that consist of `data`.
+
+    Args:
+        texts: An array that begins where its buffer does, as a cast makes it.
+        data: As long as `all_bytes(texts)`, in UTF-8.
+    """
+    valid, ends, _ = texts.buffers()
+    return pa.StringArray.from_buffers(
+        len(texts), ends, pa.py_buffer(data), valid, texts.null_count
+    )
+
+
+def _datum(piece: Texts | str) -> "Texts | pa.StringScalar":
+    return pa.scalar(piece, pa.string()) if isinstance(piece, str) else piece
+
+
+def _texts(function: str, arguments: list[Any], options: Any = None) -> Texts:
+    """Call an Arrow function by name, because the published stubs know few of their types."""
+    return cast("Texts", pc.call_function(function, arguments, options))
