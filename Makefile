@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev check format lint typecheck pytest record-histories lock clean
+.PHONY: help setup demo test dev bench check format lint typecheck pytest record-histories lock clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -75,6 +75,9 @@ lint: setup ## Formatting, lint and import layers
 typecheck: setup ## mypy and pyright, both strict
 	$(RUN)/mypy
 	$(RUN)/pyright
+
+bench: setup ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QUICK=1)
+	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
 
 record-histories: setup ## Record the workflow histories that the replay tests read
 	$(RUN)/python -m tests.record_histories

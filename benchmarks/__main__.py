@@ -1,0 +1,81 @@
+"""`make bench`: run benchmarks and write `benchmarks/RESULTS.md`.
+
+    python -m benchmarks [NAME ...] [--quick]
+
+All of them without a NAME. Only a full run is written down; a quick one takes a few minutes, and
+prints what it found. Exit code 0, also when a goal is missed: RESULTS.md says so.
+"""
+
+import argparse
+import asyncio
+import shlex
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Final, cast
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from benchmarks import machine, small
+from benchmarks.bench import forget_the_shell
+from benchmarks.plan import Extent, Plan
+from benchmarks.report import PAGE, page, table
+from benchmarks.results import Outcome, Record, Results, now
+from exports.process import end
+
+BENCHMARKS: Final[dict[str, ModuleType]] = {
+    "small": small,
+}
+
+
+def main() -> int:
+    """Run what was asked for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="a few minutes of it; prints only")
+    parser.add_argument("--smoke", action="store_true", help="just see that it runs; prints only")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    extent: Extent = "smoke" if options.smoke else "quick" if options.quick else "full"
+    forget_the_shell()
+    console = Console(width=max(120, Console().width))
+    for name in options.names or BENCHMARKS:
+        console.print(f"{name} …")
+        record = _measured(name, Plan(extent))
+        console.print(table(record))
+        for note in record.outcome.notes:
+            console.print(Markdown(note))
+        if extent == "full":
+            results = Results.load().with_record(record)
+            results.save()
+            PAGE.write_text(page(results, list(BENCHMARKS)), "utf-8")
+    return 0
+
+
+def _measured(name: str, plan: Plan) -> Record:
+    module = BENCHMARKS[name]
+    run = cast("Callable[[Plan], Awaitable[Outcome]]", module.run)
+    began = time.monotonic()
+    outcome = asyncio.run(_awaited(run(plan)))
+    return Record(
+        name=name,
+        about=module.__doc__ or "",
+        command=shlex.join(("python", "-m", "benchmarks", *sys.argv[1:])),
+        at=now(),
+        seconds=time.monotonic() - began,
+        machine=machine.describe(),
+        versions=machine.versions(),
+        outcome=outcome,
+    )
+
+
+async def _awaited(outcome: Awaitable[Outcome]) -> Outcome:
+    return await outcome
+
+
+if __name__ == "__main__":
+    end(main())

@@ -1,0 +1,42 @@
+"""A worker for the bare workflow, with the settings of ours: `python -m benchmarks.bare_worker`."""
+
+import asyncio
+import logging
+import signal
+
+from temporalio.worker import Worker
+
+from benchmarks.bare import QUEUE, BareWorkflow, nothing
+from benchmarks.bench import READY
+from exports.connections import connect_temporal
+from exports.process import configure_logging, end, keep_temporal_off_stdout
+from exports.settings import Settings
+from workflows.sandbox import sandboxed
+
+
+async def run(settings: Settings) -> None:
+    """Run a worker until SIGTERM."""
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    async with Worker(
+        await connect_temporal(),
+        task_queue=QUEUE,
+        workflows=[BareWorkflow],
+        activities=[nothing],
+        workflow_runner=sandboxed(),
+        max_concurrent_activities=settings.max_concurrent_activities,
+    ):
+        logging.getLogger(__name__).info(READY)
+        await stopping.wait()
+
+
+def main() -> int:
+    """Run a worker; return the exit code of the process."""
+    configure_logging()
+    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    asyncio.run(run(Settings.load()))
+    return 0
+
+
+if __name__ == "__main__":
+    end(main())

@@ -1,0 +1,146 @@
+"""The embedded servers, worker processes as in production, and a client, for one benchmark."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from pymongo.asynchronous.database import AsyncDatabase
+from temporalio.client import Client
+
+from dev.process import Process
+from dev.servers import Servers
+from dev.stack import REPOSITORY, inherited
+from exports import names
+from exports.client import ExportClient
+from exports.connections import Connections
+from exports.models import TaskStatus
+from exports.objects import ObjectStore
+from exports.process import keep_temporal_off_stdout
+from exports.reports import ReportCatalog
+from exports.reports_file import load_reports
+from exports.settings import Settings
+from exports.task import ExportTask
+
+USER: Final = "bench"
+READY: Final = "Worker is ready"
+REPLAY_WORKER: Final = ("-m", "benchmarks.replay_worker")
+_PATIENCE: Final = 60.0
+_LOOK: Final = 0.05
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a benchmark works with.
+
+    Attributes:
+        servers: The embedded servers, of this benchmark alone.
+        settings: Those of workers and client.
+        connections: Those of the client.
+        client: Asks for exports.
+        reports: The configured reports.
+    """
+
+    servers: Servers
+    settings: Settings
+    connections: Connections
+    client: ExportClient
+    reports: ReportCatalog
+
+    @property
+    def temporal(self) -> Client:
+        """The Temporal client."""
+        return self.connections.temporal
+
+    @property
+    def store(self) -> ObjectStore:
+        """The object store."""
+        return self.connections.store
+
+    @property
+    def database(self) -> AsyncDatabase[dict[str, Any]]:
+        """The database that holds the tasks, and the orders if a benchmark loads any."""
+        return self.connections.mongo[self.settings.mongo_database]
+
+    @property
+    def directory(self) -> Path:
+        """For recordings and the like; removed in the end."""
+        return self.servers.directory
+
+    @contextmanager
+    def process(self, *arguments: str, ready: str = READY, **variables: str) -> Generator[Process]:
+        """Run a Python program against the servers, from when it says that it is ready.
+
+        Args:
+            arguments: Of the interpreter.
+            ready: What it writes when it is ready.
+            variables: Of its environment, beside those that point it at the servers.
+
+        Raises:
+            CrashError: It ended instead, or took too long.
+        """
+        process = Process(
+            " ".join(arguments[:2]),
+            [sys.executable, *arguments],
+            log=self.directory / f"process-{next(_numbers)}.log",
+            environment=dict(os.environ) | variables,
+            cwd=REPOSITORY,
+        )
+        try:
+            deadline = time.monotonic() + _PATIENCE
+            while ready not in process.log.read_text("utf-8", errors="replace"):
+                process.check()
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{process.name} is not ready.{process.tail()}")
+                time.sleep(_LOOK)
+            yield process
+        finally:
+            process.stop()
+
+    async def finished(self, task: ExportTask) -> ExportTask:
+        """Wait until the workflow of an export has closed; return the finished task.
+
+        Raises:
+            RuntimeError: It did not end well.
+        """
+        handle = self.temporal.get_workflow_handle(names.workflow_id(task.id))
+        await handle.result()
+        ended = await self.client.get(task.id, created_by=None)
+        if ended.status is not TaskStatus.DONE:
+            raise RuntimeError(f"The export is {ended.status}: {ended.error}")
+        return ended
+
+
+@asynccontextmanager
+async def opened() -> AsyncGenerator[Bench]:
+    """Start servers of our own, and point this process and its children at them."""
+    keep_temporal_off_stdout()
+    async with AsyncExitStack() as closing:
+        servers = Servers()
+        closing.callback(servers.stop)
+        await asyncio.to_thread(servers.start)
+        os.environ |= {
+            # Without these, a profile of the person's own may add a cloud's namespace or TLS.
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+            "TEMPORAL_NAMESPACE": "default",
+            "EXPORTS_REPORTS_FILE": str(REPOSITORY / "exports.toml"),
+            **servers.endpoints.environment(),
+        }
+        settings = Settings.load()
+        reports = load_reports(settings.reports_file)
+        connections = await Connections.open(settings, closing)
+        client = ExportClient(connections=connections, settings=settings, reports=reports)
+        yield Bench(servers, settings, connections, client, reports)
+
+
+def forget_the_shell() -> None:
+    """Let nothing that is set in the shell decide what is measured."""
+    for name in os.environ.keys() - inherited().keys():
+        del os.environ[name]

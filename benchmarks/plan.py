@@ -1,0 +1,28 @@
+"""How much a benchmark does: the whole thing, a few minutes of it, or just enough to see it run."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+Extent = Literal["full", "quick", "smoke"]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done.
+
+    Attributes:
+        extent: `full` is what counts; `quick` takes a few minutes; `smoke` takes seconds, and its
+            figures mean nothing.
+    """
+
+    extent: Extent = "full"
+
+    @property
+    def runs(self) -> int:
+        """How often each thing is measured."""
+        return self.pick(full=3, quick=1, smoke=1)
+
+    def pick(self, *, full: _T, quick: _T, smoke: _T) -> _T:
+        """Return what belongs to the extent."""
+        return {"full": full, "quick": quick, "smoke": smoke}[self.extent]

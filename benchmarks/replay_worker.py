@@ -1,0 +1,63 @@
+"""A worker as `worker.py` runs it, but for its source, which replays recordings.
+
+    python -m benchmarks.replay_worker DIRECTORY [--delay S] [--store-delay S]
+
+Its settings come from the environment, as a worker's do. In the end it writes how much memory it
+has held at most.
+"""
+
+import argparse
+import asyncio
+import logging
+import resource
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import boto3
+
+from benchmarks.replay import ReplaySource
+from exports.process import configure_logging, end, keep_temporal_off_stdout
+from exports.settings import Settings
+from worker import run
+
+PEAK: Final = "Most memory held, in bytes:"
+
+
+def peak_memory() -> int:
+    """Return how much memory this process has held at most, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def main() -> int:
+    """Run a worker; return the exit code of the process."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.replay_worker", description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--delay", type=float, default=0, help="seconds before each answer")
+    parser.add_argument("--store-delay", type=float, default=0, help="seconds before each request")
+    options = parser.parse_args()
+    configure_logging()
+    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    if options.store_delay:
+        _slow_down_requests(float(options.store_delay))
+    make_source = partial(ReplaySource, directory=options.directory, delay=options.delay)
+    asyncio.run(run(Settings.load(), make_source))
+    print(PEAK, peak_memory(), flush=True)
+    return 0
+
+
+def _slow_down_requests(seconds: float) -> None:
+    def wait(**_: object) -> None:
+        time.sleep(seconds)
+
+    session = boto3.session.Session()
+    session.events.register("before-send.s3", wait)
+    # What `boto3.client` uses from now on.
+    boto3.DEFAULT_SESSION = session
+
+
+if __name__ == "__main__":
+    end(main())

@@ -1,0 +1,93 @@
+"""Results as people read them: a table on the terminal, and `RESULTS.md`."""
+
+from typing import Final
+
+from rich.table import Table
+
+from benchmarks.findings import FINDINGS
+from benchmarks.results import DIRECTORY, Goal, Record, Results, Row
+
+PAGE: Final = DIRECTORY / "RESULTS.md"
+_HEAD: Final = """\
+# Results
+
+What `make bench` measured last. Of each figure there is the median of the runs; a ratio is the \
+median of the ratios of each run, because a reference is measured in turn with what it is held \
+against. `results.json` has every run. A benchmark that is run alone leaves the others as they \
+were.
+"""
+_COLUMNS: Final = ("what", "ours", "reference", "ratio", "goal", "")
+
+
+def table(record: Record) -> Table:
+    """Return the figures of a benchmark for the terminal."""
+    shown = Table(title=record.name, box=None, title_justify="left", title_style="bold")
+    for column in _COLUMNS:
+        shown.add_column(column, justify="left" if column in ("what", "goal", "") else "right")
+    for row in record.outcome.rows:
+        shown.add_row(*_cells(row))
+    return shown
+
+
+def page(results: Results, order: list[str]) -> str:
+    """Return `RESULTS.md`.
+
+    Args:
+        results: All there are.
+        order: Names of the benchmarks, as they are to stand.
+    """
+    records = [results.records[name] for name in order if name in results.records]
+    lines = [
+        _HEAD,
+        f"| benchmark | {' | '.join(_COLUMNS)} |",
+        "| --- | --- |" + " ---: |" * 3 + " --- | --- |",
+    ]
+    lines += [
+        f"| {item.name} | {' | '.join(_cells(row))} |"
+        for item in records
+        for row in item.outcome.rows
+    ]
+    lines += [line for record in records for line in _section(record)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(record: Record) -> list[str]:
+    lines = ["", f"## {record.name}", "", record.about.strip(), ""]
+    lines += [f"`{record.command}`, {record.at:%Y-%m-%d %H:%M} UTC, {record.seconds:,.0f} s.", ""]
+    lines += [f"{record.machine}. {_versions(record)}.", ""]
+    for note in record.outcome.notes:
+        lines += [note, ""]
+    for row in record.outcome.rows:
+        if row.met is False:
+            why = FINDINGS.get((record.name, row.what), "Not looked into yet.")
+            lines += [f"**Missed: {row.what}.** {why}", ""]
+    return lines[:-1]
+
+
+def _versions(record: Record) -> str:
+    return ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    reference = row.reference_figure
+    beside = f"{_number(reference)} {row.unit} ({row.beside})" if reference is not None else ""
+    ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
+    met = {None: "", True: "met", False: "**missed**"}[row.met]
+    return (
+        row.what,
+        f"{_number(row.figure)} {row.unit}",
+        beside,
+        ratio,
+        _goal(row.goal, row.unit),
+        met,
+    )
+
+
+def _goal(goal: Goal | None, unit: str) -> str:
+    if goal is None:
+        return ""
+    return f"{goal.side} {goal.bound:g}{'' if goal.of == 'ratio' else ' ' + unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
