@@ -1,9 +1,10 @@
 """Typed views of Arrow objects, whose published stubs leave element types open."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeGuard, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def fields_of(schema: pa.Schema) -> list["pa.Field[Any]"]:
@@ -48,3 +49,23 @@ def cells_of(batch: pa.RecordBatch, index: int) -> list[object]:
 def is_decimal(kind: pa.DataType) -> TypeGuard["pa.Decimal128Type[int, int]"]:
     """Whether a type is a decimal of any width, so that it has a precision and a scale."""
     return pa.types.is_decimal(kind)
+
+
+def kernel(
+    name: str, *arguments: object, options: pc.FunctionOptions | None = None
+) -> "pa.Array[Any]":
+    """Return what an element-wise compute function makes of arrays, and of scalars for all rows.
+
+    Args:
+        name: As https://arrow.apache.org/docs/cpp/compute.html lists it.
+        arguments: At least one of them an array.
+        options: Of that function.
+    """
+    call = cast("Callable[..., pa.Array[Any]]", pc.call_function)  # pyright: ignore[reportUnknownMemberType] -- open stubs
+    return call(name, list(arguments), options)
+
+
+def dictionary_of(encoded: "pa.Array[Any]") -> "tuple[pa.Array[Any], pa.Array[Any]]":
+    """Return the different values of a dictionary array, and for each row which of them it is."""
+    both = cast("pa.DictionaryArray[Any, Any]", encoded)
+    return both.dictionary, both.indices

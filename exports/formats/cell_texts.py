@@ -1,17 +1,16 @@
-"""Columns as text: exact, by the same rules in every text format, and without a Python object
-for each value.
+"""Columns as text: exact, and without a Python object for each value.
 
-| type | text |
-| --- | --- |
-| integer | its digits |
-| decimal | plain notation with all its places, never an exponent |
-| float | the shortest text that reads back as the same float: `0.1`, `12`, `1e+16` |
-| not a number, infinite | `NaN`, `Infinity`, `-Infinity` |
-| boolean | `true`, `false` |
-| date | ISO 8601: `2026-10-05`; `2026-10` where it stands for its month |
-| time | ISO 8601 with as many places as the column's unit has, always, and with the offset from
-UTC that the column's zone has at that moment: `2026-10-31T23:04:05.120+08:00`. A column without
-a zone has no offset |
+The rules are the same in every text format:
+
+- An integer is its digits.
+- A decimal is in plain notation with all its places, never with an exponent.
+- A float is the shortest text that reads back as the same float (`0.1`, `12`, `1e+16`). What is
+  no number is `NaN`, `Infinity` or `-Infinity`.
+- A boolean is `true` or `false`.
+- A date is ISO 8601, `2026-10-05`; where it stands for its month, `2026-10`.
+- A time is ISO 8601, with as many places as the column's unit has, also if they are zeros, and
+  with the offset from UTC that the column's zone has at that moment:
+  `2026-10-31T23:04:05.120+08:00`. In a column without a zone it has no offset.
 """
 
 from decimal import Decimal
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exports.columns import Column
-from exports.formats.arrow import is_decimal
+from exports.formats.arrow import is_decimal, kernel
 from exports.formats.text_arrays import Texts, all_bytes, change, join, replace, with_bytes
 
 _A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -39,8 +38,6 @@ def cell_texts(column: Column, values: "pa.Array[Any]") -> Texts:
         TypeError: No export has values of this type.
     """
     kind = values.type
-    if pa.types.is_string(kind):
-        return values
     if is_decimal(kind):
         return change(_cast(values), "E", lambda text: f"{Decimal(text):f}")
     if pa.types.is_floating(kind):
@@ -52,6 +49,7 @@ def cell_texts(column: Column, values: "pa.Array[Any]") -> Texts:
     if (
         pa.types.is_integer(kind)
         or pa.types.is_boolean(kind)
+        or pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_null(kind)
     ):
@@ -60,29 +58,28 @@ def cell_texts(column: Column, values: "pa.Array[Any]") -> Texts:
 
 
 def _cast(values: "pa.Array[Any]") -> Texts:
-    return values.cast(pa.string())
+    return cast("Texts", values.cast(pa.string()))
 
 
 def _dates(days: Texts, *, months: bool) -> Texts:
     if not months:
         return days
     options = pc.SliceOptions(start=0, stop=-len("-01"))
-    return cast("Texts", pc.call_function("utf8_slice_codeunits", [days], options))
+    return cast("Texts", kernel("utf8_slice_codeunits", days, options=options))
 
 
 def _times(moments: "pa.Array[Any]", kind: "pa.TimestampType[Any, Any]") -> Texts:
     if kind.tz is None:
         return _clock_texts(moments)
-    local = pc.call_function("local_timestamp", [moments])
-    ahead = pc.call_function("subtract", [_whole(local), _whole(moments)])
-    different = ahead.drop_null().unique()
-    offsets = pa.array(
-        [_offset(units // _A_SECOND[kind.unit]) for units in different.to_pylist()], pa.string()
-    )
+    local = kernel("local_timestamp", moments)
+    ahead = kernel("subtract", _whole(local), _whole(moments))
+    different = kernel("unique", kernel("drop_null", ahead))
+    units = cast("list[int]", different.to_pylist())
+    offsets = pa.array([_offset(count // _A_SECOND[kind.unit]) for count in units], pa.string())
     clocks = _clock_texts(local)
     if len(offsets) == 1:
         return join(clocks, offsets[0].as_py())
-    which = pc.call_function("index_in", [ahead], pc.SetLookupOptions(different))
+    which = kernel("index_in", ahead, options=pc.SetLookupOptions(different))
     return join(clocks, offsets.take(which))
 
 

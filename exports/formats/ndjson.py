@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exports.columns import Column, columns_of
-from exports.formats.arrow import column_of
+from exports.formats.arrow import column_of, kernel
 from exports.formats.cell_texts import cell_texts
 from exports.formats.text_arrays import (
     Cells,
@@ -91,23 +91,25 @@ def _cells(column: Column, values: "pa.Array[Any]") -> Cells:
     if pa.types.is_int64(kind) or pa.types.is_uint64(kind):
         return Cells(_in_quotes_where(_is_unsafe(values), texts), in_quotes=False)
     if pa.types.is_floating(kind):
-        finite = pc.call_function("is_finite", [values])
-        return Cells(_in_quotes_where(pc.call_function("invert", [finite]), texts), in_quotes=False)
+        special = kernel("invert", kernel("is_finite", values))
+        return Cells(_in_quotes_where(special, texts), in_quotes=False)
     is_literal = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
     return Cells(texts, in_quotes=not is_literal)
 
 
-def _is_unsafe(integers: "pa.Array[Any]") -> "pa.BooleanArray":
-    above = pc.greater(integers, pa.scalar(_LARGEST_SAFE, integers.type))
-    if not pa.types.is_signed_integer(integers.type):
+def _is_unsafe(integers: "pa.Array[Any]") -> "pa.Array[Any]":
+    kind: pa.DataType = integers.type
+    above = kernel("greater", integers, pa.scalar(_LARGEST_SAFE, kind))
+    if pa.types.is_unsigned_integer(kind):
         return above
-    return pc.or_(above, pc.less(integers, pa.scalar(-_LARGEST_SAFE, integers.type)))
+    below = kernel("less", integers, pa.scalar(-_LARGEST_SAFE, kind))
+    return kernel("or", above, below)
 
 
-def _in_quotes_where(mask: "pa.BooleanArray", texts: Texts) -> Texts:
+def _in_quotes_where(mask: "pa.Array[Any]", texts: Texts) -> Texts:
     if not pc.any(mask).as_py():
         return texts
-    return cast("Texts", pc.call_function("if_else", [mask, join('"', texts, '"'), texts]))
+    return cast("Texts", kernel("if_else", mask, join('"', texts, '"'), texts))
 
 
 def _escaped(texts: Texts) -> Texts:

@@ -1,10 +1,12 @@
 """Arrow arrays of texts, changed and put together without a Python object for each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from exports.formats.arrow import dictionary_of, kernel
 
 Texts: TypeAlias = pa.StringArray
 """An array of texts, some of which may be null."""
@@ -65,16 +67,14 @@ def join(*pieces: Texts | str) -> Texts:
     Args:
         pieces: Arrays, at least one, and texts that are the same in every row.
     """
-    return _texts("binary_join_element_wise", [*map(_datum, pieces), pa.scalar("")])
+    return _texts("binary_join_element_wise", *map(_datum, pieces), pa.scalar(""))
 
 
 def replace(texts: Texts, old: str, new: str) -> Texts:
     """Return texts with `new` wherever there was `old`."""
     if old.encode() not in all_bytes(texts):
         return texts
-    return _texts(
-        "replace_substring", [texts], pc.ReplaceSubstringOptions(pattern=old, replacement=new)
-    )
+    return _texts("replace_substring", texts, options=pc.ReplaceSubstringOptions(old, new))
 
 
 def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
@@ -83,21 +83,21 @@ def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
     Args:
         texts: The texts.
         pattern: A regular expression in the syntax of RE2, found anywhere in a text.
-        by: Changes a text. It is called once for all texts in a run of rows that are the same.
+        by: Changes a text. It is called once for all rows whose texts are the same.
     """
-    found = _texts("match_substring_regex", [texts], pc.MatchSubstringOptions(pattern))
-    mask = pc.call_function("coalesce", [found, pa.scalar(value=False)])
-    chosen = _texts("filter", [texts, mask])
+    found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
+    mask = kernel("coalesce", found, pa.scalar(value=False))
+    chosen = kernel("dictionary_encode", kernel("filter", texts, mask))
     if not len(chosen):
         return texts
-    encoded = cast("pa.DictionaryArray[Any, Any]", chosen.dictionary_encode())
-    changed = pa.array([by(text) for text in encoded.dictionary.to_pylist()], pa.string())
-    return _texts("replace_with_mask", [texts, mask, changed.take(encoded.indices)])
+    before, which = dictionary_of(chosen)
+    after = pa.array([by(str(text)) for text in before.to_pylist()], pa.string())
+    return _texts("replace_with_mask", texts, mask, after.take(which))
 
 
 def fill_null(texts: Texts, text: str) -> Texts:
     """Return texts with `text` where there was null."""
-    return _texts("coalesce", [texts, pa.scalar(text)])
+    return _texts("coalesce", texts, pa.scalar(text))
 
 
 def all_bytes(texts: Texts) -> bytes:
@@ -130,8 +130,11 @@ def with_bytes(texts: Texts, data: bytes) -> Texts:
         data: As long as `all_bytes(texts)`, in UTF-8.
     """
     valid, ends, _ = texts.buffers()
-    return pa.StringArray.from_buffers(
-        len(texts), ends, pa.py_buffer(data), valid, texts.null_count
+    return cast(
+        "Texts",
+        pa.Array.from_buffers(
+            pa.string(), len(texts), [valid, ends, pa.py_buffer(data)], texts.null_count
+        ),
     )
 
 
@@ -139,6 +142,5 @@ def _datum(piece: Texts | str) -> "Texts | pa.StringScalar":
     return pa.scalar(piece, pa.string()) if isinstance(piece, str) else piece
 
 
-def _texts(function: str, arguments: list[Any], options: Any = None) -> Texts:
-    """Call an Arrow function by name, because the published stubs know few of their types."""
-    return cast("Texts", pc.call_function(function, arguments, options))
+def _texts(name: str, *arguments: object, options: pc.FunctionOptions | None = None) -> Texts:
+    return cast("Texts", kernel(name, *arguments, options=options))
