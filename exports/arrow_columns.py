@@ -16,8 +16,9 @@ from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from bson import Decimal128, Int64, ObjectId, json_util
-from bson.datetime_ms import DatetimeMS
+from bson import Decimal128, Int64
+
+from exports.bson_text import text_of
 
 AnyArray: TypeAlias = "pa.Array[Any]"
 """An Arrow array of whatever type."""
@@ -119,22 +120,4 @@ def _integer_digits(number: Decimal) -> int:
 
 
 def _texts(values: Iterable[object], zone: str) -> AnyArray:
-    return pa.array([_text(value, ZoneInfo(zone)) for value in values], pa.string())
-
-
-def _text(value: object, zone: ZoneInfo) -> str | None:
-    match value:
-        case None | str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int() | float() | Decimal() | ObjectId():
-            return str(value)
-        case DatetimeMS():
-            return str(int(value))
-        case datetime():
-            return value.astimezone(zone).isoformat(timespec="milliseconds")
-        case _:
-            return json_util.dumps(
-                value, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False
-            )
+    return pa.array([text_of(value, ZoneInfo(zone)) for value in values], pa.string())

@@ -109,6 +109,12 @@ class PipelineError(ExportError):
     code = "E_PIPELINE"
 
 
+class MismatchError(ExportError):
+    """A document has a value that does not fit the declared type of its column."""
+
+    code = "E_MISMATCH"
+
+
 class SourceAccessError(ExportError):
     """The database refused the credentials or the permission."""
 

@@ -37,7 +37,7 @@ class Period:
 def month(year: int, number: int, zone: ZoneInfo) -> Period:
     """Return a month; `number` is 1 to 12 and `year` is `MIN_YEAR` to `MAX_YEAR`."""
     first = date(year, number, 1)
-    return Period(first, _start_ms(first, zone), _start_ms(_next_month(first), zone))
+    return Period(first, start_of_day(first, zone), start_of_day(_next_month(first), zone))
 
 
 def months(year: int, zone: ZoneInfo) -> list[Period]:
@@ -50,8 +50,15 @@ def days(year: int, number: int, zone: ZoneInfo) -> list[Period]:
     first = date(year, number, 1)
     count = (_next_month(first) - first).days
     dates = [first + index * _DAY for index in range(count)]
-    periods = (Period(day, _start_ms(day, zone), _start_ms(day + _DAY, zone)) for day in dates)
+    periods = (
+        Period(day, start_of_day(day, zone), start_of_day(day + _DAY, zone)) for day in dates
+    )
     return [period for period in periods if period.start < period.end]
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> int:
+    """Return the first instant of a day, in epoch milliseconds."""
+    return 1000 * _start(day, zone)
 
 
 def month_key(label: date) -> str:
@@ -66,10 +73,6 @@ def month_of_key(key: str) -> date:
 
 def _next_month(first: date) -> date:
     return (first + 31 * _DAY).replace(day=1)
-
-
-def _start_ms(day: date, zone: ZoneInfo) -> int:
-    return 1000 * _start(day, zone)
 
 
 def _start(day: date, zone: ZoneInfo) -> int:

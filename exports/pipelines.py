@@ -12,19 +12,21 @@ the first `$group`, but all figures of a row come from the same documents, which
 aggregations one after the other could not promise.
 """
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from bson import ObjectId
 
 from exports.models import Unit
-from exports.report_definition import Measure, StatsDefinition
+from exports.report_definition import Definition, Measure, StatsDefinition
 
 Stage = dict[str, Any]
 """One stage of a pipeline."""
 
 PERIOD = "p"
 """Where in `_id` the day is, as `2026-10-31`."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def group_key(index: int) -> str:
@@ -61,7 +63,7 @@ def build(
     if days is not None:
         keys = {PERIOD: f"${PERIOD}"} | keys
     stages: list[Stage] = [
-        {"$match": _match(definition, unit, created_by)},
+        {"$match": match(definition, unit, created_by)},
         {"$replaceRoot": {"newRoot": _values(definition, measures, distinct, days)}},
     ]
     if len(distinct) > 1:
@@ -85,14 +87,25 @@ def build(
     return stages
 
 
-def _match(definition: StatsDefinition, unit: Unit, created_by: str) -> Stage:
+def match(
+    definition: Definition, unit: Unit, created_by: str, *conditions: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the filter of the documents of a unit.
+
+    Args:
+        definition: The report.
+        unit: Which documents: those from its start to before its end.
+        created_by: Whose documents, if the report has an owner field.
+        conditions: Further filters, all of which have to hold.
+    """
     period = {definition.time_field: {"$gte": _instant(unit.start), "$lt": _instant(unit.end)}}
-    conditions: list[Stage] = [{path: {"$eq": value}} for path, value in definition.filter.items()]
+    every = [{path: {"$eq": value}} for path, value in definition.filter.items()]
     if definition.owner_field is not None:
-        conditions.append({definition.owner_field: {"$in": _ids(created_by)}})
+        every.append({definition.owner_field: {"$in": _ids(created_by)}})
+    every += conditions
     # The period stands outside of the `$and`, because the embedded database finds an index for it
     # only there. The others are in one, because two of them may be about the same field.
-    return period | {"$and": conditions} if conditions else period
+    return period | {"$and": every} if every else period
 
 
 def _ids(created_by: str) -> list[str | ObjectId]:
@@ -103,7 +116,7 @@ def _ids(created_by: str) -> list[str | ObjectId]:
 
 
 def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=milliseconds)  # exact, where a float of seconds is not
 
 
 def _values(

@@ -1,4 +1,4 @@
-"""The definition of a statistics report: what a `[reports.NAME]` table of the reports file says."""
+"""The definition of a report: what a `[reports.NAME]` table of the reports file says."""
 
 import difflib
 import zoneinfo
@@ -74,7 +74,8 @@ def _check_fixed_value(value: object) -> object:
             raise ValueError("is not text, a number, true, false or a date with time and offset")
 
 
-def _field_as_table(value: object) -> object:
+def field_as_table(value: object) -> object:
+    """Return the table that a bare field path is short for."""
     return {"field": value} if isinstance(value, str) else value
 
 
@@ -83,18 +84,20 @@ FieldPath = Annotated[str, AfterValidator(_check_path)]
 FixedValue = Annotated[str | bool | int | float | datetime, BeforeValidator(_check_fixed_value)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """Base of the tables: strict, because a wrong type is a mistake to be shown."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class GroupBy(_Table):
+class GroupBy(Table):
     """A field whose values rows are grouped by."""
 
     field: FieldPath
     title: Name | None = None
 
 
-class Measure(_Table):
+class Measure(Table):
     """A figure of each row.
 
     Attributes:
@@ -129,33 +132,43 @@ class Measure(_Table):
                 return None
 
 
-class StatsDefinition(_Table):
-    """A statistics report.
+class Definition(Table):
+    """Which documents a report is about.
 
     Attributes:
         collection: Collection or view that is read.
         time_field: Path of the field that holds a document's date, as a BSON date.
-        period: `month` asks for year and month and gives a row per day, `year` asks for the year
-            and gives a row per month.
         timezone: IANA time zone of days and months.
         title: Title for people, in the file's name; the report's name if None.
-        period_title: Heading of the first column.
         owner_field: Path of the field that holds whose document it is. Set, everyone gets only
             their own.
         filter: Fields that must have exactly this value.
-        group_by: What rows are grouped by, by the names of the columns.
-        measures: The figures of a row, by the names of the columns.
     """
 
     collection: Annotated[str, AfterValidator(_check_collection)]
     time_field: FieldPath
-    period: Literal["month", "year"]
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
     title: Name | None = None
-    period_title: Name | None = None
     owner_field: FieldPath | None = None
     filter: Mapping[FieldPath, FixedValue] = Field(default_factory=dict)
-    group_by: Mapping[Name, Annotated[GroupBy, BeforeValidator(_field_as_table)]] = Field(
+
+
+class StatsDefinition(Definition):
+    """A statistics report.
+
+    Attributes:
+        kind: Tells it from other kinds of reports.
+        period: `month` asks for year and month and gives a row per day, `year` asks for the year
+            and gives a row per month.
+        period_title: Heading of the first column.
+        group_by: What rows are grouped by, by the names of the columns.
+        measures: The figures of a row, by the names of the columns.
+    """
+
+    kind: Literal["stats"] = "stats"
+    period: Literal["month", "year"]
+    period_title: Name | None = None
+    group_by: Mapping[Name, Annotated[GroupBy, BeforeValidator(field_as_table)]] = Field(
         default_factory=dict
     )
     measures: Annotated[Mapping[Name, Measure], Field(min_length=1)]

@@ -13,11 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from exports.errors import ReportsFileError
 from exports.report_definition import GroupBy, Measure, Name, StatsDefinition, check_name
 from exports.reports import Report, ReportCatalog
+from exports.rows_definition import FieldColumn, RowsDefinition
+from exports.rows_report import RowsReport
 from exports.stats_report import StatsReport
 from exports.toml_lines import KeyPath, key_lines, line_of
 
 _REPORTS: Final = "reports"
 _DEFAULT_PERIODS: Final = {"statsMonthly": "month", "statsAnnual": "year"}
+_KINDS: Final = ("stats", "rows")
 _KNOWN: Final = (*StatsDefinition.model_fields, "python")
 _LONGEST_VALUE: Final = 60
 _POSITION: Final = re.compile(r" \(at line (\d+), column \d+\)$")
@@ -125,16 +128,22 @@ def _report(name: str, value: object) -> _Found:
     if table is None:
         return _Found([], [*mistakes, _Mistake((), f"is not a table; write [reports.{name}]")])
     reports: list[Report] = []
-    by_class = "python" in table
+    known: Iterable[str] = _KNOWN
     try:
-        if by_class:
+        if "python" in table:
+            known = _PythonDefinition.model_fields
             reports.append(_python_report(name, _PythonDefinition.model_validate(table)))
+        elif table.get("kind", "stats") not in _KINDS:
+            reason = f"{_short(table['kind'])} {_unknown(str(table['kind']), _KINDS)}"
+            mistakes.append(_Mistake(("kind",), reason))
+        elif table.get("kind") == "rows":
+            known = RowsDefinition.model_fields
+            reports.append(RowsReport(name, RowsDefinition.model_validate(table)))
         else:
             table = _with_default_period(name, table)
             mistakes += _clashes(table)
             reports.append(StatsReport(name, StatsDefinition.model_validate(table)))
     except ValidationError as error:
-        known = _PythonDefinition.model_fields if by_class else _KNOWN
         mistakes += _in_words(error, known)
     except _PythonError as error:
         mistakes.append(_Mistake(("python",), str(error)))
@@ -202,6 +211,8 @@ def _known(path: KeyPath) -> Iterable[str] | None:
             return GroupBy.model_fields
         case ("measures", _, _):
             return Measure.model_fields
+        case ("columns", _, _):
+            return FieldColumn.model_fields
         case _:
             return None
 

@@ -15,7 +15,7 @@ from exports.arrow_columns import AnyArray, column
 from exports.columns import Column, Sheet, field, schema
 from exports.errors import ParamsError, explain
 from exports.models import Unit
-from exports.params import MonthParams, ParamDescription, YearParams, describe
+from exports.params import MonthParams, ParamDescription, YearParams, chosen, describe
 from exports.periods import Period
 from exports.report_definition import Measure, StatsDefinition
 from exports.reports import Report, Rows
@@ -42,13 +42,14 @@ class StatsReport(Report):
         self._definition = definition
         self._zone = ZoneInfo(definition.timezone)
         self._params = MonthParams if definition.period == "month" else YearParams
+        self._names = [definition.row_period, *definition.group_by, *definition.measures]
 
     def check_params(self, params: object) -> dict[str, JsonValue]:
         """See `Report.check_params`."""
         if not isinstance(params, dict):
             raise ParamsError(
                 f"The parameters of {self.type} are an object with: "
-                f"{', '.join(self._params.model_fields)}."
+                f"{', '.join(item.name for item in self.describe_params() if item.required)}."
             )
         try:
             checked = self._params.model_validate(params)
@@ -56,11 +57,12 @@ class StatsReport(Report):
             raise ParamsError(
                 f"The parameters of {self.type} are wrong: {explain(error)}."
             ) from None
-        return checked.model_dump()
+        chosen(checked.columns, self._names)
+        return checked.model_dump(exclude_none=True)
 
     def describe_params(self) -> list[ParamDescription]:
         """See `Report.describe_params`."""
-        return describe(self._params)
+        return describe(self._params, self._names)
 
     def period(self, params: dict[str, JsonValue]) -> str:
         """See `Report.period`."""
@@ -86,13 +88,14 @@ class StatsReport(Report):
         source: Source,
         unit: Unit,
         *,
-        params: dict[str, JsonValue],  # noqa: ARG002 -- the unit says it all
+        params: dict[str, JsonValue],
         created_by: str,
     ) -> AsyncIterator[Rows]:
         """See `Report.read`."""
         documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
         # In a thread, so that heartbeats go on while a large result is converted.
-        batch = await asyncio.to_thread(self.batch, unit, documents)
+        columns = self._params.model_validate(params).columns
+        batch = await asyncio.to_thread(self.batch, unit, documents, columns)
         for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
             yield Rows(batch.slice(start, _ROWS_PER_BATCH))
 
@@ -111,18 +114,30 @@ class StatsReport(Report):
             created_by=created_by,
         )
 
-    def batch(self, unit: Unit, documents: list[dict[str, Any]]) -> pa.RecordBatch:
-        """Return the rows of one unit: what its aggregation found, as Arrow."""
+    def batch(
+        self,
+        unit: Unit,
+        documents: list[dict[str, Any]],
+        columns: Sequence[str] | None = None,
+    ) -> pa.RecordBatch:
+        """Return the rows of one unit: what its aggregation found, as Arrow.
+
+        Args:
+            unit: The unit.
+            documents: What its `pipeline` gave.
+            columns: Which columns, in order; None for all.
+        """
         month, days = periods.month_of_key(unit.key), self._days(unit)
         rows = [(_label(document, month), document) for document in documents]
         if not self._definition.group_by:
             rows = _with_empty(rows, [day.label for day in days] if days else [month])
-        columns = list(self._columns(rows))
+        every = {described.name: (described, values) for described, values in self._columns(rows)}
+        shown = [every[name] for name in chosen(columns, every)]
         summary = f"{self.type} {self._period_of(month)}"
         return pa.RecordBatch.from_arrays(  # pyright: ignore[reportUnknownMemberType] -- stubs
-            [values for _, values in columns],
+            [values for _, values in shown],
             schema=schema(
-                [field(described, values.type) for described, values in columns],
+                [field(described, values.type) for described, values in shown],
                 Sheet(title=self.title, summary=summary),
             ),
         )

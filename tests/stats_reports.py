@@ -30,14 +30,15 @@ def make_report(**table: object) -> StatsReport:
 async def read_batches(
     database: Database, report: StatsReport, params: dict[str, object], created_by: str = "u1"
 ) -> list[list[pa.RecordBatch]]:
+    checked = report.check_params(params)
     return [
         [
             rows.batch
             async for rows in report.read(
-                Source(database, timedelta(minutes=1)), unit, params={}, created_by=created_by
+                Source(database, timedelta(minutes=1)), unit, params=checked, created_by=created_by
             )
         ]
-        for unit in report.units(report.check_params(params))
+        for unit in report.units(checked)
     ]
 
 

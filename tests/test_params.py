@@ -12,7 +12,9 @@ SAMPLE = Path(__file__).parent.parent / "exports.toml"
 
 
 def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(TypeUnknownError, match="use one of: statsAnnual, statsMonthly") as raised:
+    with pytest.raises(
+        TypeUnknownError, match="use one of: recordsDetail, statsAnnual, statsMonthly"
+    ) as raised:
         load_reports(SAMPLE).named("secret")
 
     assert "secret" not in raised.value.msg

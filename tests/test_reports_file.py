@@ -42,22 +42,32 @@ def _load(tmp_path: Path, text: str) -> Report:
     return report
 
 
-def test_the_sample_file_defines_both_reports() -> None:
-    monthly, annual = load_reports(SAMPLE)
+def test_the_sample_file_defines_three_reports() -> None:
+    monthly, annual, detail = load_reports(SAMPLE)
 
-    assert (monthly.type, annual.type) == ("statsMonthly", "statsAnnual")
-    assert [(item.name, item.values) for item in monthly.describe_params()] == [
-        ("year", "1970 to 9998"),
-        ("month", "1 to 12"),
+    assert (monthly.type, annual.type, detail.type) == (
+        "statsMonthly",
+        "statsAnnual",
+        "recordsDetail",
+    )
+    assert [(item.name, item.required, item.values) for item in monthly.describe_params()] == [
+        ("year", True, "1970 to 9998"),
+        ("month", True, "1 to 12"),
+        ("columns", False, "some of: day, category, orders, revenue, average, buyers"),
     ]
-    assert [item.name for item in annual.describe_params()] == ["year"]
+    assert [item.name for item in annual.describe_params()] == ["year", "columns"]
+    assert [(item.name, item.type, item.required) for item in detail.describe_params()] == [
+        ("from", "date", True),
+        ("to", "date", True),
+        ("columns", "list", False),
+    ]
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
         ('colection = "x"', "(did you mean collection?)"),
-        ('colection = "x"', "; known are: collection, time_field, period, timezone,"),
+        ('colection = "x"', "; known are: collection, time_field, timezone, title,"),
         ('timezone = "Asia/Shanghia"', "is not a time zone (did you mean Asia/Shanghai?)."),
         ('timezone = "../etc/passwd"', "is not a time zone"),
         ('timezone = "Factory"', "is not a time zone"),
