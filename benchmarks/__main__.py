@@ -18,7 +18,7 @@ from typing import Final, cast
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import machine, small
+from benchmarks import machine, small, waiting
 from benchmarks.bench import forget_the_shell
 from benchmarks.plan import Extent, Plan
 from benchmarks.report import PAGE, page, table
@@ -27,6 +27,7 @@ from exports.process import end
 
 BENCHMARKS: Final[dict[str, ModuleType]] = {
     "small": small,
+    "waiting": waiting,
 }
 
 

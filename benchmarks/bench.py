@@ -144,3 +144,5 @@ def forget_the_shell() -> None:
     """Let nothing that is set in the shell decide what is measured."""
     for name in os.environ.keys() - inherited().keys():
         del os.environ[name]
+    # As in an image: without bytecode, the workflow's sandbox compiles its modules for each run.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

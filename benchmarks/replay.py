@@ -6,6 +6,7 @@ answer is decoded as one from the wire is.
 
 import asyncio
 import hashlib
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,24 +15,28 @@ import bson
 from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
+from benchmarks.rows import Rows
 from exports.pipelines import Stage
 from exports.reports import ReportCatalog
-from exports.source import CODEC, Source
+from exports.source import CODEC, RowQuery, Source
 
 _AGGREGATES: Final = "aggregates.bson"
+_ROWS: Final = "rows.bson"
 _USER: Final = "bench"
 
 
 class RecordingSource(Source):
-    """The real source, whose answers to aggregations are kept.
+    """The real source, whose answers are kept.
 
     Attributes:
         answers: BSON documents one after the other, by aggregation.
+        rows: The answers to queries, one after the other.
     """
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]], query_timeout: timedelta) -> None:
         super().__init__(database, query_timeout)
         self.answers: dict[str, bytes] = {}
+        self.rows: list[bytes] = []
 
     async def aggregate(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
         """See `Source.aggregate`."""
@@ -39,14 +44,20 @@ class RecordingSource(Source):
         self.answers[_key(collection, pipeline)] = b"".join(map(bson.encode, found))
         return found
 
+    async def raw_batches(self, collection: str, query: RowQuery) -> AsyncGenerator[bytes]:
+        """See `Source.raw_batches`."""
+        async for batch in super().raw_batches(collection, query):
+            self.rows.append(batch)
+            yield batch
 
-async def record_aggregates(
+
+async def record(
     source: RecordingSource,
     reports: ReportCatalog,
-    asked: dict[str, dict[str, int]],
+    asked: Mapping[str, Mapping[str, object]],
     directory: Path,
 ) -> None:
-    """Run the aggregations of exports and keep their answers.
+    """Read the first units of exports and keep the answers of the database.
 
     Args:
         source: Where the rows are.
@@ -56,11 +67,17 @@ async def record_aggregates(
     """
     for name, given in asked.items():
         report = reports.named(name)
-        params = report.check_params(given)
+        params = report.check_params(dict(given))
         for unit in report.units(params):
             async for _ in report.read(source, unit, params=params, created_by=_USER):
                 pass
     (directory / _AGGREGATES).write_bytes(bson.encode(source.answers))
+    (directory / _ROWS).write_bytes(b"".join(source.rows))
+
+
+def recorded_rows(directory: Path, count: int) -> Rows:
+    """Return so many rows, made of those that were recorded."""
+    return Rows((directory / _ROWS).read_bytes(), count)
 
 
 class ReplaySource(Source):
@@ -70,6 +87,7 @@ class ReplaySource(Source):
         database: Never read.
         query_timeout: Never needed.
         directory: Where the recording is.
+        rows: How many rows a row-level report finds in the year that `benchmarks.rows` names.
         delay: Seconds that each answer takes to come.
     """
 
@@ -79,6 +97,7 @@ class ReplaySource(Source):
         query_timeout: timedelta,
         *,
         directory: Path,
+        rows: int = 0,
         delay: float = 0,
     ) -> None:
         super().__init__(database, query_timeout)
@@ -89,14 +108,24 @@ class ReplaySource(Source):
             if recorded.exists()
             else {}
         )
+        self._rows = recorded_rows(directory, rows) if rows else None
         self._delay = delay
 
     async def aggregate(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
         """See `Source.aggregate`."""
-        if self._delay:
-            await asyncio.sleep(self._delay)
+        await asyncio.sleep(self._delay)
         answer = self._answers[_key(collection, pipeline)]
         return bson.decode_all(answer, CODEC)  # pyright: ignore[reportUnknownMemberType] -- as above
+
+    async def raw_batches(
+        self,
+        collection: str,  # noqa: ARG002 -- of any
+        query: RowQuery,
+    ) -> AsyncGenerator[bytes]:
+        """See `Source.raw_batches`."""
+        for batch in self._rows.of(query) if self._rows else ():
+            await asyncio.sleep(self._delay)
+            yield batch
 
     async def newest_id(self, collection: str) -> ObjectId | None:  # noqa: ARG002 -- of any
         """See `Source.newest_id`: later than everything that is recorded."""

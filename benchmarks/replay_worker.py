@@ -1,6 +1,6 @@
 """A worker as `worker.py` runs it, but for its source, which replays recordings.
 
-    python -m benchmarks.replay_worker DIRECTORY [--delay S] [--store-delay S]
+    python -m benchmarks.replay_worker DIRECTORY [--rows N] [--delay S] [--store-delay S]
 
 Its settings come from the environment, as a worker's do. In the end it writes how much memory it
 has held at most.
@@ -36,6 +36,7 @@ def main() -> int:
     """Run a worker; return the exit code of the process."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay_worker", description=__doc__)
     parser.add_argument("directory", type=Path)
+    parser.add_argument("--rows", type=int, default=0, help="rows of a row-level report")
     parser.add_argument("--delay", type=float, default=0, help="seconds before each answer")
     parser.add_argument("--store-delay", type=float, default=0, help="seconds before each request")
     options = parser.parse_args()
@@ -43,7 +44,9 @@ def main() -> int:
     keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
     if options.store_delay:
         _slow_down_requests(float(options.store_delay))
-    make_source = partial(ReplaySource, directory=options.directory, delay=options.delay)
+    make_source = partial(
+        ReplaySource, directory=options.directory, rows=options.rows, delay=options.delay
+    )
     asyncio.run(run(Settings.load(), make_source))
     print(PEAK, peak_memory(), flush=True)
     return 0

@@ -20,7 +20,7 @@ from benchmarks import processes
 from benchmarks.bare import QUEUE, BareInput, BareWorkflow, Step
 from benchmarks.bench import REPLAY_WORKER, USER, Bench, opened
 from benchmarks.plan import Plan
-from benchmarks.replay import RecordingSource, record_aggregates
+from benchmarks.replay import RecordingSource, record
 from benchmarks.results import Goal, Outcome, Row
 from dev import orders
 from exports import names
@@ -89,7 +89,7 @@ async def run(plan: Plan) -> Outcome:
 async def record_month(bench: Bench) -> None:
     """Record the answer to the aggregation of the month."""
     recording = RecordingSource(bench.database, bench.settings.query_timeout)
-    await record_aggregates(recording, bench.reports, {REPORT: MONTH}, bench.directory)
+    await record(recording, bench.reports, {REPORT: MONTH}, bench.directory)
 
 
 async def exported(bench: Bench) -> str:

@@ -1,0 +1,89 @@
+"""From asking for an export to holding its file, beside the sweep that the service replaces.
+
+`statsMonthly` of one month on the embedded servers, the database included, by an idle worker:
+from the call of `ExportClient.create` until the downloaded file is checked and under its name. The
+sweep is simulated from its own rules: a timer every 300 seconds, five tasks a tick, each task
+asked for at a random moment. What the work itself takes is left out, in the sweep's favour.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+from random import Random
+from statistics import fmean, median, quantiles
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from benchmarks.bench import USER, Bench, opened
+from benchmarks.plan import Plan
+from benchmarks.results import Goal, Outcome, Row
+from benchmarks.small import MONTH, REPORT
+from dev import orders
+from exports.download import download
+
+_TICK: Final = 300.0
+_TASKS_A_TICK: Final = 5
+_SWEEPS_BEST: Final = _TASKS_A_TICK * 3600 / _TICK
+_SEED: Final = 20_261_101
+
+
+async def run(plan: Plan) -> Outcome:
+    """Run the benchmark."""
+    times = plan.pick(full=50, quick=20, smoke=2)
+    swept = _swept(times)
+    usual = Row(
+        what=f"{times} exports, one at a time: p50",
+        unit="s",
+        ours=[],
+        reference=[],
+        beside="the sweep, mean",
+    )
+    slow = Row(
+        what=f"{times} exports, one at a time: p95",
+        unit="s",
+        ours=[],
+        reference=[],
+        beside="the sweep, p95",
+        goal=Goal(side="at most", bound=2, of="figure"),
+    )
+    pace = Row(
+        what="one after the other",
+        unit="exports/h",
+        ours=[],
+        reference=[],
+        beside="the sweep at its best",
+    )
+    async with opened() as bench:
+        await orders.load(bench.database)
+        with bench.process("worker.py"), TemporaryDirectory() as directory:
+            await _held(bench, Path(directory))
+            for _ in range(plan.runs):
+                took = [await _held(bench, Path(directory)) for _ in range(times)]
+                usual.ours.append(median(took))
+                usual.reference.append(fmean(swept))
+                slow.ours.append(p95(took))
+                slow.reference.append(p95(swept))
+                pace.ours.append(3600 / fmean(took))
+                pace.reference.append(_SWEEPS_BEST)
+    return Outcome(rows=[usual, slow, pace])
+
+
+def p95(figures: list[float]) -> float:
+    """Return what 95 of 100 do not exceed."""
+    return quantiles(figures, n=20, method="inclusive")[-1]
+
+
+async def _held(bench: Bench, directory: Path) -> float:
+    """Return the seconds from asking to holding the file."""
+    began = time.perf_counter()
+    task = await bench.client.create(REPORT, MONTH, created_by=USER)
+    task = await bench.client.wait(task.id, created_by=USER)
+    await asyncio.to_thread(download, task, directory)
+    return time.perf_counter() - began
+
+
+def _swept(times: int) -> list[float]:
+    """Return how long tasks wait for the sweep if they come one at a time, each at any moment."""
+    random = Random(_SEED)  # noqa: S311 -- simulates arrivals
+    # At less than five tasks a tick, every task is taken by the next one.
+    return [_TICK - random.random() * _TICK for _ in range(times * 100)]
