@@ -1,7 +1,6 @@
 """Excel workbooks: a table for people, and a chart."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -26,12 +25,12 @@ from exports.formats.xlsx_cells import (
     write_cell,
 )
 from exports.formats.xlsx_chart import PeriodSums, add_chart
-from exports.formats.xlsx_names import chart_sheet_name, property_text, sheet_name
+from exports.formats.xlsx_names import chart_sheet_name, sheet_name
+from exports.formats.xlsx_parts import describe
+from exports.formats.xlsx_rows import encode_rows
 from exports.task_warnings import WarningCounts
 
 _PIECE: Final = 1 << 20
-# The same rows give the same bytes, also on a retry, so nothing in the file says when.
-_CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NARROWEST: Final = 8
 _WIDEST: Final = 60
 _PADDING: Final = 2
@@ -40,11 +39,15 @@ _TOTAL_LABEL: Final = "Total"
 
 
 class Xlsx:
-    """A sheet with typed cells, filter and totals, and a second one with a native chart.
+    """A sheet with typed cells and a filter.
+
+    Statistics have totals, and a second sheet with a native chart. Rows have nothing of that, and
+    go on in further sheets where one is full; see `exports.formats.xlsx_rows`.
 
     No cell holds a formula or a link. Numbers of more than 15 significant digits are text, because
-    Excel would change their last digits. The workbook is built in a temporary directory that goes
-    when the generator ends or is closed, so memory holds one batch, and one value for each period.
+    Excel would change their last digits. A workbook of statistics is built in a temporary
+    directory that goes when the generator ends or is closed, so memory holds one batch, and one
+    value for each period.
     """
 
     @property
@@ -66,18 +69,21 @@ class Xlsx:
         self,
         schema: pa.Schema,
         batches: Iterable[pa.RecordBatch],
-        warn: WarningCounts,  # noqa: ARG002 -- nothing is changed here
+        warn: WarningCounts,
     ) -> Iterator[bytes]:
         """Encode rows as xlsx; see `exports.formats.base.FileFormat.encode`.
 
         Yields:
-            Pieces of the file, after all rows were taken.
+            Pieces of the file: of statistics after all rows were taken, of rows as they come.
 
         Raises:
             FormatLimitError: There are more rows, columns or characters in a cell than Excel
                 takes, or the file would be larger than 4 GiB.
             TypeError: A column has a type that no export has.
         """
+        if sheet_of(schema).layout == "rows":
+            yield from encode_rows(schema, batches, warn)
+            return
         with TemporaryDirectory(prefix="export-xlsx-") as folder:
             path = Path(folder, "export.xlsx")
             _write(path, schema, batches)
@@ -103,13 +109,7 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> 
 
 def _fill(workbook: Workbook, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     about = sheet_of(schema)
-    workbook.set_properties(
-        {
-            "title": property_text(about.title),
-            "subject": property_text(about.summary),
-            "created": _CREATED,
-        }
-    )
+    describe(workbook, about)
     table = _Table(workbook, schema, sheet_name(about.title))
     sums = PeriodSums(schema)
     for batch in batches:

@@ -20,11 +20,12 @@ from exports.formats.totals import is_number
 MAX_ROWS: Final = 1_048_576
 MAX_COLUMNS: Final = 16_384
 MAX_TEXT: Final = 32_767
-_DIGITS: Final = 15
-_LARGEST: Final = 9.99999999999999e307
-_SMALLEST: Final = 2.2250738585073e-308
+MOST_DIGITS: Final = 15
+LARGEST: Final = 9.99999999999999e307
+SMALLEST: Final = 2.2250738585073e-308
 # Excel takes 1900 for a leap year, so its calendar is right from here on.
 FIRST_DAY: Final = date(1900, 3, 1)
+DAY_ZERO: Final = date(1899, 12, 30)  # of that calendar, as it is from then on
 
 HEADING_LOOK: Final = {"num_format": "@", "bold": True, "bottom": 1}
 _INTEGER: Final = "#,##0"
@@ -91,9 +92,9 @@ def write_cell(sheet: Worksheet, row: int, index: int, value: object, style: For
 def fits(value: float | Decimal) -> bool:
     """Whether Excel holds a number exactly: a float as it is, others up to 15 digits."""
     if isinstance(value, float):
-        return not value or _SMALLEST <= abs(value) <= _LARGEST
+        return not value or SMALLEST <= abs(value) <= LARGEST
     digits = "".join(map(str, Decimal(value).as_tuple().digits))
-    return len(digits.strip("0")) <= _DIGITS
+    return len(digits.strip("0")) <= MOST_DIGITS
 
 
 def number_format(kind: pa.DataType, period: str | None) -> str | None:

@@ -13,6 +13,7 @@ from exports.columns import Column, Sheet, columns_of
 from exports.formats.arrow import types_of, values_of
 from exports.formats.totals import Total, is_number, total_of
 from exports.formats.xlsx_cells import (
+    DAY_ZERO,
     FIRST_DAY,
     HEADING_LOOK,
     PlainWorksheet,
@@ -26,7 +27,6 @@ from exports.formats.xlsx_cells import (
 _MOST_MEASURES: Final = 2
 _HEADING_ROW: Final = 3
 _FIRST_ROW: Final = _HEADING_ROW + 1
-_DAY_ZERO: Final = date(1899, 12, 30)  # of Excel's calendar, as it is from March 1900 on
 _SIZE: Final = {"width": 960, "height": 460}
 _PADDING: Final = 2
 
@@ -146,7 +146,7 @@ def _series(
 
 
 def _serial(period: object) -> int | None:
-    return (period - _DAY_ZERO).days if isinstance(period, date) else None
+    return (period - DAY_ZERO).days if isinstance(period, date) else None
 
 
 def _axis(sheet: str, sums: PeriodSums, index: int) -> dict[str, Any]:

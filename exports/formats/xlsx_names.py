@@ -25,6 +25,18 @@ def sheet_name(title: str) -> str:
     return name or _FALLBACK
 
 
+def numbered_sheet_name(name: str, number: int) -> str:
+    """Return the name of one of several sheets with the same rows' title.
+
+    Args:
+        name: What `sheet_name` returned.
+        number: From 1.
+    """
+    end = f" {number}"
+    units = name.encode("utf-16-le")[: (_MAX_LENGTH - len(end)) * 2]
+    return units.decode("utf-16-le", "ignore").rstrip(" '") + end
+
+
 def chart_sheet_name(table: str) -> str:
     """Return the name of the chart's sheet, which differs from the name of the table's."""
     return "Chart" if table.lower() != "chart" else "Chart 2"

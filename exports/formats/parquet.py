@@ -1,0 +1,122 @@
+"""Apache Parquet, for programs: typed columns, compressed, each readable on its own."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
+
+from exports.columns import Column, columns_of, sheet_of
+from exports.formats.arrow import column_of, fields_of, record_batch, schema_of
+from exports.formats.cell_texts import cell_texts
+from exports.formats.pieces import Pieces
+from exports.task_warnings import WarningCounts
+
+_GROUP_ROWS: Final = 1 << 17
+_GROUP_BYTES: Final = 32 << 20
+
+
+class Parquet:
+    """One table with a column for each of the report's, under its name in the report.
+
+    Values keep their types: decimals of up to 38 digits, dates, times as moments in UTC. Wider
+    decimals are text with all their digits, because programs such as DuckDB would read them as
+    floats. A column without any value is a text column, because many programs can't read one
+    without a type. The report's title is in the file's metadata; titles and number formats of
+    columns, and the zone of times, are in Arrow's (`ARROW:schema`), which pyarrow reads and others
+    pass over.
+
+    Memory holds one row group: 131,072 rows, or 32 MiB if that is less.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people ask for."""
+        return "parquet"
+
+    @property
+    def extension(self) -> str:
+        """Ending of the file name."""
+        return "parquet"
+
+    @property
+    def media_type(self) -> str:
+        """Content type of the finished object."""
+        return "application/vnd.apache.parquet"
+
+    def encode(
+        self,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        warn: WarningCounts,  # noqa: ARG002 -- nothing is changed here
+    ) -> Iterator[bytes]:
+        """Encode rows as parquet; see `exports.formats.base.FileFormat.encode`.
+
+        Yields:
+            Pieces of the file, one for each row group and one for the footer.
+        """
+        file = Pieces()
+        columns = columns_of(schema)
+        written = _written_schema(schema)
+        with ParquetWriter(pa.PythonFile(file, mode="w"), written, compression="zstd") as writer:
+            for group in _groups(_retyped(batch, columns, written) for batch in batches):
+                writer.write_table(
+                    pa.Table.from_batches(group, written).combine_chunks(), _GROUP_ROWS
+                )
+                yield file.take()
+        yield file.take()
+
+
+def _written_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with types that every reader knows, described in plain words."""
+    about = sheet_of(schema)
+    fields = [
+        _written_field(field, column)
+        for field, column in zip(fields_of(schema), columns_of(schema), strict=True)
+    ]
+    return schema_of(fields, {b"title": about.title.encode(), b"summary": about.summary.encode()})
+
+
+def _written_field(field: "pa.Field[Any]", column: Column) -> "pa.Field[Any]":
+    described = {"title": column.title}
+    if column.number_format is not None:
+        described["number_format"] = column.number_format
+    kind = pa.string() if _is_unreadable(field.type) else field.type
+    return pa.field(field.name, kind, metadata=described)
+
+
+def _is_unreadable(kind: pa.DataType) -> bool:
+    return pa.types.is_null(kind) or pa.types.is_decimal256(kind)
+
+
+def _retyped(
+    batch: pa.RecordBatch, columns: Sequence[Column], written: pa.Schema
+) -> pa.RecordBatch:
+    arrays = [column_of(batch, index) for index in range(batch.num_columns)]
+    return record_batch(
+        [
+            cell_texts(column, values) if _is_unreadable(values.type) else values
+            for column, values in zip(columns, arrays, strict=True)
+        ],
+        written,
+    )
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the rows of one row group at a time."""
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        average = max(1, batch.nbytes // max(1, batch.num_rows))
+        first = 0
+        while first < batch.num_rows:
+            room = max(1, min(_GROUP_ROWS - rows, (_GROUP_BYTES - size) // average))
+            group.append(piece := batch.slice(first, room))
+            first += piece.num_rows
+            rows += piece.num_rows
+            size += piece.num_rows * average
+            if rows == _GROUP_ROWS or size + average > _GROUP_BYTES:
+                yield group
+                group, rows, size = [], 0, 0
+    if group:
+        yield group

@@ -1,0 +1,37 @@
+"""What a library writes into a file, handed on before the file is complete."""
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class Pieces(io.RawIOBase):
+    """A file that is only written, from start to end, and taken away piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+        self._written = 0
+
+    def writable(self) -> bool:
+        """Whether it can be written: yes."""
+        return True
+
+    def tell(self) -> int:
+        """Return the number of bytes written so far, those taken away included."""
+        return self._written
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write all of `data`; return its length in bytes."""
+        piece = bytes(data)
+        self._pieces.append(piece)
+        self._written += len(piece)
+        return len(piece)
+
+    def take(self) -> bytes:
+        """Return what was written since the last time; empty if nothing was."""
+        piece = b"".join(self._pieces)
+        self._pieces.clear()
+        return piece
