@@ -1,8 +1,7 @@
 """Whole columns as pymongoarrow decodes them, turned into what a file holds, without a loop."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,6 +11,9 @@ from bson import Decimal128
 
 from exports.arrow_columns import AnyArray
 from exports.bson_values import EXACT, Rule
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
@@ -44,20 +46,25 @@ def valid(array: AnyArray) -> "npt.NDArray[np.bool_]":
 
 def int64s(array: AnyArray) -> Int64s:
     """Return the 64-bit values of an array; where it has none, anything."""
-    return np.frombuffer(_values(array), np.int64)[array.offset : array.offset + len(array)]
+    return np.frombuffer(_memory(array), np.int64)[array.offset : array.offset + len(array)]
 
 
 def fixed_bytes(array: AnyArray, width: int) -> Bytes:
     """Return the values of an array of ids or decimals, a row of bytes each."""
-    flat = np.frombuffer(_values(array), np.uint8)
+    flat = np.frombuffer(_memory(array), np.uint8)
     return flat.reshape(-1, width)[array.offset : array.offset + len(array)]
+
+
+def buffer_of(values: "npt.NDArray[Any]") -> pa.Buffer:
+    """Return the memory of values that lie one after the other."""
+    return pa.py_buffer(cast("bytes", values))  # the stubs do not know that arrays have memory
 
 
 def hexadecimal(ids: AnyArray) -> AnyArray:
     """Return ObjectIds as text."""
     digits = fixed_bytes(ids, _OBJECT_ID).tobytes().hex().encode()
     offsets = np.arange(0, _HEX * (len(ids) + 1), _HEX, dtype=np.int32)
-    buffers = [_validity(ids), pa.py_buffer(offsets), pa.py_buffer(digits)]
+    buffers = [_validity(ids), buffer_of(offsets), pa.py_buffer(digits)]
     return pa.Array.from_buffers(pa.string(), len(ids), buffers)
 
 
@@ -69,7 +76,7 @@ def in_datetime_range(dates: AnyArray) -> bool:
 
 def zoned(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
     """Return instants, labelled with the time zone that they are shown in."""
-    values = pa.py_buffer(int64s(dates))
+    values = buffer_of(int64s(dates))
     return pa.Array.from_buffers(
         pa.timestamp("ms", tz=zone.key), len(dates), [_validity(dates), values]
     )
@@ -88,7 +95,7 @@ def local_days(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
     for index in np.flatnonzero((offsets != lasts)[where]).tolist():
         shifts[index] = _offset(int(instants[index]), zone)
     days = ((instants + shifts) // _DAY_MS).astype(np.int32)
-    return pa.Array.from_buffers(pa.date32(), len(dates), [_validity(dates), pa.py_buffer(days)])
+    return pa.Array.from_buffers(pa.date32(), len(dates), [_validity(dates), buffer_of(days)])
 
 
 def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> AnyArray:
@@ -128,7 +135,7 @@ def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> A
         value = cast("Decimal", exact(Decimal128.from_bid(words[index].tobytes())))
         whole = int(value.scaleb(scale, EXACT))
         pairs[index] = np.frombuffer(whole.to_bytes(16, "little", signed=True), np.int64)
-    return pa.Array.from_buffers(kind, len(numbers), [_validity(numbers), pa.py_buffer(pairs)])
+    return pa.Array.from_buffers(kind, len(numbers), [_validity(numbers), buffer_of(pairs)])
 
 
 def _offset(milliseconds: int, zone: ZoneInfo) -> int:
@@ -136,12 +143,12 @@ def _offset(milliseconds: int, zone: ZoneInfo) -> int:
     return round((moment.utcoffset() or timedelta()) / timedelta(milliseconds=1))
 
 
-def _values(array: AnyArray) -> pa.Buffer:
+def _memory(array: AnyArray) -> bytes:
     values = array.buffers()[-1]
-    return pa.py_buffer(b"") if values is None else values
+    return b"" if values is None else cast("bytes", values)  # same, of Arrow's
 
 
 def _validity(array: AnyArray) -> pa.Buffer | None:
     if not array.null_count:
         return None
-    return pa.py_buffer(np.packbits(valid(array), bitorder="little"))
+    return buffer_of(np.packbits(valid(array), bitorder="little"))

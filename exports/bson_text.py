@@ -24,22 +24,23 @@ def text_of(value: object, zone: ZoneInfo) -> str | None:
         the year 9999. Everything else as extended JSON.
     """
     match value:
-        case Code():  # a kind of text to Python
-            return json_of(value)
-        case None | str():
-            return value
-        case float() if not math.isfinite(value):
-            return plain(value)
+        case None:
+            text = None
+        case str() if not isinstance(value, Code):  # which is a kind of text to Python
+            text = value
         case bool():
-            return "true" if value else "false"
+            text = "true" if value else "false"
+        case float() if not math.isfinite(value):
+            text = plain(value)
         case int() | float() | Decimal() | Decimal128() | ObjectId():
-            return str(value)
+            text = str(value)
         case DatetimeMS():
-            return str(int(value))
+            text = str(int(value))
         case datetime():
-            return _date(value, zone)
+            text = _date(value, zone)
         case _:
-            return json_of(value)
+            text = json_of(value)
+    return text
 
 
 def json_of(value: object) -> str:

@@ -21,7 +21,7 @@ A boolean is never a number, and a number never a boolean.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Final
@@ -40,6 +40,20 @@ _INT64: Final = range(-(2**63), 2**63)
 _LARGEST_INT64: Final = 2**63
 # Wide enough for every finite Decimal128 and double that passes the limits: nothing is rounded.
 EXACT: Final = Context(prec=1000)
+
+# Of the others the driver's own names will do: Binary, Regex, Timestamp, DatetimeMS.
+_TYPE_NAMES: Final[Mapping[type, str]] = {
+    float: "double",
+    str: "string",
+    dict: "object",
+    list: "array",
+    ObjectId: "objectId",
+    bool: "bool",
+    datetime: "date",
+    int: "int",
+    Int64: "long",
+    Decimal128: "decimal",
+}
 
 
 class Misfit(Exception):  # noqa: N818 -- a finding about a value, not a failure
@@ -61,59 +75,30 @@ def rule(kind: ColumnType, *, scale: int, zone: ZoneInfo) -> Rule:
         scale: Places of a decimal.
         zone: Time zone of dates.
     """
-    match kind:
-        case "text":
-            return lambda value: text_of(value, zone)
-        case "integer":
-            return _integer
-        case "number":
-            return _number
-        case "decimal":
-            step = Decimal((0, (1,), -scale))
-            limit = Decimal(10) ** (DECIMAL_DIGITS - scale)
-            return lambda value: _fixed(value, step, limit)
-        case "boolean":
-            return _boolean
-        case "datetime":
-            return lambda value: _local(value, zone).astimezone(UTC)
-        case "date":
-            return lambda value: _local(value, zone).date()
-        case "id":
-            return _id
-        case "json":
-            return json_of
+    step = Decimal((0, (1,), -scale))
+    limit = Decimal((0, (1,), DECIMAL_DIGITS - scale))
+    rules: dict[ColumnType, Rule] = {
+        "text": lambda value: text_of(value, zone),
+        "integer": _integer,
+        "number": _number,
+        "decimal": lambda value: _fixed(value, step, limit),
+        "boolean": _boolean,
+        "datetime": lambda value: _local(value, zone).astimezone(UTC),
+        "date": lambda value: _local(value, zone).date(),
+        "id": _id,
+        "json": json_of,
+    }
+    return rules[kind]
 
 
 def type_name(value: object) -> str:
-    """Return the BSON type of a value, for people, as MongoDB calls it."""
-    match value:
-        case bool():
-            return "bool"
-        case Int64():
-            return "long"
-        case int():
-            return "int"
-        case float():
-            return "double"
-        case str():
-            return "string"
-        case Decimal128():
-            return "decimal"
-        case ObjectId():
-            return "objectId"
-        case datetime():
-            return "date"
-        case list():
-            return "array"
-        case dict():
-            return "object"
-        case _:
-            # DatetimeMS, Binary, Regex, Timestamp and the like: the driver's own names.
-            return type(value).__name__
+    """Return the BSON type of a value, as MongoDB calls it."""
+    return _TYPE_NAMES.get(type(value), type(value).__name__)
 
 
 def _integer(value: object) -> int:
-    number = _as_decimal(value)
+    # Not by its shortest text, which has zeros for the last digits of a large double.
+    number = Decimal(value) if isinstance(value, float) else _as_decimal(value)
     if not number.is_finite() or number.copy_abs() > _LARGEST_INT64:
         raise Misfit
     whole = int(number)

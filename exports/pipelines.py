@@ -99,7 +99,9 @@ def match(
         conditions: Further filters, all of which have to hold.
     """
     period = {definition.time_field: {"$gte": _instant(unit.start), "$lt": _instant(unit.end)}}
-    every = [{path: {"$eq": value}} for path, value in definition.filter.items()]
+    every: list[dict[str, Any]] = [
+        {path: {"$eq": value}} for path, value in definition.filter.items()
+    ]
     if definition.owner_field is not None:
         every.append({definition.owner_field: {"$in": _ids(created_by)}})
     every += conditions

@@ -14,8 +14,9 @@ from bson import Code, ObjectId
 
 from exports import staging
 from exports.arrow_columns import AnyArray
-from exports.bson_arrays import Int64s, fixed_bytes
+from exports.bson_arrays import Int64s, buffer_of, fixed_bytes
 from exports.bson_text import json_of
+from exports.formats.arrow import kernel, record_batch, schema_of
 
 # Before the value, so that ids of different types do not mix.
 _INTEGER: Final = b"\x01"
@@ -25,6 +26,9 @@ _OBJECT_ID: Final = b"\x07"
 _OTHER: Final = b"\xff"
 _INT64_OFFSET: Final = 2**63
 _OBJECT_ID_BYTES: Final = 12
+
+_BY: Final = schema_of([pa.field("time", pa.int64()), pa.field("key", pa.binary())], None)
+_ASCENDING: Final = pc.SortOptions([("time", "ascending"), ("key", "ascending")])
 
 
 class Chunk(NamedTuple):
@@ -65,7 +69,7 @@ class InOrder:
 
     def push(self, chunk: Chunk) -> pa.RecordBatch | None:
         """Take a chunk, not empty; return the rows that are complete."""
-        last = chunk.times[-1]
+        last = int(chunk.times[-1])
         if self._held and self.held_since == last:
             self._held.append(chunk)
             return None
@@ -86,7 +90,7 @@ def keys_of_object_ids(ids: AnyArray) -> AnyArray:
     keys[:, 0] = _OBJECT_ID[0]
     keys[:, 1:] = fixed_bytes(ids, _OBJECT_ID_BYTES)
     offsets = np.arange(0, keys.size + 1, keys.shape[1], dtype=np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(keys)]
+    buffers = [None, buffer_of(offsets), buffer_of(keys)]
     return pa.Array.from_buffers(pa.binary(), len(ids), buffers)
 
 
@@ -98,19 +102,20 @@ def keys_of(ids: Sequence[object]) -> AnyArray:
 def _key(value: object) -> bytes:
     match value:
         case None:
-            return b""
-        case ObjectId():
-            return _OBJECT_ID + value.binary
+            key = b""
         case bool() | Code():  # to Python, an integer and a text
-            return _OTHER + json_of(value).encode()
+            key = _OTHER + json_of(value).encode()
+        case ObjectId():
+            key = _OBJECT_ID + value.binary
         case str():
-            return _TEXT + value.encode()
+            key = _TEXT + value.encode()
         case int():
-            return _INTEGER + (value + _INT64_OFFSET).to_bytes(8, "big")
+            key = _INTEGER + (value + _INT64_OFFSET).to_bytes(8, "big")
         case bytes():
-            return _BINARY + value
+            key = _BINARY + bytes(value)
         case _:
-            return _OTHER + json_of(value).encode()
+            key = _OTHER + json_of(value).encode()
+    return key
 
 
 def _joined(chunks: Sequence[Chunk]) -> Chunk:
@@ -118,8 +123,9 @@ def _joined(chunks: Sequence[Chunk]) -> Chunk:
         return chunks[0]
     # A column turns into text in the middle of the rows if its report says so.
     schema = staging.unify([chunk.rows.schema for chunk in chunks])
+    rows = pa.Table.from_batches([staging.conform(chunk.rows, schema) for chunk in chunks])
     return Chunk(
-        pa.concat_batches([staging.conform(chunk.rows, schema) for chunk in chunks]),
+        rows.combine_chunks().to_batches()[0],
         np.concatenate([chunk.times for chunk in chunks]),
         pa.concat_arrays([chunk.keys for chunk in chunks]),
     )
@@ -128,6 +134,5 @@ def _joined(chunks: Sequence[Chunk]) -> Chunk:
 def _sorted(chunk: Chunk) -> pa.RecordBatch:
     if not (chunk.times[1:] == chunk.times[:-1]).any():
         return chunk.rows
-    by = pa.table({"time": chunk.times, "key": chunk.keys})
-    order = pc.sort_indices(by, sort_keys=[("time", "ascending"), ("key", "ascending")])
-    return chunk.rows.take(order)
+    by = record_batch([pa.array(chunk.times), chunk.keys], _BY)
+    return chunk.rows.take(kernel("sort_indices", by, options=_ASCENDING))

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -14,7 +14,6 @@ from bson import ObjectId
 
 from exports import pipelines
 from exports.arrow_columns import AnyArray
-from exports.bson_arrays import Int64s
 from exports.bson_columns import BatchDecoder, Field, arrow_type
 from exports.columns import Column, Sheet, field, schema
 from exports.formats.arrow import record_batch
@@ -24,6 +23,9 @@ from exports.rows_definition import FieldColumn, RowsDefinition
 from exports.rows_order import Chunk, InOrder
 from exports.source import RowQuery, Source
 from exports.task_warnings import MISMATCH_NULL, MISMATCH_TEXT, WarningCounts
+
+if TYPE_CHECKING:
+    from exports.bson_arrays import Int64s
 
 ROWS_TO_LEARN_FROM: Final = 25_000
 """The first unit reads so many rows and learns how dense they are.

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
 from pydantic import JsonValue, ValidationError
 
 from exports import periods
@@ -17,6 +17,9 @@ from exports.rows_definition import FieldColumn, RowsDefinition
 from exports.rows_params import RowsParams, describe_rows
 from exports.rows_reading import UnitReading, whole_period
 from exports.source import Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class RowsReport(Report):

@@ -40,9 +40,10 @@ async def _rows(
 ) -> list[dict[str, Any]]:
     report = load_reports(DATA / "uber.toml").named(name)
     rows: list[dict[str, Any]] = []
-    for unit in report.units(report.check_params(params)):
+    checked = report.check_params(params)
+    for unit in report.units(checked):
         source = Source(database, timedelta(minutes=1))
-        async for found in report.read(source, unit, params={}, created_by="u1"):
+        async for found in report.read(source, unit, params=checked, created_by="u1"):
             rows += found.batch.to_pylist()
     return rows
 
