@@ -16,7 +16,7 @@ from exports.reports import ReportCatalog
 from exports.source import Source
 from exports.task_warnings import WarningCounts
 
-_PART_BYTES: Final = 8 << 20
+PART_BYTES: Final = 8 << 20
 """About how large a part is in memory: what the upload holds a few of at a time."""
 _PARTS_IN_FLIGHT: Final = 2
 
@@ -101,7 +101,7 @@ class _Staging:
             await self._start_part()
         self._batches.append(batch)
         self._bytes += batch.nbytes
-        if self._bytes >= _PART_BYTES:
+        if self._bytes >= PART_BYTES:
             await self._start_part()
 
     async def finished(self) -> list[StagedPart]:

@@ -24,6 +24,7 @@ from exports.objects import ObjectStore, StoredObject
 from exports.reports import Rows
 from exports.stats_report import StatsReport
 from exports.task import ExportTask
+from exports.task_warnings import WarningCounts
 from exports.tasks import TaskStore
 from tests.service import USER, Service, insert_orders, working
 
@@ -49,6 +50,7 @@ async def _stopped(service: Service, task_id: str, how: str) -> None:
 
 async def _held_after_reading(service: Service, monkeypatch: pytest.MonkeyPatch) -> ExportTask:
     """Start an export that has staged its rows and goes no further."""
+    monkeypatch.setattr("activities.aggregate.PART_BYTES", 1)
     gate = Gate()
     read = StatsReport.read
 
@@ -61,6 +63,8 @@ async def _held_after_reading(service: Service, monkeypatch: pytest.MonkeyPatch)
     await insert_orders(service.database)
     task = await service.create()
     await asyncio.wait_for(gate.reached.wait(), 20)
+    while not service.keys():
+        await asyncio.sleep(0.02)
     return task
 
 
@@ -103,8 +107,10 @@ async def test_while_it_uploads_in_parts(
     uploading = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def endless(self: Csv, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-        del self, schema
+    def endless(
+        self: Csv, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
+    ) -> Iterator[bytes]:
+        del self, schema, warn
         list(batches)
         for piece in range(1_000_000):
             if piece == 40:

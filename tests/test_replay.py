@@ -44,7 +44,7 @@ async def test_a_recorded_run_replays(name: str) -> None:
     replayer = Replayer(
         workflows=[ExportWorkflow, SweepWorkflow],
         interceptors=[Admission()],
-        workflow_runner=sandboxed(),
+        workflow_runner=sandboxed(strict=True),
         data_converter=data_converter(),
     )
     await replayer.replay_workflow(_history(name))

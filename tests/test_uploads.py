@@ -219,9 +219,22 @@ def test_what_is_said_is_why_the_upload_failed_even_if_it_can_not_be_aborted(
 def test_a_file_that_is_not_what_was_sent_is_no_success(
     store: ObjectStore, traffic: Traffic
 ) -> None:
-    traffic.before("HeadObject", lambda: store.put("files/export.csv", b"cut off"))
+    traffic.with_parameters("PutObject", Body=b"cut off")
     with pytest.raises(StoreUnavailableError, match="7 bytes of 100"):
         upload(store, iter([content(100)]))
+
+
+def test_a_long_file_that_is_not_what_was_sent_is_no_success(
+    store: ObjectStore, traffic: Traffic
+) -> None:
+    traffic.before("HeadObject", lambda: store.put("files/export.csv", b"cut off"))
+    with pytest.raises(StoreUnavailableError, match=f"7 bytes of {2 * PART}"):
+        upload(store, in_pieces(content(2 * PART)))
+
+
+def test_a_short_file_is_written_with_one_request(store: ObjectStore, traffic: Traffic) -> None:
+    upload(store, iter([content(100)]))
+    assert traffic.operations() == ["PutObject"]
 
 
 def test_the_encoder_waits_for_a_slow_object_store(store: ObjectStore, traffic: Traffic) -> None:
