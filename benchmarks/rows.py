@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
-from exports.source import CODEC, RowQuery
+from exports.source import CODEC, ROWS_PER_BATCH, RowQuery
 
 FIRST_DAY: Final = "2025-11-01"
 END_DAY: Final = "2026-11-01"
 ZONE: Final = ZoneInfo("Asia/Shanghai")
-ROWS_PER_BATCH: Final = 10_000
 _TIME_FIELD: Final = "createdAt"
 _ID_MARK: Final = np.frombuffer(b"order", np.uint8)
 _ID_BYTES: Final = 12

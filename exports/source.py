@@ -29,7 +29,8 @@ _T = TypeVar("_T")
 _DOCUMENTS_PER_BATCH: Final = 1000
 # Decoding a batch holds the interpreter: this many small documents for about 15 ms, during which
 # neither heartbeats nor other exports get on.
-_ROWS_PER_BATCH: Final = 10_000
+ROWS_PER_BATCH: Final = 10_000
+"""At most so many documents come with one answer of the database to a query."""
 # The server keeps the query timeout. This is for a server that does not answer at all.
 _GRACE: Final = timedelta(seconds=15)
 
@@ -148,7 +149,7 @@ class Source:
                 query.projection,
                 sort=query.sort,
                 limit=query.limit or 0,
-                batch_size=_ROWS_PER_BATCH,
+                batch_size=ROWS_PER_BATCH,
                 allow_disk_use=True,
                 max_time_ms=self._max_time_ms,
             )
