@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from exports.columns import Column
 from exports.formats.arrow import is_decimal, kernel
 from exports.formats.cell_texts import cell_texts
+from exports.formats.local_times import local_times
 from exports.formats.text_arrays import Texts
 from exports.formats.xlsx_cells import DAY_ZERO, FIRST_DAY, LARGEST, MOST_DIGITS, SMALLEST
 
@@ -60,7 +61,7 @@ def shown(column: Column, values: AnyArray) -> tuple[Texts, Mask]:
         odd = _beyond_calendar(days, 1)
     elif pa.types.is_timestamp(kind):
         units_a_day = _UNITS_A_DAY[kind.unit]
-        units = (kernel("local_timestamp", values) if kind.tz else values).cast(pa.int64())
+        units = (local_times(values) if kind.tz else values).cast(pa.int64())
         texts = text_of(_serials(units, units_a_day))
         odd = _beyond_calendar(units, units_a_day)
     else:
