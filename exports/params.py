@@ -26,6 +26,8 @@ _WholeNumber = BeforeValidator(_whole_number)
 
 
 def _names(value: object) -> object:
+    if value is None:
+        return None
     # A command line sends text.
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list):

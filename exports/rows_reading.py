@@ -112,7 +112,8 @@ class UnitReading:
                 async for batch in found:
                     some = True
                     yield batch
-            self.rest, unit = scan.rest, scan.again
+            self.rest += scan.rest
+            unit = scan.again
         if not some:
             yield self._batch([pa.array([], arrow_type(item, self._zone)) for item in self._fields])
 
