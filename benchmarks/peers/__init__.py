@@ -1,0 +1,1 @@
+"""The same export on Temporal, Celery, DBOS and procrastinate, side by side."""

@@ -1,0 +1,311 @@
+"""Runs the same exports on each tool: how many a second, how soon one, and what a crash leaves."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from bson import ObjectId
+
+from benchmarks.peers import sample, steps
+from benchmarks.peers.servers import PeerServers
+from benchmarks.peers.tools import CeleryTool, Dbos, Procrastinate, Temporal, Tool
+from dev.process import CrashError, Process
+from dev.servers import Servers
+from dev.stack import REPOSITORY, inherited
+from exports.connections import Connections
+from exports.models import TaskStatus
+from exports.names import FILES, TASKS_COLLECTION
+from exports.process import keep_temporal_off_stdout
+from exports.settings import Settings
+from exports.tasks import TaskStore
+
+CONCURRENCY: Final = 8
+_WARM_UP: Final = 8
+_SUBMITTERS: Final = 8
+_PATIENCE: Final = 60.0
+_LOOK: Final = 0.02
+_CLOSE_LOOK: Final = 0.003
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """What a crash of the worker has left, some time after a new one was started.
+
+    Attributes:
+        done: Exports that are done.
+        stuck: Exports that are not, though the tool knows of them.
+        lost: Exports that are not, and of which the tool knows nothing any more.
+        repeated: By step, how many exports ran it to its end more than once.
+        doubled: How many exports ran any step to its end more than once.
+        files: Finished files in the bucket; more than there are exports means leftovers.
+        seconds: From the crash until the last export was done; None if some never were.
+    """
+
+    done: int
+    stuck: int
+    lost: int
+    repeated: dict[str, int]
+    doubled: int
+    files: int
+    seconds: float | None
+
+
+@dataclass
+class Figures:
+    """What was measured of one tool.
+
+    Attributes:
+        tool: Its name.
+        recovery: How it finds out that a worker is gone.
+        per_second: Exports a second, of each round.
+        latencies: Seconds of each export that ran alone, of each round.
+        files: The SHA-256 of the files that it made.
+        aftermath: What the crash has left.
+    """
+
+    tool: str
+    recovery: str
+    per_second: list[float] = field(default_factory=list[float])
+    latencies: list[list[float]] = field(default_factory=list[list[float]])
+    files: set[str] = field(default_factory=set[str])
+    aftermath: Aftermath | None = None
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much is done.
+
+    Attributes:
+        exports: Submitted at once, for exports a second.
+        alone: One after the other, for the latency.
+        in_flight: Submitted before the crash.
+        rounds: How often the first two are measured.
+        bound: Seconds that a tool has to recover.
+    """
+
+    exports: int = 100
+    alone: int = 20
+    in_flight: int = 100
+    rounds: int = 1
+    bound: float = 120.0
+
+
+async def run(amounts: Amounts, say: Callable[[str], None] = lambda _: None) -> list[Figures]:
+    """Measure all tools on servers of their own; ours comes first.
+
+    Args:
+        amounts: How much is done.
+        say: Told what is going on.
+
+    Raises:
+        CrashError: A server or a worker did not start.
+        TimeoutError: Exports did not end in time, though nothing was in their way.
+        RuntimeError: An export failed.
+    """
+    async with _opened() as bench:
+        figures = {tool.name: Figures(tool.name, tool.recovery) for tool in bench.tools}
+        for number in range(1, amounts.rounds + 1):
+            for tool in bench.tools:
+                say(f"{tool.name}: round {number} of {amounts.rounds}")
+                await bench.time(tool, amounts, figures[tool.name])
+        one_at_a_time = asyncio.Lock()
+
+        async def crash(tool: Tool) -> None:
+            figures[tool.name].aftermath = await bench.crash(tool, amounts, one_at_a_time)
+            say(f"{tool.name}: what the crash has left is counted")
+
+        # Those that wait longest come first.
+        async with asyncio.TaskGroup() as group:
+            for tool in sorted(bench.tools, key=lambda tool: -tool.notices_within):
+                group.create_task(crash(tool))
+        made = set[str]().union(*(one.files for one in figures.values()))
+        if len(made) > 1:
+            raise RuntimeError("The tools did not all make the same file.")
+        return list(figures.values())
+
+
+class _Bench:
+    """Everything that is open while the tools are measured."""
+
+    def __init__(
+        self, *, tools: Sequence[Tool], connections: Connections, settings: Settings, logs: Path
+    ) -> None:
+        self.tools = tools
+        self._store = connections.store
+        database = connections.mongo[settings.mongo_database]
+        self._tasks = TaskStore(database)
+        self._documents = database[TASKS_COLLECTION]
+        self._logs = logs
+
+    async def time(self, tool: Tool, amounts: Amounts, figures: Figures) -> None:
+        """Measure how many exports a second, then how long one takes alone."""
+        async with AsyncExitStack() as closing:
+            await self._worker(tool, closing)
+            await tool.open(closing)
+            await self._done(await self._submitted(tool, _WARM_UP), _PATIENCE)
+            began = time.monotonic()
+            asked = await self._submitted(tool, amounts.exports)
+            await self._done(asked, _PATIENCE + amounts.exports)
+            figures.per_second.append(amounts.exports / (time.monotonic() - began))
+            figures.files |= await self._hashes(asked)
+            alone: list[float] = []
+            for _ in range(amounts.alone):
+                began = time.monotonic()
+                await self._done(await self._submitted(tool, 1), _PATIENCE, look=_CLOSE_LOOK)
+                alone.append(time.monotonic() - began)
+            figures.latencies.append(alone)
+
+    async def crash(self, tool: Tool, amounts: Amounts, alone: asyncio.Lock) -> Aftermath:
+        """Kill the worker in the middle of its work, start another, and look what becomes of it.
+
+        Up to the new worker, each tool is alone; then they wait side by side, because what they
+        wait for are mostly their own timeouts.
+        """
+        async with AsyncExitStack() as closing:
+            async with alone:
+                worker = await self._worker(tool, closing)
+                await tool.open(closing)
+                await self._done(await self._submitted(tool, _WARM_UP), _PATIENCE)
+                asked = await self._submitted(tool, amounts.in_flight)
+                await self._done(asked, _PATIENCE, some=max(1, amounts.in_flight // 3))
+                worker.kill()
+                killed = time.monotonic()
+                await self._worker(tool, closing)
+                # What waited in the queue is not what has to recover.
+                await asyncio.sleep(amounts.in_flight / 20)
+            seconds: float | None = None
+            try:
+                await self._done(asked, amounts.bound - (time.monotonic() - killed))
+                seconds = time.monotonic() - killed
+            except TimeoutError:
+                pass
+            return await self._aftermath(tool, asked, seconds)
+
+    async def _aftermath(self, tool: Tool, asked: set[str], seconds: float | None) -> Aftermath:
+        # What ended last may run its steps again, if it was not marked as ended by then.
+        await asyncio.sleep(1)
+        open_tasks = asked - await self._ended(asked)
+        held = await tool.held(open_tasks)
+        ran = steps.read(self._logs / "steps")
+        repeated = {
+            step: {task_id for task_id in asked if ran[task_id, step] > 1} for step in steps.STEPS
+        }
+        files = await asyncio.to_thread(
+            lambda: sum(1 for task in asked for _ in self._store.objects(f"{FILES}{task}/"))
+        )
+        return Aftermath(
+            done=len(asked) - len(open_tasks),
+            stuck=len(held),
+            lost=len(open_tasks - held),
+            repeated={step: len(tasks) for step, tasks in repeated.items()},
+            doubled=len(set[str]().union(*repeated.values())),
+            files=files,
+            seconds=seconds,
+        )
+
+    async def _submitted(self, tool: Tool, number: int) -> set[str]:
+        """Store tasks and ask for their exports, some side by side as several clients would."""
+        turns = asyncio.Semaphore(_SUBMITTERS)
+
+        async def submit() -> str:
+            async with turns:
+                task = await self._tasks.create(sample.REQUEST)
+                await tool.submit(task.id)
+                return task.id
+
+        return set(await asyncio.gather(*(submit() for _ in range(number))))
+
+    async def _done(
+        self, asked: set[str], within: float, *, look: float = _LOOK, some: int | None = None
+    ) -> None:
+        """Wait until all exports, or some of them, are done."""
+        async with asyncio.timeout(max(within, 0)):
+            while len(await self._ended(asked)) < (some or len(asked)):  # noqa: ASYNC110 -- in other processes
+                await asyncio.sleep(look)
+
+    async def _ended(self, asked: set[str]) -> set[str]:
+        found = self._documents.find({"_id": {"$in": _ids(asked)}}, {"status": True, "error": True})
+        done: set[str] = set()
+        async for document in found:
+            match document["status"]:
+                case TaskStatus.DONE:
+                    done.add(str(document["_id"]))
+                case TaskStatus.FAILED:
+                    raise RuntimeError(f"An export failed: {document.get('error')}")
+                case _:
+                    pass
+        return done
+
+    async def _hashes(self, asked: set[str]) -> set[str]:
+        query = {"_id": {"$in": _ids(asked)}}
+        return set(await self._documents.distinct("sha256", query))
+
+    async def _worker(self, tool: Tool, closing: AsyncExitStack) -> Process:
+        process = Process(
+            f"The worker of {tool.name}",
+            [sys.executable, *tool.command(CONCURRENCY)],
+            log=self._logs / f"worker-{next(_numbers)}.log",
+            environment=dict(os.environ)
+            | dict(tool.environment(CONCURRENCY))
+            | {steps.FILE: str(self._logs / "steps"), "PYTHONUNBUFFERED": "1"},
+            cwd=REPOSITORY,
+            grace=5,
+        )
+        closing.push_async_callback(asyncio.to_thread, process.stop)
+        deadline = time.monotonic() + _PATIENCE
+        while tool.ready not in process.log.read_text("utf-8", errors="replace"):
+            process.check()
+            if time.monotonic() > deadline:
+                raise CrashError(f"{process.name} was not ready in time.{process.tail()}")
+            await asyncio.sleep(_LOOK)
+        return process
+
+
+@asynccontextmanager
+async def _opened() -> AsyncGenerator[_Bench]:
+    keep_temporal_off_stdout()
+    async with AsyncExitStack() as closing:
+        servers, peer_servers = Servers(), PeerServers()
+        closing.callback(peer_servers.stop)
+        closing.callback(servers.stop)
+        await asyncio.gather(
+            asyncio.to_thread(servers.start), asyncio.to_thread(peer_servers.start)
+        )
+        for name in os.environ.keys() - inherited().keys():
+            del os.environ[name]
+        os.environ |= {
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+            "TEMPORAL_NAMESPACE": "default",
+            "EXPORTS_REPORTS_FILE": str(REPOSITORY / "exports.toml"),
+            **servers.endpoints.environment(),
+        }
+        settings = Settings.load()
+        connections = await Connections.open(settings, closing)
+        await sample.load(connections.mongo[settings.mongo_database])
+        procrastinate = Procrastinate(peer_servers)
+        await procrastinate.prepare()
+        tools = [
+            Temporal(settings, connections.temporal),
+            CeleryTool(peer_servers, "threads", 0),
+            CeleryTool(peer_servers, "prefork", 2),
+            Dbos(peer_servers),
+            procrastinate,
+        ]
+        yield _Bench(
+            tools=tools,
+            connections=connections,
+            settings=settings,
+            logs=peer_servers.directory,
+        )
+
+
+def _ids(task_ids: set[str]) -> list[ObjectId]:
+    return [ObjectId(task_id) for task_id in task_ids]
