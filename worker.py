@@ -37,7 +37,7 @@ from exports.task_collection import Stored
 from exports.tasks import TaskStore
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
-from workflows.sandbox import sandboxed
+from workflows.sandbox import workers_runner
 from workflows.sweep import SweepWorkflow
 
 _log = logging.getLogger("exports.worker")
@@ -95,7 +95,7 @@ def create_workers(
                 workflows=[ExportWorkflow, SweepWorkflow],
                 activities=[*short, *heavy],
                 interceptors=[Admission()],
-                workflow_runner=sandboxed(),
+                workflow_runner=workers_runner(),
                 max_concurrent_activities=settings.max_concurrent_activities,
                 default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,

@@ -11,7 +11,7 @@ from benchmarks.bench import READY
 from exports.connections import connect_temporal
 from exports.process import configure_logging, end, keep_temporal_off_stdout
 from exports.settings import Settings
-from workflows.sandbox import sandboxed
+from workflows.sandbox import workers_runner
 
 
 async def run(settings: Settings) -> None:
@@ -23,7 +23,7 @@ async def run(settings: Settings) -> None:
         task_queue=QUEUE,
         workflows=[BareWorkflow],
         activities=[nothing],
-        workflow_runner=sandboxed(),
+        workflow_runner=workers_runner(),
         max_concurrent_activities=settings.max_concurrent_activities,
     ):
         logging.getLogger(__name__).info(READY)

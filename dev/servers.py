@@ -29,6 +29,15 @@ _INNER_PORTS: Final = (
 # The worker inside `weed mini` finds its admin server at this distance and nowhere else.
 _ADMIN_GRPC_OFFSET: Final = 10_000
 _SOCKETS: Final = Path("/tmp")  # noqa: S108 -- `weed` puts them there, and no option changes it
+# A shard of Temporal's history looks for new tasks at most twenty times a second. A cluster has
+# hundreds of shards, so that no workflow waits for that. This server has one for all workflows,
+# and each of their steps would wait for its next look, 50 ms.
+_POLLS: Final = (
+    "history.transferProcessorMaxPollRPS",
+    "history.timerProcessorMaxPollRPS",
+    "history.visibilityProcessorMaxPollRPS",
+)
+_POLLS_PER_SECOND: Final = 1000
 _STARTS: Final = 4  # several stacks that start at once may pick the same port more than once
 
 
@@ -161,6 +170,8 @@ class Servers:
         command += ["--ui-port", str(chosen["web_ui"])]
         for name in SEARCH_ATTRIBUTES:
             command += ["--search-attribute", f"{name}=Keyword"]
+        for name in _POLLS:
+            command += ["--dynamic-config-value", f"{name}={_POLLS_PER_SECOND}"]
         if self._kept:
             command += ["--db-filename", str(self.directory / "temporal.sqlite")]
         return command

@@ -55,3 +55,9 @@ class HeldReport(Report):
             Sheet(title="held", summary="held"),
         )
         yield Rows(record_batch([pa.array([1], pa.int64())], rows))
+
+
+class HeldBulkReport(HeldReport):
+    """The same, as one of those that may have millions of rows."""
+
+    bulk = True

@@ -11,7 +11,7 @@ from exports.payloads import data_converter
 from tests.record_histories import HISTORIES
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
-from workflows.sandbox import sandboxed
+from workflows.sandbox import strict_runner
 from workflows.sweep import SweepWorkflow
 
 PATHS = {
@@ -44,7 +44,7 @@ async def test_a_recorded_run_replays(name: str) -> None:
     replayer = Replayer(
         workflows=[ExportWorkflow, SweepWorkflow],
         interceptors=[Admission()],
-        workflow_runner=sandboxed(strict=True),
+        workflow_runner=strict_runner(),
         data_converter=data_converter(),
     )
     await replayer.replay_workflow(_history(name))

@@ -39,6 +39,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "url_ttl": ("60", timedelta(minutes=1)),
     "retention": ("P2D", timedelta(days=2)),
     "max_concurrent_activities": ("3", 3),
+    "max_concurrent_bulk_activities": ("2", 2),
+    "worker_takes": ("bulk", ...),
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
 }
 
