@@ -52,12 +52,15 @@ class Sheet(_Metadata):
             them; `rows` are as many as there are documents, and nothing but them.
         long_text: What becomes of a text that is longer than the format can hold: the export
             fails, or the text is cut and counted among the warnings.
+        grouped: Whether several rows may stand for one period, also if the columns that tell them
+            apart are not shown. Then only what has a total can be combined over them.
     """
 
     title: str
     summary: str
     layout: Literal["stats", "rows"] = "stats"
     long_text: Literal["fail", "cut"] = "fail"
+    grouped: bool = False
 
 
 def field(column: Column, kind: pa.DataType) -> "pa.Field[Any]":

@@ -138,7 +138,7 @@ class StatsReport(Report):
             [values for _, values in shown],
             schema=schema(
                 [field(described, values.type) for described, values in shown],
-                Sheet(title=self.title, summary=summary),
+                Sheet(title=self.title, summary=summary, grouped=bool(self._definition.group_by)),
             ),
         )
 

@@ -28,6 +28,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 ID = ObjectId("65f0a1b2c3d4e5f607182930")
 UUID = Binary(bytes(16), 4)
+FAST: list[ColumnType] = [kind for kind in COLUMN_TYPES if kind != "json"]
 
 
 def _decoder(
@@ -49,7 +50,7 @@ def _raw(decoder: BatchDecoder, *documents: dict[str, Any]) -> bytes:
     )
 
 
-def _column(kind: ColumnType, *values: object, **given: Any) -> list[object]:
+def _column(kind: ColumnType, *values: object, **given: Any) -> list[Any]:
     decoder = _decoder(kind, **given)
     return (
         decoder.decode(_raw(decoder, *({"f0": value} for value in values))).columns[0].to_pylist()
@@ -300,7 +301,7 @@ def test_a_text_that_is_no_utf8_shows_replacement_characters() -> None:
 
 
 def test_ordinary_documents_need_no_python_object_per_value() -> None:
-    decoder = _decoder("id", *(kind for kind in COLUMN_TYPES if kind != "json"))
+    decoder = _decoder("id", *FAST)
     whole = {
         "f0": ID,
         "f1": "图书",
@@ -376,13 +377,12 @@ _ANYTHING = st.one_of(
     st.none(),
     st.sampled_from([b"x", UUID, Regex("a"), Code("x"), Timestamp(1, 2), MinKey(), {"a": [1.5]}]),
 )
-_FAST: list[ColumnType] = [kind for kind in COLUMN_TYPES if kind != "json"]
 _MISSING = object()
 
 
 @st.composite
 def _batches(draw: st.DrawFn) -> tuple[list[ColumnType], list[dict[str, Any]]]:
-    kinds = draw(st.lists(st.sampled_from(_FAST), min_size=1, max_size=3))
+    kinds = draw(st.lists(st.sampled_from(FAST), min_size=1, max_size=3))
     odd = draw(st.booleans())  # without odd values, batches are decoded the fast way
     documents: list[dict[str, Any]] = []
     for _ in range(draw(st.integers(1, 4))):

@@ -19,6 +19,14 @@ time_field = "createdAt"
 measures.orders = { op = "count" }
 """
 
+ROWS = """\
+[reports.detail]
+kind = "rows"
+collection = "orders"
+time_field = "createdAt"
+columns.id = "_id"
+"""
+
 
 class Custom(StatsReport):
     """What a team writes when TOML is not enough; here it is one that can't be made."""
@@ -102,6 +110,74 @@ def test_a_mistake_is_reported_with_its_line(tmp_path: Path, line: str, expected
     assert [mistake[:2] for mistake in mistakes if expected in mistake] == [
         f"{6 + len(line.splitlines())}:"
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('sort = "at"', "sort: 'at' is not known here; known are: _id."),
+        ('on_mismatch = "nul"', "on_mismatch: 'nul' is not known here (did you mean null?)"),
+        ('long_text = "keep"', "long_text: 'keep' is not known here; known are: fail, cut."),
+        ('period = "month"', "period: is not known here; known are: collection, time_field,"),
+        ('colums.a = "x"', "colums: is not known here (did you mean columns?)"),
+        ('columns.a = "$x"', "columns.a.field: has a `$`"),
+        ('columns.a = "x..y"', "columns.a.field: has an empty part"),
+        ("columns.a = 5", "columns.a: Input should be a valid dictionary"),
+        ('columns.a = { title = "A" }', "columns.a.field: is needed"),
+        ('columns."" = "x"', "columns.: is not a name"),
+        ('columns.a = { field = "x", titel = "A" }', "columns.a.titel: is not known here (did you"),
+        ('columns.a = { field = "x", type = "int" }', "columns.a.type: 'int' is not known here"),
+        ('columns.a = { field = "x", scale = 3 }', "columns.a: is of type text; only a decimal"),
+        (
+            'columns.a = { field = "x", type = "decimal", scale = 39 }',
+            "columns.a.scale: Input should be less than or equal to 38",
+        ),
+        (
+            'columns.a = { field = "x", number_format = "0" }',
+            "columns.a: is of type text; only numbers and dates have a `number_format`",
+        ),
+        (
+            'columns.a = { field = "x", type = "number", number_format = "" }',
+            "columns.a.number_format: is not a number format",
+        ),
+        ('owner_field = "$where"', "owner_field: has a `$`"),
+        ('timezone = "Mars"', "timezone: is not a time zone"),
+    ],
+)
+def test_a_mistake_in_a_row_level_report_is_reported_with_its_line(
+    tmp_path: Path, line: str, expected: str
+) -> None:
+    mistakes = _mistakes(tmp_path, f"{ROWS}{line}\n")
+
+    assert [mistake[:2] for mistake in mistakes if expected in mistake] == ["6:"]
+
+
+def test_a_row_level_report_needs_columns(tmp_path: Path) -> None:
+    without = ROWS.replace('columns.id = "_id"', "")
+
+    assert _mistakes(tmp_path, without) == ["1: reports.detail.columns: is needed."]
+    assert _mistakes(tmp_path, f"{without}columns = {{}}\n") == [
+        "6: reports.detail.columns: is empty; add at least one."
+    ]
+
+
+def test_an_unknown_kind_of_report_is_a_mistake(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, ROWS.replace('"rows"', '"row"'))
+
+    assert mistake.endswith("'row' is not known here (did you mean rows?); known are: stats, rows.")
+    assert mistake.startswith("2: reports.detail.kind: ")
+    assert _mistakes(tmp_path, ROWS.replace('"rows"', "['rows']"))[0].startswith("2: ")
+
+
+def test_a_field_alone_makes_a_column_of_text(tmp_path: Path) -> None:
+    report = _load(tmp_path, ROWS)
+
+    assert report.bulk
+    assert [item.values for item in report.describe_params()][-1] == "some of: id"
+
+
+def test_statistics_may_say_what_they_are(tmp_path: Path) -> None:
+    assert not _load(tmp_path, f'{GOOD}kind = "stats"\n').bulk
 
 
 def test_all_mistakes_are_reported_at_once_each_with_its_own_line(tmp_path: Path) -> None:

@@ -45,6 +45,21 @@ class TestChart:
         ]  # fmt: skip
         assert_inert(data)
 
+    def test_averages_of_groups_that_are_not_shown_are_not_added_up(self) -> None:
+        average = measure("Average", pa.float64())
+        about = Sheet(title="t", summary="s", grouped=True)
+        orders = measure("Orders", pa.int64(), "sum")
+        rows = [(OCTOBER_5, 1.5, 1), (OCTOBER_5, 2.5, 2)]
+        of = table(DAY, average, orders, about=about)
+        chart = opened(encoded(of, [batch(of, *rows)])).worksheets[1]
+        assert [row[1:] for row in chart.iter_rows(min_row=4, values_only=True)] == [
+            ("Orders",),
+            (3,),
+        ]
+        alone = table(DAY, average, about=about)
+        data = encoded(alone, [batch(alone, *(row[:2] for row in rows))])
+        assert len(opened(data).worksheets) == 1
+
     def test_viewers_that_do_not_calculate_find_the_values_in_the_chart(self) -> None:
         of = table(DAY, measure("Orders", pa.int64(), "sum"))
         xml = parts(encoded(of, [batch(of, (OCTOBER_5, 7))]))["xl/charts/chart1.xml"]

@@ -9,7 +9,7 @@ import pyarrow as pa
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from exports.columns import Column, Sheet, columns_of
+from exports.columns import Column, Sheet, columns_of, sheet_of
 from exports.formats.arrow import types_of, values_of
 from exports.formats.totals import Total, is_number, total_of
 from exports.formats.xlsx_cells import (
@@ -41,7 +41,8 @@ class PeriodSums:
     def __init__(self, schema: pa.Schema) -> None:
         columns = columns_of(schema)
         kinds = types_of(schema)
-        grouped = any(column.role == "group" for column in columns)
+        groups = any(column.role == "group" for column in columns)
+        grouped = groups or sheet_of(schema).grouped
         periods = [index for index, column in enumerate(columns) if column.role == "period"]
         drawn = [
             index
