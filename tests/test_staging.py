@@ -137,7 +137,7 @@ class TestUnify:
         assert united(shanghai, shanghai)[0] == pa.timestamp("ms", "Asia/Shanghai")
         assert united(shanghai, berlin) == (
             pa.string(),
-            [["2026-07-01T08:00:00+08:00"], ["2026-07-01T02:00:00+02:00"]],
+            [["2026-07-01T08:00:00.000+08:00"], ["2026-07-01T02:00:00.000+02:00"]],
         )
 
     def test_an_integer_that_a_float_would_round_makes_decimals(self) -> None:

@@ -8,13 +8,19 @@ from typing import Final
 from exports.errors import FormatUnknownError
 from exports.formats.base import FileFormat
 from exports.formats.csv import Csv
+from exports.formats.gzipped import Gzipped
 from exports.formats.ndjson import Ndjson
 from exports.formats.parquet import Parquet
 from exports.formats.xlsx import Xlsx
 
 __all__ = ["FORMATS", "FileFormat", "format_named"]
 
-_ALL: Final[tuple[FileFormat, ...]] = (Csv(), Ndjson(), Parquet(), Xlsx())
+_ALL: Final[tuple[FileFormat, ...]] = (
+    *(Csv(), Gzipped(Csv())),
+    *(Ndjson(), Gzipped(Ndjson())),
+    Parquet(),
+    Xlsx(),
+)
 FORMATS: Final = {item.name: item for item in _ALL}
 
 

@@ -4,8 +4,9 @@ The rules are the same in every text format:
 
 - An integer is its digits.
 - A decimal is in plain notation with all its places, never with an exponent.
-- A float is the shortest text that reads back as the same float (`0.1`, `12`, `1e+16`). What is
-  no number is `NaN`, `Infinity` or `-Infinity`.
+- A float has as few digits as read back as the same float: `0.1`, `12`. From 10^16 on, and below
+  0.000001, it has an exponent: `1e+16`, `1e-07`. What is no number is `NaN`, `Infinity` or
+  `-Infinity`.
 - A boolean is `true` or `false`.
 - A date is ISO 8601, `2026-10-05`; where it stands for its month, `2026-10`.
 - A time is ISO 8601, with as many places as the column's unit has, also if they are zeros, and
@@ -13,6 +14,7 @@ The rules are the same in every text format:
   `2026-10-31T23:04:05.120+08:00`. In a column without a zone it has no offset.
 """
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -21,10 +23,22 @@ import pyarrow.compute as pc
 
 from exports.columns import Column
 from exports.formats.arrow import is_decimal, kernel
-from exports.formats.text_arrays import Texts, all_bytes, change, join, replace, with_bytes
+from exports.formats.text_arrays import (
+    Texts,
+    all_bytes,
+    change,
+    join,
+    replace,
+    replace_where,
+    with_bytes,
+)
 
 _A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _MINUTE: Final = 60
+_LISTED_UNTIL: Final = datetime(2037, 1, 1, tzinfo=UTC)
+_PYTHON_UNTIL: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_ARROW_WRITES_EXPONENT: Final = 1e10
+_EXACT_INTEGERS: Final = 2.0**53
 
 
 def cell_texts(column: Column, values: "pa.Array[Any]") -> Texts:
@@ -39,9 +53,9 @@ def cell_texts(column: Column, values: "pa.Array[Any]") -> Texts:
     """
     kind = values.type
     if is_decimal(kind):
-        return change(_cast(values), "E", lambda text: f"{Decimal(text):f}")
+        return _without_exponents(_cast(values))
     if pa.types.is_floating(kind):
-        return replace(replace(_cast(values), "nan", "NaN"), "inf", "Infinity")
+        return _floats(values)
     if pa.types.is_date32(kind):
         return _dates(_cast(values), months=column.period == "month")
     if pa.types.is_timestamp(kind):
@@ -61,6 +75,28 @@ def _cast(values: "pa.Array[Any]") -> Texts:
     return cast("Texts", values.cast(pa.string()))
 
 
+def _without_exponents(numbers: Texts) -> Texts:
+    if b"E" not in all_bytes(numbers):
+        return numbers
+    return change(numbers, "E", lambda text: f"{Decimal(text):f}")
+
+
+def _floats(values: "pa.Array[Any]") -> Texts:
+    texts = replace(replace(_cast(values), "nan", "NaN"), "inf", "Infinity")
+    if b"e" not in all_bytes(texts):
+        return texts
+    # Arrow writes an exponent from 10^10 on, where milliseconds and other large integers are.
+    kind: pa.DataType = values.type
+    size = kernel("abs", values)
+    is_large = kernel("greater_equal", size, pa.scalar(_ARROW_WRITES_EXPONENT, kind))
+    is_exact = kernel("less_equal", size, pa.scalar(_EXACT_INTEGERS, kind))
+    is_whole = kernel("equal", kernel("trunc", values), values)
+    mask = kernel("and", kernel("and", is_large, is_exact), is_whole)
+    integers = kernel("if_else", mask, values, pa.scalar(None, kind)).cast(pa.int64())
+    texts = cast("Texts", kernel("coalesce", _cast(integers), texts))
+    return change(texts, "e", lambda text: repr(float(text)).removesuffix(".0"))
+
+
 def _dates(days: Texts, *, months: bool) -> Texts:
     if not months:
         return days
@@ -71,20 +107,38 @@ def _dates(days: Texts, *, months: bool) -> Texts:
 def _times(moments: "pa.Array[Any]", kind: "pa.TimestampType[Any, Any]") -> Texts:
     if kind.tz is None:
         return _clock_texts(moments)
-    local = kernel("local_timestamp", moments)
-    ahead = kernel("subtract", _whole(local), _whole(moments))
+    utc = moments.cast(pa.int64())
+    ahead = kernel("subtract", kernel("local_timestamp", moments).cast(pa.int64()), utc)
+    ahead = _ahead_in_later_years(moments, ahead, _A_SECOND[kind.unit])
+    clocks = _clock_texts(kernel("add", utc, ahead).cast(pa.timestamp(kind.unit)))
     different = kernel("unique", kernel("drop_null", ahead))
     units = cast("list[int]", different.to_pylist())
     offsets = pa.array([_offset(count // _A_SECOND[kind.unit]) for count in units], pa.string())
-    clocks = _clock_texts(local)
     if len(offsets) == 1:
         return join(clocks, offsets[0].as_py())
     which = kernel("index_in", ahead, options=pc.SetLookupOptions(different))
     return join(clocks, offsets.take(which))
 
 
-def _whole(moments: "pa.Array[Any]") -> "pa.Array[Any]":
-    return moments.cast(pa.int64())
+def _ahead_in_later_years(
+    moments: "pa.Array[Any]", ahead: "pa.Array[Any]", a_second: int
+) -> "pa.Array[Any]":
+    """Return how far zones are ahead, corrected where Arrow knows no change of the clocks.
+
+    Arrow reads the changes that the time zone database lists, which end in 2037, and not the rule
+    for all years to come (https://www.rfc-editor.org/rfc/rfc8536, 3.3).
+    """
+    tz = moments.type.tz
+    seconds = moments.cast(pa.timestamp("s", tz=tz), safe=False)
+    after = kernel("greater_equal", seconds, pa.scalar(_LISTED_UNTIL, seconds.type))
+    before = kernel("less", seconds, pa.scalar(_PYTHON_UNTIL, seconds.type))
+    late = kernel("and", after, before)
+
+    def by_rule(different: list[datetime]) -> list[int]:
+        offsets = [moment.utcoffset() or timedelta() for moment in different]
+        return [a_second * round(offset.total_seconds()) for offset in offsets]
+
+    return replace_where(late, ahead, seconds, by_rule)
 
 
 def _clock_texts(moments: "pa.Array[Any]") -> Texts:

@@ -63,8 +63,8 @@ def plain(value: object) -> str:
     """Return a value as text that holds it exactly.
 
     Decimals are in plain notation with all their places, floats the shortest text that reads
-    back as the same float, dates and times ISO 8601 with their offset, booleans `true` and
-    `false`.
+    back as the same float, booleans `true` and `false`. Dates and times are ISO 8601; a time has
+    its offset and three places of a second, six if it has microseconds.
 
     Raises:
         TypeError: No column of an export has values of this type.
@@ -80,10 +80,16 @@ def plain(value: object) -> str:
             return _float(value)
         case Decimal():
             return f"{value:f}"
-        case datetime() | date():
-            return value.isoformat()
+        case date():
+            return _date(value)
         case _:
             raise TypeError(f"A {type(value).__name__} is not a value of an export.")
+
+
+def _date(value: date) -> str:
+    if not isinstance(value, datetime):
+        return value.isoformat()
+    return value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
 
 
 def _float(value: float) -> str:
