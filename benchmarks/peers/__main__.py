@@ -10,12 +10,13 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median, quantiles
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.measure import Amounts, Figures, run
+from benchmarks.peers import report
+from benchmarks.peers.figures import Amounts
+from benchmarks.peers.measure import run
 from dev.process import CrashError
 
 _BEGAN = time.monotonic()
@@ -42,7 +43,9 @@ def main() -> int:
     except (CrashError, RuntimeError, TimeoutError) as error:
         print(f"It was not measured: {error!r}", file=sys.stderr)
         return 1
-    Console(width=max(Console().width, 150)).print(table(figures))
+    console = Console(width=max(Console().width, 160))
+    console.print(_table(report.SPEED, report.speed(figures)), "")
+    console.print(_table(report.CRASH, report.crash(figures)))
     if options.json:
         file: Path = options.json
         file.write_text(json.dumps([asdict(one) for one in figures], default=sorted), "utf-8")
@@ -53,42 +56,13 @@ def _say(what: str) -> None:
     print(f"{time.monotonic() - _BEGAN:6.1f} s  {what}", file=sys.stderr, flush=True)
 
 
-def table(figures: list[Figures]) -> Table:
-    """Return the figures for people; the ratio of each to ours, which is the first."""
+def _table(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    headings = (
-        *("", "exports/s", "ratio", "p50 ms", "ratio", "p95 ms", "done", "lost", "stuck"),
-        *("doubled", "aggregate/upload/done", "files", "recovered s"),
-    )
     for heading in headings:
-        shown.add_column(heading, justify="left" if not heading else "right")
-    ours = figures[0]
-    for one in figures:
-        p50s = [median(alone) for alone in one.latencies]
-        left = one.aftermath
-        shown.add_row(
-            one.tool,
-            f"{median(one.per_second):.1f}",
-            f"{_ratio(one.per_second, ours.per_second):.2f}",
-            f"{median(p50s) * 1000:.0f}",
-            f"{_ratio(p50s, [median(alone) for alone in ours.latencies]):.2f}",
-            f"{quantiles([s for alone in one.latencies for s in alone], n=20)[-1] * 1000:.0f}",
-            *(
-                (
-                    *(str(left.done), str(left.lost), str(left.stuck), str(left.doubled)),
-                    "/".join(str(number) for number in left.repeated.values()),
-                    str(left.files),
-                    "-" if left.seconds is None else f"{left.seconds:.0f}",
-                )
-                if left
-                else ()
-            ),
-        )
+        shown.add_column(heading, justify="right" if heading else "left")
+    for line in lines:
+        shown.add_row(*line)
     return shown
-
-
-def _ratio(theirs: list[float], ours: list[float]) -> float:
-    return median(their / our for their, our in zip(theirs, ours, strict=True))
 
 
 if __name__ == "__main__":

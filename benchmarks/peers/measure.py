@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from bson import ObjectId
 
 from benchmarks.peers import sample, steps
+from benchmarks.peers.figures import Aftermath, Amounts, Figures
 from benchmarks.peers.servers import PeerServers
 from benchmarks.peers.tools import CeleryTool, Dbos, Procrastinate, Temporal, Tool
 from dev.process import CrashError, Process
@@ -33,69 +33,6 @@ _PATIENCE: Final = 60.0
 _LOOK: Final = 0.02
 _CLOSE_LOOK: Final = 0.003
 _numbers = count(1)
-
-
-@dataclass(frozen=True)
-class Aftermath:
-    """What a crash of the worker has left, some time after a new one was started.
-
-    Attributes:
-        done: Exports that are done.
-        stuck: Exports that are not, though the tool knows of them.
-        lost: Exports that are not, and of which the tool knows nothing any more.
-        repeated: By step, how many exports ran it to its end more than once.
-        doubled: How many exports ran any step to its end more than once.
-        files: Finished files in the bucket; more than there are exports means leftovers.
-        seconds: From the crash until the last export was done; None if some never were.
-    """
-
-    done: int
-    stuck: int
-    lost: int
-    repeated: dict[str, int]
-    doubled: int
-    files: int
-    seconds: float | None
-
-
-@dataclass
-class Figures:
-    """What was measured of one tool.
-
-    Attributes:
-        tool: Its name.
-        recovery: How it finds out that a worker is gone.
-        per_second: Exports a second, of each round.
-        latencies: Seconds of each export that ran alone, of each round.
-        files: The SHA-256 of the files that it made.
-        aftermath: What the crash has left.
-    """
-
-    tool: str
-    recovery: str
-    per_second: list[float] = field(default_factory=list[float])
-    latencies: list[list[float]] = field(default_factory=list[list[float]])
-    files: set[str] = field(default_factory=set[str])
-    aftermath: Aftermath | None = None
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """How much is done.
-
-    Attributes:
-        exports: Submitted at once, for exports a second.
-        alone: One after the other, for the latency.
-        in_flight: Submitted before the crash.
-        rounds: How often the first two are measured.
-        bound: Seconds that a tool has to recover.
-    """
-
-    exports: int = 100
-    alone: int = 20
-    in_flight: int = 100
-    rounds: int = 1
-    bound: float = 120.0
 
 
 async def run(amounts: Amounts, say: Callable[[str], None] = lambda _: None) -> list[Figures]:

@@ -1,0 +1,50 @@
+"""The same small export on other tools that good engineers would take for it.
+
+`statsMonthly` of 60 orders, the real database included: 100 at once and 8 at a time in one worker,
+then one at a time; and what becomes of 100 that are on their way when the worker is killed with
+SIGKILL and another is started. How each tool is set up, and why, stands in `peers/README.md`.
+"""
+
+from benchmarks.peers import measure, report
+from benchmarks.peers.figures import Amounts
+from benchmarks.plan import Plan
+from benchmarks.results import Outcome, Row
+
+
+async def run(plan: Plan) -> Outcome:
+    """Run the benchmark."""
+    amounts = plan.pick(
+        full=Amounts(rounds=plan.runs),
+        quick=Amounts(rounds=plan.runs),
+        smoke=Amounts(exports=10, alone=10, in_flight=10),
+    )
+    ours, *peers = figures = await measure.run(amounts)
+    at_once = [
+        Row(
+            what=f"{amounts.exports} exports at once",
+            unit="exports/s",
+            ours=ours.per_second,
+            reference=peer.per_second,
+            beside=peer.tool,
+        )
+        for peer in peers
+    ]
+    alone = [
+        Row(
+            what=f"{amounts.alone} exports, one at a time: {name}",
+            unit="ms",
+            ours=mine,
+            reference=theirs,
+            beside=peer.tool,
+        )
+        for peer in peers
+        for name, mine, theirs in (("p50", ours.p50s, peer.p50s), ("p95", ours.p95s, peer.p95s))
+    ]
+    told = (
+        f"What {amounts.in_flight} exports came to whose worker was killed when a third of them was"
+        f" done. A new worker was started at once, and had {amounts.bound:.0f} s."
+    )
+    return Outcome(
+        rows=[*at_once, *alone],
+        notes=[told, report.markdown(report.CRASH, report.crash(figures))],
+    )
