@@ -18,7 +18,7 @@ from typing import Final, cast
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import machine, read_limit, script, small, waiting
+from benchmarks import fairness, machine, memory, read_limit, scale, script, small, waiting
 from benchmarks.bench import forget_the_shell
 from benchmarks.plan import Extent, Plan
 from benchmarks.report import PAGE, page, table
@@ -28,8 +28,11 @@ from exports.process import end
 BENCHMARKS: Final[dict[str, ModuleType]] = {
     "read": read_limit,
     "script": script,
+    "memory": memory,
     "small": small,
     "waiting": waiting,
+    "fairness": fairness,
+    "scale": scale,
 }
 
 

@@ -26,7 +26,7 @@ from dev import orders
 from exports import names
 
 REPORT: Final = "statsMonthly"
-MONTH: Final = {"year": 2026, "month": 10}
+MONTH: Final[dict[str, object]] = {"year": 2026, "month": 10}
 _BARE_WORKER: Final = ("-m", "benchmarks.bare_worker")
 _AT_A_TIME: Final = 50
 _KINDS: Final = ("Temporal", "database", "object store", "worker", "client")

@@ -1,0 +1,98 @@
+"""Small exports beside a huge one, on one worker process.
+
+200 `statsMonthly` are asked for at once, on a worker that is idle and on one that is at work on an
+export of millions of rows to csv; when that one is done before them, the next is asked for. A
+small export's time runs from asking until its workflow has closed. The source is replayed.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from statistics import median
+
+from benchmarks import small
+from benchmarks.bench import USER, Bench, opened
+from benchmarks.bulk import REPORT, YEAR, record_rows, replaying
+from benchmarks.plan import Plan
+from benchmarks.results import Goal, Outcome, Row
+from benchmarks.waiting import p95
+from exports.errors import TaskStateError
+from exports.task import ExportTask
+
+_LOOK = 0.1
+
+
+async def run(plan: Plan) -> Outcome:
+    """Run the benchmark."""
+    many = plan.pick(full=200, quick=100, smoke=5)
+    rows = plan.pick(full=5_000_000, quick=2_000_000, smoke=200_000)
+    slow = Row(
+        what=f"{many} small exports beside {rows:,} rows: p95",
+        unit="s",
+        ours=[],
+        reference=[],
+        beside="idle worker",
+        goal=Goal(side="at most", bound=2),
+    )
+    usual = Row(
+        what=f"{many} small exports beside {rows:,} rows: p50",
+        unit="s",
+        ours=[],
+        reference=[],
+        beside="idle worker",
+    )
+    async with opened() as bench:
+        await record_rows(bench)
+        with bench.process(*replaying(bench, rows)):
+            await small.side_by_side(lambda: small.exported(bench), 10, 5)
+            for _ in range(plan.runs):
+                alone = await _all_at_once(bench, many)
+                async with _at_work_on_a_huge_one(bench):
+                    beside = await _all_at_once(bench, many)
+                slow.reference.append(p95(alone))
+                slow.ours.append(p95(beside))
+                usual.reference.append(median(alone))
+                usual.ours.append(median(beside))
+    return Outcome(rows=[slow, usual])
+
+
+async def _all_at_once(bench: Bench, many: int) -> list[float]:
+    async def one() -> float:
+        began = time.perf_counter()
+        await small.exported(bench)
+        return time.perf_counter() - began
+
+    return list(await asyncio.gather(*(one() for _ in range(many))))
+
+
+@asynccontextmanager
+async def _at_work_on_a_huge_one(bench: Bench) -> AsyncGenerator[None]:
+    """Keep the worker at a huge export while the block runs, then cancel it."""
+    current = await _begun(bench)
+
+    async def keep_on() -> None:
+        nonlocal current
+        while True:
+            await bench.finished(current)
+            current = await _begun(bench)
+
+    keeping = asyncio.create_task(keep_on())
+    try:
+        yield
+        if keeping.done():
+            keeping.result()  # it ends in no other way than by an error
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        with suppress(TaskStateError):  # done at the last moment
+            await bench.client.cancel(current.id, created_by=USER)
+        await bench.client.wait(current.id, created_by=USER)
+
+
+async def _begun(bench: Bench) -> ExportTask:
+    task = await bench.client.create(REPORT, YEAR, created_by=USER)
+    while not task.progress.rows:
+        await asyncio.sleep(_LOOK)
+        task = await bench.client.get(task.id, created_by=USER)
+    return task

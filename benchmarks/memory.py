@@ -1,0 +1,80 @@
+"""Peak memory of a worker process, by how many rows it exports.
+
+Each figure is that of a worker process that did this one export and nothing else: all of it, with
+the interpreter, the libraries and both ends of the pipeline (`ru_maxrss`). The source is replayed.
+"""
+
+import time
+from typing import Final
+
+from benchmarks.bench import Bench, opened
+from benchmarks.bulk import exported, peak_of, record_rows, replaying
+from benchmarks.plan import Plan
+from benchmarks.results import Goal, Outcome, Row
+
+_FORMATS: Final = ("csv", "ndjson", "parquet", "xlsx")
+_MIB: Final = 1 << 20
+
+
+async def run(plan: Plan) -> Outcome:
+    """Run the benchmark."""
+    sizes = plan.pick(
+        full=(100_000, 1_000_000, 10_000_000),
+        quick=(100_000, 500_000, 1_000_000),
+        smoke=(5_000, 10_000, 20_000),
+    )
+    rows: list[Row] = []
+    pace: list[str] = []
+    async with opened() as bench:
+        await record_rows(bench)
+        for name in _FORMATS:
+            found: list[list[float]] = [[] for _ in sizes]
+            took = 0.0
+            for _ in range(plan.runs):
+                for peaks, size in zip(found, sizes, strict=True):
+                    peak, took = await _peak(bench, name, size)
+                    peaks.append(peak)
+            rows += _rows(name, sizes, found)
+            pace.append(f"{name} {took:,.0f} s")
+    note = f"The largest exports took, the last time: {', '.join(pace)}."
+    return Outcome(rows=rows, notes=[note])
+
+
+async def _peak(bench: Bench, name: str, rows: int) -> tuple[float, float]:
+    """Return the most memory that a worker held, in MiB, and how many seconds the export took."""
+    began = time.perf_counter()
+    with bench.process(*replaying(bench, rows)) as worker:
+        task = await exported(bench, name, rows=rows)
+    took = time.perf_counter() - began
+    # The next one is not to find the disk full.
+    if task.object_key is not None:
+        bench.store.remove_all([task.object_key])
+    return peak_of(worker) / _MIB, took
+
+
+def _rows(name: str, sizes: tuple[int, int, int], found: list[list[float]]) -> list[Row]:
+    least, some, most = sizes
+    beside = f"{least:,} rows"
+    return [
+        Row(
+            what=f"{name}, {some:,} rows",
+            unit="MiB",
+            ours=found[1],
+            reference=found[0],
+            beside=beside,
+        ),
+        Row(
+            what=f"{name}, {most:,} rows",
+            unit="MiB",
+            ours=found[2],
+            reference=found[0],
+            beside=beside,
+            goal=Goal(side="at most", bound=1.2),
+        ),
+        Row(
+            what=f"{name}, {most:,} rows, as such",
+            unit="MiB",
+            ours=found[2],
+            goal=Goal(side="at most", bound=400, of="figure"),
+        ),
+    ]

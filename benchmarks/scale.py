@@ -1,0 +1,84 @@
+"""More worker processes, on a database and an object store that take their time.
+
+Row-level exports to csv, always more of them than all workers can be at. Each batch of rows takes
+a second and a half to come, and each request to the object store 50 ms longer, by a fixed delay in
+the worker; so that workers wait, as they do in production, and two cores are enough for four of
+them. What counts is how many rows the exports had that were finished within a window of time,
+which begins when the workers have been busy for a while.
+"""
+
+import asyncio
+import time
+from contextlib import ExitStack
+from typing import Final
+
+from benchmarks.bench import USER, Bench, opened
+from benchmarks.bulk import REPORT, YEAR, record_rows, replaying
+from benchmarks.plan import Plan
+from benchmarks.results import Goal, Outcome, Row
+from exports.client import ExportClient
+
+_ROWS: Final = 30_000
+_AT_ONCE: Final = 40
+_DELAY: Final = "1.5"
+_STORE_DELAY: Final = "0.05"
+_GOALS: Final = {2: 1.9, 4: 3.6}
+
+
+async def run(plan: Plan) -> Outcome:
+    """Run the benchmark."""
+    busy, window = plan.pick(full=(15.0, 45.0), quick=(12.0, 25.0), smoke=(12.0, 12.0))
+    rows = {
+        workers: Row(
+            what=f"{workers} workers",
+            unit="rows/s",
+            ours=[],
+            reference=[],
+            beside="1 worker",
+            goal=Goal(side="at least", bound=goal),
+        )
+        for workers, goal in _GOALS.items()
+    }
+    async with opened() as bench:
+        await record_rows(bench)
+        for number in range(plan.runs):
+            one = await _pace(bench, 1, f"scale-1-{number}", busy, window)
+            for workers, row in rows.items():
+                row.reference.append(one)
+                row.ours.append(
+                    await _pace(bench, workers, f"scale-{workers}-{number}", busy, window)
+                )
+    return Outcome(rows=list(rows.values()))
+
+
+async def _pace(bench: Bench, workers: int, queue: str, busy: float, window: float) -> float:
+    """Return how many rows a second so many workers export.
+
+    What is not finished in the end stays in the queue, which nobody serves any more.
+    """
+    settings = bench.settings.model_copy(update={"task_queue": queue})
+    client = ExportClient(connections=bench.connections, settings=settings, reports=bench.reports)
+    ends: list[float] = []
+
+    async def keep_on() -> None:
+        while True:
+            task = await client.create(REPORT, YEAR, created_by=USER)
+            await bench.finished(task)
+            ends.append(time.perf_counter())
+
+    command = (*replaying(bench, _ROWS), "--delay", _DELAY, "--store-delay", _STORE_DELAY)
+    with ExitStack() as stack:
+        for _ in range(workers):
+            stack.enter_context(bench.process(*command, EXPORTS_TASK_QUEUE=queue))
+        keeping = [asyncio.create_task(keep_on()) for _ in range(_AT_ONCE)]
+        await asyncio.sleep(busy)
+        began = time.perf_counter()
+        await asyncio.sleep(window)
+        ended = time.perf_counter()
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+    finished = sum(began <= end < ended for end in ends)
+    if not finished:
+        raise RuntimeError(f"{workers} workers finished nothing within {window:.0f} s.")
+    return finished * _ROWS / (ended - began)
