@@ -10,7 +10,7 @@ from activities.boundary import Attempt, Attempts, in_thread
 from exports import names
 from exports.formats import format_named
 from exports.models import FinishedFile, Stage, UploadInput
-from exports.objects import ObjectStore, Uploaded
+from exports.objects import ObjectStore, StoppedError, Uploaded
 from exports.staged_parts import StagedParts
 from exports.task_warnings import WarningCounts
 
@@ -45,7 +45,7 @@ class UploadActivities:
 
             def write(stop: threading.Event) -> Uploaded:
                 with StagedParts(self._store, ask.parts) as parts:
-                    pieces = file_format.encode(parts.schema, _rows(parts, attempt), warn)
+                    pieces = file_format.encode(parts.schema, _rows(parts, attempt, stop), warn)
                     return self._store.upload(
                         key,
                         _bytes(pieces, attempt),
@@ -66,8 +66,13 @@ class UploadActivities:
             )
 
 
-def _rows(batches: Iterable[pa.RecordBatch], attempt: Attempt) -> Iterator[pa.RecordBatch]:
+def _rows(
+    batches: Iterable[pa.RecordBatch], attempt: Attempt, stop: threading.Event
+) -> Iterator[pa.RecordBatch]:
     for batch in batches:
+        # Some formats take all rows before they give the first byte.
+        if stop.is_set():
+            raise StoppedError
         attempt.rows += batch.num_rows
         yield batch
 

@@ -332,14 +332,20 @@ class _Headers:
 
 
 def _in_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    buffer = bytearray()
+    held: list[memoryview] = []
+    size = 0
     for piece in pieces:
-        buffer += piece
-        while len(buffer) >= PART_SIZE:
-            yield bytes(buffer[:PART_SIZE])
-            del buffer[:PART_SIZE]
-    if buffer:
-        yield bytes(buffer)
+        rest = memoryview(piece)
+        while size + len(rest) >= PART_SIZE:
+            held.append(rest[: PART_SIZE - size])
+            rest = rest[PART_SIZE - size :]
+            yield b"".join(held)
+            held, size = [], 0
+        if rest:
+            held.append(rest)
+            size += len(rest)
+    if held:
+        yield b"".join(held)
 
 
 def _chain(head: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from exports.formats.csv import Csv
 from exports.models import ExportRequest, TaskStatus
 from exports.objects import ObjectStore, StoredObject
 from exports.reports import Rows
+from exports.staged_parts import StagedParts
 from exports.stats_report import StatsReport
 from exports.task import ExportTask
 from exports.task_warnings import WarningCounts
@@ -122,6 +123,37 @@ async def test_while_it_uploads_in_parts(
     task = await service.create(format="csv")
     await asyncio.wait_for(uploading.wait(), 20)
     assert len(service.open_uploads()) == 1
+    await _stopped(service, task.id, how)
+    await _is_gone_without_trace(service, task.id)
+
+
+@pytest.mark.parametrize("how", ["signal", "web-ui"])
+async def test_while_it_encodes_a_file_that_has_no_first_byte_yet(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    encoding = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    all_rows = StagedParts.__iter__
+
+    def without_end(self: StagedParts) -> Iterator[pa.RecordBatch]:
+        (batch,) = all_rows(self)
+        while True:
+            loop.call_soon_threadsafe(encoding.set)
+            yield batch
+
+    def busy(
+        self: Csv, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
+    ) -> Iterator[bytes]:
+        del self, schema, warn
+        for batch in batches:
+            sorted(batch.to_pylist() * 1000, key=str)
+        yield b"never"
+
+    monkeypatch.setattr(StagedParts, "__iter__", without_end)
+    monkeypatch.setattr(Csv, "encode", busy)
+    await insert_orders(service.database)
+    task = await service.create(format="csv")
+    await asyncio.wait_for(encoding.wait(), 20)
     await _stopped(service, task.id, how)
     await _is_gone_without_trace(service, task.id)
 
