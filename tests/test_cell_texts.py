@@ -1,7 +1,7 @@
 """Whole columns come out as the plain definition writes each value of them."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from exports.formats.text_arrays import slices
 from tests.rows import batch, measure, table
 
 FIELD = Column(name="x", title="X", role="field")
-ZONES = ["Asia/Shanghai", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "UTC", "+05:30"]
+ZONES = ["Asia/Shanghai", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "UTC"]
 MOMENTS = st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1 < moment.year < 9999)
 # What is in the way of whoever compares bytes and not characters.
 TEXTS = st.text(
@@ -129,7 +129,9 @@ def test_times_have_the_offset_that_their_zone_had_at_that_moment(
     ]
     stored = pa.array(values, pa.timestamp("ms", tz=zone))
     local = [
-        None if value is None else value.astimezone(_zone(zone)).isoformat(timespec="milliseconds")
+        None
+        if value is None
+        else value.astimezone(ZoneInfo(zone)).isoformat(timespec="milliseconds")
         for value in values
     ]
     assert cell_texts(FIELD, stored).to_pylist() == local
@@ -187,7 +189,3 @@ def test_rows_with_long_texts_are_cut_into_smaller_slices() -> None:
     of = table(measure("t", pa.string()))
     whole = batch(of, *(("x" * (1 << 20),) for _ in range(30)))
     assert max(part.nbytes for part in slices(whole)) <= 8 << 20
-
-
-def _zone(name: str) -> tzinfo | None:
-    return datetime.strptime(name, "%z").tzinfo if name[0] in "+-" else ZoneInfo(name)

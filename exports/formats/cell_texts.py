@@ -14,7 +14,6 @@ The rules are the same in every text format:
   `2026-10-31T23:04:05.120+08:00`. In a column without a zone it has no offset.
 """
 
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -23,20 +22,18 @@ import pyarrow.compute as pc
 
 from exports.columns import Column
 from exports.formats.arrow import is_decimal, kernel
+from exports.formats.local_times import local_times
 from exports.formats.text_arrays import (
     Texts,
     all_bytes,
     change,
     join,
     replace,
-    replace_where,
     with_bytes,
 )
 
 _A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _MINUTE: Final = 60
-_LISTED_UNTIL: Final = datetime(2037, 1, 1, tzinfo=UTC)
-_PYTHON_UNTIL: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _ARROW_WRITES_EXPONENT: Final = 1e10
 _EXACT_INTEGERS: Final = 2.0**53
 
@@ -107,38 +104,15 @@ def _dates(days: Texts, *, months: bool) -> Texts:
 def _times(moments: "pa.Array[Any]", kind: "pa.TimestampType[Any, Any]") -> Texts:
     if kind.tz is None:
         return _clock_texts(moments)
-    utc = moments.cast(pa.int64())
-    ahead = kernel("subtract", kernel("local_timestamp", moments).cast(pa.int64()), utc)
-    ahead = _ahead_in_later_years(moments, ahead, _A_SECOND[kind.unit])
-    clocks = _clock_texts(kernel("add", utc, ahead).cast(pa.timestamp(kind.unit)))
+    local = local_times(moments)
+    ahead = kernel("subtract", local.cast(pa.int64()), moments.cast(pa.int64()))
     different = kernel("unique", kernel("drop_null", ahead))
     units = cast("list[int]", different.to_pylist())
     offsets = pa.array([_offset(count // _A_SECOND[kind.unit]) for count in units], pa.string())
     if len(offsets) == 1:
-        return join(clocks, offsets[0].as_py())
+        return join(_clock_texts(local), offsets[0].as_py())
     which = kernel("index_in", ahead, options=pc.SetLookupOptions(different))
-    return join(clocks, offsets.take(which))
-
-
-def _ahead_in_later_years(
-    moments: "pa.Array[Any]", ahead: "pa.Array[Any]", a_second: int
-) -> "pa.Array[Any]":
-    """Return how far zones are ahead, corrected where Arrow knows no change of the clocks.
-
-    Arrow reads the changes that the time zone database lists, which end in 2037, and not the rule
-    for all years to come (https://www.rfc-editor.org/rfc/rfc8536, 3.3).
-    """
-    tz = moments.type.tz
-    seconds = moments.cast(pa.timestamp("s", tz=tz), safe=False)
-    after = kernel("greater_equal", seconds, pa.scalar(_LISTED_UNTIL, seconds.type))
-    before = kernel("less", seconds, pa.scalar(_PYTHON_UNTIL, seconds.type))
-    late = kernel("and", after, before)
-
-    def by_rule(different: list[datetime]) -> list[int]:
-        offsets = [moment.utcoffset() or timedelta() for moment in different]
-        return [a_second * round(offset.total_seconds()) for offset in offsets]
-
-    return replace_where(late, ahead, seconds, by_rule)
+    return join(_clock_texts(local), offsets.take(which))
 
 
 def _clock_texts(moments: "pa.Array[Any]") -> Texts:

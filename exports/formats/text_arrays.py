@@ -1,7 +1,7 @@
 """Arrow arrays of texts, changed and put together without a Python object for each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,35 +87,13 @@ def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
     """
     found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
 
-    def all_by(different: list[Any]) -> list[str]:
-        return [by(text) for text in different]
-
-    return cast("Texts", replace_where(found, texts, texts, all_by))
-
-
-def replace_where(
-    mask: "pa.Array[Any]",
-    values: "pa.Array[Any]",
-    of: "pa.Array[Any]",
-    by: Callable[[list[Any]], Sequence[object]],
-) -> "pa.Array[Any]":
-    """Return values, those that a mask marks replaced.
-
-    Args:
-        mask: Of booleans; null marks nothing.
-        values: The values.
-        of: What the replacements are made of, row by row.
-        by: Given the marked ones of those as Python objects, each different one once, returns
-            what they become. It is not called if there are none.
-    """
-    marked = kernel("coalesce", mask, pa.scalar(value=False))
-    chosen = kernel("dictionary_encode", kernel("filter", of, marked))
+    marked = kernel("coalesce", found, pa.scalar(value=False))
+    chosen = kernel("dictionary_encode", kernel("filter", texts, marked))
     if not len(chosen):
-        return values
+        return texts
     before, which = dictionary_of(chosen)
-    kind: pa.DataType = values.type
-    after = kernel("take", pa.array(by(before.to_pylist()), kind), which)
-    return kernel("replace_with_mask", values, marked, after)
+    after = pa.array([by(str(text)) for text in before.to_pylist()], pa.string())
+    return _texts("replace_with_mask", texts, marked, after.take(which))
 
 
 def fill_null(texts: Texts, text: str) -> Texts:
