@@ -21,7 +21,8 @@ from exports.formats.xlsx_parts import parts_of, sheet_file
 from exports.formats.xlsx_xml import RowXml
 from exports.task_warnings import WarningCounts
 
-_LEVEL: Final = 1  # of zlib: three times as fast as its usual 6, for a file a quarter larger
+_LEVEL: Final = 1  # of zlib: half the time of its usual 6, for a file a quarter larger
+_CELLS_AT_ONCE: Final = 500_000  # some tens of megabytes of XML
 _HEADING: Final = 1  # row
 # Programs tell a workbook from another archive by its first files, and these never change.
 _FIRST_FILES: Final = ("_rels/.rels", "docProps/core.xml", "xl/theme/theme1.xml", "xl/styles.xml")
@@ -31,8 +32,8 @@ _FIRST_FILES: Final = ("_rels/.rels", "docProps/core.xml", "xl/theme/theme1.xml"
 class Limits:
     """Where a sheet and a file end.
 
-    The container could hold 4 GiB without its 64-bit extension, which Excel does not read in
-    every place. Python's zipfile stops at 2 GiB, and so do many readers.
+    The file has no need of the 64-bit extension of its container, which not every program reads:
+    Python's zipfile writes files of up to 2 GiB without it.
 
     Attributes:
         rows: Of a sheet, the heading included.
@@ -84,10 +85,11 @@ class _Workbook:
                 " limit."
             )
         self._schema = schema
+        self._most_rows = max(1, _CELLS_AT_ONCE // max(1, len(columns)))
         self._limits = limits
-        parts = parts_of(schema, [_HEADING])
-        self._body = RowXml(parts.cells, sheet_of(schema).long_text, warn)
-        self._heading = RowXml(parts.heading, "fail", warn)
+        self._parts = parts_of(schema, [_HEADING])
+        self._body = RowXml(self._parts.cells, sheet_of(schema).long_text, warn)
+        self._heading = RowXml(self._parts.heading, "fail", warn)
         self._titles = record_batch(
             [pa.array([column.title]) for column in columns],
             pa.schema([pa.field(column.name, pa.string()) for column in columns]),
@@ -100,14 +102,14 @@ class _Workbook:
             self.file, "w", ZIP_DEFLATED, allowZip64=False, compresslevel=_LEVEL
         )
         for name in _FIRST_FILES:
-            self._add_file(name, parts.others[name])
+            self._add_file(name, self._parts.others[name])
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Write some rows, in a further sheet where one is full."""
         while rows.num_rows:
             sheet = self._sheet or self._begin_sheet()
             done = self._rows[-1]
-            fitting = rows.slice(0, self._limits.rows - done)
+            fitting = rows.slice(0, min(self._limits.rows - done, self._most_rows))
             xml = self._body.rows(fitting, sheet=len(self._rows), first=done + 1)
             self._write(sheet, xml)
             self._rows[-1] += fitting.num_rows
@@ -117,10 +119,11 @@ class _Workbook:
 
     def finish(self) -> None:
         """Write what is left when all rows are there."""
-        sheet = self._sheet if self._rows else self._begin_sheet()
-        if sheet is not None:
-            self._end_sheet(sheet)
-        for name, data in parts_of(self._schema, self._rows).others.items():
+        if not self._rows:
+            self._begin_sheet()
+        if self._sheet is not None:
+            self._end_sheet(self._sheet)
+        for name, data in self._parts.others.items():
             if name not in _FIRST_FILES:
                 self._add_file(name, data)
 
@@ -140,12 +143,15 @@ class _Workbook:
         number = len(self._rows)
         self._sheet = sheet = self._archive.open(sheet_file(number), "w")
         self._sheet_bytes = 0
-        self._write(sheet, parts_of(self._schema, self._rows).heads[-1])
+        if number > 1:
+            self._parts = parts_of(self._schema, self._rows)
+        self._write(sheet, self._parts.heads[-1])
         self._write(sheet, self._heading.rows(self._titles, sheet=number, first=1))
         return sheet
 
     def _end_sheet(self, sheet: IO[bytes]) -> None:
-        self._write(sheet, parts_of(self._schema, self._rows).tails[-1])
+        self._parts = parts_of(self._schema, self._rows)
+        self._write(sheet, self._parts.tails[-1])
         sheet.close()
         self._sheet = None
 
