@@ -76,7 +76,8 @@ typecheck: setup ## mypy and pyright, both strict
 	$(RUN)/mypy
 	$(RUN)/pyright
 
-bench: setup ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QUICK=1)
+bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QUICK=1)
+	@$(UV) sync --locked --quiet --group bench --python "$(PYTHON)"
 	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
 
 record-histories: setup ## Record the workflow histories that the replay tests read
