@@ -1,23 +1,9 @@
 """BSON to Arrow, a batch at a time.
 
 pymongoarrow decodes a batch without a Python object per value. It refuses most values that have
-not the type of their column, and then the batch is decoded again by the rules of
-`exports.bson_values`. It does not refuse all of them, and this is how the rest is noticed:
-
-- A double in a column of integers is truncated, and a boolean anywhere among numbers is 0 or 1.
-- A long in a column of doubles is rounded.
-- NaN becomes null, whatever the column is.
-
-So fields have names of our own on the wire, by which the raw bytes tell what was there. A BSON
-element is a byte for its type, its name and its value (https://bsonspec.org/spec.html), and each
-double in a field `int0` begins with the bytes `01 i n t`. If they do not occur, there is none. If
-they do, it may be the inside of some other value; then the batch is decoded the slow way for
-nothing, but never wrongly.
-
-Among doubles, NaN is the number of elements minus the number of values that came out: elements
-that look like doubles, integers or longs are at least as many as there are, every one of them is
-a value or a NaN once it is sure that there is no boolean, and so as many values as such elements
-means that no element is a NaN.
+not the type of their column, and `exports.bson_losses` notices those that it does not refuse but
+change. Then the batch is decoded again, by the rules of `exports.bson_values`, which are the
+definition of what comes out. Which way was taken is not to be seen in the rows.
 """
 
 from collections.abc import Sequence
@@ -41,9 +27,9 @@ from exports.bson_arrays import (
     in_datetime_range,
     int64s,
     local_days,
-    valid,
     zoned,
 )
+from exports.bson_losses import DOUBLES, INTEGERS, KEY, OTHERS, nothing_lost
 from exports.bson_text import text_of
 from exports.bson_values import DECIMAL_DIGITS, Misfit, rule, type_name
 from exports.errors import MismatchError
@@ -52,15 +38,7 @@ from exports.rows_definition import ColumnType, OnMismatch
 from exports.rows_order import keys_of, keys_of_object_ids
 from exports.source import CODEC
 
-# Four bytes with the type before them: nothing that is likely to stand inside of a value.
-_INTEGERS: Final = "int"
-_DOUBLES: Final = "dbl"
-_STRICT: Final = "any"
-_KEY: Final = "key"
-_DOUBLE, _BOOLEAN, _INT, _LONG = b"\x01", b"\x08", b"\x10", b"\x12"
-_FIRST_INEXACT: Final = 2**53
-
-_PREFIXES: Final = {"integer": _INTEGERS, "number": _DOUBLES}
+_PREFIXES: Final = {"integer": INTEGERS, "number": DOUBLES}
 _OBJECT_ID: Final = ObjectIdType()
 _MILLISECONDS: Final = pa.timestamp("ms")
 _READ_AS: Final[dict[ColumnType, pa.DataType]] = {
@@ -126,15 +104,16 @@ class BatchDecoder:
         self._on_mismatch = on_mismatch
         self._rules = [rule(item.kind, scale=item.scale, zone=zone) for item in fields]
         self._types = [arrow_type(item, zone) for item in fields]
-        self._time = f"{_STRICT}t"
-        self._key = f"{_KEY}0"
+        self._time = f"{OTHERS}t"
+        self._key = f"{KEY}0"
         self._wires = [self._wire(index) for index in range(len(fields))]
         # What pymongoarrow is told to expect. A column of texts or ids may hold either.
         self._reads: dict[str, pa.DataType] = {self._time: _MILLISECONDS, self._key: _OBJECT_ID}
         for wire, item in zip(self._wires, fields, strict=True):
             if item.kind != "json":
                 self._reads.setdefault(wire, _READ_AS[item.kind])
-        self._fast = all(item.kind != "json" for item in fields)
+        # Columns that hold what no Arrow type of pymongoarrow's does: always by the rules.
+        self._ruled = {index for index, item in enumerate(fields) if item.kind == "json"}
         self._texts: set[int] = set()
 
     @property
@@ -155,9 +134,7 @@ class BatchDecoder:
             MismatchError: A value does not fit its column, and the report says to fail; or a
                 document's date is none.
         """
-        decoded = self._decoded_fast(raw) if self._fast else None
-        if decoded is None:
-            decoded = self._decoded_exactly(raw)
+        decoded = self._decoded_fast(raw) or self._decoded_exactly(raw)
         for index in self._texts:
             column = decoded.columns[index]
             if not pa.types.is_string(column.type):
@@ -170,7 +147,7 @@ class BatchDecoder:
             return self._key
         if item.path == self._time_field and item.kind in ("datetime", "date"):
             return self._time
-        return f"{_PREFIXES.get(item.kind, _STRICT)}{index}"
+        return f"{_PREFIXES.get(item.kind, OTHERS)}{index}"
 
     def _decoded_fast(self, raw: bytes) -> Decoded | None:
         """Return None where only the exact rules will do."""
@@ -181,10 +158,16 @@ class BatchDecoder:
         except (TypeError, OverflowError, ValueError):
             return None
         found = {name: _one(table.column(name)) for name in table.column_names}
-        if not _nothing_lost(raw, found) or found[self._time].null_count:
+        if not nothing_lost(raw, found) or found[self._time].null_count:
             return None
+        documents = _documents(raw) if self._ruled else []
         try:
-            columns = [self._finished(index, found) for index in range(len(self._fields))]
+            columns = [
+                self._exact(index, [document.get(wire) for document in documents])[0]
+                if index in self._ruled
+                else self._finished(index, found)
+                for index, wire in enumerate(self._wires)
+            ]
         except Misfit:
             return None
         ids = found[self._key]
@@ -219,7 +202,7 @@ class BatchDecoder:
                 return column
 
     def _decoded_exactly(self, raw: bytes) -> Decoded:
-        documents: list[dict[str, object]] = bson.decode_all(raw, CODEC)  # pyright: ignore[reportUnknownMemberType] -- open stubs
+        documents = _documents(raw)
         times = self._times([document.get(self._time) for document in documents])
         ids = [document.get(self._key) for document in documents]
         self._learn(self._key, ids)
@@ -227,8 +210,13 @@ class BatchDecoder:
         misfits: list[Int64s] = []
         for index, wire in enumerate(self._wires):
             values = [document.get(wire) for document in documents]
-            if self._fields[index].kind in ("id", "text"):
-                self._learn(wire, values)
+            match self._fields[index].kind:
+                case "text":
+                    self._learn(wire, values, ruled=index)
+                case "id":
+                    self._learn(wire, values)
+                case _:
+                    pass
             column, where = self._exact(index, values)
             columns.append(column)
             misfits.append(times[where])
@@ -274,7 +262,7 @@ class BatchDecoder:
                 f"A document's {self._time_field!r} is an array of dates; a report needs one."
             ) from None
 
-    def _learn(self, wire: str, values: list[object]) -> None:
+    def _learn(self, wire: str, values: list[object], *, ruled: int | None = None) -> None:
         """Expect next time what was found this time."""
         kinds = {type(value) for value in values} - {type(None)}
         if kinds == {ObjectId}:
@@ -283,45 +271,13 @@ class BatchDecoder:
             self._reads[wire] = pa.string()
         elif kinds <= {int, Int64} and kinds and wire == self._key and wire not in self._wires:
             self._reads[wire] = pa.int64()
+        elif kinds and ruled is not None and wire != self._key:
+            self._reads.pop(wire, None)
+            self._ruled.add(ruled)
 
 
-def _nothing_lost(raw: bytes, found: dict[str, AnyArray]) -> bool:
-    """Whether pymongoarrow gave every value as it was. The module says why this is so."""
-    integers = {
-        name[: len(_INTEGERS)] for name, column in found.items() if column.type == pa.int64()
-    }
-    for prefix in integers:
-        if raw.count(_DOUBLE + prefix.encode()) or raw.count(_BOOLEAN + prefix.encode()):
-            return False
-    doubles = [column for column in found.values() if column.type == pa.float64()]
-    if doubles and not _doubles_kept(raw, doubles):
-        return False
-    return not any(
-        raw.count(_DOUBLE + prefix.encode())
-        for prefix in {
-            name[: len(_STRICT)]
-            for name, column in found.items()
-            if column.null_count and column.type not in (pa.int64(), pa.float64())
-        }
-    )
-
-
-def _doubles_kept(raw: bytes, columns: list[AnyArray]) -> bool:
-    name = _DOUBLES.encode()
-    if raw.count(_BOOLEAN + name):
-        return False
-    longs = raw.count(_LONG + name)
-    if longs and any(_may_be_rounded(column) for column in columns):
-        return False
-    if not any(column.null_count for column in columns):
-        return True
-    elements = longs + raw.count(_DOUBLE + name) + raw.count(_INT + name)
-    return elements == sum(len(column) - column.null_count for column in columns)
-
-
-def _may_be_rounded(column: AnyArray) -> bool:
-    values = column.to_numpy(zero_copy_only=False)[valid(column)]
-    return bool((np.abs(values) >= _FIRST_INEXACT).any())
+def _documents(raw: bytes) -> list[dict[str, object]]:
+    return bson.decode_all(raw, CODEC)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- open stubs
 
 
 def arrow_type(item: Field, zone: ZoneInfo) -> pa.DataType:

@@ -382,7 +382,7 @@ _MISSING = object()
 
 @st.composite
 def _batches(draw: st.DrawFn) -> tuple[list[ColumnType], list[dict[str, Any]]]:
-    kinds = draw(st.lists(st.sampled_from(FAST), min_size=1, max_size=3))
+    kinds = draw(st.lists(st.sampled_from(COLUMN_TYPES), min_size=1, max_size=3))
     odd = draw(st.booleans())  # without odd values, batches are decoded the fast way
     documents: list[dict[str, Any]] = []
     for _ in range(draw(st.integers(1, 4))):
