@@ -3,7 +3,8 @@
     python -m benchmarks [NAME ...] [--quick]
 
 All of them without a NAME. Only a full run is written down; a quick one takes a few minutes, and
-prints what it found. Exit code 0, also when a goal is missed: RESULTS.md says so.
+prints what it found. Exit codes: 0 all have run, also if a goal is missed, which RESULTS.md says; 1
+one could not be run, which says why and stops no other.
 """
 
 import argparse
@@ -20,9 +21,12 @@ from rich.markdown import Markdown
 
 from benchmarks import fairness, machine, memory, read_limit, scale, script, small, waiting
 from benchmarks.bench import forget_the_shell
+from benchmarks.peers import benchmark as peers
 from benchmarks.plan import Extent, Plan
 from benchmarks.report import PAGE, page, table
 from benchmarks.results import Outcome, Record, Results, now
+from dev.process import CrashError
+from exports.errors import ExportError
 from exports.process import end
 
 BENCHMARKS: Final[dict[str, ModuleType]] = {
@@ -32,6 +36,7 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
     "small": small,
     "waiting": waiting,
     "fairness": fairness,
+    "peers": peers,
     "scale": scale,
 }
 
@@ -49,17 +54,31 @@ def main() -> int:
     extent: Extent = "smoke" if options.smoke else "quick" if options.quick else "full"
     forget_the_shell()
     console = Console(width=max(120, Console().width))
+    code = 0
     for name in options.names or BENCHMARKS:
         console.print(f"{name} …")
-        record = _measured(name, Plan(extent))
-        console.print(table(record))
-        for note in record.outcome.notes:
-            console.print(Markdown(note))
-        if extent == "full":
-            results = Results.load().with_record(record)
-            results.save()
-            PAGE.write_text(page(results, list(BENCHMARKS)), "utf-8")
-    return 0
+        try:
+            record = _measured(name, Plan(extent))
+        except (CrashError, ExportError, OSError, RuntimeError) as error:
+            console.print(f"{name} could not be run: {error}", markup=False)
+            code = 1
+        else:
+            _show(record, console)
+            if extent == "full":
+                _keep(record)
+    return code
+
+
+def _show(record: Record, console: Console) -> None:
+    console.print(table(record))
+    for note in record.outcome.notes:
+        console.print(Markdown(note))
+
+
+def _keep(record: Record) -> None:
+    results = Results.load().with_record(record)
+    results.save()
+    PAGE.write_text(page(results, list(BENCHMARKS)), "utf-8")
 
 
 def _measured(name: str, plan: Plan) -> Record:

@@ -19,6 +19,9 @@ _PACKAGES: Final = (
     "pyarrow",
     "pydantic",
     "xlsxwriter",
+    "celery",
+    "dbos",
+    "procrastinate",
 )
 
 

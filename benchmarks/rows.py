@@ -34,14 +34,18 @@ class Rows:
     """Rows that lie evenly in the year from `FIRST_DAY` to `END_DAY`, in order of time.
 
     Args:
-        recorded: Documents of one projection, one after the other, at least `ROWS_PER_BATCH`. All
-            dates and all ids on their first level are taken for the order's own.
+        recorded: Documents of one projection, one after the other; a batch has as many, but
+            `ROWS_PER_BATCH` at most. All dates and all ids on their first level are taken for
+            the order's own.
         count: How many rows there are.
     """
 
     def __init__(self, recorded: bytes, count: int) -> None:
         self.count = count
         documents = split(recorded)[:ROWS_PER_BATCH]
+        self._per_batch = len(documents)
+        # Twice, so that a batch may begin anywhere: what a row holds is the same in every query.
+        documents *= 2
         self._template: _Bytes = np.frombuffer(b"".join(documents), np.uint8)
         lengths = [len(document) for document in documents]
         self._starts: _Positions = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
@@ -54,13 +58,13 @@ class Rows:
     def of(self, query: RowQuery) -> Iterator[bytes]:
         """Yield the batches that a query gives."""
         first, end = self._range(query)
-        for start in range(first, end, ROWS_PER_BATCH):
-            yield self._batch(start, min(start + ROWS_PER_BATCH, end))
+        for start in range(first, end, self._per_batch):
+            yield self._batch(start, min(start + self._per_batch, end))
 
     def all(self) -> Iterator[bytes]:
         """Yield all batches."""
-        for start in range(0, self.count, ROWS_PER_BATCH):
-            yield self._batch(start, min(start + ROWS_PER_BATCH, self.count))
+        for start in range(0, self.count, self._per_batch):
+            yield self._batch(start, min(start + self._per_batch, self.count))
 
     def _range(self, query: RowQuery) -> tuple[int, int]:
         period: dict[str, datetime] = query.filter[_TIME_FIELD]
@@ -72,8 +76,9 @@ class Rows:
         return min(max(0, -(-since // self._step)), self.count)
 
     def _batch(self, first: int, end: int) -> bytes:
-        number = end - first
-        batch = self._template[: self._starts[number]].copy()
+        number, offset = end - first, first % self._per_batch
+        begin = self._starts[offset]
+        batch = self._template[begin : self._starts[offset + number]].copy()
         rows = np.arange(first, end, dtype=np.int64)
         times = self._start + rows * self._step
         ids = np.empty((number, _ID_BYTES), np.uint8)
@@ -82,9 +87,9 @@ class Rows:
         ids[:, 9:] = rows.astype(">u4").view(np.uint8).reshape(number, 4)[:, 1:]
         dates = times.astype("<i8").view(np.uint8).reshape(number, _DATE_BYTES)
         for positions in self._ids:
-            batch[positions[:number]] = ids
+            batch[positions[offset : offset + number] - begin] = ids
         for positions in self._dates:
-            batch[positions[:number]] = dates
+            batch[positions[offset : offset + number] - begin] = dates
         return batch.tobytes()
 
     def _positions(

@@ -107,9 +107,7 @@ async def side_by_side(work: Work, many: int, at_a_time: int) -> None:
         async with free:
             await work()
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(many):
-            group.create_task(one())
+    await asyncio.gather(*(one() for _ in range(many)))
 
 
 async def _pace(work: Work, many: int, costs: list[dict[str, float]]) -> float:
