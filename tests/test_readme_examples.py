@@ -22,6 +22,7 @@ from exports.errors import ParamsError
 from exports.models import CancelRequest, ExportRequest, TaskStatus
 from exports.report_definition import Measure
 from exports.reports_file import load_reports
+from exports.rows_definition import COLUMN_TYPES
 from exports.settings import Settings
 from tests import readme
 from tests.command_line import environment_of
@@ -173,6 +174,25 @@ async def test_the_reports_that_are_shown_give_rows(
     assert refunds.file_name == "退款 Refunds-2026-10.csv"
     assert (day.status, day.rows) == (TaskStatus.DONE, 1)
     assert day.file_name == "ordersOfDay-2026-10-02.xlsx"
+
+
+async def test_the_row_level_report_that_is_shown_gives_rows(
+    settings: Settings, temporal_address: str, tmp_path: Path
+) -> None:
+    [block] = readme.blocks("toml", readme.section("Row-level exports"))
+    (tmp_path / "shown.toml").write_text(block, "utf-8")
+    changed = settings.model_copy(update={"reports_file": tmp_path / "shown.toml"})
+    async with open_service(changed, temporal_address) as service, working(service):
+        await insert_orders(service.database)
+        await service.database["orders"].update_many({}, {"$set": {"kind": "sale"}})
+        params = {"from": "2026-10-01", "to": "2026-10-03"}
+        sales = await service.exported("sales", params=params)
+    assert (sales.status, sales.rows) == (TaskStatus.DONE, 2)
+
+
+def test_the_rules_of_all_column_types_are_listed() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", readme.section("Row-level exports"), re.MULTILINE)
+    assert tuple(listed) == COLUMN_TYPES
 
 
 def test_the_report_that_is_shown_names_every_operation() -> None:
