@@ -99,7 +99,12 @@ def create(
         typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter: -p year=2026"),
     ] = None,
     file_format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="Kind of file: csv, xlsx.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Kind of file: csv, csv.gz, ndjson, ndjson.gz, parquet, xlsx.",
+        ),
     ] = DEFAULT_FORMAT,
     created_by: Annotated[
         str | None,

@@ -95,11 +95,12 @@ def test_types_needs_only_the_reports_file(
     assert heading.split() == ["type", "title", "parameters", "formats"]
     assert "sales  月度" in line
     assert "year (integer, 1970 to 9998, required); month (integer, 1 to 12, required)" in line
-    assert line.endswith("csv, xlsx")
+    assert line.endswith("csv, csv.gz, ndjson, ndjson.gz, parquet, xlsx")
 
     assert guarded(app, ["types", "--json"]) == 0
     [found] = json.loads(capsys.readouterr().out)
-    assert (found["type"], found["title"], found["formats"]) == ("sales", "月度", ["csv", "xlsx"])
+    assert (found["type"], found["title"]) == ("sales", "月度")
+    assert found["formats"] == ["csv", "csv.gz", "ndjson", "ndjson.gz", "parquet", "xlsx"]
     assert found["params"][1] == {
         "name": "month",
         "type": "integer",

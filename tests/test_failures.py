@@ -204,7 +204,7 @@ async def test_a_wrong_request_is_refused_before_anything_is_stored(
 
 
 async def test_an_unknown_format_and_a_nobody_are_refused(service: Service) -> None:
-    with pytest.raises(FormatUnknownError, match="csv, xlsx"):
+    with pytest.raises(FormatUnknownError, match="csv, csv.gz, ndjson, ndjson.gz, parquet, xlsx"):
         await service.create(format="docx")
     with pytest.raises(RequestError, match="createdBy"):
         await service.create(created_by="")

@@ -4,9 +4,12 @@ import math
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
 
-from exports.formats.text_arrays import Texts, all_bytes, change
+import pyarrow.compute as pc
+
+from exports.formats.arrow import kernel
+from exports.formats.text_arrays import Texts, all_bytes, change_where, join, matches
 
 # Where a spreadsheet may see a new cell begin: at the start of a field and, where the list
 # separator is not a comma (Excel follows the regional settings), in the middle of one.
@@ -19,13 +22,21 @@ _SKIPPED: Final = (
 )
 _SIGN: Final = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _FORMULA: Final = re.compile(rf"{_BEGINS}(?='*{_SKIPPED}*{_SIGN})|\A(?='*[\t\r\n\x00])")
-# The same for RE2, which looks neither behind nor ahead and writes characters another way: it
-# finds the texts that `_FORMULA` would change.
-_HAS_FORMULA: Final = re.sub(
-    r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})",
-    lambda code: rf"\x{{{code[1] or code[2]}}}",
-    rf"(?:\A|[;|\t\r\n])'*{_SKIPPED}*{_SIGN}|\A'*[\t\r\n\x00]",
-)
+
+
+def _for_re2(pattern: str) -> str:
+    """Return a pattern of Python's as RE2 reads it, which writes characters another way."""
+    return re.sub(
+        r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})",
+        lambda code: rf"\x{{{code[1] or code[2]}}}",
+        pattern,
+    )
+
+
+# RE2 looks neither behind nor ahead, so these find texts and not places: those that `_FORMULA`
+# would change, and of them those that only get an apostrophe in front.
+_HAS_FORMULA: Final = _for_re2(rf"(?:\A|[;|\t\r\n])'*{_SKIPPED}*{_SIGN}|\A'*[\t\r\n\x00]")
+_ONLY_BEGINS_WITH_ONE: Final = _for_re2(rf"\A'*{_SKIPPED}*{_SIGN}[^;|\t\r\n]*\z")
 # A text that none of these bytes is in needs no look: the signs, what opens with NUL or a line,
 # and the two bytes that every full-width sign begins with in UTF-8.
 _BYTES_OF_FORMULAS: Final = (
@@ -56,7 +67,12 @@ def safe_texts(texts: Texts) -> Texts:
     data = all_bytes(texts)
     if not any(mark in data for mark in _BYTES_OF_FORMULAS):
         return texts
-    return change(texts, _HAS_FORMULA, safe_text)
+    found = matches(texts, _HAS_FORMULA)
+    if not pc.any(found).as_py():
+        return texts
+    simple = matches(texts, _ONLY_BEGINS_WITH_ONE)
+    guarded = cast("Texts", kernel("if_else", simple, join("'", texts), texts))
+    return change_where(kernel("and_not", found, simple), guarded, safe_text)
 
 
 def plain(value: object) -> str:

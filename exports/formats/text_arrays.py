@@ -1,7 +1,7 @@
 """Arrow arrays of texts, changed and put together without a Python object for each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -85,9 +85,17 @@ def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
         pattern: A regular expression in the syntax of RE2, found anywhere in a text.
         by: Changes a text. It is called once for all rows whose texts are the same.
     """
-    found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
+    return change_where(matches(texts, pattern), texts, by)
 
-    marked = kernel("coalesce", found, pa.scalar(value=False))
+
+def matches(texts: Texts, pattern: str) -> "pa.Array[Any]":
+    """Return which texts a regular expression in the syntax of RE2 is found in; null in none."""
+    found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
+    return kernel("coalesce", found, pa.scalar(value=False))
+
+
+def change_where(marked: "pa.Array[Any]", texts: Texts, by: Callable[[str], str]) -> Texts:
+    """Return texts, those changed that a mask marks; see `change`."""
     chosen = kernel("dictionary_encode", kernel("filter", texts, marked))
     if not len(chosen):
         return texts
