@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -123,7 +124,7 @@ class Bench:
 @asynccontextmanager
 async def opened() -> AsyncGenerator[Bench]:
     """Start servers of our own, and point this process and its children at them."""
-    keep_temporal_off_stdout()
+    keep_quiet()
     async with AsyncExitStack() as closing:
         servers = Servers()
         closing.callback(servers.stop)
@@ -140,6 +141,12 @@ async def opened() -> AsyncGenerator[Bench]:
         connections = await Connections.open(settings, closing)
         client = ExportClient(connections=connections, settings=settings, reports=reports)
         yield Bench(servers, settings, connections, client, reports)
+
+
+@cache
+def keep_quiet() -> None:
+    """Keep Temporal's core off the terminal; once, however many benchmarks ask for it."""
+    keep_temporal_off_stdout()
 
 
 def forget_the_shell() -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from bson import ObjectId
 
+from benchmarks.bench import keep_quiet
 from benchmarks.peers import sample, steps
 from benchmarks.peers.figures import Aftermath, Amounts, Figures
 from benchmarks.peers.servers import PeerServers
@@ -22,7 +23,6 @@ from dev.stack import REPOSITORY, inherited
 from exports.connections import Connections
 from exports.models import TaskStatus
 from exports.names import FILES, TASKS_COLLECTION
-from exports.process import keep_temporal_off_stdout
 from exports.settings import Settings
 from exports.tasks import TaskStore
 
@@ -208,7 +208,7 @@ class _Bench:
 
 @asynccontextmanager
 async def _opened() -> AsyncGenerator[_Bench]:
-    keep_temporal_off_stdout()
+    keep_quiet()
     async with AsyncExitStack() as closing:
         servers, peer_servers = Servers(), PeerServers()
         closing.callback(peer_servers.stop)
