@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections import deque
+from contextlib import aclosing
 from typing import Final, Self
 
 import pyarrow as pa
@@ -48,13 +49,14 @@ class AggregateActivities:
             report = self._reports.named(ask.plan.type)
             warn = WarningCounts()
             rest: list[Unit] = []
-            async with _Staging(self._store, ask, attempt) as staging_area:
-                async for rows in report.read(
-                    self._source,
-                    ask.unit,
-                    params=ask.plan.params,
-                    created_by=ask.plan.created_by,
-                ):
+            reading = report.read(
+                self._source, ask.unit, params=ask.plan.params, created_by=ask.plan.created_by
+            )
+            async with (
+                aclosing(reading),
+                _Staging(self._store, ask, attempt) as staging_area,
+            ):
+                async for rows in reading:
                     await staging_area.add(rows.batch)
                     warn.add_all(rows.warnings)
                     rest += rows.rest

@@ -168,13 +168,13 @@ class BatchDecoder:
                 else self._finished(index, found)
                 for index, wire in enumerate(self._wires)
             ]
-        except Misfit:
+            ids = found[self._key]
+            if ids.type == _OBJECT_ID and not ids.null_count:
+                keys = keys_of_object_ids(ids)
+            else:
+                keys = keys_of(ids.to_pylist())
+        except (Misfit, UnicodeDecodeError):
             return None
-        ids = found[self._key]
-        if ids.type == _OBJECT_ID and not ids.null_count:
-            keys = keys_of_object_ids(ids)
-        else:
-            keys = keys_of(ids.to_pylist())
         nothing = np.empty(0, np.int64)
         return Decoded(columns, int64s(found[self._time]), keys, [nothing] * len(columns))
 

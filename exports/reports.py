@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -78,7 +78,7 @@ class Report(ABC):
     @abstractmethod
     def read(
         self, source: Source, unit: Unit, *, params: dict[str, JsonValue], created_by: str
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows]:
         """Read the rows of one unit, in an order that is the same each time.
 
         Args:

@@ -1,6 +1,6 @@
 """The report that a table with `kind = "rows"` defines: a row per document."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -65,7 +65,7 @@ class RowsReport(Report):
 
     async def read(
         self, source: Source, unit: Unit, *, params: dict[str, JsonValue], created_by: str
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows]:
         """See `Report.read`.
 
         Raises:

@@ -1,7 +1,7 @@
 """The report that a `[reports.NAME]` table defines: a row per day or month, and group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -90,7 +90,7 @@ class StatsReport(Report):
         *,
         params: dict[str, JsonValue],
         created_by: str,
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows]:
         """See `Report.read`."""
         documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
         # In a thread, so that heartbeats go on while a large result is converted.

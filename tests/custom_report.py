@@ -1,6 +1,6 @@
 """A report as a team writes it where TOML is not enough: the day before a date."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -43,7 +43,7 @@ class Yesterday(Report):
         *,
         params: dict[str, JsonValue],  # noqa: ARG002 -- same
         created_by: str,  # noqa: ARG002 -- same
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows]:
         day = pa.array([date.fromisoformat(unit.key)], pa.date32())
         column = Column(name="day", title="Day", role="period", period="day")
         sheet = Sheet(title=self.title, summary=f"{self.type} {unit.key}")

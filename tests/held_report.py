@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,7 +44,7 @@ class HeldReport(Report):
         *,
         params: dict[str, JsonValue],
         created_by: str,
-    ) -> AsyncIterator[Rows]:
+    ) -> AsyncGenerator[Rows]:
         del source, unit, params, created_by
         gate = Path(os.environ[GATE])
         (gate / f"reached-{os.getpid()}").touch()

@@ -300,6 +300,15 @@ def test_a_text_that_is_no_utf8_shows_replacement_characters() -> None:
     assert decoder.decode(raw).columns[0].to_pylist() == ["a\ufffd\ufffdd"]
 
 
+def test_an_id_that_is_no_utf8_is_an_id_like_others() -> None:
+    decoder = _decoder("integer")
+    raw = _raw(decoder, {"_id": "abcd"}).replace(b"abcd", b"a\xff\xfed")
+
+    assert [decoder.decode(raw).keys.to_pylist() for _ in range(2)] == [
+        [b"\x02a" + "\ufffd\ufffd".encode() + b"d"]
+    ] * 2
+
+
 def test_ordinary_documents_need_no_python_object_per_value() -> None:
     decoder = _decoder("id", *FAST)
     whole = {

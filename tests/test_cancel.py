@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -55,7 +55,7 @@ async def _held_after_reading(service: Service, monkeypatch: pytest.MonkeyPatch)
     gate = Gate()
     read = StatsReport.read
 
-    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[Rows]:
+    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncGenerator[Rows]:
         async for rows in read(self, *given, **named):
             yield rows
             await gate.wait()
