@@ -96,6 +96,26 @@ class TestCells:
                     cast("Any", one.alignment).horizontal == cast("Any", other.alignment).horizontal
                 )
 
+    @pytest.mark.parametrize(
+        ("text", "kind", "is_number"),
+        [
+            ("-123456789012345", pa.int64(), True),
+            ("1234567890123456", pa.int64(), False),
+            ("123456789012345000", pa.int64(), True),
+            ("-1234567890123.45", pa.decimal128(38, 2), True),
+            ("12345678901234.56", pa.decimal128(38, 2), False),
+            ("0.000000000000000123456789012345", pa.decimal128(38, 30), True),
+            ("0.000000000000001234567890123456", pa.decimal128(38, 30), False),
+        ],
+    )
+    def test_a_number_of_more_than_15_digits_is_text_with_all_of_them(
+        self, text: str, kind: pa.DataType, *, is_number: bool
+    ) -> None:
+        value = int(text) if pa.types.is_integer(kind) else Decimal(text)
+        [found] = column_of_cells(kind, [value], ROWS)
+        assert found.data_type == ("n" if is_number else "s")
+        assert Decimal(str(found.value)) == Decimal(text)
+
     @given(
         st.datetimes(datetime(1890, 1, 1), datetime(2300, 1, 1)),  # noqa: DTZ001 -- any zone
         st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "America/New_York", "UTC"]),
