@@ -1,6 +1,7 @@
 """Our service beside its peers, as a table.
 
-python -m benchmarks.peers [--exports N] [--in-flight N] [--rounds N] [--json FILE]
+python -m benchmarks.peers [--exports N] [--in-flight N] [--rounds N] [--bound S]
+        [--json FILE]
 """
 
 import argparse
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--alone", type=int)
     parser.add_argument("--in-flight", type=int, default=usual.in_flight)
     parser.add_argument("--rounds", type=int, default=usual.rounds)
+    parser.add_argument("--bound", type=float, default=usual.bound, help="seconds to recover in")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     amounts = Amounts(
@@ -37,6 +39,7 @@ def main() -> int:
         alone=options.alone or min(usual.alone, options.exports),
         in_flight=options.in_flight,
         rounds=options.rounds,
+        bound=options.bound,
     )
     try:
         figures = asyncio.run(run(amounts, _say))

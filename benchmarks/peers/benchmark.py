@@ -16,7 +16,7 @@ async def run(plan: Plan) -> Outcome:
     amounts = plan.pick(
         full=Amounts(rounds=plan.runs),
         quick=Amounts(rounds=plan.runs),
-        smoke=Amounts(exports=10, alone=10, in_flight=10),
+        smoke=Amounts(exports=10, alone=10, in_flight=10, bound=60),
     )
     ours, *peers = figures = await measure.run(amounts)
     at_once = [
