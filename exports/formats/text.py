@@ -6,10 +6,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, cast
 
-import pyarrow.compute as pc
-
 from exports.formats.arrow import kernel
-from exports.formats.text_arrays import Texts, all_bytes, change_where, join, matches
+from exports.formats.text_arrays import (
+    Texts,
+    all_bytes,
+    change_different,
+    join,
+    matches,
+    one_by_one,
+)
 
 # Where a spreadsheet may see a new cell begin: at the start of a field and, where the list
 # separator is not a comma (Excel follows the regional settings), in the middle of one.
@@ -67,12 +72,13 @@ def safe_texts(texts: Texts) -> Texts:
     data = all_bytes(texts)
     if not any(mark in data for mark in _BYTES_OF_FORMULAS):
         return texts
-    found = matches(texts, _HAS_FORMULA)
-    if not pc.any(found).as_py():
-        return texts
+    return change_different(texts, _HAS_FORMULA, _guarded)
+
+
+def _guarded(texts: Texts) -> Texts:
     simple = matches(texts, _ONLY_BEGINS_WITH_ONE)
     guarded = cast("Texts", kernel("if_else", simple, join("'", texts), texts))
-    return change_where(kernel("and_not", found, simple), guarded, safe_text)
+    return one_by_one(guarded, kernel("invert", simple), safe_text)
 
 
 def plain(value: object) -> str:

@@ -85,23 +85,40 @@ def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
         pattern: A regular expression in the syntax of RE2, found anywhere in a text.
         by: Changes a text. It is called once for all rows whose texts are the same.
     """
-    return change_where(matches(texts, pattern), texts, by)
+
+    def all_by(different: Texts) -> Texts:
+        return one_by_one(different, kernel("is_valid", different), by)
+
+    return change_different(texts, pattern, all_by)
+
+
+def change_different(texts: Texts, pattern: str, by: Callable[[Texts], Texts]) -> Texts:
+    """Return texts, those changed that match a pattern.
+
+    Args:
+        texts: The texts.
+        pattern: As in `change`.
+        by: Changes all texts that match, each different one once. Not called if there are none.
+    """
+    marked = matches(texts, pattern)
+    chosen = kernel("dictionary_encode", kernel("filter", texts, marked))
+    if not len(chosen):
+        return texts
+    before, which = dictionary_of(chosen)
+    after = by(cast("Texts", before))
+    return _texts("replace_with_mask", texts, marked, kernel("take", after, which))
+
+
+def one_by_one(texts: Texts, marked: "pa.Array[Any]", by: Callable[[str], str]) -> Texts:
+    """Return texts, those that a mask marks changed one after another, in Python."""
+    changed = [by(str(text)) for text in kernel("filter", texts, marked).to_pylist()]
+    return _texts("replace_with_mask", texts, marked, pa.array(changed, pa.string()))
 
 
 def matches(texts: Texts, pattern: str) -> "pa.Array[Any]":
     """Return which texts a regular expression in the syntax of RE2 is found in; null in none."""
     found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
     return kernel("coalesce", found, pa.scalar(value=False))
-
-
-def change_where(marked: "pa.Array[Any]", texts: Texts, by: Callable[[str], str]) -> Texts:
-    """Return texts, those changed that a mask marks; see `change`."""
-    chosen = kernel("dictionary_encode", kernel("filter", texts, marked))
-    if not len(chosen):
-        return texts
-    before, which = dictionary_of(chosen)
-    after = pa.array([by(str(text)) for text in before.to_pylist()], pa.string())
-    return _texts("replace_with_mask", texts, marked, after.take(which))
 
 
 def fill_null(texts: Texts, text: str) -> Texts:
