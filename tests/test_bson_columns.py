@@ -112,6 +112,8 @@ def _found_of(act: Callable[[], Decoded]) -> object:
         ("decimal", Decimal128("9" * 32 + ".99"), Decimal("9" * 32 + ".99")),
         ("decimal", Decimal128("-" + "9" * 34), Decimal("-" + "9" * 34 + ".00")),
         ("decimal", Decimal128("0E-6176"), Decimal("0.00")),
+        # The first that does not fit into 64 bits with its places.
+        ("decimal", Decimal128("92233720368547759"), Decimal("92233720368547759.00")),
         ("decimal", 5, Decimal("5.00")),
         ("decimal", 0.1, Decimal("0.10")),
         ("boolean", False, False),
@@ -120,6 +122,9 @@ def _found_of(act: Callable[[], Decoded]) -> object:
         ("date", datetime(2026, 10, 1, 15, 59, 59, 999000, UTC), date(2026, 10, 1)),
         ("date", datetime(2026, 10, 1, 16, tzinfo=UTC), date(2026, 10, 2)),
         ("date", datetime(1899, 12, 31, 16, tzinfo=UTC), date(1900, 1, 1)),
+        # The clock went back over midnight here, and not at a full minute: from 00:00:00 to 23:54:17.
+        ("date", datetime(1900, 12, 31, 15, 54, 16, tzinfo=UTC), date(1900, 12, 31)),
+        ("date", datetime(1900, 12, 31, 15, 55, tzinfo=UTC), date(1900, 12, 31)),
         ("id", ID, str(ID)),
         ("id", "u1", "u1"),
         ("json", "a", '"a"'),
