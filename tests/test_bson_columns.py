@@ -122,7 +122,7 @@ def _found_of(act: Callable[[], Decoded]) -> object:
         ("date", datetime(2026, 10, 1, 15, 59, 59, 999000, UTC), date(2026, 10, 1)),
         ("date", datetime(2026, 10, 1, 16, tzinfo=UTC), date(2026, 10, 2)),
         ("date", datetime(1899, 12, 31, 16, tzinfo=UTC), date(1900, 1, 1)),
-        # The clock went back over midnight here, and not at a full minute: from 00:00:00 to 23:54:17.
+        # The clock went back over midnight here, from 00:00:00 to 23:54:17.
         ("date", datetime(1900, 12, 31, 15, 54, 16, tzinfo=UTC), date(1900, 12, 31)),
         ("date", datetime(1900, 12, 31, 15, 55, tzinfo=UTC), date(1900, 12, 31)),
         ("id", ID, str(ID)),

@@ -264,6 +264,17 @@ async def test_what_was_replaced_is_counted_once_however_the_units_were_cut(
     assert [row["n"] for row in _rows(units)] == [value] * 4
 
 
+@pytest.mark.usefixtures("small_units")
+async def test_what_was_replaced_in_one_long_instant_is_counted_once(
+    mongo_database: Database,
+) -> None:
+    await _insert(mongo_database, *({"n": 1.5} for _ in range(6)))
+    units = await _all(_source(mongo_database), _report(on_mismatch="null"))
+
+    counts = [warning.count for unit in units for rows in unit for warning in rows.warnings]
+    assert counts == [6]
+
+
 async def test_a_value_of_another_type_fails_the_export_unless_the_report_says_otherwise(
     mongo_database: Database,
 ) -> None:
