@@ -9,6 +9,7 @@ from exports.columns import Column, columns_of
 from exports.formats.arrow import column_of
 from exports.formats.cell_texts import cell_texts
 from exports.formats.text import safe_text, safe_texts
+from exports.formats.side_by_side import encoded
 from exports.formats.text_arrays import Cells, lines, replace, slices
 from exports.task_warnings import WarningCounts
 
@@ -58,12 +59,12 @@ class Csv:
         heading = ",".join(_quoted(column.title) for column in columns)
         yield f"{_BYTE_ORDER_MARK}{heading}{_LINE_END}".encode()
         between = ["", *[","] * (len(columns) - 1), _LINE_END]
-        for batch in batches:
-            for rows in slices(batch):
-                cells = [
-                    _cells(column, column_of(rows, index)) for index, column in enumerate(columns)
-                ]
-                yield lines(cells, between, no_value="")
+
+        def encode(rows: pa.RecordBatch) -> bytes:
+            cells = [_cells(column, column_of(rows, index)) for index, column in enumerate(columns)]
+            return lines(cells, between, no_value="")
+
+        yield from encoded((rows for batch in batches for rows in slices(batch)), encode)
 
 
 def _cells(column: Column, values: "pa.Array[Any]") -> Cells:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from exports.columns import Column, columns_of
 from exports.formats.arrow import column_of, kernel
 from exports.formats.cell_texts import cell_texts
+from exports.formats.side_by_side import encoded
 from exports.formats.text_arrays import (
     Cells,
     Texts,
@@ -75,12 +76,12 @@ class Ndjson:
         columns = columns_of(schema)
         names = [json.dumps(column.name, ensure_ascii=False) + ":" for column in columns]
         between = ["{" + names[0], *("," + name for name in names[1:]), "}\n"]
-        for batch in batches:
-            for rows in slices(batch):
-                cells = [
-                    _cells(column, column_of(rows, index)) for index, column in enumerate(columns)
-                ]
-                yield lines(cells, between, no_value="null")
+
+        def encode(rows: pa.RecordBatch) -> bytes:
+            cells = [_cells(column, column_of(rows, index)) for index, column in enumerate(columns)]
+            return lines(cells, between, no_value="null")
+
+        yield from encoded((rows for batch in batches for rows in slices(batch)), encode)
 
 
 def _cells(column: Column, values: "pa.Array[Any]") -> Cells:
