@@ -8,8 +8,8 @@ import pyarrow as pa
 from exports.columns import Column, columns_of
 from exports.formats.arrow import column_of
 from exports.formats.cell_texts import cell_texts
-from exports.formats.text import safe_text, safe_texts
 from exports.formats.side_by_side import encoded
+from exports.formats.text import safe_text, safe_texts
 from exports.formats.text_arrays import Cells, lines, replace, slices
 from exports.task_warnings import WarningCounts
 
