@@ -277,7 +277,7 @@ async def test_a_step_that_takes_too_long_is_counted_and_explained(
     monkeypatch.setattr(
         policies,
         "AGGREGATE_STEP",
-        replace(policies.AGGREGATE_STEP, start_to_close=timedelta(seconds=1)),
+        replace(policies.AGGREGATE_STEP, start_to_close=timedelta(seconds=3)),
     )
 
     async def hang(*_: Any, **__: Any) -> AsyncIterator[pa.RecordBatch]:

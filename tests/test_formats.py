@@ -72,7 +72,7 @@ class FormatContract:
     headed_by: Literal["title", "name"] = "title"
     layout: Literal["stats", "rows"] = "stats"
     names_columns_without_rows = True
-    batches_held = 2
+    batches_held = 4  # two are encoded side by side, and one is on its way to them
     """How many batches may be in memory at any moment."""
 
     @property
