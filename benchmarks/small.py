@@ -24,6 +24,8 @@ from benchmarks.replay import RecordingSource, record
 from benchmarks.results import Goal, Outcome, Row
 from dev import orders
 from exports import names
+from exports.models import TaskStatus
+from workflows.export import ExportWorkflow
 
 REPORT: Final = "statsMonthly"
 MONTH: Final[dict[str, object]] = {"year": 2026, "month": 10}
@@ -96,7 +98,10 @@ async def record_month(bench: Bench) -> None:
 async def exported(bench: Bench) -> str:
     """Ask for the month, wait until its workflow has closed, and return its id."""
     task = await bench.client.create(REPORT, MONTH, created_by=USER)
-    await bench.finished(task)
+    workflow_id = names.workflow_id(task.id)
+    result = await bench.temporal.get_workflow_handle_for(ExportWorkflow.run, workflow_id).result()
+    if result.status is not TaskStatus.DONE:
+        raise RuntimeError(f"The export is {result.status}.")
     return task.id
 
 
