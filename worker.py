@@ -27,6 +27,7 @@ from activities.writeback import WritebackActivities
 from exports import names
 from exports.connections import Connections, open_source
 from exports.errors import ExportError
+from exports.part_cache import PartCache
 from exports.process import configure_logging, end, keep_temporal_off_stdout
 from exports.reports import ReportCatalog
 from exports.reports_file import load_reports
@@ -61,9 +62,12 @@ def create_workers(
     tasks = TaskStore(connections.mongo[settings.mongo_database])
     attempts = Attempts(tasks)
     store, temporal = connections.store, connections.temporal
+    cache = PartCache()
     claim = ClaimActivities(tasks, reports)
-    aggregate = AggregateActivities(attempts=attempts, reports=reports, source=source, store=store)
-    upload = UploadActivities(attempts=attempts, store=store)
+    aggregate = AggregateActivities(
+        attempts=attempts, reports=reports, source=source, store=store, cache=cache
+    )
+    upload = UploadActivities(attempts=attempts, store=store, cache=cache)
     writeback = WritebackActivities(
         attempts=attempts,
         tasks=tasks,

@@ -13,6 +13,7 @@ from activities.boundary import Attempt, Attempts, in_thread
 from exports import names, staging
 from exports.models import AggregateInput, Stage, StagedPart, StagedUnit, Unit
 from exports.objects import ObjectStore
+from exports.part_cache import PartCache
 from exports.reports import ReportCatalog
 from exports.source import Source
 from exports.task_warnings import WarningCounts
@@ -30,15 +31,23 @@ class AggregateActivities:
         reports: The configured reports.
         source: The database that the reports read.
         store: Where the parts are staged.
+        cache: Where small parts are kept for the upload, should it run here.
     """
 
     def __init__(
-        self, *, attempts: Attempts, reports: ReportCatalog, source: Source, store: ObjectStore
+        self,
+        *,
+        attempts: Attempts,
+        reports: ReportCatalog,
+        source: Source,
+        store: ObjectStore,
+        cache: PartCache,
     ) -> None:
         self._attempts = attempts
         self._reports = reports
         self._source = source
         self._store = store
+        self._cache = cache
 
     @activity.defn(name=names.AGGREGATE)
     async def aggregate(self, ask: AggregateInput) -> StagedUnit:
@@ -54,7 +63,7 @@ class AggregateActivities:
             )
             async with (
                 aclosing(reading),
-                _Staging(self._store, ask, attempt) as staging_area,
+                _Staging(self._store, self._cache, ask, attempt) as staging_area,
             ):
                 async for rows in reading:
                     await staging_area.add(rows.batch)
@@ -79,8 +88,11 @@ class _Staging:
     by then.
     """
 
-    def __init__(self, store: ObjectStore, ask: AggregateInput, attempt: Attempt) -> None:
+    def __init__(
+        self, store: ObjectStore, cache: PartCache, ask: AggregateInput, attempt: Attempt
+    ) -> None:
         self._store = store
+        self._cache = cache
         self._ask = ask
         self._attempt = attempt
         self._batches: list[pa.RecordBatch] = []
@@ -126,18 +138,16 @@ class _Staging:
             index=self._index,
         )
         self._index += 1
-        self._under_way.append(
-            asyncio.create_task(in_thread(lambda _: _write(self._store, key, batches)))
+        self._under_way.append(asyncio.create_task(in_thread(lambda _: self._write(key, batches))))
+
+    def _write(self, key: str, batches: list[pa.RecordBatch]) -> StagedPart:
+        part = staging.encode_part(batches[0].schema, batches)
+        self._store.put(key, part.data)
+        self._cache.put(key, part.data)
+        return StagedPart(
+            key=key,
+            rows=sum(batch.num_rows for batch in batches),
+            bytes=len(part.data),
+            sha256=hashlib.sha256(part.data).hexdigest(),
+            schema_id=part.schema_id,
         )
-
-
-def _write(store: ObjectStore, key: str, batches: list[pa.RecordBatch]) -> StagedPart:
-    part = staging.encode_part(batches[0].schema, batches)
-    store.put(key, part.data)
-    return StagedPart(
-        key=key,
-        rows=sum(batch.num_rows for batch in batches),
-        bytes=len(part.data),
-        sha256=hashlib.sha256(part.data).hexdigest(),
-        schema_id=part.schema_id,
-    )

@@ -94,23 +94,11 @@ class Attempts:
         attempt = Attempt(
             ref, stage, retries=retries_before + activity.info().attempt - 1, rows=rows
         )
-        told: AttemptBeat | None = None
-        lost: list[TaskLostError] = []
-        body = asyncio.current_task()
-
-        async def tell() -> None:
-            nonlocal told
-            if attempt.beat != told:
-                told = attempt.beat
-                try:
-                    with suppress(DatabaseUnavailableError):  # progress is for people
-                        await self._tasks.progress(attempt.ref, told)
-                except TaskLostError as error:
-                    lost.append(error)
-                    if body is not None:
-                        body.cancel()
-
-        async with boundary(lambda: attempt.beat), beating(lambda: attempt.beat, tell):
+        progress = _Progress(self._tasks, attempt)
+        if attempt.retries:
+            # Should the worker die at once, the workflow still learns of the attempts before.
+            activity.heartbeat(attempt.beat)
+        async with boundary(lambda: attempt.beat), beating(lambda: attempt.beat, progress.tell):
             try:
                 async with _in_time():
                     # The claim has said that the task runs. Only what has failed before says
@@ -122,9 +110,7 @@ class Attempts:
             except TaskLostError:
                 raise
             except asyncio.CancelledError:
-                # Nobody waits for work on a task that is gone or another run's.
-                if lost:
-                    raise lost[0] from None
+                progress.check()
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
                 raise await self._failed(attempt, error) from None
@@ -145,6 +131,39 @@ class Attempts:
             # The next attempt finds out whether the task is lost, or was moved in spite of all.
             _log.warning("A failed attempt could not be counted: %s", uncounted.code)
         return application_error(cause, final=final, delay=delay)
+
+
+class _Progress:
+    """Tells the document how far an attempt has come, and ends one that nobody waits for.
+
+    Args:
+        tasks: The store of the documents.
+        attempt: The attempt whose body this task runs.
+    """
+
+    def __init__(self, tasks: TaskStore, attempt: Attempt) -> None:
+        self._tasks = tasks
+        self._attempt = attempt
+        self._body = asyncio.current_task()
+        self._lost: TaskLostError | None = None
+
+    async def tell(self) -> None:
+        """Write it. A task that is gone, or another run's, cancels the body."""
+        # A writeback makes the task one that no run may move, and finds out by itself if it is so.
+        if self._attempt.beat.stage is Stage.WRITEBACK:
+            return
+        try:
+            with suppress(DatabaseUnavailableError):  # progress is for people
+                await self._tasks.progress(self._attempt.ref, self._attempt.beat)
+        except TaskLostError as error:
+            self._lost = error
+            if self._body is not None:
+                self._body.cancel()
+
+    def check(self) -> None:
+        """Raise `TaskLostError` if that is why the body was cancelled."""
+        if self._lost is not None:
+            raise self._lost from None
 
 
 async def _nothing() -> None:
@@ -169,7 +188,6 @@ async def beating(
             activity.heartbeat(beat())
             await also()
 
-    activity.heartbeat(beat())
     task = asyncio.create_task(keep_on())
     try:
         yield

@@ -11,6 +11,7 @@ from exports import names
 from exports.formats import format_named
 from exports.models import FinishedFile, Stage, UploadInput
 from exports.objects import ObjectStore, StoppedError, Uploaded
+from exports.part_cache import PartCache
 from exports.staged_parts import StagedParts
 from exports.task_warnings import WarningCounts
 
@@ -21,11 +22,13 @@ class UploadActivities:
     Args:
         attempts: Keeps the document true.
         store: Where the parts are, and where the file goes.
+        cache: Parts that this worker has at hand.
     """
 
-    def __init__(self, *, attempts: Attempts, store: ObjectStore) -> None:
+    def __init__(self, *, attempts: Attempts, store: ObjectStore, cache: PartCache) -> None:
         self._attempts = attempts
         self._store = store
+        self._cache = cache
 
     @activity.defn(name=names.UPLOAD)
     async def upload(self, ask: UploadInput) -> FinishedFile:
@@ -44,7 +47,7 @@ class UploadActivities:
             warn = WarningCounts(ask.warnings)
 
             def write(stop: threading.Event) -> Uploaded:
-                with StagedParts(self._store, ask.parts) as parts:
+                with StagedParts(self._store, ask.parts, self._cache) as parts:
                     pieces = file_format.encode(parts.schema, _rows(parts, attempt, stop), warn)
                     return self._store.upload(
                         key,

@@ -12,6 +12,7 @@ from exports import staging
 from exports.errors import StagingError
 from exports.models import StagedPart
 from exports.objects import ObjectStore
+from exports.part_cache import PartCache
 
 _AHEAD: Final = 3
 """How many parts are fetched or wait while one is encoded."""
@@ -31,14 +32,16 @@ class StagedParts:
     Args:
         store: Where the parts are.
         parts: What the workflow accepted; at least one.
+        cache: Parts that need not be fetched.
 
     Raises:
         StagingError: On iteration: a part is not what was staged.
     """
 
-    def __init__(self, store: ObjectStore, parts: Sequence[StagedPart]) -> None:
+    def __init__(self, store: ObjectStore, parts: Sequence[StagedPart], cache: PartCache) -> None:
         self._store = store
         self._parts = parts
+        self._cache = cache
         self._kept: dict[str, bytes] = {}
         self._pool = ThreadPoolExecutor(_AHEAD, "staged-part")
         self.schema = staging.unify(self._schemas())
@@ -51,16 +54,25 @@ class StagedParts:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows with the one schema that all parts have in common."""
-        ahead: deque[Future[bytes]] = deque()
-        for index in range(len(self._parts)):
-            while len(ahead) < _AHEAD and index + len(ahead) < len(self._parts):
-                ahead.append(self._pool.submit(self._whole, self._parts[index + len(ahead)]))
-            _, batches = staging.decode_part(ahead.popleft().result())
+        for data in self._contents():
+            _, batches = staging.decode_part(data)
             for batch in batches:
                 yield staging.conform(batch, self.schema)
 
+    def _contents(self) -> Iterator[bytes]:
+        ahead: deque[Future[bytes]] = deque()
+        for index, part in enumerate(self._parts):
+            if not ahead and (part.key in self._kept or self._cache.get(part.key)):
+                yield self._whole(part)
+                continue
+            while len(ahead) < _AHEAD and index + len(ahead) < len(self._parts):
+                ahead.append(self._pool.submit(self._whole, self._parts[index + len(ahead)]))
+            yield ahead.popleft().result()
+
     def _schemas(self) -> list[pa.Schema]:
         first_of = {part.schema_id: part for part in reversed(self._parts)}
+        if len(first_of) == 1:  # a thread costs more than a part that is at hand
+            return [self._schema(part) for part in first_of.values()]
         schemas = dict(zip(first_of, self._pool.map(self._schema, first_of.values()), strict=True))
         return [schemas[key] for key in dict.fromkeys(part.schema_id for part in self._parts)]
 
@@ -74,10 +86,9 @@ class StagedParts:
         return schema
 
     def _whole(self, part: StagedPart) -> bytes:
-        data = self._kept.pop(part.key, None)
-        if data is not None:
-            return data
-        data = self._store.get(part.key)
+        data = (
+            self._kept.pop(part.key, None) or self._cache.get(part.key) or self._store.get(part.key)
+        )
         if hashlib.sha256(data).hexdigest() != part.sha256:
             raise StagingError("A staged part is not what was staged.")
         return data

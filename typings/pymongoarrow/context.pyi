@@ -1,5 +1,4 @@
 import pyarrow as pa
-
 from pymongoarrow.schema import Schema
 
 class PyMongoArrowContext:

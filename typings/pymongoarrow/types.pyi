@@ -1,9 +1,7 @@
-from typing import Any
-
 import pyarrow as pa
 
-class ObjectIdType(pa.ExtensionType[Any]):
+class ObjectIdType(pa.ExtensionType):
     def __init__(self) -> None: ...
 
-class Decimal128Type(pa.ExtensionType[Any]):
+class Decimal128Type(pa.ExtensionType):
     def __init__(self) -> None: ...
