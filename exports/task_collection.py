@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
-from pymongo import ReturnDocument
+from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -74,6 +74,8 @@ class TaskCollection:
             ),
             write_concern=WriteConcern("majority"),
             read_concern=ReadConcern("majority"),
+            # Whoever has written reads it back, whatever the URI says of secondaries.
+            read_preference=ReadPreference.PRIMARY,
         )
 
     async def find(self, task_id: str) -> Stored | None:
@@ -82,11 +84,20 @@ class TaskCollection:
             return await self.documents.find_one({**id_filter(task_id), "status": {"$in": KNOWN}})
 
     async def update_one(self, query: Stored, update: Stored) -> Stored | None:
-        """Change one document and return it as it is then; None if none matches."""
+        """Change one document and return it as it is then, or later; None if none matches.
+
+        Two commands, because `findAndModify` costs more than both: a server stores an image of
+        the document for its retry, and the embedded one looks at all documents.
+
+        Args:
+            query: Which, by its `_id` and the condition of the change.
+            update: The change.
+        """
         with translated():
-            return await self.documents.find_one_and_update(
-                query, update, return_document=ReturnDocument.AFTER
-            )
+            updated = await self.documents.update_one(query, update)
+            if not updated.matched_count:
+                return None
+            return await self.documents.find_one({"_id": query["_id"]})
 
 
 def new_document(request: ExportRequest, max_retries: int) -> Stored:

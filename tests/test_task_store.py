@@ -164,7 +164,7 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
     writes = [
         command
         for command in commands.sent
-        if {"insert", "findAndModify", "createIndexes"} & set(command)
+        if {"insert", "update", "createIndexes"} & set(command)
     ]
     assert len(reads) >= 5
     assert len(writes) >= 10
