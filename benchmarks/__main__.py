@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="a few minutes of it; prints only")
     parser.add_argument("--smoke", action="store_true", help="just see that it runs; prints only")
+    parser.add_argument("--runs", type=int, metavar="N", help="measure so often; 3 if not said")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(BENCHMARKS))
     if unknown:
@@ -58,7 +59,7 @@ def main() -> int:
     for name in options.names or BENCHMARKS:
         console.print(f"{name} …")
         try:
-            record = _measured(name, Plan(extent))
+            record = _measured(name, Plan(extent, options.runs))
         except (CrashError, ExportError, OSError, RuntimeError) as error:
             console.print(f"{name} could not be run: {error}", markup=False)
             code = 1

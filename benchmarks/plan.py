@@ -14,14 +14,16 @@ class Plan:
     Attributes:
         extent: `full` is what counts; `quick` takes a few minutes; `smoke` takes seconds, and its
             figures mean nothing.
+        asked_runs: How often each thing is to be measured; None for what suits the extent.
     """
 
     extent: Extent = "full"
+    asked_runs: int | None = None
 
     @property
     def runs(self) -> int:
         """How often each thing is measured."""
-        return self.pick(full=3, quick=1, smoke=1)
+        return self.asked_runs or self.pick(full=3, quick=1, smoke=1)
 
     def pick(self, *, full: _T, quick: _T, smoke: _T) -> _T:
         """Return what belongs to the extent."""

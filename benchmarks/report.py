@@ -53,7 +53,9 @@ def page(results: Results, order: list[str]) -> str:
 
 def _section(record: Record) -> list[str]:
     lines = ["", f"## {record.name}", "", record.about.strip(), ""]
-    lines += [f"`{record.command}`, {record.at:%Y-%m-%d %H:%M} UTC, {record.seconds:,.0f} s.", ""]
+    lines += [f"`{record.command}`, {record.at:%Y-%m-%d %H:%M} UTC, {record.seconds:,.0f} s."]
+    runs = {len(row.ours) for row in record.outcome.rows}
+    lines += [f"Runs of each figure: {', '.join(map(str, sorted(runs)))}.", ""]
     lines += [f"{record.machine}. {_versions(record)}.", ""]
     for note in record.outcome.notes:
         lines += [note, ""]
