@@ -162,9 +162,7 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
         assert [_ async for _ in store.matching({}, sort=[("_id", 1)])]
     reads = [command for command in commands.sent if "find" in command]
     writes = [
-        command
-        for command in commands.sent
-        if {"insert", "update", "createIndexes"} & set(command)
+        command for command in commands.sent if {"insert", "update", "createIndexes"} & set(command)
     ]
     assert len(reads) >= 5
     assert len(writes) >= 10
