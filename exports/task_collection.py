@@ -81,7 +81,8 @@ class TaskCollection:
     async def find(self, task_id: str) -> Stored | None:
         """Return a task's document, whoever owns it."""
         with translated():
-            return await self.documents.find_one({**id_filter(task_id), "status": {"$in": KNOWN}})
+            found = await self.documents.find_one(id_filter(task_id))
+        return found if found is not None and found.get("status") in KNOWN else None
 
     async def update_one(self, query: Stored, update: Stored) -> Stored | None:
         """Change one document and return it as it is then, or later; None if none matches.

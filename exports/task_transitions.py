@@ -44,16 +44,23 @@ class RunTransitions(TaskCollection):
         Returns:
             The document, or None if there is no such task that this run may own.
         """
+        unowned_or_older = {"runStartedAt": {"$not": {"$gte": run_started_at}}}
         mine = {"runId": ref.run_id}
-        unowned = {"runStartedAt": None}
-        older = {"runStartedAt": {"$lt": run_started_at}}
+        # One after the other: for an `$or` the embedded database looks at every task there is.
+        return await self._claim_if(
+            unowned_or_older, ref, run_started_at=run_started_at
+        ) or await self._claim_if(mine, ref, run_started_at=run_started_at)
+
+    async def _claim_if(
+        self, condition: Stored, ref: TaskRef, *, run_started_at: int
+    ) -> Stored | None:
         now = now_ms()
         return await self.update_one(
             {
                 **id_filter(ref.task_id),
                 "status": {"$in": OPEN},
                 "workflowId": {"$in": [None, ref.workflow_id]},
-                "$or": [mine, unowned, older],
+                **condition,
             },
             {
                 "$set": {
