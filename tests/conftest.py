@@ -6,6 +6,7 @@ environment variable. Without xdist they start when the first test asks for them
 
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ _SERVERS = pytest.StashKey[Servers]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let nothing that is set in the developer's shell decide what a test sees."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what runs in the background, and it would go on to all programs here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if _is_xdist_worker(config):
         return
     for name in list(os.environ):
