@@ -27,6 +27,7 @@ from activities.writeback import WritebackActivities
 from exports import names
 from exports.connections import Connections, open_source
 from exports.errors import ExportError
+from exports.memory import give_back_memory
 from exports.part_cache import PartCache
 from exports.process import configure_logging, end, keep_temporal_off_stdout
 from exports.reports import ReportCatalog
@@ -142,6 +143,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
     Raises:
         ExportError: A setting, a report or a server is not as it should be.
     """
+    give_back_memory()
     reports = load_reports(settings.reports_file)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

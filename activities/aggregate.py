@@ -18,7 +18,7 @@ from exports.reports import ReportCatalog
 from exports.source import Source
 from exports.task_warnings import WarningCounts
 
-PART_BYTES: Final = 8 << 20
+PART_BYTES: Final = 4 << 20
 """About how large a part is in memory: what the upload holds a few of at a time."""
 _PARTS_IN_FLIGHT: Final = 2
 

@@ -14,7 +14,7 @@ from exports.models import StagedPart
 from exports.objects import ObjectStore
 from exports.part_cache import PartCache
 
-_AHEAD: Final = 3
+_AHEAD: Final = 2
 """How many parts are fetched or wait while one is encoded."""
 _SMALL: Final = 256 * 1024
 """A part of so many bytes is fetched whole to learn its schema, and kept: it saves a request.
