@@ -182,8 +182,11 @@ async def beating(
         also: Done after each of them.
     """
 
+    ended = asyncio.Event()
+
     async def keep_on() -> None:
-        while True:
+        # A cancel that arrives while a library waits for its answer may be lost in there.
+        while not ended.is_set():
             await asyncio.sleep(BEAT_EVERY)
             activity.heartbeat(beat())
             await also()
@@ -192,6 +195,7 @@ async def beating(
     try:
         yield
     finally:
+        ended.set()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
