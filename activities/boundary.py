@@ -181,7 +181,6 @@ async def beating(
         beat: What the heartbeats say.
         also: Done after each of them.
     """
-
     ended = asyncio.Event()
 
     async def keep_on() -> None:
