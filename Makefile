@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench check format lint typecheck pytest record-histories lock clean
+.PHONY: help setup demo test dev bench check format lint typecheck pytest protections record-histories lock clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -79,6 +79,9 @@ typecheck: setup ## mypy and pyright, both strict
 bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QUICK=1)
 	@$(UV) sync --locked --quiet --group bench --python "$(PYTHON)"
 	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
+
+protections: setup ## Take out each protection that a test names, and see the test fail (ONLY="tests/test_cancel.py")
+	$(RUN)/python -m tests.protections $(ONLY)
 
 record-histories: setup ## Record the workflow histories that the replay tests read
 	$(RUN)/python -m tests.record_histories

@@ -22,6 +22,7 @@ from dev.endpoints import Endpoints
 from dev.servers import Servers
 from exports.payloads import data_converter
 from exports.settings import Settings
+from tests import protections
 from tests.service import Service, open_service, working
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     many = config.getoption("dist", "no") != "no"
     if many and not _is_xdist_worker(config) and not config.option.collectonly:
         _shared_endpoints(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse tests that name a protection which is not there."""
+    protections.check(items)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

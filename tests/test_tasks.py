@@ -11,6 +11,7 @@ from exports.errors import TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef, TaskStatus
 from exports.task import ExportTask
 from exports.tasks import TaskStore
+from tests.protections import protected_by
 from tests.task_steps import ENDED, FILE, LATER, ME, NOBODY, TRANSITIONS, WHY, claimed, done, insert
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -44,6 +45,11 @@ async def test_a_task_that_has_ended_stays_as_it_is(
 
 
 @every_transition
+@protected_by(
+    "exports/task_transitions.py",
+    '{**id_filter(ref.task_id), "runId": ref.run_id, "status"',
+    instead='{**id_filter(ref.task_id), "status"',
+)
 async def test_only_the_run_that_owns_a_task_moves_it(
     store: TaskStore, collection: Any, name: str
 ) -> None:
