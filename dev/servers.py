@@ -210,6 +210,8 @@ class Servers:
             *(f"-{option}={port}" for option, port in own.items()),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
             *(f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", f"-s3.config={accounts}"),
+            # It also answers to the bucket's own host name, exports.localhost.
+            "-s3.domainName=localhost",
             # Relative to the working directory: the path of a socket may only be short.
             *("-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"),
             *("-volume.preStopSeconds=0", "-master.telemetry=false"),

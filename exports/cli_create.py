@@ -11,6 +11,7 @@ from exports.cli_progress import ProgressView
 from exports.download import check_destination, download
 from exports.errors import RequestError
 from exports.models import TaskStatus
+from exports.settings import Settings
 from exports.task import ExportTask
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bo
     try:
         task = following.result()
         if destination is not None and task.status in (TaskStatus.DONE, TaskStatus.EXPIRED):
-            say(f"Saved as {download(task, destination)}")
+            trusted = Settings.load().s3_ca_bundle
+            say(f"Saved as {download(task, destination, ca_bundle=trusted)}")
     except KeyboardInterrupt:
         if following.task and following.task.status is TaskStatus.DONE:
             say(f"The file was not saved. Its link: exports show {following.task.id}")

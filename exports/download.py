@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import ssl
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
@@ -40,7 +41,7 @@ def check_destination(path: str) -> Path:
     return real
 
 
-def download(task: ExportTask, destination: Path) -> Path:
+def download(task: ExportTask, destination: Path, *, ca_bundle: Path | None = None) -> Path:
     """Fetch the file of a finished task.
 
     The file appears under its name only when it is complete and its sha256 is the task's; until
@@ -49,6 +50,7 @@ def download(task: ExportTask, destination: Path) -> Path:
     Args:
         task: A task that is done, with its link.
         destination: Where to, as `check_destination` returned it.
+        ca_bundle: Certificates (PEM) to trust beside the machine's.
 
     Returns:
         The path of the file.
@@ -64,7 +66,7 @@ def download(task: ExportTask, destination: Path) -> Path:
         destination /= Path(task.file_name or task.id).name
     partial = destination.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        digest = _save(task.download_url, partial)
+        digest = _save(task.download_url, partial, _trusting(ca_bundle))
         if digest != task.sha256:
             raise DownloadError("The file arrived damaged: its sha256 is not the task's.")
         partial.replace(destination)
@@ -75,9 +77,16 @@ def download(task: ExportTask, destination: Path) -> Path:
     return destination
 
 
-def _save(url: str, path: Path) -> str:
+def _trusting(ca_bundle: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_bundle is not None:
+        context.load_verify_locations(ca_bundle)
+    return context
+
+
+def _save(url: str, path: Path, tls: ssl.SSLContext) -> str:
     digest = hashlib.sha256()
-    with _opened(url) as pieces, path.open("xb") as file:
+    with _opened(url, tls) as pieces, path.open("xb") as file:
         for piece in pieces:
             file.write(piece)
             digest.update(piece)
@@ -85,12 +94,12 @@ def _save(url: str, path: Path) -> str:
 
 
 @contextmanager
-def _opened(url: str) -> Generator[Iterator[bytes]]:
+def _opened(url: str, tls: ssl.SSLContext) -> Generator[Iterator[bytes]]:
     address = urlsplit(url)
     if address.scheme not in ("http", "https"):
         raise DownloadError("The link is not a web address.")
     with _translated(address.netloc):
-        response = cast("HTTPResponse", urlopen(url, timeout=_PATIENCE))  # noqa: S310 -- checked above
+        response = cast("HTTPResponse", urlopen(url, timeout=_PATIENCE, context=tls))  # noqa: S310 -- checked above
     with response:
         yield _pieces(response, address.netloc)
 

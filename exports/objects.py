@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from exports.errors import ExportError, StagingError, StoreUnavailableError
 from exports.s3 import MISSING_OBJECT, content_disposition, error_code, s3_client, translated
 from exports.settings import Settings
+from exports.stored_bytes import md5_of, multipart_etag, whole_etag
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 PART_SIZE: Final = 16 * 1024 * 1024
 _PARTS_IN_FLIGHT: Final = 4
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
-_KEYS_PER_DELETE: Final = 1000
+_DELETES_IN_FLIGHT: Final = 8
+_READ_BACK: Final = 1024 * 1024
 
 
 class StoppedError(Exception):
@@ -93,7 +94,7 @@ class ObjectStore:
                     found = self._client.get_object(
                         Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=0-{first - 1}"
                     )
-                with found["Body"] as body:
+                with closing(found["Body"]) as body:
                     return body.read()
             except ClientError as error:
                 if error_code(error) in MISSING_OBJECT:
@@ -147,13 +148,16 @@ class ObjectStore:
         with translated(self._bucket):
             if len(head) < 2:  # noqa: PLR2004 -- one part, or none
                 go_on()
-                acknowledged = self._put_whole(key, b"".join(head), headers)
+                etag, seen = self._put_whole(key, b"".join(head), headers)
             else:
-                self._put_in_parts(key, _chain(head, parts), headers, before_completion=go_on)
-                acknowledged = False
-            if not acknowledged:
-                self._check_size(key, size)
-        return Uploaded(bytes=size, sha256=digest.hexdigest())
+                etag = self._put_in_parts(
+                    key, _chain(head, parts), headers, before_completion=go_on
+                )
+                seen = ""  # of an upload that was put together, the object itself is asked
+            uploaded = Uploaded(bytes=size, sha256=digest.hexdigest())
+            if seen != etag:
+                self._check_stored(key, uploaded, etag=etag, go_on=go_on)
+        return uploaded
 
     def link(self, key: str, *, file_name: str, ttl: timedelta) -> str:
         """Return a presigned link that downloads an object under a name for people.
@@ -222,20 +226,22 @@ class ObjectStore:
                     raise
 
     def remove_all(self, keys: Sequence[str]) -> None:
-        """Delete objects, those that are gone already included."""
+        """Delete objects, those that are gone already included.
+
+        One by one, some at a time: the call for many needs a Content-MD5 on Tencent COS, which
+        boto3 does not send, and a permission of its own.
+        """
+
+        def remove(key: str) -> None:
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
         with translated(self._bucket):
-            for first in range(0, len(keys), _KEYS_PER_DELETE):
-                some = keys[first : first + _KEYS_PER_DELETE]
-                if len(some) == 1:
-                    self._client.delete_object(Bucket=self._bucket, Key=self._prefix + some[0])
-                    continue
-                self._client.delete_objects(
-                    Bucket=self._bucket,
-                    Delete={
-                        "Objects": [{"Key": self._prefix + key} for key in some],
-                        "Quiet": True,
-                    },
-                )
+            if len(keys) == 1:
+                remove(keys[0])
+                return
+            with ThreadPoolExecutor(_DELETES_IN_FLIGHT, "delete") as pool:
+                for _ in pool.map(remove, keys):
+                    pass
 
     def close(self) -> None:
         """Close the connections."""
@@ -245,21 +251,32 @@ class ObjectStore:
     def _own(self, key: str) -> str:
         return key.removeprefix(self._prefix)
 
-    def _check_size(self, key: str, size: int) -> None:
-        stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        if stored["ContentLength"] != size:
-            raise StoreUnavailableError(
-                f"The object store holds {stored['ContentLength']} bytes of {size}."
-            )
+    def _check_stored(
+        self, key: str, uploaded: Uploaded, *, etag: str, go_on: Callable[[], None]
+    ) -> None:
+        """Make sure that the store holds what was sent; where its ETag can't tell, read it back.
 
-    def _put_whole(self, key: str, data: bytes, headers: "_Headers") -> bool:
-        """Put an object.
-
-        Returns:
-            Whether the answer shows that the store has these very bytes: its ETag is their MD5,
-            unless the object is encrypted with a key of KMS
-            (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
+        Raises:
+            StoreUnavailableError: It holds something else; another attempt writes another object.
         """
+        stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        if stored["ContentLength"] != uploaded.bytes:
+            raise StoreUnavailableError(
+                f"The object store holds {stored['ContentLength']} bytes of {uploaded.bytes}."
+            )
+        if stored.get("ETag", "").strip('"') == etag:
+            return
+        digest = hashlib.sha256()
+        found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+        with closing(found["Body"]) as body:
+            for piece in body.iter_chunks(_READ_BACK):
+                go_on()
+                digest.update(piece)
+        if digest.hexdigest() != uploaded.sha256:
+            raise StoreUnavailableError("The object store holds other bytes than it was sent.")
+
+    def _put_whole(self, key: str, data: bytes, headers: "_Headers") -> tuple[str, str]:
+        """Put an object; return the ETag that shows that it is these bytes, and the answer's."""
         answer = self._client.put_object(
             Bucket=self._bucket,
             Key=self._prefix + key,
@@ -267,8 +284,7 @@ class ObjectStore:
             ContentType=headers.media_type,
             ContentDisposition=headers.disposition,
         )
-        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        return answer.get("ETag", "").strip('"') == md5
+        return whole_etag(data), answer.get("ETag", "").strip('"')
 
     def _put_in_parts(
         self,
@@ -277,7 +293,8 @@ class ObjectStore:
         headers: "_Headers",
         *,
         before_completion: Callable[[], None],
-    ) -> None:
+    ) -> str:
+        """Put an object in parts; return the ETag that shows that it is these bytes."""
         upload_id = self._client.create_multipart_upload(
             Bucket=self._bucket,
             Key=self._prefix + key,
@@ -285,7 +302,7 @@ class ObjectStore:
             ContentDisposition=headers.disposition,
         )["UploadId"]
 
-        def put(number: int, data: bytes) -> "CompletedPartTypeDef":
+        def put(number: int, data: bytes) -> tuple["CompletedPartTypeDef", bytes]:
             answer = self._client.upload_part(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
@@ -293,19 +310,20 @@ class ObjectStore:
                 PartNumber=number,
                 Body=data,
             )
-            return {"PartNumber": number, "ETag": answer["ETag"]}
+            return {"PartNumber": number, "ETag": answer["ETag"]}, md5_of(data)
 
         completed = False
         try:
             # Leaving the pool waits for the parts in flight, so that none arrives after an abort.
             with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
-                sent: list[Future[CompletedPartTypeDef]] = []
+                sent: list[Future[tuple[CompletedPartTypeDef, bytes]]] = []
                 for number, data in enumerate(parts, start=1):
                     if number > _PARTS_IN_FLIGHT:
                         # Waiting for the oldest bounds the memory to the parts in flight.
                         sent[number - 1 - _PARTS_IN_FLIGHT].result()
                     sent.append(pool.submit(put, number, data))
-                done = [future.result() for future in sent]
+                results = [future.result() for future in sent]
+            done = [part for part, _ in results]
             # A gap would make a file that is whole to S3 and lacks rows to people.
             if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):
                 raise StoreUnavailableError("The parts of the upload are not 1, 2, 3 and so on.")
@@ -323,6 +341,7 @@ class ObjectStore:
                 # said is why the upload failed.
                 with suppress(ExportError):
                     self.remove(StoredObject(key, datetime.now(UTC), upload_id))
+        return multipart_etag([md5 for _, md5 in results])
 
 
 @dataclass(frozen=True)

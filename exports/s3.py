@@ -1,10 +1,11 @@
 """How this service speaks S3, to AWS, Tencent COS, MinIO and SeaweedFS alike.
 
-Signature version 4; checksums only where the protocol requires them, because not every server
-knows the newer ones; objects are deleted one by one, because COS wants a Content-MD5 for the bulk
-call and boto3 sends none.
+Signature version 4; checksums only where the protocol requires them, unless the settings say
+otherwise, because not every server knows the newer ones; objects are deleted one by one, because
+COS wants a Content-MD5 for the bulk call and boto3 sends none.
 """
 
+import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from urllib3.exceptions import HTTPError
 
 from exports.errors import (
     BucketMissingError,
@@ -76,11 +78,12 @@ def _client(settings: Settings, endpoint: str | None) -> "S3Client":
         region_name=settings.s3_region,
         aws_access_key_id=key.get_secret_value() if key else None,
         aws_secret_access_key=secret.get_secret_value() if secret else None,
+        verify=_trusted(settings),
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": style},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
+            request_checksum_calculation=settings.s3_checksums,
+            response_checksum_validation=settings.s3_checksums,
             # Temporal retries too; here only what a second try a moment later mends.
             retries={"mode": "standard", "total_max_attempts": 2},
             connect_timeout=4,
@@ -88,6 +91,18 @@ def _client(settings: Settings, endpoint: str | None) -> "S3Client":
             max_pool_connections=32,
         ),
     )
+
+
+def _trusted(settings: Settings) -> str | None:
+    """Return the file of certificates, checked, because the SDK looks at it only when it sends."""
+    bundle = settings.s3_ca_bundle
+    if bundle is None:
+        return None  # the machine's, or what AWS_CA_BUNDLE names
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except (OSError, ValueError):  # an ssl.SSLError is an OSError
+        raise SettingsError("EXPORTS_S3_CA_BUNDLE is no readable file of certificates.") from None
+    return str(bundle)
 
 
 @contextmanager
@@ -101,7 +116,8 @@ def translated(bucket: str) -> Generator[None]:
         raise StoreAccessError(
             f"There are no credentials for the object store ({type(error).__name__})."
         ) from None
-    except BotoCoreError as error:
+    except (BotoCoreError, HTTPError) as error:
+        # The SDK lets some errors of the library below through: those of TLS, in an answer's body.
         raise StoreUnavailableError(
             f"The object store can't be reached ({type(error).__name__})."
         ) from None

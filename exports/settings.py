@@ -120,6 +120,14 @@ class Settings(BaseSettings):
     s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
         default="auto", description="`virtual` for Tencent COS, `path` for most local servers"
     )
+    s3_checksums: Literal["when_required", "when_supported"] = Field(
+        default="when_required",
+        description="`when_supported` where the store knows S3's newer checksums, as AWS does",
+    )
+    s3_ca_bundle: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) to trust at the object store; the machine's if not set",
+    )
     reports_file: Path = Field(
         default=Path("exports.toml"), description="Where reports are defined"
     )

@@ -34,6 +34,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "s3_access_key_id": ("key", SecretStr("key")),
     "s3_secret_access_key": ("secret", SecretStr("secret")),
     "s3_addressing_style": ("virtual", ...),
+    "s3_checksums": ("when_supported", ...),
+    "s3_ca_bundle": ("/etc/ca.pem", Path("/etc/ca.pem")),
     "reports_file": ("/etc/exports.toml", Path("/etc/exports.toml")),
     "task_queue": ("heavy", ...),
     "url_ttl": ("60", timedelta(minutes=1)),
