@@ -31,6 +31,8 @@ class Traffic:
         self._lock = threading.Lock()
         self._before: dict[str, Callable[[], None]] = {}
         self._params: dict[str, dict[str, object]] = {}
+        self._bodies: dict[str, Callable[[bytes], bytes]] = {}
+        self._answers: dict[str, dict[str, object]] = {}
 
     @classmethod
     def of_new_stores(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
@@ -62,6 +64,14 @@ class Traffic:
         """Add parameters to the calls of an operation."""
         self._params[operation] = parameters
 
+    def with_another_body(self, operation: str, change: Callable[[bytes], bytes]) -> None:
+        """Let the store take other bytes than it was sent, and say that all is well."""
+        self._bodies[operation] = change
+
+    def with_another_answer(self, operation: str, **fields: object) -> None:
+        """Let the answers to an operation say something else."""
+        self._answers[operation] = fields
+
     def operations(self) -> list[str]:
         """Return the operations in the order of sending, without the numbers of parts."""
         return [operation.partition(" ")[0] for operation, _ in self.sent]
@@ -85,6 +95,8 @@ class Traffic:
             name = f"{name} {params['PartNumber']}"
             self.bodies[params["PartNumber"]] = params["Body"]
         context["operation_of_the_test"] = name
+        if model.name in self._bodies:
+            params = params | {"Body": self._bodies[model.name](params["Body"])}
         return params | self._params.get(model.name, {})
 
     def _send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> None:
@@ -94,7 +106,10 @@ class Traffic:
             self.events.append(("send", operation))
         self._before.get(operation, lambda: None)()
 
-    def _answered(self, context: dict[str, Any], **_: Any) -> None:
+    def _answered(
+        self, parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any
+    ) -> None:
+        parsed.update(self._answers.get(model.name, {}))
         with self._lock:
             self.events.append(("answer", context["operation_of_the_test"]))
 

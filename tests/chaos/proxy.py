@@ -1,0 +1,262 @@
+"""A wire to a server, which a test can disturb: slow, cut, silent, half open, refused, corrupt.
+
+    with proxy_to("127.0.0.1:8333") as wire:
+        wire.suffer(Reset(after=1000, toward="client"))
+
+It runs in a thread of its own, so that blocking code can be at its other end.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+import threading
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from dev import ports
+
+Toward = Literal["server", "client"]
+_CHUNK: Final = 65_536
+_PATIENCE: Final = 10.0
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: close() sends RST
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Every piece is held back for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reset:
+    """All connections are reset as soon as so many bytes have passed; so often in all."""
+
+    after: int
+    toward: Toward
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One bit of the byte after so many bytes arrives turned over; so often in all."""
+
+    after: int
+    toward: Toward
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class BlackHole:
+    """Whatever is sent is lost, and nobody is told, also of connections made meanwhile.
+
+    A connection that has lost something stays lost when the fault is over.
+    """
+
+
+@dataclass(frozen=True)
+class HalfOpen:
+    """The server has lost the connections that are open, and nobody tells the clients."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Connections are reset, and nobody listens."""
+
+
+Fault = Latency | Reset | Flip | BlackHole | HalfOpen | Refused
+
+
+@dataclass(eq=False)
+class _Connection:
+    client: StreamWriter
+    server: StreamWriter
+    lost: bool = False
+
+    def reset(self) -> None:
+        for end in (self.client, self.server):
+            _reset(end)
+
+
+@dataclass
+class _Counter:
+    """How far a fault that waits for a number of bytes has come."""
+
+    passed: int = 0
+    happened: int = 0
+
+
+class Proxy:
+    """A wire to one server.
+
+    Args:
+        address: `host:port` of the server.
+        tls: With it, clients speak TLS as far as here.
+
+    Attributes:
+        port: Where it listens on the loopback address, also after a time of not listening.
+    """
+
+    def __init__(self, address: str, tls: ssl.SSLContext | None = None) -> None:
+        host, _, port = address.rpartition(":")
+        self._to = (host, int(port))
+        self._tls = tls
+        self._fault: Fault | None = None
+        self._counter = _Counter()
+        self._listening: asyncio.Server | None = None
+        self._open: set[_Connection] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread.start()
+        self.port = ports.choose({"proxy": 0})["proxy"]
+        self._run(self._listen())
+
+    @property
+    def address(self) -> str:
+        """`host:port` for clients."""
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    @property
+    def happened(self) -> int:
+        """How often the present fault has reset or flipped something."""
+        return self._counter.happened
+
+    def suffer(self, fault: Fault) -> None:
+        """Let a fault begin; it ends what was before."""
+        self._run(self._begin(fault))
+
+    def recover(self) -> None:
+        """Let the fault be over."""
+        self._run(self._begin(None))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_PATIENCE)
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+
+    async def _listen(self) -> None:
+        self._listening = await asyncio.start_server(
+            self._connected, ports.LOOPBACK, self.port, ssl=self._tls
+        )
+
+    async def _begin(self, fault: Fault | None) -> None:
+        self._fault, self._counter = fault, _Counter()
+        match fault:
+            case Refused():
+                self._stop_listening()
+                self._reset_all()
+            case HalfOpen():
+                for connection in self._open:
+                    connection.lost = True
+                    _reset(connection.server)
+            case _:
+                pass
+        if self._listening is None and not isinstance(fault, Refused):
+            await self._listen()
+
+    async def _end(self) -> None:
+        self._stop_listening()
+        self._reset_all()
+        for pump in list(self._pumps):
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def _stop_listening(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    def _reset_all(self) -> None:
+        for connection in list(self._open):
+            connection.reset()
+
+    async def _connected(self, from_client: StreamReader, client: StreamWriter) -> None:
+        try:
+            from_server, server = await asyncio.open_connection(*self._to)
+        except OSError:
+            _reset(client)
+            return
+        connection = _Connection(client, server)
+        self._open.add(connection)
+        pumps = [
+            asyncio.create_task(self._pump(connection, from_client, server, "server")),
+            asyncio.create_task(self._pump(connection, from_server, client, "client")),
+        ]
+        self._pumps |= {*pumps}
+        await asyncio.wait(pumps)
+        self._pumps -= {*pumps}
+        self._open.discard(connection)
+        for end in (client, server):
+            end.transport.abort()
+
+    async def _pump(
+        self, connection: _Connection, source: StreamReader, target: StreamWriter, toward: Toward
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(_CHUNK):
+                if isinstance(self._fault, Latency):
+                    await asyncio.sleep(self._fault.seconds)
+                connection.lost |= isinstance(self._fault, BlackHole)
+                if connection.lost:
+                    continue
+                data, reset = self._disturbed(data, toward)
+                target.write(data)
+                if reset:
+                    with suppress(TimeoutError):  # what has passed, has passed
+                        await asyncio.wait_for(target.drain(), 1)
+                    self._reset_all()
+                    return
+                await target.drain()
+        if not connection.lost:  # the other end hears of it; its answer may still be under way
+            with suppress(OSError, RuntimeError):
+                target.write_eof() if target.can_write_eof() else target.close()
+
+    def _disturbed(self, data: bytes, toward: Toward) -> tuple[bytes, bool]:
+        """Return what is left of a piece, and whether the connections are to be reset after it."""
+        fault, counter = self._fault, self._counter
+        if not isinstance(fault, Reset | Flip) or fault.toward != toward:
+            return data, False
+        if counter.happened >= fault.times:
+            return data, False
+        at = fault.after - counter.passed
+        counter.passed += len(data)
+        if at >= len(data):
+            return data, False
+        counter.passed = 0
+        counter.happened += 1
+        if isinstance(fault, Flip):
+            return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], False
+        return data[:at], True
+
+
+def _reset(end: StreamWriter) -> None:
+    sock: socket.socket | None = end.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    end.transport.abort()
+
+
+@contextmanager
+def proxy_to(address: str, tls: ssl.SSLContext | None = None) -> Generator[Proxy]:
+    """Lay a wire to a server.
+
+    Args:
+        address: `host:port`, or a URL without a path.
+        tls: With it, clients speak TLS as far as the proxy.
+    """
+    proxy = Proxy(address.rpartition("//")[2].rstrip("/"), tls)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
