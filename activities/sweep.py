@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.boundary import beating, boundary
 from exports import names
 from exports.clock import now_ms
-from exports.errors import RequestError, TaskInvalidError
+from exports.errors import EncryptionKeyError, RequestError, TaskInvalidError
 from exports.models import SweepCount, SweepInput, TaskStatus
 from exports.starting import start_export
 from exports.task import TaskError, request_to_start
@@ -130,6 +130,10 @@ class SweepActivities:
         except WorkflowFailureError as failure:
             if isinstance(failure.cause, ApplicationError) and failure.cause.type:
                 return TaskError(code=failure.cause.type, msg=failure.cause.message)
+        except EncryptionKeyError as error:
+            return TaskError(
+                code=error.code, msg="The export failed; why is encrypted with a key that is gone."
+            )
         return TaskError(code="E_INTERNAL", msg="The export failed and could not say why.")
 
     async def _each(self, query: Stored, handle: Callable[[Stored], Awaitable[bool]]) -> SweepCount:

@@ -19,7 +19,7 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with Worker(
-        await connect_temporal(),
+        await connect_temporal(settings.encryption_keys),
         task_queue=QUEUE,
         workflows=[BareWorkflow],
         activities=[nothing],

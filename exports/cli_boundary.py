@@ -99,8 +99,9 @@ def with_schedule(work: "Callable[[SweepSchedule], Awaitable[_T]]") -> _T:
     keep_temporal_off_stdout()
 
     async def connected() -> _T:
-        queue = Settings.load().task_queue
-        return await work(SweepSchedule(await connect_temporal(), task_queue=queue))
+        settings = Settings.load()
+        temporal = await connect_temporal(settings.encryption_keys)
+        return await work(SweepSchedule(temporal, task_queue=settings.task_queue))
 
     return asyncio.run(connected())
 

@@ -40,8 +40,9 @@ async def worker_of_this_machine() -> WorkerView:
         SettingsError: A setting is missing or wrong.
         UnreachableError: Temporal did not answer.
     """
-    queue, host = Settings.load().task_queue, socket.gethostname()
-    temporal = await connect_temporal()
+    settings = Settings.load()
+    queue, host = settings.task_queue, socket.gethostname()
+    temporal = await connect_temporal(settings.encryption_keys)
     found = await temporal.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=temporal.namespace,

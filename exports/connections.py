@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
+from exports.encryption_keys import EncryptionKeys
 from exports.errors import (
     DatabaseAccessError,
     SettingsError,
@@ -66,7 +67,7 @@ class Connections:
         store = ObjectStore(settings)
         closing.callback(store.close)
         temporal, *_ = await asyncio.gather(
-            connect_temporal(),
+            connect_temporal(settings.encryption_keys),
             _check_mongo(mongo, settings.mongo_uri),
             _check_store(store, settings),
         )
@@ -91,8 +92,11 @@ async def open_source(
     return source[database]
 
 
-async def connect_temporal() -> Client:
+async def connect_temporal(keys: EncryptionKeys) -> Client:
     """Connect to Temporal as the environment says (`TEMPORAL_ADDRESS`, profiles, TLS).
+
+    Args:
+        keys: What payloads are encrypted with.
 
     Raises:
         SettingsError: The Temporal settings can't be read or used.
@@ -107,7 +111,7 @@ async def connect_temporal() -> Client:
     config.setdefault("target_host", "localhost:7233")
     address = config.get("target_host") or ""
     try:
-        return await _patiently(Client.connect(**config, data_converter=data_converter()))
+        return await _patiently(Client.connect(**config, data_converter=data_converter(keys)))
     except ValueError:
         raise SettingsError(
             "Temporal's settings can't be used: the address is host:port, and a TLS certificate "

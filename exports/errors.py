@@ -201,6 +201,13 @@ class SettingsError(ExportError):
     code = "E_SETTINGS"
 
 
+class EncryptionKeyError(ExportError):
+    """A payload is encrypted, and none of the keys here opens it."""
+
+    code = "E_ENCRYPTION_KEY"
+    permanent = False
+
+
 class ScheduleMissingError(ExportError):
     """The Schedule has not been created yet."""
 

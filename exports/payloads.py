@@ -2,16 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
-from temporalio.converter import DataConverter
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+)
 from temporalio.exceptions import ApplicationError
 
+from exports.encryption_keys import EncryptionKeys
 from exports.errors import RequestError, explain
 from exports.models import ExportRequest
+from exports.payload_codec import EncryptionCodec
+
+_NO_KEYS: Final = EncryptionKeys()
 
 
 class _PayloadConverter(PydanticPayloadConverter):
@@ -43,6 +51,18 @@ def _rubbish(msg: str) -> ApplicationError:
     return ApplicationError(msg, type=RequestError.code, non_retryable=True)
 
 
-def data_converter() -> DataConverter:
-    """Return the converter for pydantic models, the same on both sides."""
-    return replace(pydantic_data_converter, payload_converter_class=_PayloadConverter)
+def data_converter(keys: EncryptionKeys = _NO_KEYS) -> DataConverter:
+    """Return the converter for pydantic models, the same on both sides.
+
+    Args:
+        keys: What payloads, messages of failures and stack traces are encrypted with; none, and
+            they are not.
+    """
+    return replace(
+        pydantic_data_converter,
+        payload_converter_class=_PayloadConverter,
+        payload_codec=EncryptionCodec(keys),
+        failure_converter_class=(
+            DefaultFailureConverterWithEncodedAttributes if keys.first else DefaultFailureConverter
+        ),
+    )

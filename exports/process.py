@@ -13,9 +13,14 @@ class _SaysItself(logging.Filter):
         # The import is made when there is something to log: `exports --help` is to be quick.
         from temporalio.exceptions import ApplicationError  # noqa: PLC0415 -- see above
 
+        from exports.errors import ExportError  # noqa: PLC0415 -- same
+
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        if isinstance(error, ApplicationError):
-            record.msg = f"{record.getMessage()}: {error}"
+        if isinstance(error, ApplicationError) and isinstance(error.__cause__, ExportError):
+            error = error.__cause__  # what the SDK wraps, as when it can't decode an input
+        if isinstance(error, ApplicationError | ExportError):
+            code = f"{error.code}: " if isinstance(error, ExportError) else ""
+            record.msg = f"{record.getMessage()}: {code}{error}"
             record.args = None
             record.exc_info = None
         return True

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from exports.encryption_keys import EncryptionKeys, EncryptionKeyText
 from exports.errors import SettingsError, explain
 from exports.names import DEFAULT_TASK_QUEUE
 
@@ -128,6 +129,11 @@ class Settings(BaseSettings):
         default=None,
         description="Certificates (PEM) to trust at the object store; the machine's if not set",
     )
+    encryption_key: EncryptionKeyText | None = Field(
+        default=None,
+        description="Keys for what is sent to Temporal, `ID:KEY,ID:KEY`: the first encrypts, all "
+        "decrypt. Not encrypted if not set",
+    )
     reports_file: Path = Field(
         default=Path("exports.toml"), description="Where reports are defined"
     )
@@ -170,6 +176,11 @@ class Settings(BaseSettings):
     def source(self) -> tuple[SecretStr, str]:
         """URI and database that the reports read."""
         return (self.source_uri or self.mongo_uri, self.source_database or self.mongo_database)
+
+    @property
+    def encryption_keys(self) -> EncryptionKeys:
+        """What payloads are encrypted with."""
+        return EncryptionKeys.of(self.encryption_key)
 
     @classmethod
     def load(cls) -> Self:

@@ -87,7 +87,7 @@ async def open_service(
         store = ObjectStore(settings)
         closing.callback(store.close)
         temporal = temporal or await Client.connect(
-            temporal_address, data_converter=data_converter()
+            temporal_address, data_converter=data_converter(settings.encryption_keys)
         )
         connections = Connections(temporal=temporal, mongo=mongo, store=store)
         database = connections.mongo[settings.mongo_database]

@@ -18,6 +18,7 @@ SECRETS = {
     "EXPORTS_SOURCE_URI": "mongodb://us3r:s3cr3t-2@source",
     "EXPORTS_S3_ACCESS_KEY_ID": "s3cr3t-3",
     "EXPORTS_S3_SECRET_ACCESS_KEY": "s3cr3t-4",
+    "EXPORTS_ENCRYPTION_KEY": "a:s3cr3t00s3cr3t00s3cr3t00s3cr3t00s3cr3t00s3c=",
 }
 # Every setting: what the variable holds, and what it comes to.
 GIVEN: dict[str, tuple[str, Any]] = {
@@ -36,6 +37,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "s3_addressing_style": ("virtual", ...),
     "s3_checksums": ("when_supported", ...),
     "s3_ca_bundle": ("/etc/ca.pem", Path("/etc/ca.pem")),
+    "encryption_key": ("a:" + "A" * 43 + "=", SecretStr("a:" + "A" * 43 + "=")),
     "reports_file": ("/etc/exports.toml", Path("/etc/exports.toml")),
     "task_queue": ("heavy", ...),
     "url_ttl": ("60", timedelta(minutes=1)),

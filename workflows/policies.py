@@ -6,6 +6,8 @@ from typing import Final
 
 from temporalio.common import RetryPolicy
 
+from exports.errors import EncryptionKeyError
+
 WORKER_SHUTDOWN: Final = "WorkerShutdown"
 # The server matches timeouts against the non-retryable types under this name (temporalio/temporal,
 # service/history/workflow/retry.go), so that a heartbeat timeout comes back to the workflow, which
@@ -23,6 +25,14 @@ UNITS_SIDE_BY_SIDE: Final = 4
 # A run that has staged more parts has them looked for when it is done: their names would fill the
 # history.
 MOST_PARTS_NAMED: Final = 100
+
+# An attempt whose input the worker has no key for ends with this as the cause: the SDK names the
+# class that the codec raised. Some worker has the key, because it encrypted the input: a new key
+# is being rolled out.
+UNREADABLE: Final = EncryptionKeyError.__name__
+FIRST_WAIT_FOR_KEY: Final = timedelta(seconds=5)
+LONGEST_WAIT_FOR_KEY: Final = timedelta(minutes=5)
+WAIT_FOR_KEY_WITHIN: Final = timedelta(hours=24)
 
 SWEEP_EVERY: Final = timedelta(minutes=5)
 SWEEP_CATCH_UP: Final = timedelta(minutes=10)

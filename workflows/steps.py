@@ -138,7 +138,7 @@ async def sweep(part: str, ask: SweepInput) -> SweepCount:
 async def surviving_workers(
     call: Callable[[int], Awaitable[_T]], *, retries: int, lost: Callable[[], None]
 ) -> _T:
-    """Run a step again when its worker went away, which is no failed attempt.
+    """Run a step again when its worker went away or lacks a key, which is no failed attempt.
 
     Args:
         call: Runs the step; its argument is the number of failed attempts before.
@@ -146,15 +146,19 @@ async def surviving_workers(
         lost: Told of each worker that went away, which may have left something behind.
 
     Raises:
-        ApplicationError: Worker after worker went away during the step.
+        ApplicationError: Worker after worker went away during the step, or lacked the key.
         ActivityError: The step failed for any other reason.
     """
     in_a_row = 0
+    patience = _PatienceForKeys()
     while True:
         try:
             return await call(retries)
         except ActivityError as error:
             cause = error.cause
+            if _is_unreadable(cause):
+                await patience.wait()
+                continue
             if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
                 in_a_row += 1
                 beats = cause.last_heartbeat_details
@@ -170,6 +174,30 @@ async def surviving_workers(
                 type="E_WORKER_LOST",
                 non_retryable=True,
             )
+
+
+class _PatienceForKeys:
+    """Waits for workers that can read what a step is given, for as long as a roll-out may take."""
+
+    def __init__(self) -> None:
+        self._began = workflow.now()
+        self._next = policies.FIRST_WAIT_FOR_KEY
+
+    async def wait(self) -> None:
+        if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:
+            raise ApplicationError(
+                "The workers lack the key that this export is encrypted with.",
+                type="E_ENCRYPTION_KEY",
+                non_retryable=True,
+            )
+        await workflow.sleep(self._next, summary="for a worker that has the encryption key")
+        self._next = min(self._next * 2, policies.LONGEST_WAIT_FOR_KEY)
+
+
+def _is_unreadable(cause: BaseException | None) -> bool:
+    # The SDK wraps what the codec raised: "Failed decoding arguments".
+    reason = cause.__cause__ if isinstance(cause, ApplicationError) else None
+    return isinstance(reason, ApplicationError) and reason.type == policies.UNREADABLE
 
 
 def _retries_of(beat: object) -> int:
