@@ -56,5 +56,5 @@ class CleanupActivities:
 
         A signal alone can't close a run as Canceled, and a workflow can't cancel itself.
         """
-        async with boundary():
+        async with boundary(), beating():
             await self._temporal.get_workflow_handle(task.workflow_id, run_id=task.run_id).cancel()

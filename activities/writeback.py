@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.boundary import Attempts, boundary, in_thread
+from activities.boundary import Attempts, beating, boundary, in_thread
 from exports import names
 from exports.clock import now_ms
 from exports.errors import ExportError
@@ -75,14 +75,14 @@ class WritebackActivities:
     @activity.defn(name=names.WRITEBACK_FAILED)
     async def failed(self, ask: FailedInput) -> ExportResult:
         """Move the task to `failed`, with the reason."""
-        async with boundary():
+        async with boundary(), beating():
             task = await self._tasks.failed(ask.task, TaskError(code=ask.code, msg=ask.msg))
             return task.result()
 
     @activity.defn(name=names.WRITEBACK_CANCELLED)
     async def cancelled(self, ask: CancelledInput) -> ExportResult:
         """Move the task to `cancelled`."""
-        async with boundary():
+        async with boundary(), beating():
             task = await self._tasks.cancelled(ask.task, ask.reason)
             return task.result()
 

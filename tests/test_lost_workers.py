@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from activities import boundary
 from dev.endpoints import Endpoints
@@ -20,7 +21,8 @@ from exports.models import TaskStatus
 from exports.settings import Settings
 from exports.stats_report import StatsReport
 from tests.held_report import GATE
-from tests.service import Service, insert_orders, open_service
+from tests.protections import protected_by
+from tests.service import USER, Service, insert_orders, open_service
 from workflows import policies
 
 REPOSITORY = Path(__file__).parent.parent
@@ -186,3 +188,34 @@ async def test_a_zombie_writes_nothing_that_anyone_sees(
     assert await service.document(task.id) == before
     await service.client.sweep()
     assert service.keys() == kept == [before["objectKey"]]
+
+
+_LAST_WORD = """heartbeat_timeout=policies.WRITEBACK_STEP.heartbeat,
+        schedule_to_close_timeout=policies.LAST_WORD_WITHIN,
+        retry_policy=policies.LAST_WORD,
+        summary=summary,"""
+
+
+@protected_by("workflows/steps.py", _LAST_WORD, instead="retry_policy=policies.LAST_WORD,")
+@protected_by(
+    "workflows/steps.py",
+    _LAST_WORD.replace("summary=summary", 'summary="close the run as Canceled"'),
+    instead="retry_policy=policies.LAST_WORD,",
+)
+async def test_a_worker_that_dies_over_the_last_words_is_missed_as_soon_as_any_other(
+    service: Service,
+) -> None:
+    failed = await service.exported()
+    stopped = await service.create()
+    await service.client.cancel(stopped.id, created_by=USER)
+    for task_id in (failed.id, stopped.id):
+        with suppress(WorkflowFailureError):
+            await service.run_of(task_id).result()
+        history = (await service.run_of(task_id).fetch_history()).events
+        steps = [
+            event.activity_task_scheduled_event_attributes
+            for event in history
+            if event.HasField("activity_task_scheduled_event_attributes")
+        ]
+        silences = {step.activity_type.name: step.heartbeat_timeout.ToSeconds() for step in steps}
+        assert set(silences.values()) == {12}, silences
