@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench check format lint typecheck pytest protections record-histories lock clean
+.PHONY: help setup demo test dev bench check format lint typecheck pytest chaos protections record-histories lock clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -80,6 +80,9 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 	@$(UV) sync --locked --quiet --group bench --python "$(PYTHON)"
 	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
 
+chaos: setup ## Faults: kill -9, poison and what else goes wrong (EXPORTS=500 KILLS=200 SEED=...: long)
+	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos
+
 protections: setup ## Take out each protection that a test names, and see the test fail (ONLY="tests/test_cancel.py")
 	$(RUN)/python -m tests.protections $(ONLY)
 
@@ -90,6 +93,6 @@ lock: $(UV) ## Bring uv.lock up to date with pyproject.toml
 	$(UV) lock --python "$(PYTHON)"
 
 clean: ## Remove everything that was made here, except the data in .dev/
-	rm -rf .venv .tools demo-exports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf .venv .tools demo-exports chaos-records .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
