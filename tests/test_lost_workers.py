@@ -156,6 +156,29 @@ async def test_an_export_that_takes_every_worker_with_it_is_given_up(
     assert begun == policies.MOST_WORKERS_LOST
 
 
+@protected_by("workflows/steps.py", "if stopped():", instead="if False:")
+@pytest.mark.usefixtures("_silent")
+async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker_went_away(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang(*_: Any, **__: Any) -> AsyncIterator[pa.RecordBatch]:
+        assert not begun.is_set(), "it was run again"
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+        yield
+
+    monkeypatch.setattr(StatsReport, "read", hang)
+    task = await service.create()
+    await asyncio.wait_for(begun.wait(), LONGEST)
+    # The worker hears of it with the answer to a beat, and this one has gone silent.
+    await service.run_of(task.id).signal("cancel", {"reason": "enough"})
+    ended = await service.ended(task.id)
+    assert (ended.status, ended.cancel_reason) == (TaskStatus.CANCELLED, "enough")
+
+
 @pytest.mark.usefixtures("_silent")
 async def test_a_zombie_writes_nothing_that_anyone_sees(
     service: Service, monkeypatch: pytest.MonkeyPatch

@@ -158,6 +158,7 @@ class ExportWorkflow:
                     )
                 ),
                 retries=0,
+                stopped=self._cancelled_meanwhile,
             )
         self._rows += staged.rows
         self._retries = max(self._retries, staged.retries)
@@ -175,6 +176,7 @@ class ExportWorkflow:
         file = await self._surviving(
             lambda retries: steps.upload(ask.model_copy(update={"retries_before": retries})),
             retries=self._retries,
+            stopped=self._cancelled_meanwhile,
         )
         self._retries = max(self._retries, file.retries)
         return file
@@ -204,8 +206,21 @@ class ExportWorkflow:
         )
         return result
 
-    async def _surviving(self, call: Callable[[int], Awaitable[_T]], *, retries: int) -> _T:
-        return await surviving_workers(call, retries=retries, lost=self._worker_lost)
+    async def _surviving(
+        self,
+        call: Callable[[int], Awaitable[_T]],
+        *,
+        retries: int,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> _T:
+        return await surviving_workers(
+            call, retries=retries, lost=self._worker_lost, stopped=stopped
+        )
+
+    def _cancelled_meanwhile(self) -> bool:
+        """Whether a step whose worker is gone had been asked to stop, and has stopped with it."""
+        # Runs that began under older code ran the step again, whatever had been asked for.
+        return self._cancel_requested and workflow.patched("stopped-with-its-worker")
 
     def _worker_lost(self) -> None:
         self._workers_lost += 1

@@ -3,6 +3,7 @@
 They are called by name, so that no workflow imports a database or an object store.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -137,7 +138,11 @@ async def sweep(part: str, ask: SweepInput) -> SweepCount:
 
 
 async def surviving_workers(
-    call: Callable[[int], Awaitable[_T]], *, retries: int, lost: Callable[[], None]
+    call: Callable[[int], Awaitable[_T]],
+    *,
+    retries: int,
+    lost: Callable[[], None],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> _T:
     """Run a step again when its worker went away or lacks a key, which is no failed attempt.
 
@@ -145,8 +150,10 @@ async def surviving_workers(
         call: Runs the step; its argument is the number of failed attempts before.
         retries: Failed attempts of the task so far.
         lost: Told of each worker that went away, which may have left something behind.
+        stopped: Whether the step, now that its worker is gone, is not to be run again.
 
     Raises:
+        asyncio.CancelledError: It was not to be run again.
         ApplicationError: Worker after worker went away during the step, or lacked the key.
         ActivityError: The step failed for any other reason.
     """
@@ -168,6 +175,8 @@ async def surviving_workers(
             else:
                 raise
             lost()
+            if stopped():
+                raise asyncio.CancelledError from None
             retries = max(retries, *map(_retries_of, beats), 0)
         if in_a_row >= policies.MOST_WORKERS_LOST:
             raise ApplicationError(
