@@ -1,0 +1,10 @@
+"""The short form of the suite, which every test run has, and the long one."""
+
+import os
+from typing import Final
+
+LONG: Final = any(name in os.environ for name in ("EXPORTS", "KILLS"))
+"""Whether the long form was asked for: `EXPORTS=500 KILLS=200 make chaos`."""
+
+SEED: Final = int(os.environ.get("SEED", "20261001"))
+"""Chooses what the short form takes."""

@@ -1,0 +1,23 @@
+"""A process whose clock is wrong, for the product and for the client of its object store."""
+
+import datetime as dt
+import time
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from botocore import auth, compat
+
+from exports import clock
+
+
+def shift_clock(milliseconds: int) -> None:
+    """Set the clock of this process wrong, for good."""
+    if not milliseconds:
+        return
+    wrong = SimpleNamespace(time_ns=lambda: time.time_ns() + milliseconds * 1_000_000)
+
+    def wrong_now() -> dt.datetime:
+        return compat.get_current_datetime() + dt.timedelta(milliseconds=milliseconds)
+
+    patch.object(clock, "time", wrong).start()
+    patch.object(auth, "get_current_datetime", wrong_now).start()
