@@ -110,6 +110,12 @@ def create(
         str | None,
         typer.Option("--created-by", metavar="U", help="Who asks. Default: your login name."),
     ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Asked again with the same key, the same export is the answer."
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the export until it has ended.")
     ] = False,
@@ -125,6 +131,7 @@ def create(
         params=parse_params(params or []),
         format=file_format,
         created_by=login_name() if created_by is None else created_by,
+        idempotency_key=idempotency_key,
     )
     raise typer.Exit(create_export(new, wait=wait, output=output, as_json=as_json))
 

@@ -26,6 +26,7 @@ class NewExport:
     params: dict[str, str]
     format: str
     created_by: str
+    idempotency_key: str | None = None
 
 
 def parse_params(pairs: Iterable[str]) -> dict[str, str]:
@@ -107,7 +108,11 @@ class _Following:
     async def _run(self, client: "ExportClient") -> ExportTask:
         new = self._new
         created = await client.create(
-            new.type, new.params, created_by=new.created_by, format=new.format
+            new.type,
+            new.params,
+            created_by=new.created_by,
+            format=new.format,
+            idempotency_key=new.idempotency_key,
         )
         self.task = created
         if self._until_ended:

@@ -122,30 +122,46 @@ class ExportClient:
         *,
         created_by: str,
         format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
+        idempotency_key: str | None = None,
     ) -> ExportTask:
         """Ask for an export: store the task, then start its workflow.
 
         If this process dies in between, or Temporal is away, the sweep starts it.
 
+        Args:
+            type: Name of a configured report.
+            params: What the report wants to know.
+            created_by: Who asks.
+            format: Name of a file format.
+            idempotency_key: Whoever does not know whether a call got through repeats it under
+                the same key, of 1 to 200 characters, and gets the task that the first call made,
+                however far it is. A key is one person's own, and good as long as the document is.
+
         Raises:
+            IdempotencyKeyError: The key was used for another request.
             TypeUnknownError: No such report.
             ParamsError: The parameters don't fit the report.
             FormatUnknownError: No such format.
-            RequestError: `created_by` is empty or too long.
+            RequestError: `created_by` or `idempotency_key` is empty or too long.
         """
         report = self._reports.named(type)
         if not 0 < len(created_by) <= names.MAX_CREATED_BY_LENGTH:
             raise RequestError(
                 f"createdBy says who asks, in 1 to {names.MAX_CREATED_BY_LENGTH} characters."
             )
+        longest = names.MAX_IDEMPOTENCY_KEY_LENGTH
+        if idempotency_key is not None and not 0 < len(idempotency_key) <= longest:
+            raise RequestError(f"An idempotency key has 1 to {longest} characters.")
         request = ExportRequest(
             type=type,
             params=report.check_params(params),
             created_by=created_by,
             format=format_named(format).name,
         )
-        task = await self._tasks.create(request)
-        await self._start(task)
+        task = await self._tasks.create(request, idempotency_key=idempotency_key)
+        # A call that is repeated finds the task at work or at its end, unless the first one died.
+        if task.status is TaskStatus.PENDING and task.run_id is None:
+            await self._start(task)
         return task
 
     async def get(self, task_id: str, *, created_by: str | None) -> ExportTask:

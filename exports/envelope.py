@@ -54,6 +54,7 @@ class _Create(_Part):
     type: str
     params: dict[str, object] = Field(default_factory=dict)
     format: str = DEFAULT_FORMAT
+    idempotency_key: str | None = None
 
 
 class _TaskIn(_Part):
@@ -96,9 +97,9 @@ async def handle(client: "ExportClient", request: Mapping[str, object]) -> dict[
     Args:
         client: Does the work.
         request: `action` is `create`, `get`, `cancel` or `run`. `uid` says who asks; only `run`,
-            which sweeps, goes without. `payload` is, for `create`, `{type, params, format?}`; for
-            `get` and `cancel`, `{id}` (or `_id`, or `taskId`), for `cancel` also `reason?`; for
-            `run`, nothing.
+            which sweeps, goes without. `payload` is, for `create`, `{type, params, format?,
+            idempotencyKey?}`; for `get` and `cancel`, `{id}` (or `_id`, or `taskId`), for
+            `cancel` also `reason?`; for `run`, nothing.
 
     Returns:
         What `json.dumps` takes. The data of `run` is `{started, healed, purged, handled}`, all
@@ -132,7 +133,13 @@ async def _answer(client: "ExportClient", request: Mapping[str, object]) -> dict
 async def _create(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_Asked, request, "The request")
     new = _read(_Create, asked.payload, "The payload")
-    task = await client.create(new.type, new.params, created_by=asked.uid, format=new.format)
+    task = await client.create(
+        new.type,
+        new.params,
+        created_by=asked.uid,
+        format=new.format,
+        idempotency_key=new.idempotency_key,
+    )
     return _with_stored_id(task)
 
 

@@ -67,6 +67,12 @@ class FormatLimitError(ExportError):
     code = "E_FORMAT_LIMIT"
 
 
+class IdempotencyKeyError(ExportError):
+    """The idempotency key has been used for another request."""
+
+    code = "E_IDEMPOTENCY_KEY"
+
+
 class TaskNotFoundError(ExportError):
     """No such task, or somebody else's: the two are the same for the person who asks."""
 

@@ -1,5 +1,7 @@
 """Every id, key, queue and search-attribute name is built here, and nowhere else."""
 
+import hashlib
+import json
 import re
 import secrets
 from typing import Final
@@ -37,6 +39,8 @@ FILES: Final = "files/"
 
 MAX_TASK_ID_LENGTH: Final = 200
 MAX_CREATED_BY_LENGTH: Final = 200
+MAX_IDEMPOTENCY_KEY_LENGTH: Final = 200
+_OBJECT_ID_BYTES: Final = 12
 _WORKFLOW_PREFIX: Final = "export-"
 # S3 allows keys of 1,024 bytes, but stores on a file system 255 between two slashes.
 _LONGEST_SEGMENT: Final = 255
@@ -70,6 +74,16 @@ def check_task_id(task_id: str) -> str:
             f"at most {_LONGEST_SEGMENT} when it is percent-encoded."
         )
     return task_id
+
+
+def task_id_for(created_by: str, idempotency_key: str) -> str:
+    """Return the id of the one task that a person can have under an idempotency key.
+
+    Returns:
+        24 hexadecimal digits, as an ObjectId has: 96 bits of SHA-256, so that two keys never meet.
+    """
+    named = json.dumps([created_by, idempotency_key]).encode()
+    return hashlib.sha256(named).digest()[:_OBJECT_ID_BYTES].hex()
 
 
 def bulk_task_queue(task_queue: str) -> str:

@@ -5,9 +5,12 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
 
+from exports import names
 from exports.clock import now_ms
 from exports.errors import (
+    IdempotencyKeyError,
     TaskNotFoundError,
 )
 from exports.models import (
@@ -43,14 +46,43 @@ class TaskStore(RunTransitions):
             )
 
     async def create(
-        self, request: ExportRequest, *, max_retries: int = DEFAULT_MAX_RETRIES
+        self,
+        request: ExportRequest,
+        *,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        idempotency_key: str | None = None,
     ) -> ExportTask:
-        """Store a new task, due at once."""
+        """Store a new task, due at once.
+
+        Args:
+            request: What is asked for.
+            max_retries: How many failed attempts it allows.
+            idempotency_key: Under the same key, a person has the same task. The key makes the
+                `_id`, which is unique in every collection, whether anybody made indexes or not.
+
+        Raises:
+            IdempotencyKeyError: The key has been used for another request.
+        """
         document = new_document(request, max_retries)
-        document["_id"] = ObjectId()
+        if idempotency_key is None:
+            document["_id"] = ObjectId()
+        else:
+            document["_id"] = ObjectId(names.task_id_for(request.created_by, idempotency_key))
         with translated():
-            await self.documents.insert_one(document)
+            try:
+                await self.documents.insert_one(document)
+            except DuplicateKeyError:
+                return await self._created_before(document)
         return ExportTask.from_document(document)
+
+    async def _created_before(self, document: Stored) -> ExportTask:
+        found = await self.get(str(document["_id"]), created_by=document["createdBy"])
+        asked = ExportTask.from_document(document)
+        if (found.type, found.params, found.format) != (asked.type, asked.params, asked.format):
+            raise IdempotencyKeyError(
+                "This idempotency key was used for another export; use a new one for each."
+            )
+        return found
 
     async def get(self, task_id: str, *, created_by: str | None) -> ExportTask:
         """Return a task.
