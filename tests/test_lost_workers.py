@@ -156,7 +156,7 @@ async def test_an_export_that_takes_every_worker_with_it_is_given_up(
     assert begun == policies.MOST_WORKERS_LOST
 
 
-@protected_by("workflows/steps.py", "if stopped():", instead="if False:")
+@protected_by("workflows/steps.py", "if again and stopped():", instead="if False:")
 @pytest.mark.usefixtures("_silent")
 async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker_went_away(
     service: Service, monkeypatch: pytest.MonkeyPatch

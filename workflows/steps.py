@@ -150,7 +150,7 @@ async def surviving_workers(
         call: Runs the step; its argument is the number of failed attempts before.
         retries: Failed attempts of the task so far.
         lost: Told of each worker that went away, which may have left something behind.
-        stopped: Whether the step, now that its worker is gone, is not to be run again.
+        stopped: Whether the step is not to be run again.
 
     Raises:
         asyncio.CancelledError: It was not to be run again.
@@ -159,7 +159,11 @@ async def surviving_workers(
     """
     in_a_row = 0
     patience = _PatienceForKeys()
+    again = False
     while True:
+        if again and stopped():
+            raise asyncio.CancelledError
+        again = True
         try:
             return await call(retries)
         except ActivityError as error:
@@ -175,8 +179,6 @@ async def surviving_workers(
             else:
                 raise
             lost()
-            if stopped():
-                raise asyncio.CancelledError from None
             retries = max(retries, *map(_retries_of, beats), 0)
         if in_a_row >= policies.MOST_WORKERS_LOST:
             raise ApplicationError(
