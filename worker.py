@@ -5,7 +5,6 @@
 
 import asyncio
 import logging
-import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from exports.reports_file import load_reports
 from exports.search_attributes import ensure_search_attributes
 from exports.settings import Settings
 from exports.source import Source
+from exports.stopping import Stopping
 from exports.task_collection import Stored
 from exports.tasks import TaskStore
 from workflows.admission import Admission
@@ -134,7 +134,7 @@ async def at_work(workers: Sequence[Worker]) -> AsyncGenerator[None]:
 
 
 async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
-    """Run a worker until SIGINT or SIGTERM, then let it finish what it is at.
+    """Run a worker until SIGINT or SIGTERM, then let it finish what it is at; see `Stopping`.
 
     Args:
         settings: Of this worker.
@@ -145,11 +145,9 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
     """
     give_back_memory()
     reports = load_reports(settings.reports_file)
-    stopping = asyncio.Event()
+    stopping = Stopping(settings.shutdown_grace)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_threads(settings), "step"))
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stopping.set)
     async with AsyncExitStack() as closing:
         connections = await Connections.open(settings, closing)
         database = await open_source(settings, connections, closing)
@@ -158,7 +156,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         await ensure_search_attributes(connections.temporal)
         async with at_work(create_workers(settings, reports, connections, source)):
             _log.info("Worker is ready on task queue %s", settings.task_queue)
-            await stopping.wait()
+            await stopping.asked()
             _log.info("Worker is stopping; it finishes what it is at")
 
 

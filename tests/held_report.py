@@ -16,7 +16,8 @@ from exports.reports import Report, Rows
 from exports.source import Source
 
 GATE = "HELD_REPORT_GATE"
-"""Names the folder of the gate: `reached-PID` appears when a worker waits; `open` lets it go."""
+"""Names the folder of the gate: `reached-PID` appears when a worker waits, and `reached-PID-TYPE`
+says with what; `open` lets it go."""
 
 
 class HeldReport(Report):
@@ -48,6 +49,7 @@ class HeldReport(Report):
         del source, unit, params, created_by
         gate = Path(os.environ[GATE])
         (gate / f"reached-{os.getpid()}").touch()
+        (gate / f"reached-{os.getpid()}-{self.type}").touch()
         while not (gate / "open").exists():
             await asyncio.sleep(0.02)
         rows = schema(

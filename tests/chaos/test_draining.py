@@ -1,0 +1,169 @@
+"""A worker that is told to stop: what it is at ends there, or elsewhere, and costs no attempt."""
+
+import asyncio
+import signal
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from dev.endpoints import Endpoints
+from exports.models import TaskStatus
+from exports.settings import Settings
+from tests.chaos.deployed import Attempted, attempts_of, deployed
+from tests.held_report import GATE
+from tests.protections import protected_by
+from tests.service import Service, open_service, working
+from workflows import policies
+
+KINDS = ("held", "heldBulk")
+
+
+@pytest.fixture
+async def held(settings: Settings, temporal_address: str, tmp_path: Path) -> AsyncIterator[Service]:
+    """A service with two reports that wait at the gate, one on each task queue; no worker runs."""
+    reports = tmp_path / "held.toml"
+    reports.write_text(
+        '[reports.held]\npython = "tests.held_report:HeldReport"\n'
+        '[reports.heldBulk]\npython = "tests.held_report:HeldBulkReport"\n'
+    )
+    changed = settings.model_copy(update={"reports_file": reports})
+    async with open_service(changed, temporal_address) as service:
+        yield service
+
+
+async def _readings(service: Service, task_id: str) -> list[Attempted]:
+    return [each for each in await attempts_of(service, task_id) if each.step == "aggregate"]
+
+
+@protected_by(
+    "worker.py",
+    "await asyncio.gather(*(worker.shutdown() for worker in workers))",
+    instead="raise SystemExit(0)",
+)
+async def test_what_ends_within_the_grace_is_finished_by_the_worker_that_was_told_to_stop(
+    held: Service, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    tasks = [await held.create(kind, params={}) for kind in KINDS]
+    async with deployed(held.settings, endpoints, tmp_path) as stopped:
+        await stopped.holds(tmp_path, units=len(KINDS))
+        stopped.hears(signal.SIGTERM)
+        await stopped.says("Worker is stopping")
+        (tmp_path / "open").touch()
+        assert await stopped.ended() == 0
+    async with working(held):
+        for task in tasks:
+            ended = await held.ended(task.id)
+            assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+            assert await _readings(held, task.id) == [
+                Attempted("aggregate", 1, stopped.pid, "completed")
+            ]
+
+
+async def test_what_does_not_fit_into_the_grace_is_given_back_and_costs_no_attempt(
+    held: Service, endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [await held.create(kind, params={}) for kind in KINDS]
+    async with deployed(
+        held.settings, endpoints, tmp_path, EXPORTS_SHUTDOWN_GRACE="0.5"
+    ) as stopped:
+        await stopped.holds(tmp_path, units=len(KINDS))
+        stopped.hears(signal.SIGTERM)
+        assert await stopped.ended() == 0
+    (tmp_path / "open").touch()
+    monkeypatch.setenv(GATE, str(tmp_path))
+    async with working(held):
+        for task in tasks:
+            ended = await held.ended(task.id)
+            assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+            given_back, done = await _readings(held, task.id)
+            assert given_back == Attempted("aggregate", 1, stopped.pid, policies.WORKER_SHUTDOWN)
+            assert (done.number, done.outcome) == (1, "completed")
+
+
+class _Line:
+    """Carries connections to a server, until nothing gets through any more."""
+
+    def __init__(self, address: str) -> None:
+        self._host, _, self._port = address.partition(":")
+        self._dead = False
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[str]:
+        """Listen; the address."""
+        async with await asyncio.start_server(self._carry, "127.0.0.1") as listening:
+            yield "{}:{}".format(*listening.sockets[0].getsockname())
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    def goes_dead(self) -> None:
+        self._dead = True
+
+    def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._carrying.add(asyncio.create_task(self._carried(reader, writer)))
+
+    async def _carried(self, reader: StreamReader, writer: StreamWriter) -> None:
+        there, back = await asyncio.open_connection(self._host, int(self._port))
+        try:
+            await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+        finally:
+            for end in (back, writer):
+                end.transport.abort()
+
+    async def _copy(self, reader: StreamReader, writer: StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            if not self._dead:
+                writer.write(data)
+                await writer.drain()
+
+
+@protected_by("exports/stopping.py", "deadline.start()", instead="pass")
+async def test_a_worker_ends_in_time_also_while_temporal_is_away_and_its_work_is_done_elsewhere(
+    held: Service, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    task = await held.create("held", params={})
+    line = _Line(endpoints.temporal_address)
+    async with (
+        line.opened() as address,
+        deployed(
+            *(held.settings, endpoints, tmp_path),
+            EXPORTS_SHUTDOWN_GRACE="0.5",
+            TEMPORAL_ADDRESS=address,
+        ) as stopped,
+    ):
+        await stopped.holds(tmp_path)
+        line.goes_dead()
+        stopped.hears(signal.SIGTERM)
+        assert await stopped.ended() == 1
+        assert "had 10.5 s to stop and ends now" in stopped.said
+    await _done_elsewhere(held, task.id, tmp_path)
+
+
+@protected_by("exports/stopping.py", "end(_BY_SIGNAL + signum)", instead="pass")
+async def test_a_second_signal_ends_a_worker_at_once_and_its_work_is_done_elsewhere(
+    held: Service, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    task = await held.create("held", params={})
+    async with deployed(held.settings, endpoints, tmp_path) as stopped:
+        await stopped.holds(tmp_path)
+        stopped.hears(signal.SIGTERM)
+        await stopped.says("Worker is stopping")
+        stopped.hears(signal.SIGINT)
+        assert await stopped.ended() == 128 + signal.SIGINT
+    await _done_elsewhere(held, task.id, tmp_path)
+
+
+async def _done_elsewhere(held: Service, task_id: str, gate: Path) -> None:
+    (gate / "open").touch()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(GATE, str(gate))
+        async with working(held):
+            ended = await held.ended(task_id)
+    assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+    lost, done = await _readings(held, task_id)
+    assert lost.outcome == "timed out: TIMEOUT_TYPE_HEARTBEAT"
+    assert (done.number, done.outcome) == (1, "completed")
