@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections import deque
 from contextlib import aclosing
 from typing import Final, Self
@@ -9,18 +10,21 @@ from typing import Final, Self
 import pyarrow as pa
 from temporalio import activity
 
-from activities.boundary import Attempt, Attempts, in_thread
+from activities.boundary import Attempt, Attempts, boundary, in_thread
 from exports import names, staging
-from exports.models import AggregateInput, Stage, StagedPart, StagedUnit, Unit
+from exports.errors import ReportChangedError, TypeUnknownError
+from exports.models import AggregateInput, ExportPlan, Stage, StagedPart, StagedUnit, Unit
 from exports.objects import ObjectStore
 from exports.part_cache import PartCache
-from exports.reports import ReportCatalog
+from exports.reports import Report, ReportCatalog
 from exports.source import Source
 from exports.task_warnings import WarningCounts
 
 PART_BYTES: Final = 4 << 20
 """About how large a part is in memory: what the upload holds a few of at a time."""
 _PARTS_IN_FLIGHT: Final = 2
+
+_log = logging.getLogger(__name__)
 
 
 class AggregateActivities:
@@ -52,10 +56,11 @@ class AggregateActivities:
     @activity.defn(name=names.AGGREGATE)
     async def aggregate(self, ask: AggregateInput) -> StagedUnit:
         """Read one unit and stage its rows under keys of this attempt alone."""
+        async with boundary():  # to leave a unit to another worker is no failed attempt
+            report = self._report_of(ask.plan)
         async with self._attempts.at(
             Stage.AGGREGATE, ask.task, retries_before=ask.retries_before, rows=ask.rows_before
         ) as attempt:
-            report = self._reports.named(ask.plan.type)
             warn = WarningCounts()
             rest: list[Unit] = []
             reading = report.read(
@@ -79,6 +84,26 @@ class AggregateActivities:
                 warnings=warn.warnings,
                 retries=attempt.retries,
             )
+
+    def _report_of(self, plan: ExportPlan) -> Report:
+        """Return the report that a plan was made by.
+
+        Raises:
+            ReportChangedError: This worker has another of that name, or none.
+        """
+        planned_by = plan.definition
+        try:
+            report = self._reports.named(plan.type)
+        except TypeUnknownError:
+            if planned_by is None:
+                raise
+        else:
+            if planned_by in (None, report.fingerprint):
+                return report
+        _log.warning("%s is not here what the export was planned by: left to others", plan.type)
+        raise ReportChangedError(
+            f"The definition of {plan.type} was changed while the export ran; ask for it again."
+        )
 
 
 class _Staging:

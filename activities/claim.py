@@ -85,5 +85,6 @@ class ClaimActivities:
             file_name=f"{report.file_stem(params)}.{file_format.extension}",
             summary=report.summary(params),
             bulk=report.bulk,
+            definition=report.fingerprint,
             units=report.units(params),
         )

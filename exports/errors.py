@@ -195,6 +195,12 @@ class WorkerLostError(ExportError):
     code = "E_WORKER_LOST"
 
 
+class ReportChangedError(ExportError):
+    """A worker has another definition of the report than the one that the export was planned by."""
+
+    code = "E_REPORT_CHANGED"
+
+
 class ReportsFileError(ExportError):
     """The reports file has a mistake."""
 

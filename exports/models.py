@@ -44,19 +44,25 @@ class Stage(StrEnum):
 
 
 class WireModel(BaseModel):
-    """Base of all payloads."""
+    """Base of all payloads.
+
+    While workers are replaced, those of yesterday read what those of today have written: a field
+    that one does not know is left out, and a new field has a default.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         serialize_by_alias=True,
         frozen=True,
-        extra="forbid",
+        extra="ignore",
     )
 
 
 class ExportRequest(WireModel):
     """What somebody asks for: the input of `ExportWorkflow`.
+
+    People write it by hand, so that a field that is not known here is a mistake to be shown.
 
     Attributes:
         type: Name of a configured report.
@@ -66,6 +72,8 @@ class ExportRequest(WireModel):
         task_id: The document to run. Its content wins over what stands here. Left out by those
             who start a workflow directly: then the workflow makes the document.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     type: str = Field(min_length=1, max_length=200)
     params: dict[str, JsonValue] = Field(default_factory=dict)
@@ -137,6 +145,8 @@ class ExportPlan(WireModel):
         summary: The export in a few words, for people.
         bulk: Whether there may be millions of rows, so that its heavy steps go to workers and
             slots of their own.
+        definition: Fingerprint of the report's definition, by which all units are read. None: made
+            by a worker that did not say.
         units: The pieces, in the order of their rows.
     """
 
@@ -147,6 +157,7 @@ class ExportPlan(WireModel):
     file_name: str
     summary: str
     bulk: bool = False
+    definition: str | None = None
     units: list[Unit]
 
 

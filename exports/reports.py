@@ -4,11 +4,13 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 from pydantic import JsonValue
 
+from exports import report_fingerprint
 from exports.errors import TypeUnknownError
 from exports.models import TaskWarning, Unit
 from exports.params import ParamDescription
@@ -97,6 +99,14 @@ class Report(ABC):
             SourceAccessError: The database refuses the credentials or the permission.
             SourceUnavailableError: The database can't be reached or did not answer in time.
         """
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this definition of the report from others of the same name, in a few letters.
+
+        All rows of an export are read by workers whose report has the same.
+        """
+        return report_fingerprint.of_class(self.type, self.title, type(self))
 
     def summary(self, params: dict[str, JsonValue]) -> str:
         """Return which export this is, for people: `statsMonthly 2026-10`."""

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue, ValidationError
 
-from exports import periods
+from exports import periods, report_fingerprint
 from exports.columns import Sheet
 from exports.errors import ParamsError, explain
 from exports.models import Unit
@@ -34,6 +35,11 @@ class RowsReport(Report):
         super().__init__(name, definition.title)
         self._definition = definition
         self._zone = ZoneInfo(definition.timezone)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Report.fingerprint`."""
+        return report_fingerprint.of_definition(self.type, self._definition)
 
     def check_params(self, params: object) -> dict[str, JsonValue]:
         """See `Report.check_params`."""

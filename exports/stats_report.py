@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import date
+from functools import cached_property
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from bson import Decimal128
 from pydantic import JsonValue, ValidationError
 
-from exports import periods, pipelines
+from exports import periods, pipelines, report_fingerprint
 from exports.arrow_columns import AnyArray, column
 from exports.columns import Column, Sheet, field, schema
 from exports.errors import ParamsError, explain
@@ -43,6 +44,11 @@ class StatsReport(Report):
         self._zone = ZoneInfo(definition.timezone)
         self._params = MonthParams if definition.period == "month" else YearParams
         self._names = [definition.row_period, *definition.group_by, *definition.measures]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Report.fingerprint`."""
+        return report_fingerprint.of_definition(self.type, self._definition)
 
     def check_params(self, params: object) -> dict[str, JsonValue]:
         """See `Report.check_params`."""

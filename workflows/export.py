@@ -36,8 +36,8 @@ with workflow.unsafe.imports_passed_through():
         UploadInput,
     )
     from workflows import steps
-    from workflows.policies import MOST_PARTS_NAMED, UNITS_SIDE_BY_SIDE
-    from workflows.steps import surviving_workers
+    from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS, UNITS_SIDE_BY_SIDE
+    from workflows.steps import report_changed, surviving_workers
 
 _T = TypeVar("_T")
 
@@ -63,6 +63,7 @@ class ExportWorkflow:
         self._claimed = False
         self._retries = 0
         self._workers_lost = 0
+        self._plans = 1
         self._rows = 0
 
     @workflow.run
@@ -84,8 +85,8 @@ class ExportWorkflow:
             claim = await self._uninterrupted(self._claimed_task(request))
             if claim.plan is None:
                 return self._ended_before(claim)
-            units = await self._staged(claim.plan)
-            file = await self._uploaded(claim.plan, units)
+            plan, units = await self._staged(claim.plan, request)
+            file = await self._uploaded(plan, units)
             result = await self._written_back(file, units)
         except (asyncio.CancelledError, FailureError) as error:
             stopped = self._cancel_requested or is_cancelled_exception(error)
@@ -123,7 +124,29 @@ class ExportWorkflow:
         self._claimed = True
         return claim
 
-    async def _staged(self, plan: ExportPlan) -> list[StagedUnit]:
+    async def _staged(
+        self, plan: ExportPlan, request: ExportRequest
+    ) -> tuple[ExportPlan, list[StagedUnit]]:
+        """Stage all units by one definition of the report; anew if no worker has it any more."""
+        while True:
+            try:
+                return plan, await self._staged_by(plan)
+            except ActivityError as error:
+                if not report_changed(error) or self._plans == MOST_PLANS:
+                    raise
+            plan = await self._planned_anew(request)
+
+    async def _planned_anew(self, request: ExportRequest) -> ExportPlan:
+        self._plans += 1
+        self._rows = 0
+        claim = await self._uninterrupted(self._claimed_task(request))
+        if claim.plan is None:
+            raise ApplicationError(
+                "The task has ended meanwhile.", type="E_TASK_LOST", non_retryable=True
+            )
+        return claim.plan
+
+    async def _staged_by(self, plan: ExportPlan) -> list[StagedUnit]:
         _publish(
             {
                 names.SEARCH_STATUS: TaskStatus.RUNNING,
@@ -184,7 +207,8 @@ class ExportWorkflow:
     def _untroubled(self, units: list[StagedUnit]) -> bool:
         """Whether the accepted parts are all that the run has left, and few enough to be named."""
         parts = sum(len(unit.parts) for unit in units)
-        return not self._retries and not self._workers_lost and parts <= MOST_PARTS_NAMED
+        went_straight = not self._retries and not self._workers_lost and self._plans == 1
+        return went_straight and parts <= MOST_PARTS_NAMED
 
     async def _written_back(self, file: FinishedFile, units: list[StagedUnit]) -> ExportResult:
         self._go_on("writeback")

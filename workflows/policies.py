@@ -18,9 +18,17 @@ FIRST_DELAY: Final = timedelta(seconds=2)
 LONGEST_DELAY: Final = timedelta(hours=1)
 BACKOFF: Final = 2.0
 
+# What an activity says whose worker has another definition of the report than the plan.
+REPORT_CHANGED: Final = "E_REPORT_CHANGED"
+
 # Workers lost in a row during one and the same step, until the step is held to be what kills them.
 MOST_WORKERS_LOST: Final = 6
 UNITS_SIDE_BY_SIDE: Final = 4
+
+# Workers of a deploy that is under way may have another definition of the report. A unit is left
+# to so many of them before the export is planned anew, by the definition of the worker that does.
+MOST_WORKERS_THAT_DIFFER: Final = 4
+MOST_PLANS: Final = 20
 
 # A run that has staged more parts has them looked for when it is done: their names would fill the
 # history.

@@ -144,7 +144,7 @@ async def surviving_workers(
     lost: Callable[[], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> _T:
-    """Run a step again when its worker went away or lacks a key, which is no failed attempt.
+    """Run a step again, uncounted, when its worker went away, or lacks the key or the report.
 
     Args:
         call: Runs the step; its argument is the number of failed attempts before.
@@ -155,10 +155,11 @@ async def surviving_workers(
     Raises:
         asyncio.CancelledError: It was not to be run again.
         ApplicationError: Worker after worker went away during the step, or lacked the key.
-        ActivityError: The step failed for any other reason.
+        ActivityError: The step failed for any other reason, or no worker that was asked has the
+            report as planned.
     """
     in_a_row = 0
-    patience = _PatienceForKeys()
+    for_keys, for_report = _PatienceForKeys(), _PatienceForReport()
     again = False
     while True:
         if again and stopped():
@@ -169,7 +170,10 @@ async def surviving_workers(
         except ActivityError as error:
             cause = error.cause
             if _is_unreadable(cause):
-                await patience.wait()
+                await for_keys.wait()
+                continue
+            if report_changed(error):
+                await for_report.wait(error)
                 continue
             if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
                 in_a_row += 1
@@ -210,6 +214,25 @@ def _is_unreadable(cause: BaseException | None) -> bool:
     # The SDK wraps what the codec raised: "Failed decoding arguments".
     reason = cause.__cause__ if isinstance(cause, ApplicationError) else None
     return isinstance(reason, ApplicationError) and reason.type == policies.UNREADABLE
+
+
+class _PatienceForReport:
+    """Leaves a unit to a few workers, before the export is planned by what they have instead."""
+
+    def __init__(self) -> None:
+        self._refused = 0
+
+    async def wait(self, error: ActivityError) -> None:
+        self._refused += 1
+        if self._refused >= policies.MOST_WORKERS_THAT_DIFFER:
+            raise error
+        wait = policies.retry_delay(self._refused)
+        await workflow.sleep(wait, summary="for a worker that has the report as planned")
+
+
+def report_changed(error: ActivityError) -> bool:
+    """Return whether a step was left undone, because its worker has another report than planned."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == policies.REPORT_CHANGED
 
 
 def _retries_of(beat: object) -> int:
