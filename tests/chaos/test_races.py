@@ -1,0 +1,287 @@
+"""Two things at once: whichever is first, there is one end, and everybody is told the truth."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from exports import names
+from exports.errors import TaskStateError
+from exports.models import TaskStatus
+from exports.objects import ObjectStore
+from exports.reports import Rows
+from exports.stats_report import StatsReport
+from exports.task import ExportTask
+from exports.tasks import TaskStore
+from tests.chaos.corners import CLOSED, closed
+from tests.chaos.forms import LONG, SEED
+from tests.protections import protected_by
+from tests.service import USER, Service, insert_orders
+from tests.test_sweep import SEED as SEED_DOCUMENT
+
+CANCELS = 1000 if LONG else 40
+SWEEPS = 50 if LONG else 20
+STAGES = ["claim", "aggregate", "upload", "writeback"]
+
+
+async def _consistent(service: Service, task_id: str) -> TaskStatus:
+    """Check that a closed export is either done with a file, or cancelled without one."""
+    await closed(service, task_id)
+    document = await service.document(task_id)
+    described = await service.run_of(task_id).describe()
+    status = TaskStatus(document["status"])
+    assert described.status is CLOSED[status]
+    stored = service.keys()
+    mine = [key for key in stored if f"/{task_id}/" in key]
+    if status is TaskStatus.DONE:
+        assert mine == [document["objectKey"]]
+        assert "cancelReason" not in document
+    else:
+        assert mine == []
+        assert "downloadUrl" not in document
+        assert "objectKey" not in document
+    return status
+
+
+async def _answered(service: Service, task_id: str) -> TaskStatus | None:
+    """Cancel; return how the export has ended, by what the caller is told."""
+    try:
+        told = await service.client.cancel(task_id, created_by=USER, reason="a race")
+    except TaskStateError as refused:
+        return TaskStatus.DONE if "done already" in refused.msg else TaskStatus.FAILED
+    return told.status if told.status.ended else None
+
+
+@protected_by(
+    "workflows/export.py",
+    "await self._discard()\n        with suppress(ActivityError):",
+    instead="with suppress(ActivityError):",
+)
+@pytest.mark.timeout(1800 if LONG else 180)
+async def test_a_cancel_that_races_with_the_end_leaves_one_of_two_and_says_which(
+    service: Service,
+) -> None:
+    await insert_orders(service.database)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await closed(service, (await service.exported()).id)
+    life = loop.time() - began
+    free = asyncio.Semaphore(8)
+    ends: dict[TaskStatus, int] = dict.fromkeys(CLOSED, 0)
+
+    async def race(index: int) -> None:
+        async with free:
+            task = await service.create()
+            # As long as an export lives among others, and somewhat longer.
+            await asyncio.sleep(life * 3 * index / CANCELS)
+            told = await _answered(service, task.id)
+            end = await _consistent(service, task.id)
+            assert told in (end, None)
+            ends[end] += 1
+
+    order = list(range(CANCELS))
+    random.Random(SEED).shuffle(order)  # noqa: S311 -- not for secrets
+    await asyncio.gather(*(race(index) for index in order))
+    assert sum(ends.values()) == CANCELS
+    assert min(ends.values()) > 0, ends
+
+
+class _AtOnce:
+    """Does something in the very moment in which a method of the product is called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+        self.do: Callable[[str], Any] = lambda _: asyncio.sleep(0)
+        original = getattr(TaskStore, method)
+
+        async def both(store: TaskStore, ref: Any, *given: Any, **named: Any) -> Any:
+            other = asyncio.ensure_future(self.do(ref.task_id))
+            try:
+                return await original(store, ref, *given, **named)
+            finally:
+                await asyncio.wait([other], timeout=0.2)
+
+        monkeypatch.setattr(TaskStore, method, both)
+
+
+@pytest.mark.parametrize("method", ["done", "claim"])
+async def test_a_cancel_in_the_same_moment_as_a_transition(
+    service: Service, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    await insert_orders(service.database)
+    answers: dict[str, asyncio.Task[TaskStatus | None]] = {}
+    at_once = _AtOnce(monkeypatch, method)
+
+    async def cancel(task_id: str) -> None:
+        answers[task_id] = asyncio.create_task(_answered(service, task_id))
+        await answers[task_id]
+
+    at_once.do = cancel
+    for task in await asyncio.gather(*(service.create() for _ in range(10))):
+        end = await _consistent(service, task.id)
+        assert await answers[task.id] in (end, None)
+
+
+@protected_by(
+    "exports/starting.py",
+    "id=workflow_id or names.workflow_id(task_id),",
+    instead='id=f"{task_id}-{id(request)}",',
+)
+async def test_many_sweeps_at_once_run_each_due_task_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert_orders(service.database)
+    documents = [
+        {"_id": ObjectId(), **SEED_DOCUMENT, "createdBy": f"u{n % 3}"} for n in range(SWEEPS)
+    ]
+    read = StatsReport.read
+    reads = 0
+
+    async def counted(self: StatsReport, *given: Any, **named: Any) -> AsyncIterator[Rows]:
+        nonlocal reads
+        reads += 1
+        async for rows in read(self, *given, **named):
+            yield rows
+
+    monkeypatch.setattr(StatsReport, "read", counted)
+    await service.database["ExportTasks"].insert_many(documents)
+    sweeps = await asyncio.gather(*(service.client.sweep() for _ in range(SWEEPS)))
+    for document in documents:
+        ended = await service.ended(str(document["_id"]))
+        assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+        await closed(service, ended.id)
+    assert reads == SWEEPS
+    assert sum(swept.started for swept in sweeps) >= SWEEPS
+    assert len(list(service.store.objects(names.FILES))) == SWEEPS
+    assert (await service.client.sweep()).handled == 0
+
+
+class _Held:
+    """Holds a step of an export, until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        if stage == "aggregate":
+            read = StatsReport.read
+
+            async def held_read(
+                report: StatsReport, *given: Any, **named: Any
+            ) -> AsyncGenerator[Rows]:
+                async for rows in read(report, *given, **named):
+                    await self._wait()
+                    yield rows
+
+            monkeypatch.setattr(StatsReport, "read", held_read)
+        elif stage == "upload":
+            upload = ObjectStore.upload
+
+            def held_upload(store: ObjectStore, *given: Any, **named: Any) -> Any:
+                asyncio.run_coroutine_threadsafe(self._wait(), loop).result()
+                return upload(store, *given, **named)
+
+            monkeypatch.setattr(ObjectStore, "upload", held_upload)
+        else:
+            method = {"claim": "claim", "writeback": "done"}[stage]
+            write = getattr(TaskStore, method)
+
+            async def held_write(store: TaskStore, *given: Any, **named: Any) -> Any:
+                await self._wait()
+                return await write(store, *given, **named)
+
+            monkeypatch.setattr(TaskStore, method, held_write)
+
+    async def _wait(self) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+
+async def _held(
+    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> tuple[ExportTask, _Held]:
+    held = _Held(monkeypatch, stage)
+    await insert_orders(service.database)
+    task = await service.create()
+    await asyncio.wait_for(held.reached.wait(), 30)
+    return task, held
+
+
+@protected_by(
+    "exports/task_transitions.py",
+    "if moved is None:",
+    instead="if False:",
+)
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_task_that_is_deleted_takes_its_objects_with_it_and_its_run_closes(
+    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    task, held = await _held(service, monkeypatch, stage)
+    await service.database["ExportTasks"].delete_one({"_id": ObjectId(task.id)})
+    held.open.set()
+    with pytest.raises(WorkflowFailureError) as closing:
+        await service.run_of(task.id).result()
+    assert isinstance(closing.value.cause, ApplicationError)
+    assert closing.value.cause.type == ("E_NOT_FOUND" if stage == "claim" else "E_TASK_LOST")
+    described = await service.run_of(task.id).describe()
+    assert described.status is WorkflowExecutionStatus.FAILED
+    assert service.keys() == []
+    assert await service.tasks.find(task.id) is None
+    assert (await service.client.sweep()).handled == 0
+
+
+@protected_by(
+    "activities/sweep.py",
+    "return unchanged and await self._started(document, task_queue)",
+    instead="return False",
+)
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_run_that_is_terminated_is_healed_by_the_next_sweep(
+    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    task, held = await _held(service, monkeypatch, stage)
+    terminated = (await service.run_of(task.id).describe()).run_id
+    await service.run_of(task.id).terminate("by hand")
+    swept = await service.client.sweep()
+    assert (swept.started, swept.healed) == ((1, 0) if stage == "claim" else (0, 1))
+    held.open.set()
+    ended = await service.ended(task.id)
+    assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+    assert ended.run_id != terminated
+    await closed(service, task.id)
+    await _of_the_old_run_nothing_is_left(service, task.id)
+
+
+async def _of_the_old_run_nothing_is_left(service: Service, task_id: str) -> None:
+    document = await service.document(task_id)
+    async with asyncio.timeout(30):
+        # The attempt of the terminated run may still be writing what the sweep is to remove.
+        while service.keys() != [document["objectKey"]]:
+            await service.client.sweep()
+    assert await service.document(task_id) == document
+
+
+@protected_by(
+    "workflows/export.py",
+    "with suppress(asyncio.CancelledError):\n                await asyncio.shield(task)",
+    instead="await asyncio.shield(task)",
+)
+@pytest.mark.parametrize("stage", STAGES)
+async def test_the_signal_and_the_servers_own_cancel_at_once_are_one_cancel(
+    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    task, held = await _held(service, monkeypatch, stage)
+    await asyncio.gather(
+        service.run_of(task.id).signal("cancel", {"reason": "both"}),
+        service.run_of(task.id).cancel(),
+    )
+    await asyncio.sleep(0.2)
+    held.open.set()
+    end = await _consistent(service, task.id)
+    assert end is (TaskStatus.DONE if stage == "writeback" else TaskStatus.CANCELLED)
+    if end is TaskStatus.CANCELLED:
+        assert (await service.document(task.id))["cancelReason"] == "both"
