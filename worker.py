@@ -58,7 +58,9 @@ def create_workers(
 
     Returns:
         One for workflows, short steps and small exports, and one with slots of its own for the
-        heavy steps of row-level exports, or one of them, as the settings say.
+        heavy steps of row-level exports, or one of them, as the settings say. And one with a
+        single slot for steps that may be what takes their workers with them: two of these in one
+        process could not be told apart.
     """
     tasks = TaskStore(connections.mongo[settings.mongo_database])
     attempts = Attempts(tasks)
@@ -107,18 +109,22 @@ def create_workers(
                 graceful_shutdown_timeout=settings.shutdown_grace,
             )
         )
+    slots = {names.suspect_task_queue(settings.task_queue): 1}
     if settings.worker_takes != "small":
-        workers.append(
-            Worker(
-                temporal,
-                task_queue=names.bulk_task_queue(settings.task_queue),
-                activities=heavy,
-                max_concurrent_activities=settings.max_concurrent_bulk_activities,
-                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                graceful_shutdown_timeout=settings.shutdown_grace,
-            )
+        bulk = names.bulk_task_queue(settings.task_queue)
+        slots[bulk] = settings.max_concurrent_bulk_activities
+    workers += [
+        Worker(
+            temporal,
+            task_queue=queue,
+            activities=[*short, *heavy],
+            max_concurrent_activities=most,
+            default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+            max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+            graceful_shutdown_timeout=settings.shutdown_grace,
         )
+        for queue, most in slots.items()
+    ]
     return workers
 
 

@@ -91,6 +91,11 @@ def bulk_task_queue(task_queue: str) -> str:
     return f"{task_queue}-bulk"
 
 
+def suspect_task_queue(task_queue: str) -> str:
+    """Return the queue of those steps that may be what takes their workers with them."""
+    return f"{task_queue}-suspects"
+
+
 def schedule_id(task_queue: str) -> str:
     """Return the id of the Schedule that sweeps for the workers of a task queue."""
     return f"{task_queue}-sweep"

@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows import steps
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS, UNITS_SIDE_BY_SIDE
-    from workflows.steps import report_changed, surviving_workers
+    from workflows.steps import Before, report_changed, surviving_workers
 
 _T = TypeVar("_T")
 
@@ -119,7 +119,7 @@ class ExportWorkflow:
             task=self._task,
             run_started_at=int(workflow.info().workflow_start_time.timestamp() * 1000),
         )
-        claim = await self._surviving(lambda _: steps.claim(ask), retries=0)
+        claim = await self._surviving(lambda before: steps.claim(ask, before), retries=0)
         self._task = claim.task
         self._claimed = True
         return claim
@@ -171,14 +171,9 @@ class ExportWorkflow:
     async def _staged_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
         async with self._free:
             staged = await self._surviving(
-                lambda retries: steps.aggregate(
-                    AggregateInput(
-                        task=self._task,
-                        plan=plan,
-                        unit=unit,
-                        rows_before=self._rows,
-                        retries_before=retries,
-                    )
+                lambda before: steps.aggregate(
+                    AggregateInput(task=self._task, plan=plan, unit=unit, rows_before=self._rows),
+                    before,
                 ),
                 retries=0,
                 stopped=self._cancelled_meanwhile,
@@ -197,7 +192,7 @@ class ExportWorkflow:
             warnings=[warning for unit in units for warning in unit.warnings],
         )
         file = await self._surviving(
-            lambda retries: steps.upload(ask.model_copy(update={"retries_before": retries})),
+            lambda before: steps.upload(ask, before),
             retries=self._retries,
             stopped=self._cancelled_meanwhile,
         )
@@ -216,10 +211,8 @@ class ExportWorkflow:
         leftovers = keys if self._untroubled(units) else []
         result = await self._uninterrupted(
             self._surviving(
-                lambda retries: steps.writeback_done(
-                    DoneInput(
-                        task=self._task, file=file, leftovers=leftovers, retries_before=retries
-                    )
+                lambda before: steps.writeback_done(
+                    DoneInput(task=self._task, file=file, leftovers=leftovers), before
                 ),
                 retries=self._retries,
             )
@@ -232,7 +225,7 @@ class ExportWorkflow:
 
     async def _surviving(
         self,
-        call: Callable[[int], Awaitable[_T]],
+        call: Callable[[Before], Awaitable[_T]],
         *,
         retries: int,
         stopped: Callable[[], bool] = lambda: False,

@@ -5,6 +5,7 @@ They are called by name, so that no workflow imports a database or an object sto
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from temporalio import workflow
@@ -40,7 +41,20 @@ _Out = TypeVar("_Out", bound=WireModel)
 _T = TypeVar("_T")
 
 
-async def claim(ask: ClaimInput) -> Claim:
+@dataclass(frozen=True)
+class Before:
+    """What has become of a step before it is tried again.
+
+    Attributes:
+        retries: Failed attempts of the task.
+        suspect: Whether so many workers went away that the step may be the reason.
+    """
+
+    retries: int
+    suspect: bool
+
+
+async def claim(ask: ClaimInput, before: Before) -> Claim:
     """Make this run the owner of its task and learn what is to be done."""
     return await _run(
         names.CLAIM,
@@ -49,11 +63,13 @@ async def claim(ask: ClaimInput) -> Claim:
         step=policies.CLAIM_STEP,
         retry=policies.attempts(ask.task.max_retries),
         summary="claim the task",
+        suspect=before.suspect,
     )
 
 
-async def aggregate(ask: AggregateInput) -> StagedUnit:
+async def aggregate(ask: AggregateInput, before: Before) -> StagedUnit:
     """Stage the rows of one unit."""
+    ask = ask.model_copy(update={"retries_before": before.retries})
     return await _run(
         names.AGGREGATE,
         ask,
@@ -62,11 +78,13 @@ async def aggregate(ask: AggregateInput) -> StagedUnit:
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"rows of {ask.unit.key}",
         bulk=ask.plan.bulk,
+        suspect=before.suspect,
     )
 
 
-async def upload(ask: UploadInput) -> FinishedFile:
+async def upload(ask: UploadInput, before: Before) -> FinishedFile:
     """Encode the staged parts into the finished file."""
+    ask = ask.model_copy(update={"retries_before": before.retries})
     return await _run(
         names.UPLOAD,
         ask,
@@ -75,11 +93,13 @@ async def upload(ask: UploadInput) -> FinishedFile:
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"{sum(part.rows for part in ask.parts):,} rows as {ask.plan.format}",
         bulk=ask.plan.bulk,
+        suspect=before.suspect,
     )
 
 
-async def writeback_done(ask: DoneInput) -> ExportResult:
+async def writeback_done(ask: DoneInput, before: Before) -> ExportResult:
     """Move the task to `done`, with a link."""
+    ask = ask.model_copy(update={"retries_before": before.retries})
     return await _run(
         names.WRITEBACK_DONE,
         ask,
@@ -87,6 +107,7 @@ async def writeback_done(ask: DoneInput) -> ExportResult:
         step=policies.WRITEBACK_STEP,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary="done",
+        suspect=before.suspect,
     )
 
 
@@ -138,7 +159,7 @@ async def sweep(part: str, ask: SweepInput) -> SweepCount:
 
 
 async def surviving_workers(
-    call: Callable[[int], Awaitable[_T]],
+    call: Callable[[Before], Awaitable[_T]],
     *,
     retries: int,
     lost: Callable[[], None],
@@ -147,7 +168,7 @@ async def surviving_workers(
     """Run a step again, uncounted, when its worker went away, or lacks the key or the report.
 
     Args:
-        call: Runs the step; its argument is the number of failed attempts before.
+        call: Runs the step; its argument says what was before.
         retries: Failed attempts of the task so far.
         lost: Told of each worker that went away, which may have left something behind.
         stopped: Whether the step is not to be run again.
@@ -166,7 +187,8 @@ async def surviving_workers(
             raise asyncio.CancelledError
         again = True
         try:
-            return await call(retries)
+            suspect = in_a_row >= policies.SUSPECT_AFTER
+            return await call(Before(retries=retries, suspect=suspect))
         except ActivityError as error:
             cause = error.cause
             if _is_unreadable(cause):
@@ -262,13 +284,18 @@ async def _run(
     retry: RetryPolicy,
     summary: str,
     bulk: bool = False,
+    suspect: bool = False,
 ) -> _Out:
     queue = workflow.info().task_queue
+    if suspect:
+        queue = names.suspect_task_queue(queue)
+    elif bulk:
+        queue = names.bulk_task_queue(queue)
     result: _Out = await workflow.execute_activity(
         name,
         ask,
         result_type=answer,
-        task_queue=names.bulk_task_queue(queue) if bulk else queue,
+        task_queue=queue,
         start_to_close_timeout=step.start_to_close,
         heartbeat_timeout=step.heartbeat,
         retry_policy=retry,

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from dev.endpoints import Endpoints
+from exports.settings import Settings
 from tests.chaos.operations import Operation, Record
 from tests.chaos.worker_entry import STEPS
 
@@ -138,6 +140,21 @@ class HerdWorker:
         self._heard(self, step, began)
 
 
+def environment_of(settings: Settings, endpoints: Endpoints, **more: str) -> dict[str, str]:
+    """Return the environment of a worker that serves as these settings say."""
+    return endpoints.environment() | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(_ROOT),
+        "EXPORTS_MONGO_DATABASE": settings.mongo_database,
+        "EXPORTS_S3_PREFIX": settings.s3_prefix,
+        "EXPORTS_TASK_QUEUE": settings.task_queue,
+        "EXPORTS_REPORTS_FILE": str(settings.reports_file),
+        "EXPORTS_MAX_CONCURRENT_ACTIVITIES": str(settings.max_concurrent_activities),
+        "EXPORTS_MAX_CONCURRENT_BULK_ACTIVITIES": str(settings.max_concurrent_bulk_activities),
+        **more,
+    }
+
+
 class Herd:
     """So many workers, always.
 
@@ -145,12 +162,14 @@ class Herd:
         count: How many.
         environment: All of their environment.
         folder: Where their logs go.
-        record: Takes starts, kills and deaths.
+        record: See below.
 
     Attributes:
         lost: How often each place was lost since it last ended well.
         kills: How often a worker was killed inside each step, by the step's name.
         seconds: About how long each step takes, by its name.
+        deaths: How many workers have ended by themselves.
+        record: Takes starts, kills and deaths.
     """
 
     def __init__(
@@ -163,7 +182,7 @@ class Herd:
         self._count = count
         self._environment = environment
         self._folder = folder
-        self._record = record
+        self.record = record
         self._workers: list[HerdWorker] = []
         self._awaited: dict[str, list[asyncio.Future[tuple[HerdWorker, Step]]]] = {}
         self._started = 0
@@ -206,7 +225,7 @@ class Herd:
         worker.kill()
         self.kills[step.name] += 1
         self._gone(worker, steps)
-        self._record.add(
+        self.record.add(
             Operation(
                 what="kill",
                 pid=worker.pid,
@@ -214,6 +233,14 @@ class Herd:
             )
         )
         return True
+
+    def crash(self) -> None:
+        """Kill a worker, one that is inside a step if there is one, and start another."""
+        worker = max(self._workers, key=lambda one: len(one.inside))
+        steps = list(worker.inside.values())
+        worker.kill()
+        self._gone(worker, steps)
+        self.record.add(Operation(what="crash", pid=worker.pid, steps=[one.name for one in steps]))
 
     def replace_dead(self) -> None:
         """Start another worker for each that has ended by itself."""
@@ -223,7 +250,7 @@ class Herd:
             worker.close()
             self.deaths += 1
             self._gone(worker, steps)
-            self._record.add(
+            self.record.add(
                 Operation(
                     what="died",
                     pid=worker.pid,
@@ -242,7 +269,7 @@ class Herd:
         log = self._folder / f"worker-{self._started:03}.log"
         worker = HerdWorker(self._environment, log, self._heard)
         self._workers.append(worker)
-        self._record.add(Operation(what="start", pid=worker.pid))
+        self.record.add(Operation(what="start", pid=worker.pid))
 
     def _heard(self, worker: HerdWorker, step: Step, began: bool) -> None:  # noqa: FBT001 -- a callback
         if not began:

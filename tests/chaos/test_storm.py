@@ -22,7 +22,7 @@ from exports.settings import Settings
 from tests.chaos import evidence
 from tests.chaos.client_record import RecordedUser
 from tests.chaos.evidence import Content, Evidence
-from tests.chaos.herd import Herd
+from tests.chaos.herd import Herd, environment_of
 from tests.chaos.operations import Record, asked_for
 from tests.chaos.storm import LARGE, LATE, REQUESTS, Size, Storm
 from tests.chaos.verdict import findings
@@ -65,7 +65,13 @@ async def stormy(
     reports = tmp_path / "reports.toml"
     plain = (REPOSITORY / "exports.toml").read_text(encoding="utf-8")
     reports.write_text(plain + OWN_REPORTS, encoding="utf-8")
-    changed = settings.model_copy(update={"reports_file": reports, "max_concurrent_activities": 3})
+    changed = settings.model_copy(
+        update={
+            "reports_file": reports,
+            "max_concurrent_activities": 3,
+            "max_concurrent_bulk_activities": 2,
+        }
+    )
     async with open_service(changed, temporal_address) as service:
         await service.database["orders"].insert_many(orders.orders()[-ORDERS:])
         await service.database["orders"].create_index("createdAt")
@@ -91,21 +97,6 @@ async def _references(service: Service, record: Record) -> dict[str, Content]:
     return files
 
 
-def environment_of(service: Service, endpoints: Endpoints, **more: str) -> dict[str, str]:
-    settings = service.settings
-    return endpoints.environment() | {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(REPOSITORY),
-        "EXPORTS_MONGO_DATABASE": settings.mongo_database,
-        "EXPORTS_S3_PREFIX": settings.s3_prefix,
-        "EXPORTS_TASK_QUEUE": settings.task_queue,
-        "EXPORTS_REPORTS_FILE": str(settings.reports_file),
-        "EXPORTS_MAX_CONCURRENT_ACTIVITIES": str(settings.max_concurrent_activities),
-        "EXPORTS_MAX_CONCURRENT_BULK_ACTIVITIES": "2",
-        **more,
-    }
-
-
 def servers_of(service: Service, endpoints: Endpoints, s3: "S3Client") -> evidence.Servers:
     settings = service.settings
     return evidence.Servers(
@@ -126,7 +117,7 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_storm_of_kill_9(
     began = time.monotonic()
     record = Record(tmp_path / "record.jsonl")
     # S3's smallest part, so that a kill meets many of them.
-    environment = environment_of(stormy, endpoints, **{PART_SIZE: str(5 << 20)})
+    environment = environment_of(stormy.settings, endpoints, **{PART_SIZE: str(5 << 20)})
     async with Herd(WORKERS, environment, tmp_path, record) as herd:
         references = await _references(stormy, record)
         storm = Storm(

@@ -36,7 +36,10 @@ HEARTBEAT: Final = "CHAOS_HEARTBEAT"
 """Seconds of silence after which a worker counts as lost; by default, the product's own."""
 PART_SIZE: Final = "CHAOS_PART_SIZE"
 """Bytes of one part of a multipart upload; by default, the product's own."""
-_STEP_POLICIES: Final = ("CLAIM_STEP", "AGGREGATE_STEP", "UPLOAD_STEP", "WRITEBACK_STEP")
+_STEP_POLICIES: Final = (
+    *("CLAIM_STEP", "AGGREGATE_STEP", "UPLOAD_STEP", "WRITEBACK_STEP", "CLEANUP_STEP"),
+    "SWEEP_STEP",
+)
 _BEATS_IN_A_SILENCE: Final = 6
 
 
@@ -79,27 +82,30 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _missed_within(silence: timedelta) -> None:
+def _missed_within(silence: timedelta) -> dict[str, Any]:
     for name in _STEP_POLICIES:
         setattr(policies, name, replace(getattr(policies, name), heartbeat=silence))
     boundary.BEAT_EVERY = silence.total_seconds() / _BEATS_IN_A_SILENCE
+    # The server offers a run to the worker that knows it, for ten seconds, even if that is dead.
+    return {"sticky_queue_schedule_to_start_timeout": silence}
 
 
 def main() -> int:
     """Run the worker; return the exit code of the process."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lines = _StepLines(int(os.environ[STEPS]))
+    changed: dict[str, Any] = {}
+    if HEARTBEAT in os.environ:
+        changed = _missed_within(timedelta(seconds=float(os.environ[HEARTBEAT])))
 
     class Watched(Worker):
         def __init__(
             self, *args: Any, interceptors: Sequence[Interceptor] = (), **given: Any
         ) -> None:
             super().__init__(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own is bare
-                *args, interceptors=[*interceptors, lines], **given
+                *args, **(given | changed | {"interceptors": [*interceptors, lines]})
             )
 
-    if HEARTBEAT in os.environ:
-        _missed_within(timedelta(seconds=float(os.environ[HEARTBEAT])))
     if PART_SIZE in os.environ:
         setattr(objects, "PART_SIZE", int(os.environ[PART_SIZE]))  # noqa: B010 -- it is Final
     with patch.object(worker, "Worker", Watched):
