@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 1 << 20
 _SETTLED: Final = 120.0
-_LOOK: Final = 0.5
+_LOOK: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ class Servers:
         prefix: What keys begin with.
         temporal_address: The Temporal server.
         task_queue: The queue that the runs were started on.
+        since: Runs that started before are not looked at (ISO 8601).
     """
 
     mongo_uri: str
@@ -119,12 +120,16 @@ class Servers:
     prefix: str
     temporal_address: str
     task_queue: str
+    since: str = "2000-01-01T00:00:00Z"
 
 
 async def runs_of(servers: Servers) -> list[Run]:
     """Return every run of an export that Temporal lists for the queue."""
     client = await Client.connect(servers.temporal_address)
-    query = f"TaskQueue = '{servers.task_queue}' AND WorkflowType = 'ExportWorkflow'"
+    query = (
+        f"TaskQueue = '{servers.task_queue}' AND WorkflowType = 'ExportWorkflow' "
+        f"AND StartTime >= '{servers.since}'"
+    )
     return [
         Run(found.id, found.start_time.timestamp(), found.status.name if found.status else "")
         async for found in client.list_workflows(query)
