@@ -71,23 +71,19 @@ async def test_a_small_export_does_not_wait_for_big_ones(crowded: Service, gate:
         assert {(await crowded.ended(task.id)).status for task in big} == {TaskStatus.DONE}
 
 
-async def test_workers_can_be_kept_for_one_kind_of_step(crowded: Service, gate: Path) -> None:
+async def test_workers_can_be_kept_for_one_kind_of_step(
+    crowded: Service, temporal_address: str, gate: Path
+) -> None:
     (gate / "open").touch()
     small, bulk = (
-        Service(
-            settings=crowded.settings.model_copy(update={"worker_takes": kind}),
-            connections=crowded.connections,
-            client=crowded.client,
-            tasks=crowded.tasks,
-            database=crowded.database,
-        )
+        open_service(crowded.settings.model_copy(update={"worker_takes": kind}), temporal_address)
         for kind in ("small", "bulk")
     )
-    async with working(small):
+    async with small as only_small, bulk as only_bulk, working(only_small):
         big = await crowded.create("big", params={})
         assert (await crowded.exported()).status is TaskStatus.DONE
         assert not _reached(gate)
-        async with working(bulk):
+        async with working(only_bulk):
             assert (await crowded.ended(big.id)).status is TaskStatus.DONE
 
 
