@@ -18,7 +18,7 @@ from typing import TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from exports.clock import now_ms
+from exports.clock import check_clock, now_ms
 from exports.errors import (
     DatabaseUnavailableError,
     ExportError,
@@ -35,6 +35,15 @@ BEAT_EVERY = 2.0
 """Seconds between two heartbeats."""
 
 _log = logging.getLogger(__name__)
+
+
+def check_worker_clock() -> None:
+    """Compare this machine's clock with Temporal's, which says when this attempt began.
+
+    Raises:
+        ClockError: They differ too much to sign a link, or to say what is due and what expired.
+    """
+    check_clock(activity.info().started_time, whose="Temporal's")
 
 
 class Attempt:

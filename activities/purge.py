@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from temporalio import activity
 
-from activities.boundary import beating, boundary, in_thread
+from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import now_ms
 from exports.models import SweepCount, SweepInput, TaskStatus
@@ -39,6 +39,7 @@ class PurgeActivities:
     async def expired(self, _: SweepInput) -> SweepCount:
         """Remove the files of tasks that have expired, then whatever no task wants."""
         async with boundary(), beating():
+            check_worker_clock()
             return SweepCount(changed=await self._files(), objects=await self._orphans())
 
     async def _files(self) -> int:
@@ -68,7 +69,7 @@ class PurgeActivities:
     async def _unwanted(self, page: list[StoredObject]) -> int:
         owners = [(item, names.owner_of_key(item.key)) for item in page]
         tasks = await self._tasks.owners(sorted({unquote(key[0]) for _, key in owners if key}))
-        oldest = datetime.now(UTC) - self._retention
+        oldest = datetime.fromtimestamp(now_ms() / 1000, UTC) - self._retention
         removed = 0
         for item, owner in owners:
             if owner is None:

@@ -16,7 +16,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.boundary import beating, boundary
+from activities.boundary import beating, boundary, check_worker_clock
 from exports import names
 from exports.clock import now_ms
 from exports.errors import EncryptionKeyError, RequestError, TaskInvalidError
@@ -47,6 +47,11 @@ class SweepActivities:
     @activity.defn(name=names.SWEEP_DUE)
     async def due(self, ask: SweepInput) -> SweepCount:
         """Start every task that is due and that no run has taken up yet."""
+        async with boundary(), beating():
+            check_worker_clock()
+            return await self._due(ask)
+
+    async def _due(self, ask: SweepInput) -> SweepCount:
         now = now_ms()
         query: Stored = {
             "status": TaskStatus.PENDING.value,
@@ -62,8 +67,7 @@ class SweepActivities:
         async def start(document: Stored) -> bool:
             return await self._started(document, ask.task_queue)
 
-        async with boundary(), beating():
-            return await self._each(query, start)
+        return await self._each(query, start)
 
     @activity.defn(name=names.SWEEP_LEFT_BEHIND)
     async def left_behind(self, ask: SweepInput) -> SweepCount:

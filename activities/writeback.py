@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.boundary import Attempts, beating, boundary, in_thread
+from activities.boundary import Attempts, beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import now_ms
 from exports.errors import ExportError
@@ -53,6 +53,7 @@ class WritebackActivities:
         async with self._attempts.at(
             Stage.WRITEBACK, ask.task, retries_before=ask.retries_before, rows=ask.file.rows
         ):
+            check_worker_clock()
             # Taken before the link is signed, so that the document never promises too much.
             now = now_ms()
             url = await in_thread(

@@ -248,6 +248,7 @@ class ExportClient:
         Raises:
             TaskNotFoundError: There is none, or it is somebody else's.
             FileExpiredError: Its file has been removed.
+            ClockError: This machine's clock is wrong, and so would be the end of the link.
             TaskStateError: It has no file, because it has not ended well.
         """
         task = await self._tasks.get(task_id, created_by=created_by)
@@ -256,6 +257,7 @@ class ExportClient:
             raise _expired()
         if task.status is not TaskStatus.DONE or key is None or name is None:
             raise TaskStateError(f"The export is {task.status}; only one that is done has a file.")
+        await self._tasks.check_clock()
         now = now_ms()
         ends = now + int(self._settings.url_ttl.total_seconds() * 1000)
         if task.purge_at is not None:

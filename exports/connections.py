@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Self, TypeVar
 
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
+from exports.clock import check_clock
 from exports.encryption_keys import EncryptionKeys
 from exports.errors import (
     DatabaseAccessError,
@@ -27,7 +29,7 @@ from exports.errors import (
 from exports.objects import ObjectStore
 from exports.payloads import data_converter
 from exports.settings import Settings
-from exports.task_collection import ACCESS_REFUSED, Stored
+from exports.task_collection import ACCESS_REFUSED, Stored, server_time
 
 _PATIENCE: Final = 7.0
 _HOSTS = re.compile(r"^mongodb(?:\+srv)?://(?:[^@/]*@)?([^/?]+)")
@@ -66,11 +68,12 @@ class Connections:
         closing.push_async_callback(mongo.close)
         store = ObjectStore(settings)
         closing.callback(store.close)
-        temporal, *_ = await asyncio.gather(
+        temporal, there, _ = await asyncio.gather(
             connect_temporal(settings.encryption_keys),
             _check_mongo(mongo, settings.mongo_uri),
             _check_store(store, settings),
         )
+        check_clock(there, whose="the database's")
         return cls(temporal=temporal, mongo=mongo, store=store)
 
 
@@ -156,10 +159,11 @@ def _address(uri: SecretStr) -> str:
     return found[1]
 
 
-async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> None:
+async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> datetime:
+    """Return what the server's clock says."""
     address = _address(uri)
     try:
-        await _patiently(client.admin.command("ping"))
+        return await _patiently(server_time(client.admin))
     except OperationFailure as error:
         if error.code in ACCESS_REFUSED:
             raise DatabaseAccessError(f"MongoDB at {address} refused the credentials.") from None

@@ -149,6 +149,13 @@ class DatabaseAccessError(ExportError):
     code = "E_DATABASE_ACCESS"
 
 
+class ClockError(ExportError):
+    """The clock of a machine is wrong, so that it can neither sign nor purge."""
+
+    code = "E_CLOCK"
+    permanent = False  # another worker may have a better one
+
+
 class BucketMissingError(ExportError):
     """The bucket does not exist."""
 

@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError
 
 from exports.errors import (
     BucketMissingError,
+    ClockError,
     ExportError,
     SettingsError,
     StoreAccessError,
@@ -128,7 +129,7 @@ def _domain_error(error: ClientError, bucket: str) -> ExportError:
     if code in _MISSING_BUCKET:
         return BucketMissingError(f"There is no bucket named {bucket!r}.")
     if code == "RequestTimeTooSkewed":
-        return StoreAccessError(
+        return ClockError(
             "The object store refuses requests of this machine, because its clock is wrong by "
             "more than 15 minutes."
         )

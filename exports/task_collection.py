@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson.codec_options import DatetimeConversion
@@ -12,7 +13,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from exports.clock import now_ms
+from exports.clock import check_clock, now_ms
 from exports.errors import (
     DatabaseAccessError,
     DatabaseUnavailableError,
@@ -55,6 +56,12 @@ def translated() -> Generator[None]:
         ) from None
 
 
+async def server_time(database: AsyncDatabase[Stored]) -> datetime:
+    """Return what the clock of a database's server says, with its time zone."""
+    local: datetime = (await database.command("hello"))["localTime"]
+    return local if local.tzinfo else local.replace(tzinfo=UTC)
+
+
 class TaskCollection:
     """Finds and updates single documents.
 
@@ -83,6 +90,16 @@ class TaskCollection:
         with translated():
             found = await self.documents.find_one(id_filter(task_id))
         return found if found is not None and found.get("status") in KNOWN else None
+
+    async def check_clock(self) -> None:
+        """Compare this machine's clock with the server's.
+
+        Raises:
+            ClockError: They differ too much.
+        """
+        with translated():
+            there = await server_time(self.documents.database)
+        check_clock(there, whose="the database's")
 
     async def update_one(self, query: Stored, update: Stored) -> Stored | None:
         """Change one document and return it as it is then, or later; None if none matches.

@@ -1,0 +1,169 @@
+"""Stamps come from clocks that agree to a minute: a machine whose clock is wrong says so."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from bson import ObjectId
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from exports import clock
+from exports.client import ExportClient
+from exports.clock import MOST_SKEW, now_ms
+from exports.errors import ClockError
+from exports.models import SweepInput, TaskStatus
+from tests.chaos.forked import Orders, environment_of, forked
+from tests.protections import protected_by
+from tests.service import USER, Service, downloaded, insert_orders
+from workflows.sweep import SweepWorkflow
+
+MINUTE = 60_000
+
+Shift = Callable[[int], None]
+
+
+@pytest.fixture
+def shift() -> Iterator[Shift]:
+    """Set the product's clock wrong, by milliseconds, in this process."""
+    right = clock.time
+
+    with ExitStack() as stack:
+
+        def shifted(by: int) -> None:
+            wrong = type("Wrong", (), {"time_ns": lambda: right.time_ns() + by * 1_000_000})
+            stack.enter_context(patch.object(clock, "time", wrong))
+
+        yield shifted
+
+
+async def _nothing(client: ExportClient) -> None:
+    del client
+
+
+@protected_by(
+    "exports/connections.py", 'check_clock(there, whose="the database\'s")', instead="_ = there"
+)
+@pytest.mark.parametrize("minutes", [-20, -2, 2, 20])
+@pytest.mark.parametrize("who", ["worker", "client"])
+async def test_a_worker_or_client_with_a_wrong_clock_does_not_start_and_says_why(
+    idle_service: Service, tmp_path: Path, minutes: int, who: str
+) -> None:
+    orders = Orders(
+        environment_of(idle_service),
+        tmp_path / who,
+        act=None if who == "worker" else (who, _nothing),
+        clock=minutes * MINUTE,
+    )
+    async with forked(orders) as process:
+        assert await process.ended() == (2 if who == "worker" else 1)
+        said = process.said()
+    assert "E_CLOCK" in said or "ClockError" in said
+    assert "clock" in said
+    # The database's and the store's are asked at once.
+    assert ("ahead of" if minutes > 0 else "behind") in said or "more than 15 minutes" in said
+
+
+async def test_a_clock_that_is_off_by_half_a_minute_is_good_enough(
+    service: Service, shift: Shift
+) -> None:
+    await insert_orders(service.database)
+    for by in (-MOST_SKEW // 2, MOST_SKEW // 2):
+        shift(by)
+        task = await service.exported()
+        assert task.status is TaskStatus.DONE
+        assert (await service.client.renew(task.id, created_by=USER)).download_url
+
+
+@protected_by("activities/writeback.py", "            check_worker_clock()\n", instead="")
+@pytest.mark.parametrize("minutes", [-20, 20])
+async def test_a_worker_whose_clock_goes_wrong_signs_nothing_and_says_so(
+    service: Service, shift: Shift, minutes: int
+) -> None:
+    await insert_orders(service.database)
+    shift(minutes * MINUTE)
+    task = await service.create()
+    async for seen in service.client.watch(task.id, created_by=USER):
+        if seen.error is not None:
+            assert seen.error.code == "E_CLOCK"
+            assert f"{'ahead of' if minutes > 0 else 'behind'} Temporal's" in seen.error.msg
+            break
+    else:
+        raise AssertionError("It said nothing.")
+    shift(0)
+    ended = await service.ended(task.id)
+    assert (ended.status, ended.retries) == (TaskStatus.DONE, 1)
+    assert ended.expires_at is not None
+    left = ended.expires_at - now_ms()
+    assert 0 < left <= service.settings.url_ttl / timedelta(milliseconds=1)
+    assert downloaded(ended.download_url)
+
+
+async def _swept(service: Service) -> ApplicationError:
+    """Sweep; return why it failed."""
+    queue = service.settings.task_queue
+    with pytest.raises(WorkflowFailureError) as failed:
+        await service.temporal.execute_workflow(
+            SweepWorkflow.run, SweepInput(task_queue=queue), id=f"sweep-{queue}", task_queue=queue
+        )
+    assert isinstance(failed.value.cause, ActivityError)
+    assert isinstance(failed.value.cause.cause, ApplicationError)
+    return failed.value.cause.cause
+
+
+@protected_by("activities/sweep.py", "            check_worker_clock()\n", instead="")
+@pytest.mark.parametrize("minutes", [-20, 20])
+async def test_a_sweep_by_a_wrong_clock_starts_nothing_and_says_so(
+    service: Service, shift: Shift, minutes: int
+) -> None:
+    await insert_orders(service.database)
+    task_id = ObjectId()
+    due = now_ms() + (10 * MINUTE if minutes > 0 else -10 * MINUTE)
+    await service.database["ExportTasks"].insert_one(
+        {
+            "_id": task_id,
+            "type": "statsMonthly",
+            "params": {"year": 2026, "month": 10},
+            "status": "pending",
+            "nextRunAt": due,
+            "createdBy": USER,
+        }
+    )
+    shift(minutes * MINUTE)
+    assert (await _swept(service)).type == "E_CLOCK"
+    assert (await service.document(str(task_id)))["status"] == "pending"
+    shift(0)
+    assert (await service.client.sweep()).started == (0 if minutes > 0 else 1)
+
+
+@protected_by("activities/purge.py", "            check_worker_clock()\n", instead="")
+async def test_a_file_is_not_purged_by_a_clock_that_goes_fast(
+    service: Service, shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    await service.database["ExportTasks"].update_one(
+        {"_id": ObjectId(task.id)}, {"$set": {"purgeAt": now_ms() + 10 * MINUTE}}
+    )
+    # The parts of a sweep are run one after the other, and each looks at the clock.
+    monkeypatch.setattr("activities.sweep.check_worker_clock", lambda: None)
+    shift(20 * MINUTE)
+    assert (await _swept(service)).type == "E_CLOCK"
+    assert (await service.ended(task.id)).status is TaskStatus.DONE
+    assert downloaded(task.download_url)
+
+
+@protected_by("exports/client.py", "        await self._tasks.check_clock()\n", instead="")
+@pytest.mark.parametrize("minutes", [-20, 20])
+async def test_a_client_whose_clock_went_wrong_renews_no_link(
+    service: Service, shift: Shift, minutes: int
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    shift(minutes * MINUTE)
+    with pytest.raises(ClockError, match="the database's"):
+        await service.client.renew(task.id, created_by=USER)
+    assert (await service.document(task.id))["downloadUrl"] == task.download_url
