@@ -1,5 +1,6 @@
 """Stamps come from clocks that agree to a minute: a machine whose clock is wrong says so."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -29,12 +30,10 @@ Shift = Callable[[int], None]
 @pytest.fixture
 def shift() -> Iterator[Shift]:
     """Set the product's clock wrong, by milliseconds, in this process."""
-    right = clock.time
-
     with ExitStack() as stack:
 
         def shifted(by: int) -> None:
-            wrong = type("Wrong", (), {"time_ns": lambda: right.time_ns() + by * 1_000_000})
+            wrong = type("Wrong", (), {"time_ns": lambda: time.time_ns() + by * 1_000_000})
             stack.enter_context(patch.object(clock, "time", wrong))
 
         yield shifted
