@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exports.settings import Settings
+from tests import leaks
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _PATIENCE = 60.0
@@ -59,6 +60,7 @@ async def ended(process: Process) -> Finished:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    leaks.keep("exports-stderr", err.decode())
     assert "Traceback" not in err.decode()
     return Finished(process.returncode or 0, out.decode(), err.decode())
 

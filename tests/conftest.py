@@ -4,9 +4,11 @@ Under xdist the controller starts the servers before its workers, which find the
 environment variable. Without xdist they start when the first test asks for them.
 """
 
+import asyncio
 import os
 import secrets
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from dev.endpoints import Endpoints
 from dev.servers import Servers
 from exports.payloads import data_converter
 from exports.settings import Settings
-from tests import protections
+from tests import leaks, protections
 from tests.service import Service, open_service, working
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # So a shell starts what runs in the background, and it would go on to all programs here.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if _is_xdist_worker(config):
+        if leaks.LOGS in os.environ:
+            leaks.keep_ours()
         return
     for name in list(os.environ):
         if name.startswith(("EXPORTS_", "TEMPORAL_", "AWS_")):
@@ -58,6 +62,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     protections.check(items)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the summary is written
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that has left a row, a link or a secret in Temporal or in a log."""
+    if _SERVERS not in session.config.stash:
+        return
+    servers = session.config.stash[_SERVERS]
+    began = time.monotonic()
+    found, searched = asyncio.run(leaks.search_everything(servers.endpoints, servers.directory))
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if terminal is not None:
+        terminal.write_line("")
+        terminal.write_line(f"{searched}: {len(found)} found, {time.monotonic() - began:.1f} s")
+        for leak in found:
+            terminal.write_line(f"LEAK of {leak.what} in {leak.where}", red=True)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _SERVERS in config.stash:
         config.stash[_SERVERS].stop()
@@ -69,8 +91,12 @@ def _is_xdist_worker(config: pytest.Config) -> bool:
 
 def _shared_endpoints(config: pytest.Config) -> Endpoints:
     if _SHARED not in os.environ:
-        config.stash[_SERVERS] = Servers()
-        os.environ[_SHARED] = config.stash[_SERVERS].start().to_json()
+        servers = config.stash[_SERVERS] = Servers()
+        logs = servers.directory / "tests"
+        logs.mkdir()
+        os.environ[leaks.LOGS] = str(logs)
+        leaks.keep_ours()
+        os.environ[_SHARED] = servers.start().to_json()
     return Endpoints.model_validate_json(os.environ[_SHARED])
 
 

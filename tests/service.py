@@ -22,6 +22,7 @@ from exports.settings import Settings
 from exports.source import Source
 from exports.task import ExportTask
 from exports.tasks import TaskStore
+from tests.leaks import CANARY
 from worker import at_work, create_workers
 
 USER = "u1"
@@ -117,7 +118,7 @@ async def insert_orders(
     await database["orders"].insert_many(
         [
             {
-                "uid": f"buyer-{index % 2}",
+                "uid": f"{CANARY}-buyer-{index % 2}",
                 "category": "图书",
                 "amount": Decimal128(amount),
                 "createdAt": datetime(2026, 10, 1, 4, tzinfo=UTC) + timedelta(days=index),

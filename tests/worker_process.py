@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import leaks
+
 _WORKER = Path(__file__).resolve().parent.parent / "worker.py"
 _PATIENCE = 60.0
 
@@ -44,7 +46,7 @@ class RunningWorker:
         assert self._process.stderr
         async with asyncio.timeout(_PATIENCE):
             async for line in self._process.stderr:
-                self._lines.append(line.decode().rstrip())
+                self._heard(line)
                 if text in self._lines[-1]:
                     return
         raise AssertionError(f"It ended without saying {text!r}: {self._lines}")
@@ -58,8 +60,20 @@ class RunningWorker:
         async with asyncio.timeout(_PATIENCE):
             out, err = await self._process.communicate()
         at = time.monotonic()
-        lines = [*self._lines, *err.decode().splitlines()]
-        return Ended(self._process.returncode or 0, out.decode(), lines, at)
+        for line in err.splitlines():
+            self._heard(line)
+        leaks.keep("worker-stdout", out.decode())
+        return Ended(self._process.returncode or 0, out.decode(), self._lines, at)
+
+    async def heard_out(self) -> None:
+        """Read what it has left in its log, for the search for leaks."""
+        assert self._process.stderr
+        async for line in self._process.stderr:
+            self._heard(line)
+
+    def _heard(self, line: bytes) -> None:
+        self._lines.append(line.decode().rstrip())
+        leaks.keep("worker-stderr", f"{self._lines[-1]}\n")
 
 
 @asynccontextmanager
@@ -73,11 +87,13 @@ async def started(environment: dict[str, str], cwd: Path) -> AsyncGenerator[Runn
         env=environment,
         cwd=cwd,
     )
+    worker = RunningWorker(process)
     try:
-        yield RunningWorker(process)
+        yield worker
     finally:
         if process.returncode is None:
             process.kill()
+            await worker.heard_out()
             await process.wait()
 
 
