@@ -262,6 +262,16 @@ def worker(
     print_json({"ok": True})
 
 
+@app.command("codec-server")
+def codec_server(*, as_json: _AsJson = False) -> None:
+    """Decrypt payloads for the Temporal Web UI and the `temporal` command, until Ctrl-C."""
+    from exports.codec_process import serve  # noqa: PLC0415 -- no other command needs a web server
+
+    serve()
+    if as_json:
+        print_json({"ok": True})
+
+
 def main() -> NoReturn:
     """Run the command line; ends the process with its exit code."""
     end_in_order_on_sigterm()

@@ -227,6 +227,12 @@ class EncryptionKeyError(ExportError):
     permanent = False
 
 
+class CodecAccessError(ExportError):
+    """The codec server does not let this request in."""
+
+    code = "E_CODEC_ACCESS"
+
+
 class ScheduleMissingError(ExportError):
     """The Schedule has not been created yet."""
 

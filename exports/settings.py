@@ -192,10 +192,11 @@ class Settings(BaseSettings):
         try:
             return cls()  # pyright: ignore[reportCallIssue] -- the fields come from the environment
         except ValidationError as error:
-            raise SettingsError(_in_words(error)) from None
+            raise SettingsError(in_words(error)) from None
 
 
-def _in_words(error: ValidationError) -> str:
+def in_words(error: ValidationError) -> str:
+    """Say what is wrong with the environment, by the names of its variables."""
     prefix = Settings.model_config.get("env_prefix", "")
     missing = [
         f"{prefix}{str(item['loc'][0]).upper()}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from exports import errors, names
+from exports.codec_settings import CodecSettings
 from exports.settings import Settings
 from tests import compose_file
 from tests.compose_file import REPOSITORY
@@ -20,7 +21,8 @@ def _text() -> str:
 def test_every_setting_on_the_page_exists() -> None:
     named = set(re.findall(r"\bEXPORTS_[A-Z0-9_]+", _text()))
     assert named
-    assert named <= {f"EXPORTS_{field.upper()}" for field in Settings.model_fields}
+    fields = (*Settings.model_fields, *CodecSettings.model_fields)
+    assert named <= {f"EXPORTS_{field.upper()}" for field in fields}
 
 
 def test_every_error_code_on_the_page_exists() -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from activities import boundary
 from dev.orders import ORDERS
 from exports import names
+from exports.codec_settings import CodecSettings
 from exports.errors import ExportError
 from exports.models import DEFAULT_MAX_RETRIES, TaskStatus
 from exports.settings import Settings
@@ -26,27 +27,31 @@ _CODE: Final = ("exports", "workflows", "activities", "dev")
 _IN_WORDS: Final = {3: "three", 4: "four", 5: "five", 6: "six"}
 
 
-def test_the_settings_table_is_the_settings() -> None:
+@pytest.mark.parametrize(("place", "settings"), [(0, Settings), (1, CodecSettings)])
+def test_the_tables_of_settings_are_the_settings(
+    place: int, settings: type[Settings | CodecSettings]
+) -> None:
     def shown(default: object) -> str:
-        if default in (None, ""):
+        if default in (None, "", ()):
             return "not set"
         if isinstance(default, timedelta):
             default = TypeAdapter(timedelta).dump_python(default, mode="json")
         return f"`{default}`"
 
-    assert readme.rows("Settings") == [
+    assert list(readme.tables(readme.section("Settings")))[place] == [
         [
             f"`EXPORTS_{name.upper()}`",
             "required" if field.is_required() else shown(field.default),
             field.description,
         ]
-        for name, field in Settings.model_fields.items()
+        for name, field in settings.model_fields.items()
     ]
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
 def test_every_setting_that_is_mentioned_exists(page: Path) -> None:
-    known = {f"EXPORTS_{name.upper()}" for name in Settings.model_fields}
+    fields = (*Settings.model_fields, *CodecSettings.model_fields)
+    known = {f"EXPORTS_{name.upper()}" for name in fields}
     assert set(re.findall(r"\bEXPORTS_[A-Z0-9_]+", page.read_text(encoding="utf-8"))) <= known
 
 
