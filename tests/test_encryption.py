@@ -224,7 +224,7 @@ async def _has_failed_a_workflow_task(run: WorkflowHandle[Any, Any]) -> None:
             await asyncio.sleep(0.05)
 
 
-@protected_by("workflows/steps.py", "await patience.wait()", instead="raise")
+@protected_by("workflows/steps.py", "await for_keys.wait()", instead="raise")
 async def test_a_step_that_its_worker_cannot_read_waits_for_the_key_and_costs_no_attempt(
     held: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,14 +239,10 @@ async def test_a_step_that_its_worker_cannot_read_waits_for_the_key_and_costs_no
         await new.database["ExportTasks"].update_one({}, {"$set": {"maxRetries": 1}})
         async with working(old):
             await _waits_for_the_key(new.run_of(task.id))
-        rolled_out = Service(
-            settings=with_keys(old.settings, BA),
-            connections=new.connections,
-            client=new.client,
-            tasks=new.tasks,
-            database=new.database,
-        )
-        async with working(rolled_out):
+        async with (
+            _service(held, temporal_address, BA, worker_takes="bulk") as rolled_out,
+            working(rolled_out),
+        ):
             done = await new.ended(task.id)
     assert (done.status, done.retries) == (TaskStatus.DONE, 0)
 
