@@ -30,8 +30,8 @@ UNITS_SIDE_BY_SIDE: Final = 4
 
 # Workers of a deploy that is under way may have another definition of the report. A unit is left
 # to so many of them before the export is planned anew, by the definition of the worker that does.
-MOST_WORKERS_THAT_DIFFER: Final = 4
-MOST_PLANS: Final = 20
+MOST_WORKERS_THAT_DIFFER: Final = 5
+MOST_PLANS: Final = 8
 
 # A run that has staged more parts has them looked for when it is done: their names would fill the
 # history.
