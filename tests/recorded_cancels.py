@@ -164,7 +164,7 @@ async def _while_its_worker_is_lost(service: Service) -> Run:
 
 @recorded("cancelled-with-its-worker-under-older-code")
 async def _while_its_worker_is_lost_under_older_code(service: Service) -> Run:
-    with patch.object(ExportWorkflow, "_cancelled_meanwhile", lambda _: False):
+    with patch.object(ExportWorkflow, "_cancelled_meanwhile", return_value=False):
         return await _asked_and_lost(service)
 
 
@@ -208,7 +208,7 @@ def _in_a_hurry(service: Service) -> Service:
 
 
 def _planned_elsewhere(**given: Any) -> ExportPlan:
-    return ExportPlan(**given | {"definition": "another"})
+    return ExportPlan.model_validate(given | {"definition": "another"})
 
 
 async def _has_a_timer(run: Run) -> bool:

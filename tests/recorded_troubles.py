@@ -1,7 +1,7 @@
 """Recordings of runs whose attempts fail, whose workers go away, and whose report changes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -125,8 +125,7 @@ async def _a_step_takes_too_long(service: Service) -> Run:
     with (
         patch.object(policies, "AGGREGATE_STEP", short),
         patch.object(boundary, "_in_time", forever),
-        patch.object(policies, "attempts", lambda _: policies.CLEANUP),
-        patch.object(policies, "CLEANUP", replace(policies.CLEANUP, maximum_attempts=1)),
+        patch.object(policies, "attempts", return_value=policies.attempts(1)),
         reading_held(),
     ):
         return await _ended(service)
@@ -221,13 +220,13 @@ def _in_a_hurry(service: Service) -> Service:
 
 
 @contextmanager
-def _another_report() -> Iterator[None]:
+def _another_report() -> Generator[None]:
     with patch("exports.stats_report.StatsReport.fingerprint", "another"):
         yield
 
 
 @contextmanager
-def _each_time_another_report() -> Iterator[None]:
+def _each_time_another_report() -> Generator[None]:
     count = iter(range(1_000_000))
 
     class Changing:

@@ -6,8 +6,8 @@ returns the run. `tests/record_histories.py` writes the histories down.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -58,7 +58,7 @@ class Held:
 
 
 @contextmanager
-def reading_held(*, after: int = 0) -> Iterator[Held]:
+def reading_held(*, after: int = 0) -> Generator[Held]:
     """Hold whoever reads statistics, after some units."""
     held, read, left = Held(), StatsReport.read, iter(range(after))
 
@@ -73,7 +73,7 @@ def reading_held(*, after: int = 0) -> Iterator[Held]:
 
 
 @contextmanager
-def reading_fails(error: ExportError, *, times: int = 1_000) -> Iterator[None]:
+def reading_fails(error: ExportError, *, times: int = 1_000) -> Generator[None]:
     """Let the first readings of statistics fail."""
     read, left = StatsReport.read, iter(range(times))
 
@@ -88,7 +88,7 @@ def reading_fails(error: ExportError, *, times: int = 1_000) -> Iterator[None]:
 
 
 @contextmanager
-def upload_held() -> Iterator[asyncio.Event]:
+def upload_held() -> Generator[asyncio.Event]:
     """Hold whoever uploads, until it is stopped; what is given is set when it is reached."""
     reached, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -102,7 +102,7 @@ def upload_held() -> Iterator[asyncio.Event]:
 
 
 @contextmanager
-def store_fails(method: str) -> Iterator[None]:
+def store_fails(method: str) -> Generator[None]:
     """Let the object store fail at one thing."""
 
     def fail(*_: object, **__: object) -> None:
@@ -113,14 +113,14 @@ def store_fails(method: str) -> Iterator[None]:
 
 
 @contextmanager
-def quick_retries(delay: timedelta = timedelta(milliseconds=50)) -> Iterator[None]:
+def quick_retries(delay: timedelta = timedelta(milliseconds=50)) -> Generator[None]:
     """Wait less between attempts than in production; what is done is the same."""
     with patch.object(policies, "FIRST_DELAY", delay):
         yield
 
 
 @contextmanager
-def silent_steps() -> Iterator[None]:
+def silent_steps() -> Generator[None]:
     """Let no step beat, as if its worker were gone, and let that be noticed soon."""
     with ExitStack() as patched:
         patched.enter_context(patch.object(boundary, "BEAT_EVERY", 1000))
@@ -128,14 +128,3 @@ def silent_steps() -> Iterator[None]:
             quick = replace(getattr(policies, name), heartbeat=timedelta(seconds=2))
             patched.enter_context(patch.object(policies, name, quick))
         yield
-
-
-@asynccontextmanager
-async def cancelled_at(
-    service: Service, task_id: str, reached: asyncio.Event
-) -> AsyncIterator[Run]:
-    """Ask for an export to be cancelled when something is reached."""
-    await reached.wait()
-    run = service.run_of(task_id)
-    await run.signal("cancel", {"reason": "recorded"})
-    yield run
