@@ -62,7 +62,9 @@ def create_workers(
         single slot for steps that may be what takes their workers with them: two of these in one
         process could not be told apart.
     """
-    tasks = TaskStore(connections.mongo[settings.mongo_database])
+    tasks = TaskStore(
+        connections.mongo[settings.mongo_database], origin=connections.temporal.identity
+    )
     attempts = Attempts(tasks)
     store, temporal = connections.store, connections.temporal
     cache = PartCache()

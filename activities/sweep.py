@@ -100,13 +100,19 @@ class SweepActivities:
             # The run ended without being able to say so: what it came to is still known.
             if found.status == WorkflowExecutionStatus.CANCELED:
                 closed = await self._tasks.close_unowned(
-                    document, TaskStatus.CANCELLED, {"cancelReason": ""}
+                    document,
+                    TaskStatus.CANCELLED,
+                    {"cancelReason": ""},
+                    author=self._tasks.sweep,
                 )
                 return closed is not None
             if found.status == WorkflowExecutionStatus.FAILED:
                 why = await self._why(workflow, found.run_id)
                 closed = await self._tasks.close_unowned(
-                    document, TaskStatus.FAILED, {"error": why.model_dump()}
+                    document,
+                    TaskStatus.FAILED,
+                    {"error": why.model_dump()},
+                    author=self._tasks.sweep,
                 )
                 return closed is not None
         return await self._started_again(document, task_queue)
@@ -168,7 +174,9 @@ class SweepActivities:
                 raise
             why = TaskInvalidError("Temporal can't start a workflow for this task.")
         refusal = {"error": TaskError(code=why.code, msg=why.msg).model_dump()}
-        await self._tasks.close_unowned(document, TaskStatus.FAILED, refusal)
+        await self._tasks.close_unowned(
+            document, TaskStatus.FAILED, refusal, author=self._tasks.sweep
+        )
         return SweepCount(refused=1)
 
 

@@ -84,7 +84,7 @@ class WritebackActivities:
     async def cancelled(self, ask: CancelledInput) -> ExportResult:
         """Move the task to `cancelled`."""
         async with boundary(), beating():
-            task = await self._tasks.cancelled(ask.task, ask.reason)
+            task = await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)
             return task.result()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from exports.audit import ROOM
 from exports.cli_boundary import (
     EXPORT_FAILED,
     end_in_order_on_sigterm,
@@ -22,6 +23,7 @@ from exports.cli_boundary import (
 from exports.cli_create import NewExport, create_export, login_name, parse_params
 from exports.cli_output import (
     TypeView,
+    audit_table,
     local_time,
     print_json,
     say,
@@ -142,6 +144,18 @@ def show_task(
 ) -> None:
     """Say how an export stands; with the link, if it has one."""
     _task(lambda client: client.get(task_id, created_by=created_by), as_json=as_json)
+
+
+@app.command()
+def audit(task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson = False) -> None:
+    """Say what has happened to an export: when, by whom, from where."""
+    entries = with_client(lambda client: client.audit(task_id, created_by=created_by))
+    if as_json:
+        print_json(entries)
+    else:
+        show(audit_table(entries))
+    if len(entries) >= ROOM:
+        say("The record is full; since then, only how the export ended is added.")
 
 
 @app.command("list")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import typer
 
+from exports import names
 from exports.answers import refused
 from exports.cli_output import plain, print_json, say
 from exports.errors import ExportError, RequestError, UnreachableError
@@ -84,7 +85,7 @@ def with_client(work: "Callable[[ExportClient], Awaitable[_T]]") -> _T:
     keep_temporal_off_stdout()
 
     async def connected() -> _T:
-        async with await ExportClient.connect() as client:
+        async with await ExportClient.connect(origin=names.FROM_CLI) as client:
             return await work(client)
 
     return asyncio.run(connected())

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from exports.audit import AuditEntry
 from exports.models import ScheduleView, SweepResult, TaskStatus, WireModel
 from exports.params import ParamDescription
 from exports.task import ExportTask
@@ -159,6 +160,22 @@ def tasks_table(tasks: Sequence[ExportTask]) -> Table:
             Text(plain(task.created_by)),
             local_time(task.created_at),
             Text(plain(f"{task.error.code}: {task.error.msg}" if task.error else "")),
+        )
+    return table
+
+
+def audit_table(entries: Sequence[AuditEntry]) -> Table:
+    """Return an audit record as a table."""
+    table = _table("when", "what", "role", "user", "from", "about")
+    for item in entries:
+        about = item.code or (f"link until {local_time(item.until)}" if item.until else "")
+        table.add_row(
+            local_time(item.at),
+            item.did.value,
+            item.role.value,
+            Text(plain(item.user or "")),
+            Text(plain(item.origin)),
+            Text(plain(about)),
         )
     return table
 

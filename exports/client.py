@@ -1,9 +1,11 @@
 """`ExportClient`: ask for exports, follow them, and get at their files."""
 
 import asyncio
+import builtins
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
+from copy import copy
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -14,6 +16,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import envelope, names
+from exports.audit import AuditEntry
 from exports.clock import now_ms
 from exports.connections import Connections
 from exports.errors import (
@@ -26,6 +29,7 @@ from exports.errors import (
 from exports.formats import format_named
 from exports.models import (
     DEFAULT_FORMAT,
+    Author,
     CancelRequest,
     ExportRequest,
     SweepInput,
@@ -73,20 +77,25 @@ class ExportClient:
         settings: Settings,
         reports: ReportCatalog,
         closing: AsyncExitStack | None = None,
+        origin: str = names.FROM_CLIENT,
     ) -> None:
         self._temporal = connections.temporal
         self._store = connections.store
-        self._tasks = TaskStore(connections.mongo[settings.mongo_database])
+        self._database = connections.mongo[settings.mongo_database]
+        self._tasks = TaskStore(self._database, origin=origin)
         self._settings = settings
         self._reports = reports
         self._closing = closing or AsyncExitStack()
 
     @classmethod
-    async def connect(cls, settings: Settings | None = None) -> Self:
+    async def connect(
+        cls, settings: Settings | None = None, *, origin: str = names.FROM_CLIENT
+    ) -> Self:
         """Connect to Temporal, MongoDB and the object store.
 
         Args:
             settings: By default, the environment's.
+            origin: Where requests come from, for the audit record; a short name of a program.
 
         Raises:
             SettingsError: A setting is missing or wrong.
@@ -102,6 +111,7 @@ class ExportClient:
                 settings=settings,
                 reports=reports,
                 closing=closing.pop_all(),
+                origin=origin,
             )
 
     async def __aenter__(self) -> Self:
@@ -114,6 +124,12 @@ class ExportClient:
         trace: TracebackType | None,
     ) -> None:
         await self._closing.__aexit__(kind, error, trace)
+
+    def through(self, origin: str) -> Self:
+        """Return this client with another origin for the audit record; it shares everything."""
+        other = copy(self)
+        other._tasks = TaskStore(self._database, origin=origin)  # noqa: SLF001 -- of this very class
+        return other
 
     async def create(
         self,
@@ -171,6 +187,14 @@ class ExportClient:
             TaskNotFoundError: There is none, or it is somebody else's.
         """
         return await self._tasks.get(task_id, created_by=created_by)
+
+    async def audit(self, task_id: str, *, created_by: str | None) -> builtins.list[AuditEntry]:
+        """Return what has happened to a task, oldest first: see `exports.audit`.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+        """
+        return await self._tasks.audit(task_id, created_by=created_by)
 
     async def list(
         self,
@@ -237,7 +261,8 @@ class ExportClient:
         """
         task = await self._tasks.get(task_id, created_by=created_by)
         if not task.status.ended:
-            task = await self._stopped(task, CancelRequest(reason=reason))
+            author = Author.person(created_by, origin=self._tasks.origin)
+            task = await self._stopped(task, CancelRequest(reason=reason, asked_by=author))
         if task.status.ended and task.status is not TaskStatus.CANCELLED:
             raise TaskStateError(f"The export is {task.status} already; only one at work can stop.")
         return task
@@ -266,7 +291,7 @@ class ExportClient:
         if ttl < timedelta(seconds=1) or not await asyncio.to_thread(self._store.exists, key):
             raise _expired()
         url = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
-        renewed = await self._tasks.renewed(task, url=url, expires_at=ends)
+        renewed = await self._tasks.renewed(task, url=url, expires_at=ends, asked_by=created_by)
         if renewed is None:
             raise _expired()
         return renewed
@@ -279,7 +304,11 @@ class ExportClient:
             TaskStateError: It has not failed.
         """
         task = await self._tasks.get(task_id, created_by=created_by)
-        again = await self._tasks.reset(task) if task.status is TaskStatus.FAILED else None
+        again = (
+            await self._tasks.reset(task, asked_by=created_by)
+            if task.status is TaskStatus.FAILED
+            else None
+        )
         if again is None:
             raise TaskStateError(f"The export is {task.status}; only a failed one is run again.")
         # The run that failed may still be cleaning up. What is not started here, the sweep starts.
@@ -368,7 +397,10 @@ class ExportClient:
             if document is not None:
                 # No run is open: it has not been started yet, or it was lost.
                 await self._tasks.close_unowned(
-                    document, TaskStatus.CANCELLED, {"cancelReason": request.reason}
+                    document,
+                    TaskStatus.CANCELLED,
+                    {"cancelReason": request.reason},
+                    author=request.asked_by or Author.person(None, origin=self._tasks.origin),
                 )
             return False
         return True

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from pydantic.alias_generators import to_camel
 from temporalio.service import RPCError
 
+from exports import names
 from exports.answers import refused
 from exports.errors import ActionError, ExportError, RequestError, UnreachableError, explain
 from exports.models import DEFAULT_FORMAT
@@ -108,7 +109,8 @@ async def handle(client: "ExportClient", request: Mapping[str, object]) -> dict[
         action, `E_NOT_FOUND` for somebody else's task.
     """
     try:
-        return {"ok": True, "data": await _answer(client, request)}
+        through = client.through(names.FROM_ENVELOPE)
+        return {"ok": True, "data": await _answer(through, request)}
     except ExportError as error:
         return refused(error)
     except RPCError as error:

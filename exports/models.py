@@ -7,7 +7,14 @@ languages start workflows and read documents. Times are epoch milliseconds (UTC)
 from enum import StrEnum
 from typing import Final, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from exports.names import MAX_CREATED_BY_LENGTH
@@ -15,6 +22,7 @@ from exports.names import MAX_CREATED_BY_LENGTH
 DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
 _LONGEST_REASON: Final = 500
+_LONGEST_ORIGIN: Final = 200
 
 
 class TaskStatus(StrEnum):
@@ -332,11 +340,51 @@ class FailedInput(WireModel):
     msg: str
 
 
+class AuthorRole(StrEnum):
+    """In what role somebody changes a task."""
+
+    USER = "user"
+    OPERATOR = "operator"
+    WORKER = "worker"
+    SWEEP = "sweep"
+
+
+class Author(WireModel):
+    """Who changes a task, and from where, for its audit record.
+
+    Attributes:
+        role: In what role.
+        user: Who asks, as in `createdBy`; only if the role is `user`.
+        origin: `client`, `cli` or `envelope`; `temporal` for whoever uses Temporal itself; of
+            workers and sweeps, the worker's identity.
+    """
+
+    role: AuthorRole
+    user: str | None = Field(default=None, max_length=MAX_CREATED_BY_LENGTH)
+    origin: str = Field(max_length=_LONGEST_ORIGIN)
+
+    @classmethod
+    def person(cls, name: str | None, *, origin: str) -> Self:
+        """Return somebody who asks for something; None is an operator, as everywhere."""
+        return cls(
+            role=AuthorRole.OPERATOR if name is None else AuthorRole.USER,
+            user=None if name is None else name[:MAX_CREATED_BY_LENGTH],
+            origin=origin,
+        )
+
+
 class CancelledInput(WireModel):
-    """The transition to `cancelled`."""
+    """The transition to `cancelled`.
+
+    Attributes:
+        task: The task and its run.
+        reason: Why, as it was typed.
+        asked_by: Who asked; None if it is not known, because Temporal itself was used.
+    """
 
     task: TaskRef
     reason: str
+    asked_by: Author | None = None
 
 
 class DiscardResult(WireModel):
@@ -349,17 +397,32 @@ class CancelRequest(WireModel):
     """The optional argument of the `cancel` signal.
 
     People send it by hand, so that any shape is understood: `{"reason": "…"}`, a bare string, or
-    nothing. A request to stop is not to be lost over its wording.
+    nothing. A request to stop is not to be lost over its wording. Our own client says in
+    `askedBy` who asks: as true as the access to Temporal is guarded.
     """
 
     reason: str = ""
+    asked_by: Author | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _understand(cls, given: object) -> object:
+        author: Author | None = None
         if isinstance(given, dict):
-            given = cast("dict[str, object]", given).get("reason", "")
-        return {"reason": given[:_LONGEST_REASON] if isinstance(given, str) else ""}
+            fields = cast("dict[str, object]", given)
+            author = _person(fields.get("askedBy", fields.get("asked_by")))
+            given = fields.get("reason", "")
+        reason = given[:_LONGEST_REASON] if isinstance(given, str) else ""
+        return {"reason": reason, "asked_by": author}
+
+
+def _person(given: object) -> Author | None:
+    """Return the person that a signal names; whoever sends one by hand is no worker."""
+    try:
+        author = Author.model_validate(given)
+    except ValidationError:
+        return None
+    return author if author.role in (AuthorRole.USER, AuthorRole.OPERATOR) else None
 
 
 class SweepInput(WireModel):

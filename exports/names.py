@@ -34,6 +34,12 @@ SEARCH_FORMAT: Final = "ExportFormat"
 SEARCH_CREATED_BY: Final = "ExportCreatedBy"
 SEARCH_ATTRIBUTES: Final = (SEARCH_TYPE, SEARCH_STATUS, SEARCH_FORMAT, SEARCH_CREATED_BY)
 
+# Where a change of a task came from, in its audit record; a worker has its Temporal identity there.
+FROM_CLIENT: Final = "client"
+FROM_CLI: Final = "cli"
+FROM_ENVELOPE: Final = "envelope"
+FROM_TEMPORAL: Final = "temporal"
+
 STAGING: Final = "staging/"
 FILES: Final = "files/"
 

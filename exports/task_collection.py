@@ -9,10 +9,12 @@ from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
 from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from exports import names
+from exports.audit import AUDIT, FULL, AuditAction, AuditEntry, entry, stored, with_room
 from exports.clock import check_clock, now_ms
 from exports.errors import (
     DatabaseAccessError,
@@ -20,6 +22,7 @@ from exports.errors import (
     TaskInvalidError,
 )
 from exports.models import (
+    Author,
     ExportRequest,
     TaskStatus,
 )
@@ -30,6 +33,11 @@ from exports.task import ExportTask, id_filter
 Stored = dict[str, Any]
 
 ACCESS_REFUSED: Final = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
+
+# BadValue, which is what $push says of a field that is there and is no array.
+_NO_ARRAY: Final = 2
+WITHOUT_AUDIT: Final = {AUDIT: False}
+"""Whoever reads a task does not want its record, which may be long."""
 
 OPEN: Final = [TaskStatus.PENDING.value, TaskStatus.RUNNING.value]
 KNOWN: Final = [status.value for status in TaskStatus]
@@ -68,9 +76,11 @@ class TaskCollection:
     Args:
         database: Where `ExportTasks` lives. Writes wait for the majority, and reads see only
             what a majority holds, so that nothing that was seen is ever rolled back.
+        origin: Where the changes come from, for the audit record: see `Author`.
     """
 
-    def __init__(self, database: AsyncDatabase[Stored]) -> None:
+    def __init__(self, database: AsyncDatabase[Stored], *, origin: str = names.FROM_CLIENT) -> None:
+        self.origin = origin
         self.documents = database.get_collection(
             TASKS_COLLECTION,
             # What another system stored may be a date after the year 9999, or broken text. One
@@ -85,10 +95,15 @@ class TaskCollection:
             read_preference=ReadPreference.PRIMARY,
         )
 
-    async def find(self, task_id: str) -> Stored | None:
-        """Return a task's document, whoever owns it."""
+    async def find(self, task_id: str, fields: Stored | None = None) -> Stored | None:
+        """Return a task's document, whoever owns it.
+
+        Args:
+            task_id: Its id, as text.
+            fields: Which fields, `status` among them; by default all but the audit record.
+        """
         with translated():
-            found = await self.documents.find_one(id_filter(task_id))
+            found = await self.documents.find_one(id_filter(task_id), fields or WITHOUT_AUDIT)
         return found if found is not None and found.get("status") in KNOWN else None
 
     async def check_clock(self) -> None:
@@ -112,15 +127,39 @@ class TaskCollection:
             update: The change.
         """
         with translated():
-            updated = await self.documents.update_one(query, update)
-            if not updated.matched_count:
-                return None
-            return await self.documents.find_one({"_id": query["_id"]})
+            return await self._updated(query, update)
+
+    async def recorded(self, query: Stored, update: Stored, *entries: AuditEntry) -> Stored | None:
+        """Change one document as `update_one` does, and add to its audit record by that update.
+
+        A record that is full is left as it is, and so is one that another system has put there
+        and that is no array: neither is a reason not to change the task.
+        """
+        room = with_room(entries)
+        added = {**update, "$push": {AUDIT: {"$each": stored(entries)}}}
+        with translated():
+            try:
+                changed = await self._updated({**query, **room}, added)
+            except WriteError as error:
+                if error.code != _NO_ARRAY:
+                    raise
+                return await self._updated(query, update)
+            if changed is not None or not room:
+                return changed
+            # Only a full one: what meets the query a moment later is to have its entry.
+            return await self._updated({**query, **FULL}, update)
+
+    async def _updated(self, query: Stored, update: Stored) -> Stored | None:
+        updated = await self.documents.update_one(query, update)
+        if not updated.matched_count:
+            return None
+        return await self.documents.find_one({"_id": query["_id"]}, WITHOUT_AUDIT)
 
 
-def new_document(request: ExportRequest, max_retries: int) -> Stored:
+def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> Stored:
     """Return the document of a new task, due at once, without its `_id`."""
     now = now_ms()
+    author = Author.person(request.created_by, origin=origin)
     return {
         "type": request.type,
         "params": request.params,
@@ -132,6 +171,7 @@ def new_document(request: ExportRequest, max_retries: int) -> Stored:
         "createdBy": request.created_by,
         "createdAt": now,
         "updatedAt": now,
+        AUDIT: stored([entry(author, AuditAction.CREATED, now)]),
     }
 
 

@@ -6,12 +6,16 @@ write that matches nothing is a finding: it raises `TaskLostError`.
 
 from pymongo.errors import DuplicateKeyError
 
+from exports import names
+from exports.audit import AuditAction, AuditEntry, entry
 from exports.clock import now_ms
 from exports.errors import (
     TaskLostError,
 )
 from exports.models import (
     AttemptBeat,
+    Author,
+    AuthorRole,
     ExportRequest,
     FinishedFile,
     Stage,
@@ -27,7 +31,7 @@ class RunTransitions(TaskCollection):
 
     async def create_for_run(self, request: ExportRequest, ref: TaskRef) -> None:
         """Store the task of a workflow that was started directly; nothing if it is there."""
-        document = new_document(request, ref.max_retries)
+        document = new_document(request, ref.max_retries, origin=names.FROM_TEMPORAL)
         document["_id"] = ref.task_id
         with translated():
             # A text that reads like the ObjectId of a stored task is the id of that task.
@@ -44,39 +48,34 @@ class RunTransitions(TaskCollection):
         Returns:
             The document, or None if there is no such task that this run may own.
         """
-        unowned_or_older = {"runStartedAt": {"$not": {"$gte": run_started_at}}}
-        mine = {"runId": ref.run_id}
-        # One after the other: for an `$or` the embedded database looks at every task there is.
-        return await self._claim_if(
-            unowned_or_older, ref, run_started_at=run_started_at
-        ) or await self._claim_if(mine, ref, run_started_at=run_started_at)
-
-    async def _claim_if(
-        self, condition: Stored, ref: TaskRef, *, run_started_at: int
-    ) -> Stored | None:
         now = now_ms()
-        return await self.update_one(
-            {
-                **id_filter(ref.task_id),
-                "status": {"$in": OPEN},
-                "workflowId": {"$in": [None, ref.workflow_id]},
-                **condition,
+        claimable: Stored = {
+            **id_filter(ref.task_id),
+            "status": {"$in": OPEN},
+            "workflowId": {"$in": [None, ref.workflow_id]},
+        }
+        unowned_or_older: Stored = {"runStartedAt": {"$not": {"$gte": run_started_at}}}
+        claimed: Stored = {
+            "$set": {
+                "status": TaskStatus.RUNNING.value,
+                "workflowId": ref.workflow_id,
+                "runId": ref.run_id,
+                "runStartedAt": run_started_at,
+                "progress": {"stage": Stage.AGGREGATE.value, "rows": 0, "bytes": 0},
+                "updatedAt": now,
             },
-            {
-                "$set": {
-                    "status": TaskStatus.RUNNING.value,
-                    "workflowId": ref.workflow_id,
-                    "runId": ref.run_id,
-                    "runStartedAt": run_started_at,
-                    "progress": {"stage": Stage.AGGREGATE.value, "rows": 0, "bytes": 0},
-                    "updatedAt": now,
-                },
-                # These two keep what is there: the first start, and the attempts counted before.
-                "$min": {"startedAt": now},
-                "$max": {"retries": 0},
-                "$unset": {"nextRunAt": ""},
-            },
-        )
+            # These two keep what is there: the first start, and the attempts counted before.
+            "$min": {"startedAt": now},
+            "$max": {"retries": 0},
+            "$unset": {"nextRunAt": ""},
+        }
+        # One after the other: for an `$or` the embedded database looks at every task there is.
+        # Whose it is already has been recorded as started.
+        return await self.recorded(
+            {**claimable, **unowned_or_older},
+            claimed,
+            entry(self._worker, AuditAction.STARTED, now, run=ref.run_id),
+        ) or await self.update_one({**claimable, "runId": ref.run_id}, claimed)
 
     async def attempt_started(self, ref: TaskRef, beat: AttemptBeat) -> None:
         """Say that an activity is at work; raises `TaskLostError` if this run may not any more."""
@@ -115,14 +114,25 @@ class RunTransitions(TaskCollection):
             "$set": {"error": error.model_dump()},
             "$max": {"retries": min(retries, ref.max_retries)},
         }
-        if next_run_at is not None:
-            change["$set"] |= {"status": TaskStatus.PENDING.value, "nextRunAt": next_run_at}
-        await self._move(ref, change)
+        if next_run_at is None:  # what is recorded is that the task failed
+            await self._move(ref, change)
+            return
+        now = now_ms()
+        change["$set"] |= {
+            "status": TaskStatus.PENDING.value,
+            "nextRunAt": next_run_at,
+            "updatedAt": now,
+        }
+        uncounted = {**_owned(ref), "retries": {"$not": {"$gte": retries}}}
+        again = entry(self._worker, AuditAction.RETRIED, now, run=ref.run_id, code=error.code)
+        if await self.recorded(uncounted, change, again) is None:
+            await self._move(ref, change)
 
     async def done(
         self, ref: TaskRef, file: FinishedFile, *, url: str, expires_at: int, purge_at: int
     ) -> ExportTask:
         """Move a task to `done`. The link of the first such write stays."""
+        now = now_ms()
         return await self._end(
             ref,
             TaskStatus.DONE,
@@ -142,17 +152,42 @@ class RunTransitions(TaskCollection):
                     "bytes": file.bytes,
                 },
             },
+            entry(self._worker, AuditAction.SIGNED, now, run=ref.run_id, until=expires_at),
+            entry(self._worker, AuditAction.DONE, now, run=ref.run_id),
+            now=now,
             unset=("error", "nextRunAt"),
         )
 
     async def failed(self, ref: TaskRef, error: TaskError) -> ExportTask:
         """Move a task to `failed`."""
-        return await self._end(ref, TaskStatus.FAILED, {"error": error.model_dump()})
-
-    async def cancelled(self, ref: TaskRef, reason: str) -> ExportTask:
-        """Move a task to `cancelled`."""
+        now = now_ms()
         return await self._end(
-            ref, TaskStatus.CANCELLED, {"cancelReason": reason}, unset=("error", "nextRunAt")
+            ref,
+            TaskStatus.FAILED,
+            {"error": error.model_dump()},
+            entry(self._worker, AuditAction.FAILED, now, run=ref.run_id, code=error.code),
+            now=now,
+        )
+
+    async def cancelled(
+        self, ref: TaskRef, reason: str, *, asked_by: Author | None = None
+    ) -> ExportTask:
+        """Move a task to `cancelled`.
+
+        Args:
+            ref: The task and its run.
+            reason: Why, as it was typed.
+            asked_by: Who asked; None for whoever used Temporal itself.
+        """
+        now = now_ms()
+        author = asked_by or Author.person(None, origin=names.FROM_TEMPORAL)
+        return await self._end(
+            ref,
+            TaskStatus.CANCELLED,
+            {"cancelReason": reason},
+            entry(author, AuditAction.CANCELLED, now, run=ref.run_id),
+            now=now,
+            unset=("error", "nextRunAt"),
         )
 
     async def _end(
@@ -160,35 +195,43 @@ class RunTransitions(TaskCollection):
         ref: TaskRef,
         status: TaskStatus,
         fields: Stored,
+        *entries: AuditEntry,
+        now: int,
         unset: tuple[str, ...] = ("nextRunAt",),
     ) -> ExportTask:
-        now = now_ms()
         update = {
-            "$set": {**fields, "status": status.value, "finishedAt": now},
+            "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
             "$unset": dict.fromkeys(unset, ""),
         }
-        try:
-            return await self._move(ref, update)
-        except TaskLostError:
-            document = await self.find(ref.task_id)
-            if (
-                document is not None
-                and document.get("runId") == ref.run_id
-                and document["status"] == status.value
-                and document.get("objectKey") == fields.get("objectKey")
-            ):
-                return ExportTask.from_document(document)
-            raise
+        moved = await self.recorded(_owned(ref), update, *entries)
+        if moved is not None:
+            return ExportTask.from_document(moved)
+        document = await self.find(ref.task_id)
+        if (
+            document is not None
+            and document.get("runId") == ref.run_id
+            and document["status"] == status.value
+            and document.get("objectKey") == fields.get("objectKey")
+        ):
+            return ExportTask.from_document(document)
+        raise _lost()
 
     async def _move(self, ref: TaskRef, update: Stored) -> ExportTask:
         update["$set"]["updatedAt"] = now_ms()
-        moved = as_task(
-            await self.update_one(
-                {**id_filter(ref.task_id), "runId": ref.run_id, "status": {"$in": OPEN}}, update
-            )
-        )
+        moved = as_task(await self.update_one(_owned(ref), update))
         if moved is None:
-            raise TaskLostError(
-                "The task was deleted, has ended, or belongs to another run by now."
-            )
+            raise _lost()
         return moved
+
+    @property
+    def _worker(self) -> Author:
+        return Author(role=AuthorRole.WORKER, origin=self.origin)
+
+
+def _owned(ref: TaskRef) -> Stored:
+    """Return the condition of every write of a run but the first."""
+    return {**id_filter(ref.task_id), "runId": ref.run_id, "status": {"$in": OPEN}}
+
+
+def _lost() -> TaskLostError:
+    return TaskLostError("The task was deleted, has ended, or belongs to another run by now.")

@@ -1,13 +1,14 @@
 """The store of tasks: what runs, clients and the sweep do with `ExportTasks`."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from exports import names
+from exports.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
 from exports.clock import now_ms
 from exports.errors import (
     IdempotencyKeyError,
@@ -15,6 +16,8 @@ from exports.errors import (
 )
 from exports.models import (
     DEFAULT_MAX_RETRIES,
+    Author,
+    AuthorRole,
     ExportRequest,
     Stage,
     TaskStatus,
@@ -23,6 +26,7 @@ from exports.task import ExportTask, id_filter
 from exports.task_collection import (
     KNOWN,
     OPEN,
+    WITHOUT_AUDIT,
     Stored,
     as_task,
     new_document,
@@ -63,7 +67,7 @@ class TaskStore(RunTransitions):
         Raises:
             IdempotencyKeyError: The key has been used for another request.
         """
-        document = new_document(request, max_retries)
+        document = new_document(request, max_retries, origin=self.origin)
         if idempotency_key is None:
             document["_id"] = ObjectId()
         else:
@@ -95,9 +99,7 @@ class TaskStore(RunTransitions):
             TaskNotFoundError: There is none, or it is somebody else's.
         """
         document = await self.find(task_id)
-        if document is None or created_by not in (None, document.get("createdBy")):
-            raise TaskNotFoundError("There is no such task.")
-        return ExportTask.from_document(document)
+        return ExportTask.from_document(_theirs(document, created_by))
 
     async def newest(
         self, *, created_by: str | None, status: TaskStatus | None, limit: int
@@ -107,27 +109,44 @@ class TaskStore(RunTransitions):
         if created_by is not None:
             query["createdBy"] = {"$eq": created_by}
         with translated():
-            found = self.documents.find(query, sort=[("createdAt", -1), ("_id", -1)], limit=limit)
+            found = self.documents.find(
+                query, WITHOUT_AUDIT, sort=[("createdAt", -1), ("_id", -1)], limit=limit
+            )
             return [ExportTask.from_document(document) async for document in found]
 
-    async def renewed(self, task: ExportTask, *, url: str, expires_at: int) -> ExportTask | None:
+    async def audit(self, task_id: str, *, created_by: str | None) -> list[AuditEntry]:
+        """Return the audit record of a task, oldest first; its arguments are those of `get`.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+        """
+        found = await self.find(task_id, {"createdBy": True, "status": True, AUDIT: True})
+        return entries_of(_theirs(found, created_by))
+
+    async def renewed(
+        self, task: ExportTask, *, url: str, expires_at: int, asked_by: str | None
+    ) -> ExportTask | None:
         """Store a fresh link; None if the file is not there any more."""
+        now = now_ms()
+        author = Author.person(asked_by, origin=self.origin)
         return as_task(
-            await self.update_one(
+            await self.recorded(
                 {
                     **id_filter(task.id),
                     "status": TaskStatus.DONE.value,
                     "objectKey": task.object_key,
                 },
-                {"$set": {"downloadUrl": url, "expiresAt": expires_at, "updatedAt": now_ms()}},
+                {"$set": {"downloadUrl": url, "expiresAt": expires_at, "updatedAt": now}},
+                entry(author, AuditAction.RENEWED, now, until=expires_at),
             )
         )
 
-    async def reset(self, task: ExportTask) -> ExportTask | None:
+    async def reset(self, task: ExportTask, *, asked_by: str | None) -> ExportTask | None:
         """Make a failed task due again, its attempts forgotten; None if it is not failed."""
         now = now_ms()
+        author = Author.person(asked_by, origin=self.origin)
         return as_task(
-            await self.update_one(
+            await self.recorded(
                 {**id_filter(task.id), "status": TaskStatus.FAILED.value, "runId": task.run_id},
                 {
                     "$set": {
@@ -139,16 +158,24 @@ class TaskStore(RunTransitions):
                     },
                     "$unset": {"error": "", "finishedAt": "", "runId": ""},
                 },
+                entry(author, AuditAction.RETRIED, now),
             )
         )
 
     async def close_unowned(
-        self, document: Mapping[str, Any], status: TaskStatus, fields: Stored
+        self,
+        document: Mapping[str, Any],
+        status: Literal[TaskStatus.FAILED, TaskStatus.CANCELLED],
+        fields: Stored,
+        *,
+        author: Author,
     ) -> ExportTask | None:
         """End a task whose workflow is gone, unless a run has taken it up in between."""
         now = now_ms()
+        did = AuditAction.FAILED if status is TaskStatus.FAILED else AuditAction.CANCELLED
+        code = fields["error"]["code"] if "error" in fields else None
         return as_task(
-            await self.update_one(
+            await self.recorded(
                 {
                     "_id": {"$eq": document["_id"]},
                     "status": {"$in": OPEN},
@@ -163,27 +190,37 @@ class TaskStore(RunTransitions):
                     },
                     "$unset": {"nextRunAt": ""},
                 },
+                entry(author, did, now, code=code),
             )
         )
 
     async def expired(self, document: Mapping[str, Any]) -> ExportTask | None:
         """Move a task whose file is about to go to `expired`; None if it is not `done` any more."""
+        now = now_ms()
         return as_task(
-            await self.update_one(
+            await self.recorded(
                 {"_id": document["_id"], "status": TaskStatus.DONE.value},
                 {
-                    "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now_ms()},
+                    "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now},
                     "$unset": {"downloadUrl": "", "expiresAt": ""},
                 },
+                entry(self.sweep, AuditAction.EXPIRED, now),
             )
         )
+
+    @property
+    def sweep(self) -> Author:
+        """The sweep, as the author of an entry."""
+        return Author(role=AuthorRole.SWEEP, origin=self.origin)
 
     async def matching(
         self, query: Stored, *, sort: list[tuple[str, int]]
     ) -> AsyncIterator[Stored]:
         """Stream the documents that the sweep asks for, in pages of the driver's."""
         with translated():
-            async for document in self.documents.find(query, sort=sort, batch_size=500):
+            async for document in self.documents.find(
+                query, WITHOUT_AUDIT, sort=sort, batch_size=500
+            ):
                 yield document
 
     async def owners(self, task_ids: list[str]) -> dict[str, Stored]:
@@ -194,6 +231,13 @@ class TaskStore(RunTransitions):
                 {"_id": {"$in": ids}}, {"status": True, "runId": True, "objectKey": True}
             )
             return {str(document["_id"]): document async for document in found}
+
+
+def _theirs(document: Stored | None, created_by: str | None) -> Stored:
+    """Return a document to whom it belongs; for anybody else there is none."""
+    if document is None or created_by not in (None, document.get("createdBy")):
+        raise TaskNotFoundError("There is no such task.")
+    return document
 
 
 def _object_id(task_id: str) -> ObjectId | None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from exports.models import (
     AttemptBeat,
+    Author,
+    AuthorRole,
     ExportRequest,
     FinishedFile,
     Stage,
@@ -23,6 +25,7 @@ NOBODY = ME.model_copy(update={"task_id": "none"})
 FILE = FinishedFile(
     key="files/t1/run-1/a/export.csv", file_name="a.csv", rows=3, bytes=30, sha256="ab"
 )
+SWEEP = Author(role=AuthorRole.SWEEP, origin="1@host")
 WHY = TaskError(code="E_STORE", msg="The object store is away.")
 ENDED = [TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED]
 
@@ -64,6 +67,6 @@ async def insert(collection: Any, **fields: Any) -> dict[str, Any]:
 
 async def claimed(store: TaskStore, collection: Any, ref: TaskRef = ME) -> dict[str, Any]:
     await insert(collection)
-    document = await store.claim(ref, run_started_at=100)
-    assert document is not None
+    assert await store.claim(ref, run_started_at=100) is not None
+    document: dict[str, Any] = await collection.find_one({})
     return document

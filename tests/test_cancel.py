@@ -240,7 +240,7 @@ async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
     monkeypatch.setattr(ObjectStore, "open_uploads", held)
     monkeypatch.setattr(client, "_SETTLING", timedelta(seconds=2))
     failed = await service.exported()  # there is no collection
-    assert await service.tasks.reset(failed)
+    assert await service.tasks.reset(failed, asked_by=USER)
     stopping = asyncio.create_task(
         service.client.cancel(failed.id, created_by=USER, reason="not again")
     )

@@ -153,7 +153,9 @@ async def test_a_task_of_a_workflow_with_an_id_of_its_own_is_retried_by_the_swee
         await service.temporal.get_workflow_handle(task_id).result()
     await insert_orders(service.database)
     failed = await service.client.get(task_id, created_by=USER)
-    assert await service.tasks.reset(failed)  # a client that died before it could start it
+    assert await service.tasks.reset(
+        failed, asked_by=USER
+    )  # a client that died before it could start it
     assert (await service.client.sweep()).started == 1
     assert (await service.ended(task_id)).status is TaskStatus.DONE
 

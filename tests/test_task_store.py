@@ -153,10 +153,10 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
         await store.claim(ME, run_started_at=100)
         for name in ("attempt started", "progress", "attempt failed", "failed"):
             await TRANSITIONS[name](store, ME)
-        await store.reset(await store.get("t1", created_by=None))
+        await store.reset(await store.get("t1", created_by=None), asked_by=None)
         document = await store.find(task.id)
         assert document is not None
-        await store.close_unowned(document, TaskStatus.FAILED, {})
+        await store.close_unowned(document, TaskStatus.FAILED, {}, author=store.sweep)
         await store.newest(created_by=None, status=None, limit=5)
         await store.owners([task.id])
         assert [_ async for _ in store.matching({}, sort=[("_id", 1)])]

@@ -12,7 +12,19 @@ from exports.models import AttemptBeat, Stage, TaskRef, TaskStatus
 from exports.task import ExportTask
 from exports.tasks import TaskStore
 from tests.protections import protected_by
-from tests.task_steps import ENDED, FILE, LATER, ME, NOBODY, TRANSITIONS, WHY, claimed, done, insert
+from tests.task_steps import (
+    ENDED,
+    FILE,
+    LATER,
+    ME,
+    NOBODY,
+    SWEEP,
+    TRANSITIONS,
+    WHY,
+    claimed,
+    done,
+    insert,
+)
 
 Database = AsyncDatabase[dict[str, Any]]
 every_transition = pytest.mark.parametrize("name", TRANSITIONS)
@@ -210,12 +222,14 @@ async def test_only_a_failed_task_is_made_due_again(
     document = await insert(
         collection, status=status.value, runId="run-1", retries=3, error=WHY.model_dump()
     )
-    again = await store.reset(ExportTask.from_document(document))
+    again = await store.reset(ExportTask.from_document(document), asked_by="u1")
     if status is TaskStatus.FAILED:
         assert again is not None
         assert (again.status, again.retries, again.error) == (TaskStatus.PENDING, 0, None)
         assert again.next_run_at is not None
-        assert await store.reset(ExportTask.from_document(document)) is None, "once is enough"
+        assert await store.reset(ExportTask.from_document(document), asked_by="u1") is None, (
+            "once is enough"
+        )
     else:
         assert again is None
         assert await collection.find_one({}) == document
@@ -226,13 +240,13 @@ async def test_only_a_file_that_is_still_there_gets_a_fresh_link(
 ) -> None:
     await claimed(store, collection)
     task = await done(store, ME)
-    renewed = await store.renewed(task, url="https://2", expires_at=9)
+    renewed = await store.renewed(task, url="https://2", expires_at=9, asked_by="u1")
     assert renewed is not None
     assert (renewed.download_url, renewed.expires_at) == ("https://2", 9)
     replaced = task.model_copy(update={"object_key": "files/another"})
-    assert await store.renewed(replaced, url="https://3", expires_at=9) is None
+    assert await store.renewed(replaced, url="https://3", expires_at=9, asked_by="u1") is None
     assert await store.expired({"_id": "t1"}) is not None
-    assert await store.renewed(task, url="https://3", expires_at=9) is None
+    assert await store.renewed(task, url="https://3", expires_at=9, asked_by="u1") is None
     assert "downloadUrl" not in await collection.find_one({})
 
 
@@ -249,9 +263,11 @@ async def test_a_task_is_not_closed_under_a_run_that_has_taken_it_up(
 ) -> None:
     seen = await insert(collection)
     await store.claim(ME, run_started_at=100)
-    assert await store.close_unowned(seen, TaskStatus.FAILED, {}) is None
+    assert await store.close_unowned(seen, TaskStatus.FAILED, {}, author=SWEEP) is None
     seen_later = await collection.find_one({})
-    closed = await store.close_unowned(seen_later, TaskStatus.FAILED, {"error": WHY.model_dump()})
+    closed = await store.close_unowned(
+        seen_later, TaskStatus.FAILED, {"error": WHY.model_dump()}, author=SWEEP
+    )
     assert closed is not None
     assert (closed.status, closed.error) == (TaskStatus.FAILED, WHY)
-    assert await store.close_unowned(seen_later, TaskStatus.CANCELLED, {}) is None
+    assert await store.close_unowned(seen_later, TaskStatus.CANCELLED, {}, author=SWEEP) is None

@@ -255,7 +255,13 @@ class ExportWorkflow:
         _publish({names.SEARCH_STATUS: TaskStatus.CANCELLED})
         await self._discard()
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
-            await steps.writeback_cancelled(CancelledInput(task=self._task, reason=reason))
+            await steps.writeback_cancelled(
+                CancelledInput(
+                    task=self._task,
+                    reason=reason,
+                    asked_by=self._cancel.asked_by if self._cancel else None,
+                )
+            )
         workflow.set_current_details(f"**cancelled** · {reason}" if reason else "**cancelled**")
         if workflow.cancellation_reason() is None:
             # After a reset, the claim, and with it the task, is that of the run before.
