@@ -17,13 +17,15 @@ from typing import TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
 
+from exports.classification.temporal import temporal_error
 from exports.clock import check_clock, now_ms
 from exports.errors import (
-    DatabaseUnavailableError,
     ExportError,
     StepTimeoutError,
     TaskLostError,
+    UnexpectedError,
 )
 from exports.models import AttemptBeat, Stage, TaskRef
 from exports.task import TaskError
@@ -136,7 +138,7 @@ class Attempts:
                 retries=retries,
                 next_run_at=None if final else now_ms() + int(delay.total_seconds() * 1000),
             )
-        except (TaskLostError, DatabaseUnavailableError) as uncounted:
+        except ExportError as uncounted:
             # The next attempt finds out whether the task is lost, or was moved in spite of all.
             _log.warning("A failed attempt could not be counted: %s", uncounted.code)
         return application_error(cause, final=final, delay=delay)
@@ -162,12 +164,13 @@ class _Progress:
         if self._attempt.beat.stage is Stage.WRITEBACK:
             return
         try:
-            with suppress(DatabaseUnavailableError):  # progress is for people
-                await self._tasks.progress(self._attempt.ref, self._attempt.beat)
+            await self._tasks.progress(self._attempt.ref, self._attempt.beat)
         except TaskLostError as error:
             self._lost = error
             if self._body is not None:
                 self._body.cancel()
+        except ExportError as error:  # progress is for people; without it, the beats go on
+            _log.warning("Progress could not be written: %s", error.code)
 
     def check(self) -> None:
         """Raise `TaskLostError` if that is why the body was cancelled."""
@@ -252,10 +255,12 @@ def domain_error(error: Exception) -> ExportError:
     """Return an error as a domain error: an unexpected one names its kind and place only."""
     if isinstance(error, ExportError):
         return error
+    if isinstance(error, RPCError):
+        return temporal_error(error.status)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
     _log.error("Unexpected error: %s", place)
-    return _UnexpectedError(f"Something went wrong inside the service ({place}).")
+    return UnexpectedError(f"Something went wrong inside the service ({place}).")
 
 
 def application_error(
@@ -296,8 +301,3 @@ async def in_thread(work: Callable[[threading.Event], _T]) -> _T:
         # With the exception, so that asyncio does not log the end of stopped work as an error.
         await asyncio.gather(running, return_exceptions=True)
         raise
-
-
-class _UnexpectedError(ExportError):
-    code = "E_INTERNAL"
-    permanent = False

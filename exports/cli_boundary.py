@@ -15,7 +15,7 @@ import typer
 from exports import names
 from exports.answers import refused
 from exports.cli_output import plain, print_json, say
-from exports.errors import ExportError, RequestError, UnreachableError
+from exports.errors import ExportError, RequestError
 from exports.process import keep_temporal_off_stdout
 
 if TYPE_CHECKING:
@@ -122,9 +122,9 @@ def _run(app: typer.Typer, arguments: list[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
-        unreachable = _temporal_is_away(error)
-        if unreachable:
-            return _refuse(unreachable, as_json=as_json)
+        told = _of_temporal(error)
+        if told:
+            return _refuse(told, as_json=as_json)
         _log.exception("A fault in this program; please report it with the lines below")
         if as_json:
             print_json(refused(ExportError("Something went wrong inside this program.")))
@@ -159,12 +159,14 @@ def _misused(error: typer.TyperException, *, as_json: bool) -> int:
     return RequestError.exit_code
 
 
-def _temporal_is_away(error: Exception) -> UnreachableError | None:
+def _of_temporal(error: Exception) -> ExportError | None:
     # Whoever raised it has imported these already.
     from temporalio.envconfig import ClientConfig  # noqa: PLC0415 -- see above
     from temporalio.service import RPCError  # noqa: PLC0415 -- see above
 
+    from exports.classification.temporal import temporal_error  # noqa: PLC0415 -- see above
+
     if not isinstance(error, RPCError):
         return None
     address = ClientConfig.load_client_connect_config().get("target_host") or "localhost:7233"
-    return UnreachableError(f"Temporal at {address} did not do its part ({error.status.name}).")
+    return temporal_error(error.status, f"Temporal at {address}")

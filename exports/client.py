@@ -17,9 +17,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from exports import envelope, names
 from exports.audit import AuditEntry
+from exports.classification.temporal import temporal_error
 from exports.clock import now_ms
 from exports.connections import Connections
 from exports.errors import (
+    ExportError,
     FileExpiredError,
     RequestError,
     TaskStateError,
@@ -331,6 +333,7 @@ class ExportClient:
         Raises:
             UnreachableError: Temporal does not answer, or no worker has swept within the time
                 that a sweep may take.
+            TemporalRefusedError: Temporal refuses.
         """
         queue = self._settings.task_queue
         try:
@@ -342,16 +345,16 @@ class ExportClient:
                 execution_timeout=SWEEP_AT_MOST,
             )
         except RPCError as error:
-            raise self._away("did not sweep", error) from None
+            raise self._told(error) from None
         except WorkflowFailureError:
             raise UnreachableError(
                 f"No worker on task queue {queue} has swept within {SWEEP_AT_MOST}, "
                 "or the sweep failed; the Temporal Web UI says why."
             ) from None
 
-    def _away(self, what: str, error: RPCError) -> UnreachableError:
+    def _told(self, error: RPCError) -> ExportError:
         address = self._temporal.service_client.config.target_host
-        return UnreachableError(f"Temporal at {address} {what} ({error.status.name}).")
+        return temporal_error(error.status, f"Temporal at {address}")
 
     async def _start(self, task: ExportTask) -> bool:
         request = ExportRequest(
@@ -392,7 +395,7 @@ class ExportClient:
             await handle.signal(ExportWorkflow.cancel, request)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
-                raise self._away("did not take the signal", error) from None
+                raise self._told(error) from None
             document = await self._tasks.find(task.id)
             if document is not None:
                 # No run is open: it has not been started yet, or it was lost.

@@ -18,6 +18,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
+from exports.classification.mongo import mongo_verdict
 from exports.clock import check_clock
 from exports.encryption_keys import EncryptionKeys
 from exports.errors import (
@@ -29,7 +30,7 @@ from exports.errors import (
 from exports.objects import ObjectStore
 from exports.payloads import data_converter
 from exports.settings import Settings
-from exports.task_collection import ACCESS_REFUSED, Stored, server_time
+from exports.task_collection import Stored, server_time
 
 _PATIENCE: Final = 7.0
 _HOSTS = re.compile(r"^mongodb(?:\+srv)?://(?:[^@/]*@)?([^/?]+)")
@@ -165,7 +166,7 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> date
     try:
         return await _patiently(server_time(client.admin))
     except OperationFailure as error:
-        if error.code in ACCESS_REFUSED:
+        if mongo_verdict(error).tasks.error is DatabaseAccessError:
             raise DatabaseAccessError(f"MongoDB at {address} refused the credentials.") from None
         raise UnreachableError(f"MongoDB at {address} answers with errors.") from None
     except (PyMongoError, TimeoutError):

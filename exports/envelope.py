@@ -15,7 +15,8 @@ from temporalio.service import RPCError
 
 from exports import names
 from exports.answers import refused
-from exports.errors import ActionError, ExportError, RequestError, UnreachableError, explain
+from exports.classification.temporal import temporal_error
+from exports.errors import ActionError, ExportError, RequestError, explain
 from exports.models import DEFAULT_FORMAT
 from exports.task import ExportTask
 
@@ -114,7 +115,7 @@ async def handle(client: "ExportClient", request: Mapping[str, object]) -> dict[
     except ExportError as error:
         return refused(error)
     except RPCError as error:
-        return refused(UnreachableError(f"Temporal does not answer ({error.status.name})."))
+        return refused(temporal_error(error.status))
     except Exception as error:  # noqa: BLE001 -- a gateway gets an answer, whatever happens
         # Neither the message nor the traceback: they may hold values of the request.
         _log.error("An envelope could not be answered: %s", type(error).__name__)

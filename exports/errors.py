@@ -67,6 +67,12 @@ class FormatLimitError(ExportError):
     code = "E_FORMAT_LIMIT"
 
 
+class TooLargeError(ExportError):
+    """Something is larger than what has to carry it, and would be so again."""
+
+    code = "E_TOO_LARGE"
+
+
 class IdempotencyKeyError(ExportError):
     """The idempotency key has been used for another request."""
 
@@ -149,6 +155,12 @@ class DatabaseAccessError(ExportError):
     code = "E_DATABASE_ACCESS"
 
 
+class DatabaseRefusedError(ExportError):
+    """The database that holds the tasks refused a command as such."""
+
+    code = "E_DATABASE_REFUSED"
+
+
 class ClockError(ExportError):
     """The clock of a machine is wrong, so that it can neither sign nor purge."""
 
@@ -166,6 +178,12 @@ class StoreAccessError(ExportError):
     """The object store refused the keys or the permission."""
 
     code = "E_STORE_ACCESS"
+
+
+class StoreRefusedError(ExportError):
+    """The object store refused a request as such, or is not where it is looked for."""
+
+    code = "E_STORE_REFUSED"
 
 
 class StoreUnavailableError(ExportError):
@@ -240,11 +258,24 @@ class ScheduleMissingError(ExportError):
 
 
 class UnreachableError(ExportError):
-    """A server could not be reached at start; the message names it and its address."""
+    """Temporal did not answer, or a server could not be reached at start; says which."""
 
     code = "E_UNREACHABLE"
     permanent = False
     exit_code = 3
+
+
+class TemporalRefusedError(ExportError):
+    """Temporal refused a request as such."""
+
+    code = "E_TEMPORAL"
+
+
+class UnexpectedError(ExportError):
+    """What nobody expected; a fault in this service."""
+
+    code = "E_INTERNAL"
+    permanent = False
 
 
 class WaitTimeoutError(ExportError):

@@ -13,44 +13,17 @@ from urllib.parse import quote
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from exports.errors import (
-    BucketMissingError,
-    ClockError,
-    ExportError,
-    SettingsError,
-    StoreAccessError,
-    StoreUnavailableError,
-)
+from exports.classification.store import store_library_verdict, store_verdict
+from exports.errors import SettingsError
 from exports.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MISSING_OBJECT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
-_MISSING_BUCKET: Final = frozenset({"NoSuchBucket"})
-_NO_CREDENTIALS: Final = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
-_REFUSED: Final = frozenset(
-    {
-        "403",
-        "AccessDenied",
-        "AllAccessDisabled",
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "Forbidden",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "SignatureDoesNotMatch",
-    }
-)
 
 
 def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
@@ -112,32 +85,13 @@ def translated(bucket: str) -> Generator[None]:
     try:
         yield
     except ClientError as error:
-        raise _domain_error(error, bucket) from None
-    except _NO_CREDENTIALS as error:
-        raise StoreAccessError(
-            f"There are no credentials for the object store ({type(error).__name__})."
-        ) from None
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = error_code(error)
+        raise store_verdict(code, status).about(what=code, where=repr(bucket)) from None
     except (BotoCoreError, HTTPError) as error:
         # The SDK lets some errors of the library below through: those of TLS, in an answer's body.
-        raise StoreUnavailableError(
-            f"The object store can't be reached ({type(error).__name__})."
-        ) from None
-
-
-def _domain_error(error: ClientError, bucket: str) -> ExportError:
-    code = error_code(error)
-    if code in _MISSING_BUCKET:
-        return BucketMissingError(f"There is no bucket named {bucket!r}.")
-    if code == "RequestTimeTooSkewed":
-        return ClockError(
-            "The object store refuses requests of this machine, because its clock is wrong by "
-            "more than 15 minutes."
-        )
-    if code in _REFUSED:
-        return StoreAccessError(
-            f"The object store refused access to the bucket {bucket!r} ({code})."
-        )
-    return StoreUnavailableError(f"The object store answered with an error ({code}).")
+        verdict = store_library_verdict(type(error))
+        raise verdict.about(what=type(error).__name__, where=repr(bucket)) from None
 
 
 def error_code(error: ClientError) -> str:

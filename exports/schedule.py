@@ -21,7 +21,8 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
-from exports.errors import ScheduleMissingError, UnreachableError
+from exports.classification.temporal import temporal_error
+from exports.errors import ScheduleMissingError
 from exports.models import ScheduleView, SweepInput
 from workflows.policies import SWEEP_AT_MOST, SWEEP_CATCH_UP, SWEEP_EVERY
 from workflows.sweep import SweepWorkflow
@@ -36,7 +37,8 @@ class SweepSchedule:
 
     Raises:
         ScheduleMissingError: By every method but `apply`: it has not been created.
-        UnreachableError: Temporal does not answer, or refuses.
+        UnreachableError: Temporal does not answer.
+        TemporalRefusedError: It refuses.
     """
 
     def __init__(self, temporal: Client, *, task_queue: str) -> None:
@@ -123,7 +125,7 @@ def _translated() -> Generator[None]:
             raise ScheduleMissingError(
                 "There is no Schedule yet; create it with: exports schedule apply"
             ) from None
-        raise UnreachableError(f"Temporal does not do that ({error.status.name}).") from None
+        raise temporal_error(error.status) from None
 
 
 def _millis(time: datetime) -> int:

@@ -1,7 +1,5 @@
 """Search attributes must exist before a workflow may carry them."""
 
-from typing import Final
-
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
@@ -10,10 +8,9 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from exports.errors import SettingsError, UnreachableError
+from exports.classification.temporal import temporal_error
+from exports.errors import SettingsError
 from exports.names import SEARCH_ATTRIBUTES
-
-_AWAY: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
 
 async def ensure_search_attributes(temporal: Client) -> None:
@@ -44,8 +41,9 @@ async def ensure_search_attributes(temporal: Client) -> None:
             return
         if error.status == RPCStatusCode.NOT_FOUND:
             raise SettingsError(f"Temporal has no namespace {namespace!r}.") from None
-        if error.status in _AWAY:
-            raise UnreachableError(f"Temporal does not answer ({error.status.name}).") from None
+        told = temporal_error(error.status)
+        if not told.permanent:
+            raise told from None
         raise SettingsError(
             f"The namespace {namespace!r} lacks search attributes, or does not show them "
             f"({error.status.name}). Register {', '.join(SEARCH_ATTRIBUTES)} as Keyword: "

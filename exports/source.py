@@ -1,8 +1,7 @@
 """Reads the database that reports are about, and says in our words what went wrong."""
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,16 +11,11 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from exports.errors import (
-    CollectionMissingError,
-    ExportError,
-    PipelineError,
-    SourceAccessError,
-    SourceUnavailableError,
-)
+from exports.classification.mongo import MONGO_VALUES, NO_VALUES, mongo_name, mongo_verdict
+from exports.errors import CollectionMissingError, ExportError, SourceUnavailableError
 from exports.pipelines import Stage
 
 _T = TypeVar("_T")
@@ -41,40 +35,6 @@ CODEC: Final = CodecOptions[dict[str, Any]](
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     unicode_decode_error_handler="replace",
 )
-
-# Codes: src/mongo/base/error_codes.yml of the server; the large numbers are the locations of its
-# assertions. What is not listed may pass, so it is retried.
-_CODES: Final[Mapping[int, type[ExportError]]] = {
-    2: PipelineError,  # BadValue, a division by zero for one
-    9: PipelineError,  # FailedToParse
-    11: SourceAccessError,  # UserNotFound
-    13: SourceAccessError,  # Unauthorized
-    14: PipelineError,  # TypeMismatch
-    18: SourceAccessError,  # AuthenticationFailed
-    26: CollectionMissingError,  # NamespaceNotFound
-    31: SourceAccessError,  # RoleNotFound
-    59: PipelineError,  # CommandNotFound
-    72: PipelineError,  # InvalidOptions
-    73: CollectionMissingError,  # InvalidNamespace
-    115: PipelineError,  # CommandNotSupported
-    165: PipelineError,  # ViewDepthLimitExceeded
-    168: PipelineError,  # InvalidPipelineOperator
-    182: PipelineError,  # ViewPipelineMaxSizeExceeded
-    238: PipelineError,  # NotImplemented
-    241: PipelineError,  # ConversionFailure
-    292: PipelineError,  # QueryExceededMemoryLimitNoDiskUseAllowed
-    10334: PipelineError,  # BSONObjectTooLarge
-    15952: PipelineError,  # unknown group operator
-    15955: PipelineError,  # a group without an _id
-    15998: PipelineError,  # an empty field name in a path
-    16006: PipelineError,  # what should be a date is of another type
-    16410: PipelineError,  # a field name that begins with a dollar sign
-    40323: PipelineError,  # a stage with more than one field
-    40324: PipelineError,  # unknown stage
-    40353: PipelineError,  # a path that ends with a dot
-    40485: PipelineError,  # unknown time zone
-    40517: PipelineError,  # a time zone that is not text
-}
 
 
 @dataclass(frozen=True)
@@ -219,8 +179,11 @@ class Source:
         except TimeoutError:
             raise SourceUnavailableError("The source database did not answer in time.") from None
         except PyMongoError as error:
-            # The server's own text may repeat values of documents: it does not go any further.
             raise source_error(error, collection) from None
+        except NO_VALUES as error:
+            raise MONGO_VALUES.source.about(
+                what=type(error).__name__, where=repr(collection)
+            ) from None
 
 
 def source_error(error: PyMongoError, collection: str) -> ExportError:
@@ -234,25 +197,8 @@ def source_error(error: PyMongoError, collection: str) -> ExportError:
         An error whose message has the code, its name and the collection, and nothing else that
         the server wrote.
     """
-    if not isinstance(error, OperationFailure) or error.code is None:
-        return SourceUnavailableError(
-            f"The source database can't be reached ({type(error).__name__})."
-        )
-    what = f"(code {error.code}{_code_name(error)})"
-    kind = _CODES.get(error.code, SourceUnavailableError)
-    if kind is CollectionMissingError:
-        return _missing(collection)
-    if kind is SourceAccessError:
-        return SourceAccessError(f"The database does not let us read {collection!r} {what}.")
-    if kind is PipelineError:
-        return PipelineError(f"The database refused the aggregation over {collection!r} {what}.")
-    return SourceUnavailableError(f"The source database could not read {collection!r} {what}.")
+    return mongo_verdict(error).source.about(what=mongo_name(error), where=repr(collection))
 
 
 def _missing(collection: str) -> CollectionMissingError:
     return CollectionMissingError(f"There is no collection {collection!r} in the source database.")
-
-
-def _code_name(error: OperationFailure) -> str:
-    name = (error.details or {}).get("codeName")
-    return f", {name}" if isinstance(name, str) and re.fullmatch(r"\w{1,60}", name) else ""

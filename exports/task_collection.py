@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson.codec_options import DatetimeConversion
-from bson.errors import BSONError
 from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError, WriteError
@@ -15,12 +14,8 @@ from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.audit import AUDIT, FULL, AuditAction, AuditEntry, entry, stored, with_room
+from exports.classification.mongo import MONGO_VALUES, NO_VALUES, mongo_name, mongo_verdict
 from exports.clock import check_clock, now_ms
-from exports.errors import (
-    DatabaseAccessError,
-    DatabaseUnavailableError,
-    TaskInvalidError,
-)
 from exports.models import (
     Author,
     ExportRequest,
@@ -31,8 +26,6 @@ from exports.task import ExportTask, id_filter
 
 # What other systems insert holds anything, so these documents have no narrower type.
 Stored = dict[str, Any]
-
-ACCESS_REFUSED: Final = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
 
 # BadValue, which is what $push says of a field that is there and is no array.
 _NO_ARRAY: Final = 2
@@ -49,19 +42,9 @@ def translated() -> Generator[None]:
     try:
         yield
     except PyMongoError as error:
-        code = getattr(error, "code", None)
-        if code in ACCESS_REFUSED:
-            raise DatabaseAccessError(
-                "The database that holds the tasks refused the credentials or the permission."
-            ) from None
-        raise DatabaseUnavailableError(
-            f"The database that holds the tasks did not do its part ({type(error).__name__}"
-            f"{'' if code is None else f', code {code}'})."
-        ) from None
-    except (BSONError, OverflowError):
-        raise TaskInvalidError(
-            "The task holds something that the database can't: a number or a name of a field."
-        ) from None
+        raise mongo_verdict(error).tasks.about(what=mongo_name(error)) from None
+    except NO_VALUES as error:
+        raise MONGO_VALUES.tasks.about(what=type(error).__name__) from None
 
 
 async def server_time(database: AsyncDatabase[Stored]) -> datetime:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from exports.errors import (
     BucketMissingError,
+    ClockError,
     ExportError,
     SettingsError,
     StagingError,
@@ -276,5 +277,5 @@ def test_a_machine_whose_clock_is_wrong_is_told_so(
     wrong = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
     with monkeypatch.context() as clock:
         clock.setattr("botocore.auth.get_current_datetime", lambda: wrong)
-        with pytest.raises(StoreAccessError, match="clock"):
+        with pytest.raises(ClockError, match="clock"):
             store.check()
