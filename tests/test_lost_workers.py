@@ -81,6 +81,11 @@ async def _reached(gate: Path, process: asyncio.subprocess.Process) -> None:
             await asyncio.sleep(0.05)
 
 
+@protected_by(
+    "workflows/steps.py",
+    "if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:",
+    instead="if False:",
+)
 async def test_an_export_survives_kill_9_and_it_costs_no_attempt(
     held: Service, endpoints: Endpoints, gate: Path
 ) -> None:
@@ -135,6 +140,11 @@ def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@protected_by(
+    "workflows/policies.py",
+    "non_retryable_error_types=[HEARTBEAT_TIMED_OUT, WORKER_SHUTDOWN],",
+    instead="non_retryable_error_types=[WORKER_SHUTDOWN],",
+)
 @pytest.mark.usefixtures("_silent")
 async def test_an_export_that_takes_every_worker_with_it_is_given_up(
     service: Service, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ from exports.models import ExportRequest, SweepResult, TaskRef, TaskStatus
 from exports.objects import ObjectStore
 from exports.schedule import SweepSchedule
 from exports.starting import start_export
+from tests.protections import protected_by
 from tests.service import MONTH, USER, Service, insert_orders, working
 
 SEED: dict[str, Any] = {
@@ -190,6 +191,11 @@ async def test_a_cancelled_run_whose_document_says_running_is_closed_as_cancelle
     assert (await idle_service.ended(task.id)).status is TaskStatus.CANCELLED
 
 
+@protected_by(
+    "activities/purge.py",
+    '{"status": TaskStatus.DONE.value, "purgeAt": {"$lte": now_ms()}}',
+    instead='{"status": "nobody"}',
+)
 async def test_expired_files_go_and_their_tasks_say_so(service: Service) -> None:
     await insert_orders(service.database)
     old, new = await service.exported(), await service.exported()
@@ -202,6 +208,12 @@ async def test_expired_files_go_and_their_tasks_say_so(service: Service) -> None
     assert service.keys() == [(await service.document(new.id))["objectKey"]]
 
 
+@protected_by(
+    "activities/purge.py",
+    "item.changed_at < oldest if task is None else not _wanted(item, owner[1], task)",
+    instead="False",
+)
+@protected_by("activities/purge.py", 'task.get("objectKey") == item.key', instead="True")
 async def test_objects_and_uploads_that_no_run_wants_go(service: Service) -> None:
     await insert_orders(service.database)
     task = await service.exported()
@@ -219,6 +231,7 @@ async def test_objects_and_uploads_that_no_run_wants_go(service: Service) -> Non
     assert service.keys() == sorted([*kept, foreign])
 
 
+@protected_by("activities/purge.py", "            self._store.open_uploads,\n", instead="")
 async def test_an_open_upload_that_no_run_wants_is_aborted(
     service: Service, s3_client: Any, bucket: str, s3_prefix: str
 ) -> None:
@@ -231,6 +244,9 @@ async def test_an_open_upload_that_no_run_wants_is_aborted(
     assert service.open_uploads() == []
 
 
+@protected_by(
+    "activities/purge.py", 'return bool(task.get("runId") == run_id)', instead="return False"
+)
 async def test_a_run_at_work_keeps_what_it_has_staged(idle_service: Service) -> None:
     task = await idle_service.tasks.create(
         ExportRequest(type="statsMonthly", params={}, created_by=USER)

@@ -40,7 +40,6 @@ _MOST_IN_A_ROW: Final = 3
 _AIM: Final = 1.0
 _CANCELLED: Final = 0.25
 _TWICE: Final = 0.5
-_AHEAD: Final = 12
 _SWEEP_EVERY: Final = 5.0
 
 
@@ -57,7 +56,7 @@ class Size:
 
     exports: int
     kills: int
-    side_by_side: int = 12
+    side_by_side: int
     pause: float = 0.8
 
 
@@ -92,6 +91,8 @@ class Storm:
         self._users = [RecordedUser(name, client, record) for name in USERS]
         self._owners: list[tuple[RecordedUser, str]] = []
         self._asked = 0
+        self._answered = 0
+        self._slack = size.side_by_side * size.kills
         self._killed = 0
 
     async def run(self) -> None:
@@ -109,11 +110,12 @@ class Storm:
     async def _asks(self, later: asyncio.TaskGroup, killing: "asyncio.Task[None]") -> None:
         while self._asked < self._size.exports or not killing.done():
             # Work lasts as long as there is somebody to be killed.
-            if self._asked > _AHEAD + self._size.exports * self._killed / self._size.kills:
+            if self._asked * self._size.kills > self._size.exports * self._killed + self._slack:
                 await asyncio.sleep(0.1)
                 continue
             self._asked += 1
             await self._errand(later)
+            self._answered += 1
 
     async def _errand(self, later: asyncio.TaskGroup) -> None:
         random = Random(self._random.random())  # noqa: S311 -- no secret
@@ -166,6 +168,11 @@ class Storm:
     async def _kills(self) -> None:
         while self._killed < self._size.kills:
             await asyncio.sleep(self._size.pause * self._random.uniform(0.5, 1.5))
+            # What has been answered keeps up, so that all of the exports are in the storm.
+            while (
+                self._killed * self._size.exports > self._size.kills * self._answered + self._slack
+            ):
+                await asyncio.sleep(0.05)
             while not await self._one_kill():
                 await asyncio.sleep(0.01)
             self._killed += 1

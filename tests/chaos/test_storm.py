@@ -33,13 +33,18 @@ from tests.service import Service, open_service
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_EXPORTS: Final = int(os.environ.get("EXPORTS") or "24")
+LONG: Final = _EXPORTS > 100
 SIZE: Final = Size(
-    exports=int(os.environ.get("EXPORTS") or "24"), kills=int(os.environ.get("KILLS") or "8")
+    exports=_EXPORTS,
+    kills=int(os.environ.get("KILLS") or "8"),
+    # A kill keeps what it hits waiting, and nothing else: the more at once, the sooner it is over.
+    side_by_side=32 if LONG else 12,
 )
 KEPT: Final = REPOSITORY / "chaos-records"
-ORDERS: Final = 4_000 if SIZE.kills < 100 else 8_000
+ORDERS: Final = 8_000 if LONG else 4_000
 LATE_ORDERS: Final = 500
-WORKERS: Final = 3
+WORKERS: Final = 4 if LONG else 3
 OWN_REPORTS: Final = f"""
 [reports.{LATE}]
 collection = "lateOrders"
