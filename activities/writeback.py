@@ -54,19 +54,20 @@ class WritebackActivities:
             Stage.WRITEBACK, ask.task, retries_before=ask.retries_before, rows=ask.file.rows
         ):
             check_worker_clock()
-            # Taken before the link is signed, so that the document never promises too much.
-            now = now_ms()
-            url = await in_thread(
+            purge_at = now_ms() + int(self._retention.total_seconds() * 1000)
+            link = await in_thread(
                 lambda _: self._store.link(
-                    ask.file.key, file_name=ask.file.file_name, ttl=self._url_ttl
+                    ask.file.key,
+                    file_name=ask.file.file_name,
+                    ttl=min(self._url_ttl, self._retention),
                 )
             )
             task = await self._tasks.done(
                 ask.task,
                 ask.file,
-                url=url,
-                expires_at=now + _millis(self._url_ttl),
-                purge_at=now + _millis(self._retention),
+                url=link.url,
+                expires_at=min(link.expires_at, purge_at),
+                purge_at=purge_at,
             )
             # The task is done, whatever becomes of this: the next sweep removes what is left.
             with suppress(ExportError):
@@ -86,7 +87,3 @@ class WritebackActivities:
         async with boundary(), beating():
             task = await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)
             return task.result()
-
-
-def _millis(duration: timedelta) -> int:
-    return int(duration.total_seconds() * 1000)

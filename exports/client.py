@@ -292,8 +292,10 @@ class ExportClient:
         ttl = timedelta(milliseconds=ends - now)
         if ttl < timedelta(seconds=1) or not await asyncio.to_thread(self._store.exists, key):
             raise _expired()
-        url = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
-        renewed = await self._tasks.renewed(task, url=url, expires_at=ends, asked_by=created_by)
+        link = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
+        renewed = await self._tasks.renewed(
+            task, url=link.url, expires_at=min(link.expires_at, ends), asked_by=created_by
+        )
         if renewed is None:
             raise _expired()
         return renewed

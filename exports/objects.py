@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from exports.errors import ExportError, StagingError, StoreUnavailableError
+from exports.links import end_of_link, lifetime, temporary_credentials
 from exports.s3 import MISSING_OBJECT, content_disposition, error_code, s3_client, translated
 from exports.settings import Settings
 from exports.stored_bytes import md5_of, multipart_etag, whole_etag
@@ -49,6 +50,19 @@ class Uploaded:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Link:
+    """A presigned link. Whoever holds it can read the object: it is a secret.
+
+    Attributes:
+        url: The link.
+        expires_at: When it ends, in epoch milliseconds.
+    """
+
+    url: str = field(repr=False)
+    expires_at: int
+
+
 class ObjectStore:
     """One bucket, or the part of it under a prefix. Thread-safe; every call blocks.
 
@@ -65,6 +79,7 @@ class ObjectStore:
         self._client = s3_client(settings, settings.s3_endpoint_url)
         public = settings.s3_public_endpoint_url
         self._signer = s3_client(settings, public) if public else self._client
+        self._credentials = temporary_credentials(settings)
 
     def check(self) -> None:
         """Ask whether the bucket is there and the credentials are good, without changing it."""
@@ -159,21 +174,26 @@ class ObjectStore:
                 self._check_stored(key, uploaded, etag=etag, go_on=go_on)
         return uploaded
 
-    def link(self, key: str, *, file_name: str, ttl: timedelta) -> str:
+    def link(self, key: str, *, file_name: str, ttl: timedelta) -> Link:
         """Return a presigned link that downloads an object under a name for people.
 
-        Whoever holds the link can read the object: it is a secret.
+        Args:
+            key: The object.
+            file_name: Its name for people.
+            ttl: How long the link is to be good; less if the credentials end before. Whole
+                seconds count.
         """
         with translated(self._bucket):
-            return self._signer.generate_presigned_url(
+            url = self._signer.generate_presigned_url(
                 "get_object",
                 Params={
                     "Bucket": self._bucket,
                     "Key": self._prefix + key,
                     "ResponseContentDisposition": content_disposition(file_name),
                 },
-                ExpiresIn=int(ttl.total_seconds()),
+                ExpiresIn=lifetime(self._credentials, int(ttl.total_seconds())),
             )
+        return Link(url, end_of_link(url))
 
     def exists(self, key: str) -> bool:
         """Say whether an object is there."""

@@ -44,7 +44,7 @@ def link(settings: Settings) -> Iterator[Link]:
         ) -> str:
             store = ObjectStore(settings.model_copy(update=changes))
             closing.callback(store.close)
-            return store.link("files/t/r/a/export.csv", file_name=name, ttl=ttl)
+            return store.link("files/t/r/a/export.csv", file_name=name, ttl=ttl).url
 
         yield signed
 

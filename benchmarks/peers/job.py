@@ -115,7 +115,7 @@ class Files:
 
     def link(self, file: Stored) -> str:
         """Return a presigned link to a file."""
-        return self._store.link(file.key, file_name=file.name, ttl=self.link_ttl)
+        return self._store.link(file.key, file_name=file.name, ttl=self.link_ttl).url
 
     def _report(self, request: ExportRequest) -> tuple[StatsReport, Unit]:
         report = self._reports.named(request.type)

@@ -161,7 +161,7 @@ def test_every_byte_that_is_written_is_read_again(
 
 def fetched(store: ObjectStore, certificates: Certificates) -> tuple[bytes, str, str]:
     """Content, type and name of the file as somebody without credentials gets it."""
-    url = store.link("files/a", file_name=NAME, ttl=timedelta(minutes=1))
+    url = store.link("files/a", file_name=NAME, ttl=timedelta(minutes=1)).url
     trust = ssl.create_default_context(cafile=certificates.ca)
     with urllib.request.urlopen(url, timeout=30, context=trust) as answer:
         return answer.read(), answer.headers["Content-Type"], answer.headers["Content-Disposition"]
@@ -219,7 +219,7 @@ def test_the_command_line_trusts_the_same_certificates(
             "status": "done",
             "fileName": "a.csv",
             "sha256": upload(store, data).sha256,
-            "downloadUrl": store.link("files/a", file_name=NAME, ttl=timedelta(minutes=1)),
+            "downloadUrl": store.link("files/a", file_name=NAME, ttl=timedelta(minutes=1)).url,
         }
     )
     with pytest.raises(UnreachableError):
