@@ -2,7 +2,9 @@
 ARG PYTHON=python:3.13.15-slim-trixie
 
 FROM ${PYTHON} AS build
-RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore uv==0.13.9
+COPY dev/uv-requirements.txt /build/
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
+    --require-hashes --requirement /build/uv-requirements.txt
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \

@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench check format lint typecheck pytest chaos protections record-histories lock clean
+.PHONY: help setup demo test dev bench audit check format lint typecheck pytest chaos protections record-histories lock clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -47,7 +47,7 @@ $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,
 	  echo "This needs pip for $(PYTHON) (on Debian: apt-get install python3-pip)." >&2; exit 1; }
 	@rm -rf .tools && mkdir .tools
 	@"$(PYTHON)" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
-	  --target .tools "uv==$(UV_VERSION)"
+	  --target .tools --require-hashes --requirement dev/uv-requirements.txt
 	@echo "$(UV_VERSION)" > .tools/uv-version
 
 .PHONY: force
@@ -85,6 +85,13 @@ chaos: setup ## Faults: kill -9, poison and what else goes wrong (EXPORTS=500 KI
 
 protections: setup ## Take out each protection that a test names, and see the test fail (ONLY="tests/test_cancel.py")
 	$(RUN)/python -m tests.protections $(ONLY)
+
+# Where uv asks: https://osv.dev. Two is its exit code for whatever kept it from asking.
+audit: $(UV) ## Look everything that is locked up among the known vulnerabilities (needs the net)
+	@$(UV) audit --frozen --preview-features audit-command $(if $(SERVICE),--service-url $(SERVICE)); \
+	  code=$$?; if [ $$code -eq 2 ]; then \
+	    echo "NOTHING WAS AUDITED: the service that knows vulnerabilities did not answer." >&2; \
+	  fi; exit $$code
 
 record-histories: setup ## Record the workflow histories that the replay tests read
 	$(RUN)/python -m tests.record_histories

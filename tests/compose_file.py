@@ -46,6 +46,9 @@ class Service(_Part):
     container_name: str | None = None
     read_only: bool = False
     cap_drop: list[str] = []
+    security_opt: list[str] = []
+    privileged: bool = False
+    user: str = ""
     stop_grace_period: str = "10s"
 
     @property

@@ -23,6 +23,7 @@ from exports.settings import Settings
 from exports.stopping import AFTER_THE_GRACE
 from tests import compose_file
 from tests.compose_file import REPOSITORY, Compose
+from tests.protections import protected_by
 
 if TYPE_CHECKING:
     from tests.compose_file import Service
@@ -132,11 +133,21 @@ def test_there_can_be_three_workers(compose: Compose) -> None:
     assert all(":ro" in volume for volume in worker.volumes), "workers share no file they write"
 
 
-def test_the_worker_can_write_nowhere_but_in_memory(compose: Compose) -> None:
-    worker = compose.services["worker"]
-    assert worker.read_only
-    assert worker.tmpfs == ["/tmp"]  # noqa: S108 -- the container's own
-    assert worker.cap_drop == ["ALL"]
+@protected_by("docker-compose.yml", "read_only: true\n")
+@protected_by("docker-compose.yml", "cap_drop: [ALL]\n")
+@protected_by("docker-compose.yml", 'security_opt: ["no-new-privileges:true"]\n')
+def test_what_runs_our_image_can_write_nowhere_but_in_memory_and_gain_no_right(
+    compose: Compose,
+) -> None:
+    ours = {name: one for name, one in compose.services.items() if one.build == "."}
+    assert set(ours) == {"worker", "schedule"}
+    for service in ours.values():
+        assert service.read_only
+        assert service.tmpfs == ["/tmp"]  # noqa: S108 -- the container's own
+        assert service.cap_drop == ["ALL"]
+        assert service.security_opt == ["no-new-privileges:true"]
+        assert not service.privileged
+        assert service.user in ("", "10001:10001"), "that of the image"
 
 
 def test_a_stopped_worker_has_the_time_to_finish_its_work(compose: Compose) -> None:

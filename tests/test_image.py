@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tests import compose_file
 from tests.compose_file import REPOSITORY
+from tests.protections import protected_by
 
 
 class Dependency(BaseModel):
@@ -87,7 +88,28 @@ def test_what_is_installed_is_what_the_lock_file_says_without_development_tools(
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     pinned = re.search(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
     assert pinned
-    assert any(f" uv=={pinned[1]}" in line for line in _instructions()), "the uv of the Makefile"
+    tool = REPOSITORY / "dev" / "uv-requirements.txt"
+    assert f"\nuv=={pinned[1]} " in tool.read_text(encoding="utf-8"), "the uv of the Makefile"
+
+
+@protected_by("Dockerfile", "--require-hashes --requirement", instead="--requirement")
+@protected_by("Makefile", "--require-hashes --requirement dev/uv", instead="--requirement dev/uv")
+def test_nothing_is_installed_whose_hash_is_not_written_down() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    installs = [
+        line for line in (*_instructions(), *makefile.splitlines()) if "pip install" in line
+    ]
+    assert len(installs) == 2
+    for line in installs:
+        assert re.search(r"--require-hashes --requirement \S*uv-requirements\.txt", line), line
+    lock = tomllib.loads((REPOSITORY / "uv.lock").read_text(encoding="utf-8"))
+    for package in lock["package"]:
+        if "registry" in package["source"]:
+            files = [*package.get("wheels", []), *filter(None, [package.get("sdist")])]
+            assert files, package["name"]
+            assert all(file["hash"].startswith("sha256:") for file in files), package["name"]
+        else:
+            assert package["source"] == {"editable": "."}, package["name"]
 
 
 def test_the_last_stage_runs_as_a_user_who_is_not_root_and_installs_nothing() -> None:
