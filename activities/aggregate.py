@@ -16,6 +16,7 @@ from exports.errors import ReportChangedError, TypeUnknownError
 from exports.models import AggregateInput, ExportPlan, Stage, StagedPart, StagedUnit, Unit
 from exports.objects import ObjectStore
 from exports.part_cache import PartCache
+from exports.payload_size import check_fits
 from exports.reports import Report, ReportCatalog
 from exports.source import Source
 from exports.task_warnings import WarningCounts
@@ -76,7 +77,7 @@ class AggregateActivities:
                     rest += rows.rest
                     attempt.rows += rows.batch.num_rows
                 parts = await staging_area.finished()
-            return StagedUnit(
+            staged = StagedUnit(
                 unit=ask.unit.key,
                 parts=parts,
                 rows=sum(part.rows for part in parts),
@@ -84,6 +85,8 @@ class AggregateActivities:
                 warnings=warn.warnings,
                 retries=attempt.retries,
             )
+            check_fits(staged, "The list of staged parts")
+            return staged
 
     def _report_of(self, plan: ExportPlan) -> Report:
         """Return the report that a plan was made by.

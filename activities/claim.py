@@ -7,6 +7,7 @@ from exports import names
 from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
+from exports.payload_size import check_fits, check_params_fit
 from exports.reports import ReportCatalog
 from exports.task import ExportTask, runnable
 from exports.tasks import TaskStore
@@ -46,9 +47,11 @@ class ClaimActivities:
         if document is None:
             return await self._not_claimed(ask)
         request, max_retries = runnable(document)
-        return Claim(
+        claim = Claim(
             task=task.model_copy(update={"max_retries": max_retries}), plan=self._plan(request)
         )
+        check_fits(claim, "The list of the export's units")
+        return claim
 
     async def _check_same(self, ask: ClaimInput) -> None:
         """Refuse a workflow id that was used before, for something else or by somebody else."""
@@ -77,6 +80,7 @@ class ClaimActivities:
         report = self._reports.named(request.type)
         file_format = format_named(request.format)
         params = report.check_params(request.params)
+        check_params_fit(params)
         return ExportPlan(
             type=request.type,
             params=params,

@@ -38,6 +38,7 @@ from exports.models import (
     SweepResult,
     TaskStatus,
 )
+from exports.payload_size import check_params_fit
 from exports.reports import ReportCatalog
 from exports.reports_file import load_reports
 from exports.settings import Settings
@@ -159,6 +160,7 @@ class ExportClient:
             IdempotencyKeyError: The key was used for another request.
             TypeUnknownError: No such report.
             ParamsError: The parameters don't fit the report.
+            TooLargeError: The parameters are larger than 64 KiB.
             FormatUnknownError: No such format.
             RequestError: `created_by` or `idempotency_key` is empty or too long.
         """
@@ -170,9 +172,11 @@ class ExportClient:
         longest = names.MAX_IDEMPOTENCY_KEY_LENGTH
         if idempotency_key is not None and not 0 < len(idempotency_key) <= longest:
             raise RequestError(f"An idempotency key has 1 to {longest} characters.")
+        checked = report.check_params(params)
+        check_params_fit(checked)
         request = ExportRequest(
             type=type,
-            params=report.check_params(params),
+            params=checked,
             created_by=created_by,
             format=format_named(format).name,
         )

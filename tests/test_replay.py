@@ -31,10 +31,22 @@ _STAGED = "plan, units = await self._staged(claim.plan, request)"
 _DISCARDED = "            await self._uninterrupted(self._discard())"
 _LAST_STEPS = """        await self._discard()
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
-            await steps.writeback_cancelled(CancelledInput(task=self._task, reason=reason))
+            await steps.writeback_cancelled(
+                CancelledInput(
+                    task=self._task,
+                    reason=reason,
+                    asked_by=self._cancel.asked_by if self._cancel else None,
+                )
+            )
 """
 _IN_ANOTHER_ORDER = """        with suppress(ActivityError):
-            await steps.writeback_cancelled(CancelledInput(task=self._task, reason=reason))
+            await steps.writeback_cancelled(
+                CancelledInput(
+                    task=self._task,
+                    reason=reason,
+                    asked_by=self._cancel.asked_by if self._cancel else None,
+                )
+            )
         await self._discard()
 """
 _SWEPT = "left = await steps.sweep(names.SWEEP_LEFT_BEHIND, ask)"

@@ -9,9 +9,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-WORKFLOWS = ("admission", "export", "policies", "steps", "sweep")
+WORKFLOWS = ("admission", "carrying", "export", "policies", "steps", "sweep")
 NOT_TAKEN = {
     ("admission", "if input.signal == names.CANCEL_SIGNAL:"): "there is no other signal",
+    (
+        "carrying",
+        'if size > MOST_BYTES and workflow.patched("too-large-is-refused"):',
+    ): "a history of two megabytes; see test_too_large.py",
     ("export", "if claim.ended is None:"): "no claim says nothing",
     ("export", "if isinstance(cause, StepTimeoutError):"): "no step fails in a third way",
     ("steps", "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:"): "takes a day",

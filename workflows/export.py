@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -35,11 +35,14 @@ with workflow.unsafe.imports_passed_through():
         Unit,
         UploadInput,
     )
+    from exports.payload_size import size_of
     from workflows import steps
+    from workflows.carrying import refuse_too_large
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS, UNITS_SIDE_BY_SIDE
     from workflows.steps import Before, report_changed, surviving_workers
 
 _T = TypeVar("_T")
+_PARTS: Final = "The list of staged parts"
 
 
 @workflow.defn(name=names.EXPORT_WORKFLOW)
@@ -65,6 +68,7 @@ class ExportWorkflow:
         self._workers_lost = 0
         self._plans = 1
         self._rows = 0
+        self._listed = 0
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
@@ -119,6 +123,7 @@ class ExportWorkflow:
             task=self._task,
             run_started_at=int(workflow.info().workflow_start_time.timestamp() * 1000),
         )
+        refuse_too_large(size_of(ask), "The request")
         claim = await self._surviving(lambda before: steps.claim(ask, before), retries=0)
         self._task = claim.task
         self._claimed = True
@@ -138,7 +143,7 @@ class ExportWorkflow:
 
     async def _planned_anew(self, request: ExportRequest) -> ExportPlan:
         self._plans += 1
-        self._rows = 0
+        self._rows = self._listed = 0
         claim = await self._uninterrupted(self._claimed_task(request))
         if claim.plan is None:
             raise ApplicationError(
@@ -179,6 +184,8 @@ class ExportWorkflow:
                 stopped=self._cancelled_meanwhile,
             )
         self._rows += staged.rows
+        self._listed += size_of(staged)
+        refuse_too_large(self._listed, _PARTS)
         self._retries = max(self._retries, staged.retries)
         self._go_on(f"aggregate · {unit.key} read", plan)
         return [staged, *await self._staged_units(plan, staged.rest)]
@@ -191,6 +198,7 @@ class ExportWorkflow:
             parts=[part for unit in units for part in unit.parts],
             warnings=[warning for unit in units for warning in unit.warnings],
         )
+        refuse_too_large(size_of(ask), _PARTS)
         file = await self._surviving(
             lambda before: steps.upload(ask, before),
             retries=self._retries,
