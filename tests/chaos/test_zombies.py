@@ -51,8 +51,8 @@ async def _went_on_unseen(base: Service, stop: str, name: str, tmp: Path) -> Non
 
 @protected_by(
     "exports/task_transitions.py",
-    '"runId": ref.run_id, "status": {"$in": OPEN}}, update',
-    instead='"runId": ref.run_id}, update',
+    '"runId": ref.run_id, "status": {"$in": OPEN}}',
+    instead='"runId": ref.run_id}',
 )
 async def test_a_worker_that_is_stopped_in_any_step_replaced_and_continued_changes_nothing(
     idle_service: Service, tmp_path: Path
