@@ -319,7 +319,8 @@ class ExportClient:
         )
         if again is None:
             raise TaskStateError(f"The export is {task.status}; only a failed one is run again.")
-        # The run that failed may still be cleaning up. What is not started here, the sweep starts.
+        # The run that failed may still be cleaning up. What is not started here, the sweep starts,
+        # at once so if Temporal is away: asking it again would take half a minute each time.
         pause = _FIRST_LOOK
         while not await self._start(again) and pause < _LONGEST_LOOK:
             await asyncio.sleep(pause)
@@ -363,6 +364,7 @@ class ExportClient:
         return temporal_error(error.status, f"Temporal at {address}")
 
     async def _start(self, task: ExportTask) -> bool:
+        """Start a task's workflow, or leave that to the sweep; False if one is open still."""
         request = ExportRequest(
             type=task.type,
             params=task.params,
@@ -382,7 +384,7 @@ class ExportClient:
             _log.warning(
                 "Task %s is left to the sweep: Temporal is away (%s)", task.id, error.status.name
             )
-            return False
+            return True
 
     async def _stopped(self, task: ExportTask, request: CancelRequest) -> ExportTask:
         if await self._signalled(task, request):

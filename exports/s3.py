@@ -23,6 +23,8 @@ from exports.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+READ_TIMEOUT: Final = 30
+"""Seconds that an answer, or the next piece of one, is waited for."""
 MISSING_OBJECT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -61,7 +63,7 @@ def _client(settings: Settings, endpoint: str | None) -> "S3Client":
             # Temporal retries too; here only what a second try a moment later mends.
             retries={"mode": "standard", "total_max_attempts": 2},
             connect_timeout=4,
-            read_timeout=30,
+            read_timeout=READ_TIMEOUT,
             max_pool_connections=32,
         ),
     )

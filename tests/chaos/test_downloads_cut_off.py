@@ -1,0 +1,82 @@
+"""A file that is fetched over a wire that is cut: the whole file, or none under its name."""
+
+import hashlib
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from exports import download as downloads
+from exports.download import download
+from exports.errors import DownloadError, UnreachableError
+from exports.objects import ObjectStore
+from exports.settings import Settings
+from exports.task import ExportTask
+from tests.chaos.certificates import Certificates
+from tests.chaos.proxy import BlackHole, Fault, Flip, Refused, Reset, proxy_to
+from tests.protections import protected_by
+
+SIZE = 3_000_000
+OLD = b"what was here before"
+FAULTS = [
+    *(Reset(after, toward="client") for after in (0, 100, 5_000, SIZE // 2, SIZE - 1)),
+    Reset(after=0, toward="server"),
+    Flip(after=SIZE // 2, toward="client"),
+    BlackHole(),
+    Refused(),
+]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@protected_by("exports/download.py", "if digest != task.sha256:", instead="if False:")
+@protected_by(
+    "exports/download.py",
+    'partial = destination.with_name(f".{secrets.token_hex(8)}.part")',
+    instead='destination.unlink(missing_ok=True); partial = destination.with_name("part")',
+)
+def test_a_file_is_never_half_under_its_name(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    fault: Fault,
+) -> None:
+    monkeypatch.setattr(downloads, "_PATIENCE", 2)
+    certificates = Certificates.made_in(tmp_path)
+    tls = certificates.server if scheme == "https" else None
+    with proxy_to(str(settings.s3_endpoint_url), tls) as wire:
+        store = ObjectStore(
+            settings.model_copy(
+                update={
+                    "s3_endpoint_url": f"{scheme}://{wire.address}",
+                    "s3_ca_bundle": certificates.ca,
+                }
+            )
+        )
+        data = hashlib.shake_128(b"file").digest(SIZE)
+        uploaded = store.upload(
+            "files/a", [data], media_type="text/csv", file_name="a.csv", stop=threading.Event()
+        )
+        task = ExportTask.model_validate(
+            {
+                "id": "t1",
+                "status": "done",
+                "fileName": "a.csv",
+                "sha256": uploaded.sha256,
+                "downloadUrl": store.link("files/a", file_name="a", ttl=timedelta(minutes=5)),
+            }
+        )
+        store.close()
+        folder = tmp_path / "here"
+        folder.mkdir()
+        target = folder / "a.csv"
+        target.write_bytes(OLD)
+        wire.suffer(fault)
+        with pytest.raises((DownloadError, UnreachableError)):
+            download(task, folder, ca_bundle=certificates.ca)
+        assert target.read_bytes() == OLD
+        assert list(folder.iterdir()) == [target]
+        wire.recover()
+        assert download(task, folder, ca_bundle=certificates.ca).read_bytes() == data
