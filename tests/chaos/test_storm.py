@@ -115,7 +115,7 @@ def servers_of(service: Service, endpoints: Endpoints, s3: "S3Client") -> eviden
     )
 
 
-@pytest.mark.timeout(150 + SIZE.kills * 8)
+@pytest.mark.timeout(150 + SIZE.kills * 20)
 async def test_nothing_is_lost_doubled_or_wrong_in_a_storm_of_kill_9(
     stormy: Service, endpoints: Endpoints, s3_client: "S3Client", tmp_path: Path
 ) -> None:
