@@ -107,7 +107,8 @@ class TaskStore(RunTransitions):
         """Return up to `limit` tasks, newest first; of everybody if `created_by` is None."""
         query: Stored = {"status": {"$in": KNOWN} if status is None else status.value}
         if created_by is not None:
-            query["createdBy"] = {"$eq": created_by}
+            # An array that holds the name would be equal to it, and is nobody's.
+            query["createdBy"] = {"$eq": created_by, "$not": {"$type": "array"}}
         with translated():
             found = self.documents.find(
                 query, WITHOUT_AUDIT, sort=[("createdAt", -1), ("_id", -1)], limit=limit
