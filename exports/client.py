@@ -180,7 +180,11 @@ class ExportClient:
             created_by=created_by,
             format=format_named(format).name,
         )
-        task = await self._tasks.create(request, idempotency_key=idempotency_key)
+        task_id = None
+        if idempotency_key is not None:
+            queue = self._settings.task_queue
+            task_id = names.task_id_for(queue, created_by, idempotency_key)
+        task = await self._tasks.create(request, task_id=task_id)
         # A call that is repeated finds the task at work or at its end, unless the first one died.
         if task.status is TaskStatus.PENDING and task.run_id is None:
             await self._start(task)

@@ -82,13 +82,19 @@ def check_task_id(task_id: str) -> str:
     return task_id
 
 
-def task_id_for(created_by: str, idempotency_key: str) -> str:
+def task_id_for(task_queue: str, created_by: str, idempotency_key: str) -> str:
     """Return the id of the one task that a person can have under an idempotency key.
+
+    Args:
+        task_queue: Of the installation: others may share its Temporal namespace, where workflows
+            of the same id would be in each other's way.
+        created_by: The person.
+        idempotency_key: What the person chose.
 
     Returns:
         24 hexadecimal digits, as an ObjectId has: 96 bits of SHA-256, so that two keys never meet.
     """
-    named = json.dumps([created_by, idempotency_key]).encode()
+    named = json.dumps([task_queue, created_by, idempotency_key]).encode()
     return hashlib.sha256(named).digest()[:_OBJECT_ID_BYTES].hex()
 
 

@@ -7,7 +7,6 @@ from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from exports import names
 from exports.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
 from exports.clock import now_ms
 from exports.errors import (
@@ -54,24 +53,21 @@ class TaskStore(RunTransitions):
         request: ExportRequest,
         *,
         max_retries: int = DEFAULT_MAX_RETRIES,
-        idempotency_key: str | None = None,
+        task_id: str | None = None,
     ) -> ExportTask:
         """Store a new task, due at once.
 
         Args:
             request: What is asked for.
             max_retries: How many failed attempts it allows.
-            idempotency_key: Under the same key, a person has the same task. The key makes the
-                `_id`, which is unique in every collection, whether anybody made indexes or not.
+            task_id: The id that the request's idempotency key stands for: an `_id` is unique in
+                every collection, whether anybody made indexes or not. By default, a new one.
 
         Raises:
             IdempotencyKeyError: The key has been used for another request.
         """
         document = new_document(request, max_retries, origin=self.origin)
-        if idempotency_key is None:
-            document["_id"] = ObjectId()
-        else:
-            document["_id"] = ObjectId(names.task_id_for(request.created_by, idempotency_key))
+        document["_id"] = ObjectId(task_id)
         with translated():
             try:
                 await self.documents.insert_one(document)

@@ -15,7 +15,7 @@ KEY = {"idempotency_key": "october, 1st try"}
 
 @protected_by(
     "exports/tasks.py",
-    'document["_id"] = ObjectId(names.task_id_for(request.created_by, idempotency_key))',
+    'document["_id"] = ObjectId(task_id)',
     instead='document["_id"] = ObjectId()',
 )
 @pytest.mark.parametrize("times", [2, 20])
@@ -76,8 +76,8 @@ async def test_another_request_under_the_same_key_is_refused(
 
 @protected_by(
     "exports/names.py",
-    "named = json.dumps([created_by, idempotency_key]).encode()",
-    instead="named = json.dumps([idempotency_key]).encode()",
+    "named = json.dumps([task_queue, created_by, idempotency_key]).encode()",
+    instead="named = json.dumps([task_queue, idempotency_key]).encode()",
 )
 async def test_a_key_is_one_persons_own(idle_service: Service) -> None:
     mine, theirs = [await idle_service.create(created_by=who, **KEY) for who in ("u1", "u2")]

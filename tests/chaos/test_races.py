@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -62,7 +62,7 @@ async def _answered(service: Service, task_id: str) -> TaskStatus | None:
     "await self._discard()\n        with suppress(ActivityError):",
     instead="with suppress(ActivityError):",
 )
-@pytest.mark.timeout(1800 if LONG else 180)
+@pytest.mark.timeout(1800 if LONG else 400)
 async def test_a_cancel_that_races_with_the_end_leaves_one_of_two_and_says_which(
     service: Service,
 ) -> None:
@@ -201,14 +201,24 @@ class _Held:
         await self.open.wait()
 
 
-async def _held(
-    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
-) -> tuple[ExportTask, _Held]:
-    held = _Held(monkeypatch, stage)
-    await insert_orders(service.database)
-    task = await service.create()
-    await asyncio.wait_for(held.reached.wait(), 30)
-    return task, held
+Hold = Callable[[str], Awaitable[tuple[ExportTask, _Held]]]
+
+
+@pytest.fixture
+async def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hold]:
+    """Start an export and hold it in a stage; it is let go in the end, however the test ends."""
+    made: list[_Held] = []
+
+    async def held(stage: str) -> tuple[ExportTask, _Held]:
+        made.append(_Held(monkeypatch, stage))
+        await insert_orders(service.database)
+        task = await service.create()
+        await asyncio.wait_for(made[0].reached.wait(), 30)
+        return task, made[0]
+
+    yield held
+    for one in made:
+        one.open.set()
 
 
 @protected_by(
@@ -218,9 +228,9 @@ async def _held(
 )
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_task_that_is_deleted_takes_its_objects_with_it_and_its_run_closes(
-    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
+    service: Service, hold: Hold, stage: str
 ) -> None:
-    task, held = await _held(service, monkeypatch, stage)
+    task, held = await hold(stage)
     await service.database["ExportTasks"].delete_one({"_id": ObjectId(task.id)})
     held.open.set()
     with pytest.raises(WorkflowFailureError) as closing:
@@ -241,9 +251,9 @@ async def test_a_task_that_is_deleted_takes_its_objects_with_it_and_its_run_clos
 )
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_run_that_is_terminated_is_healed_by_the_next_sweep(
-    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
+    service: Service, hold: Hold, stage: str
 ) -> None:
-    task, held = await _held(service, monkeypatch, stage)
+    task, held = await hold(stage)
     terminated = (await service.run_of(task.id).describe()).run_id
     await service.run_of(task.id).terminate("by hand")
     swept = await service.client.sweep()
@@ -272,9 +282,9 @@ async def _of_the_old_run_nothing_is_left(service: Service, task_id: str) -> Non
 )
 @pytest.mark.parametrize("stage", STAGES)
 async def test_the_signal_and_the_servers_own_cancel_at_once_are_one_cancel(
-    service: Service, monkeypatch: pytest.MonkeyPatch, stage: str
+    service: Service, hold: Hold, stage: str
 ) -> None:
-    task, held = await _held(service, monkeypatch, stage)
+    task, held = await hold(stage)
     await asyncio.gather(
         service.run_of(task.id).signal("cancel", {"reason": "both"}),
         service.run_of(task.id).cancel(),

@@ -4,6 +4,8 @@ import asyncio
 import signal
 from pathlib import Path
 
+import pytest
+
 from exports.models import TaskStatus
 from tests.chaos.corners import closed, corner, working
 from tests.chaos.forked import Orders, environment_of, forked
@@ -54,6 +56,7 @@ async def _went_on_unseen(base: Service, stop: str, name: str, tmp: Path) -> Non
     '"runId": ref.run_id, "status": {"$in": OPEN}}',
     instead='"runId": ref.run_id}',
 )
+@pytest.mark.timeout(400)
 async def test_a_worker_that_is_stopped_in_any_step_replaced_and_continued_changes_nothing(
     idle_service: Service, tmp_path: Path
 ) -> None:
