@@ -130,14 +130,14 @@ def run_prefix(root: str, task_id: str, run_id: str) -> str:
 
 
 def staged_part_key(task_id: str, run_id: str, *, unit: str, attempt: str, index: int) -> str:
-    """Return the key of one staged part of one attempt at one unit."""
-    return f"{run_prefix(STAGING, task_id, run_id)}{unit}/{attempt}/part-{index:05d}.arrow"
+    """Return a new key for one staged part of one attempt at one unit, not to be guessed."""
+    part = f"part-{index:05d}-{_token()}.arrow"
+    return f"{run_prefix(STAGING, task_id, run_id)}{unit}/{attempt}/{part}"
 
 
 def file_key(task_id: str, run_id: str, *, attempt: str, extension: str) -> str:
     """Return a new key for a finished file: unique to the attempt, and not to be guessed."""
-    token = secrets.token_hex(16)
-    return f"{run_prefix(FILES, task_id, run_id)}{attempt}-{token}/export.{extension}"
+    return f"{run_prefix(FILES, task_id, run_id)}{attempt}-{_token()}/export.{extension}"
 
 
 def owner_of_key(key: str) -> tuple[str, str] | None:
@@ -152,6 +152,11 @@ def owner_of_key(key: str) -> tuple[str, str] | None:
     task, _, rest = rest.partition("/")
     run, slash, _ = rest.partition("/")
     return (task, run) if task and run and slash else None
+
+
+def _token() -> str:
+    """Return 128 random bits, so that whoever knows all ids of a task knows none of its keys."""
+    return secrets.token_hex(16)
 
 
 def _quoted(task_id: str) -> str:
