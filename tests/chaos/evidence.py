@@ -7,6 +7,7 @@ is not made here again.
 import asyncio
 import hashlib
 import json
+import time
 import urllib.request
 from collections.abc import Iterable
 from contextlib import closing
@@ -47,6 +48,15 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Download:
+    """What a link led to, and when it was followed, in seconds of the epoch."""
+
+    content: Content
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One run of a workflow: its id, when it started (seconds of the epoch), how it closed."""
 
@@ -76,7 +86,7 @@ class Evidence:
     open_uploads: list[str]
     runs: list[Run]
     references: dict[str, Content]
-    downloads: dict[str, Content]
+    downloads: dict[str, Download]
     may_fail: dict[str, str]
 
     def save(self, folder: Path) -> None:
@@ -192,8 +202,14 @@ def _bucket(servers: Servers) -> tuple[dict[str, Content], list[str]]:
     return objects, uploads
 
 
-def _downloads(links: dict[str, Any]) -> dict[str, Content]:
-    return {task: downloaded(link) for task, link in links.items() if link is not None}
+def _downloads(links: dict[str, Any]) -> dict[str, Download]:
+    found: dict[str, Download] = {}
+    for task, link in links.items():
+        if link is not None:
+            began = time.time()
+            content = downloaded(link)
+            found[task] = Download(content, began, time.time())
+    return found
 
 
 def downloaded(link: str) -> Content:

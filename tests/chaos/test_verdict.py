@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chaos.evidence import Content, Evidence, Run
+from tests.chaos.evidence import Content, Download, Evidence, Run
 from tests.chaos.operations import Operation, Record, asked_for, read_record
 from tests.chaos.verdict import findings
 from tests.conftest import REPOSITORY
@@ -42,7 +42,12 @@ def _done(task_id: str, key: str) -> dict[str, Any]:
         bytes=REFERENCE.size,
         sha256=REFERENCE.sha256,
         downloadUrl="http://link",
+        expiresAt=100_000,
     )
+
+
+def _followed(content: Content, *, at: float = 50.0) -> Download:
+    return Download(content, at, at + 1.0)
 
 
 def _told(
@@ -95,7 +100,7 @@ def _good() -> Evidence:
             Run(f"export-{FAILED}", 1.0, "FAILED"),
         ],
         references={asked_for(*ASKED): REFERENCE},
-        downloads={DONE: REFERENCE, OTHERS: REFERENCE},
+        downloads={DONE: _followed(REFERENCE), OTHERS: _followed(REFERENCE)},
         may_fail={asked_for(*ASKED): "E_COLLECTION"},
     )
 
@@ -160,10 +165,14 @@ DOCTORED: Final = {
     "a wrong checksum": (_with(DONE, sha256="00"), "another size or sha256"),
     "a wrong size": (_with(DONE, bytes=5), "another size or sha256"),
     "a link that leads elsewhere": (
-        replace(_good(), downloads=_good().downloads | {DONE: CHANGED}),
+        replace(_good(), downloads=_good().downloads | {DONE: _followed(CHANGED)}),
         "does not lead to its file",
     ),
-    "a link that leads nowhere": (replace(_good(), downloads={}), "does not lead to its file"),
+    "no link": (replace(_good(), downloads={}), "is done and has no link"),
+    "a link that does not expire": (
+        replace(_good(), downloads=_good().downloads | {DONE: _followed(REFERENCE, at=200.0)}),
+        "good for longer than it says",
+    ),
     "a file of a cancelled task": (
         _with_object(f"files/{CANCELLED}/run/3-1-token/export.csv"),
         "is cancelled and has 1 objects",
@@ -217,6 +226,11 @@ DOCTORED: Final = {
 
 def test_a_record_without_fault_has_no_findings() -> None:
     assert findings(_good()) == []
+
+
+def test_a_link_whose_time_is_over_leads_nowhere() -> None:
+    refused = {DONE: _followed(Content.of([b"HTTP 403"]), at=200.0)}
+    assert findings(replace(_good(), downloads=_good().downloads | refused)) == []
 
 
 def test_what_failed_may_be_done_after_a_retry() -> None:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
-from tests.chaos.evidence import Evidence, Run
+from tests.chaos.evidence import Content, Evidence, Run
 from tests.chaos.operations import Operation, asked_for
 
 _TERMINAL: Final = ("done", "failed", "cancelled", "expired")
 _CLOSED_AS: Final = {"done": "COMPLETED", "expired": "COMPLETED", "failed": "FAILED"}
+_SLACK: Final = 2.0  # seconds: a signature counts from whole ones
 _NOT_FOUND: Final = "E_NOT_FOUND"
 _STATE: Final = "E_STATE"
 # A task that was run again may have been cancelled between two runs, so its last run may say less.
@@ -127,8 +128,16 @@ class _Case:
             yield f"{task_id} is done with other bytes than without faults: {_asked(task)}"
         if (task["bytes"], task["sha256"]) != (content.size, content.sha256):
             yield f"{task_id} names another size or sha256 than its file has"
-        if self._seen.downloads.get(task_id) != content:
+        yield from self._link(task_id, task["expiresAt"] / 1000, content)
+
+    def _link(self, task_id: str, expires: float, content: Content) -> Iterator[str]:
+        found = self._seen.downloads.get(task_id)
+        if found is None:
+            yield f"{task_id} is done and has no link"
+        elif found.ended < expires and found.content != content:
             yield f"{task_id} has a link that does not lead to its file"
+        elif found.began > expires + _SLACK and found.content == content:
+            yield f"{task_id} has a link that is good for longer than it says"
 
     def _closed(self, task_id: str, status: str) -> Iterator[str]:
         runs = sorted(
