@@ -6,9 +6,11 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from dev.mongo_users import ADMIN, READER, SOURCE_DATABASE, TASKS, Passwords
 from dev.ports import LOOPBACK
 
 BUCKET: Final = "exports"
+TASKS_DATABASE: Final = "exports"
 REGION: Final = "us-east-1"
 
 
@@ -20,7 +22,8 @@ class Endpoints(BaseModel):
     temporal_address: str
     web_ui_url: str
     mongo_uri: str
-    mongo_database: str = "exports"
+    mongo_database: str = TASKS_DATABASE
+    mongo_passwords: Passwords | None = None
     s3_endpoint_url: str
     s3_bucket: str = BUCKET
     s3_region: str = REGION
@@ -28,8 +31,14 @@ class Endpoints(BaseModel):
     s3_secret_access_key: SecretStr
 
     @classmethod
-    def of(cls, ports: dict[str, int], keys: "Keys") -> Self:
-        """Return the addresses that follow from the chosen ports."""
+    def of(cls, ports: dict[str, int], keys: "Keys", passwords: Passwords | None = None) -> Self:
+        """Return the addresses that follow from the chosen ports.
+
+        Args:
+            ports: The ports.
+            keys: Of the object store.
+            passwords: Of the database's users; None if it lets everybody in.
+        """
         return cls(
             temporal_address=f"{LOOPBACK}:{ports['temporal']}",
             web_ui_url=f"http://{LOOPBACK}:{ports['web_ui']}",
@@ -37,7 +46,35 @@ class Endpoints(BaseModel):
             s3_endpoint_url=f"http://{LOOPBACK}:{ports['s3']}",
             s3_access_key_id=keys.access_key_id,
             s3_secret_access_key=keys.secret_access_key,
+            mongo_passwords=passwords,
         )
+
+    @property
+    def source_database(self) -> str:
+        """Database that the reports read: apart from the tasks, if that makes a difference."""
+        return SOURCE_DATABASE if self.mongo_passwords else self.mongo_database
+
+    @property
+    def admin_uri(self) -> str:
+        """The database, as somebody who may do everything; in plain text."""
+        return self._uri(ADMIN)
+
+    @property
+    def tasks_uri(self) -> str:
+        """The same, as the user who keeps the tasks."""
+        return self._uri(TASKS)
+
+    @property
+    def source_uri(self) -> str:
+        """The same, as the user who reads what reports are made of."""
+        return self._uri(READER)
+
+    def _uri(self, user: str) -> str:
+        if self.mongo_passwords is None:
+            return self.mongo_uri
+        password = self.mongo_passwords.of(user).get_secret_value()
+        scheme, _, address = self.mongo_uri.partition("://")
+        return f"{scheme}://{user}:{password}@{address}/?authSource=admin"
 
     def to_json(self) -> str:
         """Return everything, the keys in plain text, for `model_validate_json` elsewhere."""
@@ -46,6 +83,7 @@ class Endpoints(BaseModel):
             | {
                 "s3_access_key_id": self.s3_access_key_id.get_secret_value(),
                 "s3_secret_access_key": self.s3_secret_access_key.get_secret_value(),
+                "mongo_passwords": self.mongo_passwords and self.mongo_passwords.revealed(),
             }
         )
 
@@ -56,8 +94,10 @@ class Endpoints(BaseModel):
         """
         return {
             "TEMPORAL_ADDRESS": self.temporal_address,
-            "EXPORTS_MONGO_URI": self.mongo_uri,
+            "EXPORTS_MONGO_URI": self.tasks_uri,
             "EXPORTS_MONGO_DATABASE": self.mongo_database,
+            "EXPORTS_SOURCE_URI": self.source_uri,
+            "EXPORTS_SOURCE_DATABASE": self.source_database,
             "EXPORTS_S3_ENDPOINT_URL": self.s3_endpoint_url,
             "EXPORTS_S3_BUCKET": self.s3_bucket,
             "EXPORTS_S3_REGION": self.s3_region,

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from dev import binaries, ports, readiness
 from dev.endpoints import BUCKET, Endpoints, Keys
+from dev.mongo_users import Passwords, provision
 from dev.ports import LOOPBACK
 from dev.process import CrashError, Process
 from exports.names import SEARCH_ATTRIBUTES
@@ -47,13 +48,15 @@ class Servers:
     Args:
         data_dir: Where data, ports and keys are kept from one start to the next. None: a
             temporary directory and any free ports, and nothing is kept.
+        mongo_users: Whether the database asks who comes: see `dev.mongo_users`.
 
     Attributes:
         directory: Where the servers keep their data and logs.
     """
 
-    def __init__(self, data_dir: Path | None = None) -> None:
+    def __init__(self, data_dir: Path | None = None, *, mongo_users: bool = False) -> None:
         self._kept = data_dir is not None
+        self._mongo_users = mongo_users
         self.directory: Final = (
             data_dir or Path(tempfile.mkdtemp(prefix="exports-dev-"))
         ).resolve()
@@ -114,10 +117,10 @@ class Servers:
 
     def _start(self, chosen: dict[str, int]) -> Endpoints:
         keys = self._keys()
-        endpoints = Endpoints.of(chosen, keys)
+        endpoints = Endpoints.of(chosen, keys, self._passwords(chosen))
         commands = {
             "Temporal": self._temporal(chosen),
-            "The MongoDB-wire server": self._mongo(chosen),
+            "The MongoDB-wire server": self._mongo(chosen, auth=self._mongo_users),
             "The S3 server": self._s3(chosen, keys),
         }
         for name, command in commands.items():
@@ -176,7 +179,26 @@ class Servers:
             command += ["--db-filename", str(self.directory / "temporal.sqlite")]
         return command
 
-    def _mongo(self, chosen: dict[str, int]) -> list[str]:
+    def _passwords(self, chosen: dict[str, int]) -> Passwords | None:
+        """Return the passwords of the database's users, who are made at the first start."""
+        if not self._mongo_users:
+            return None
+        saved = self.directory / "mongo-users.json"
+        if saved.exists():
+            return Passwords.model_validate_json(saved.read_text())
+        # Only a server that lets everybody in can be told of the first user.
+        open_to_all = Endpoints.of(chosen, self._keys())
+        process = self._process("The MongoDB-wire server", self._mongo(chosen, auth=False))
+        self._processes.append(process)
+        readiness.wait_until(readiness.mongo, open_to_all, process)
+        passwords = Passwords.make()
+        provision(open_to_all.mongo_uri, passwords, tasks_database=open_to_all.mongo_database)
+        process.stop()
+        self._processes.remove(process)
+        _write_private(saved, json.dumps(passwords.revealed()))
+        return passwords
+
+    def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
         # An explicit configuration file, empty, keeps it from looking for one in the home
         # directory and /etc.
         config = self.directory / "secantusd.toml"
@@ -185,13 +207,18 @@ class Servers:
             *(binaries.mongo(), "--config", str(config), "--log-level", "WARNING"),
             *("--host", LOOPBACK, "--port", str(chosen["mongo"])),
             *("--storage-path", str(self.directory / "mongo")),
+            *(["--auth"] if auth else []),
         ]
+
+    def _accounts(self, keys: Keys) -> dict[str, object]:
+        """Return who the object store knows."""
+        return _accounts(keys)
 
     def _s3(self, chosen: dict[str, int], keys: Keys) -> list[str]:
         data = self.directory / "s3"
         data.mkdir(exist_ok=True)
         accounts = self.directory / "s3-accounts.json"
-        _write_private(accounts, json.dumps(_accounts(keys)))
+        _write_private(accounts, json.dumps(self._accounts(keys)))
         own = {
             name.replace("_", ".port.") if "_" in name else f"{name}.port": chosen[name]
             for name in ("s3", *_INNER_PORTS)

@@ -43,7 +43,7 @@ class Stack:
     """
 
     def __init__(self, data_dir: Path | None = None) -> None:
-        self._servers = Servers(data_dir)
+        self._servers = Servers(data_dir, mongo_users=True)
         self._worker: Process | None = None
 
     @property
@@ -211,9 +211,9 @@ def inherited() -> dict[str, str]:
 
 async def _load_orders(endpoints: Endpoints) -> None:
     async with AsyncMongoClient[dict[str, Any]](
-        endpoints.mongo_uri, serverSelectionTimeoutMS=_PATIENCE_MS
+        endpoints.admin_uri, serverSelectionTimeoutMS=_PATIENCE_MS
     ) as client:
-        await orders.load(client[endpoints.mongo_database])
+        await orders.load(client[endpoints.source_database])
 
 
 def _welcome(stack: Stack, file: Path) -> str:

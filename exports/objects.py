@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from exports import names
 from exports.errors import ExportError, StagingError, StoreUnavailableError
 from exports.links import end_of_link, lifetime, temporary_credentials
 from exports.s3 import MISSING_OBJECT, content_disposition, error_code, s3_client, translated
@@ -84,7 +85,9 @@ class ObjectStore:
     def check(self) -> None:
         """Ask whether the bucket is there and the credentials are good, without changing it."""
         with translated(self._bucket):
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            # Where everybody may look, also who only signs links.
+            prefix = self._prefix + names.FILES
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
 
     def put(self, key: str, data: bytes) -> None:
         """Write a small object."""

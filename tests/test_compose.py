@@ -225,9 +225,12 @@ def test_both_database_users_are_made_with_no_more_rights_than_they_need() -> No
         parse_uri(worker[f"EXPORTS_{of}_URI"], warn=True) for of in ("MONGO", "SOURCE")
     )
     assert users == [
-        (tasks["username"], f'{{ role: "readWrite", db: "{worker["EXPORTS_MONGO_DATABASE"]}" }}'),
+        (tasks["username"], '{ role: "exportsTasks", db: "admin" }'),
         (source["username"], '{ role: "read", db: process.env.SOURCE_DATABASE }'),
     ]
+    # tests/test_database_roles.py shows that its four actions are enough, and what they are not.
+    database = worker["EXPORTS_MONGO_DATABASE"]
+    assert f'resource: {{ db: "{database}", collection: "ExportTasks" }},' in script
 
 
 def test_the_replica_set_is_initiated_under_the_name_that_the_worker_asks_for() -> None:
