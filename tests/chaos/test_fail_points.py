@@ -1,0 +1,259 @@
+"""The database fails a command: once, always, or says that it failed and has done it."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from bson import Decimal128, ObjectId
+from pydantic import SecretStr
+from pymongo import AsyncMongoClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+from temporalio.client import WorkflowFailureError
+
+from exports import connections, source
+from exports.errors import DatabaseUnavailableError, ExportError
+from exports.settings import Settings
+from exports.task import ExportTask
+from tests.chaos.fail_points import FailingDatabase, failing_database
+from tests.chaos.forms import LONG
+from tests.protections import protected_by
+from tests.service import USER, Service, downloaded, open_service, working
+from workflows import policies
+
+ROWS: Final = 303
+PER_BATCH: Final = 60
+FINE: Final = 3
+"""Rows per batch where each of a hundred batches is to break."""
+PATIENCE: Final = 100
+ASKED: Final = (
+    ("statsMonthly", {"year": 2026, "month": 10}, "csv"),
+    ("recordsDetail", {"from": "2026-10-01", "to": "2026-11-01"}, "ndjson"),
+)
+READS: Final = ("find", "aggregate", "getMore")
+WRITES: Final = ("insert", "update")
+# Codes: src/mongo/base/error_codes.yml of the server.
+ONCE: Final[dict[str, dict[str, object]]] = {
+    "an error of its own": {"errorCode": 1},
+    "one that the driver tries again": {"errorCode": 89},
+    "out of time": {"errorCode": 50},
+    "the connection is closed": {"closeConnection": True},
+    "slow": {"blockConnection": True, "blockTimeMS": 700},
+}
+# The write may have been applied, and here it was: a majority did not say so in time.
+UNSURE: Final[dict[str, object]] = {
+    "writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "timed out"}
+}
+
+
+class Sent(CommandListener):
+    """The names of the commands that were sent."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.add(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: CommandFailedEvent) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[FailingDatabase]:
+    with failing_database() as database:
+        yield database
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    sent = Sent()
+    monkeypatch.setattr(
+        connections,
+        "AsyncMongoClient",
+        functools.partial(AsyncMongoClient, event_listeners=[sent]),
+    )
+    return sent
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "FIRST_DELAY", timedelta(seconds=0.2))
+    monkeypatch.setattr(source, "ROWS_PER_BATCH", PER_BATCH)
+
+
+@pytest.fixture
+async def failing(
+    settings: Settings, temporal_address: str, database: FailingDatabase, sent: Sent
+) -> AsyncIterator[Service]:
+    """A service with a worker, whose tasks and orders are in the database that fails."""
+    assert not sent.names
+    elsewhere = settings.model_copy(update={"mongo_uri": SecretStr(database.uri)})
+    async with open_service(elsewhere, temporal_address) as service:
+        await service.tasks.ensure_indexes()
+        await service.database["orders"].insert_many(
+            {
+                "_id": ObjectId(f"{index:024x}"),
+                "createdAt": datetime(2026, 10, 1, tzinfo=UTC) + timedelta(minutes=index // 2),
+                "uid": f"u{index % 5}",
+                "category": "图书",
+                "quantity": index,
+                "amount": Decimal128("0.10"),
+            }
+            for index in range(ROWS)
+        )
+        async with working(service):
+            yield service
+            database.recover()
+        await service.connections.mongo.drop_database(service.database.name)
+
+
+async def answered(call: Callable[[], Awaitable[ExportTask]]) -> ExportTask:
+    """Ask until there is an answer, as people do."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await call()
+            except DatabaseUnavailableError:  # and nothing else
+                await asyncio.sleep(0.1)
+
+
+async def asked(service: Service, kind: str, params: dict[str, Any], file_format: str) -> str:
+    key = str(ObjectId())  # one for one wish, however often it is repeated
+    task = await answered(
+        lambda: service.client.create(
+            kind, params, created_by=USER, format=file_format, idempotency_key=key
+        )
+    )
+    return task.id
+
+
+async def ended(service: Service, task_id: str) -> ExportTask:
+    """Wait for the end; what is left to the sweep is left to it, as the Schedule has it."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(2)
+            with suppress(ExportError):
+                await service.client.sweep()
+
+    sweeping = asyncio.create_task(sweep())
+    task = await answered(lambda: service.client.wait(task_id, created_by=USER))
+    sweeping.cancel()
+    try:
+        await service.run_of(task_id).result()
+    except WorkflowFailureError:
+        assert task.status != "done", "a run that has done its work says so"
+    return task
+
+
+async def exported(service: Service) -> list[ExportTask]:
+    ids = await asyncio.gather(*(asked(service, *wish) for wish in ASKED))
+    return list(await asyncio.gather(*(ended(service, task_id) for task_id in ids)))
+
+
+def files(tasks: list[ExportTask]) -> list[bytes]:
+    return [downloaded(task.download_url) for task in tasks]
+
+
+async def check_nothing_else(service: Service, tasks: list[ExportTask]) -> None:
+    await service.client.sweep()
+    assert service.keys() == sorted(str(task.object_key) for task in tasks)
+    assert service.open_uploads() == []
+    assert len(await service.client.list(created_by=USER)) == len(tasks), "nothing is there twice"
+
+
+async def test_these_are_the_commands_that_an_export_sends(failing: Service, sent: Sent) -> None:
+    sent.names.clear()
+    await exported(failing)
+    assert sent.names == {*READS, *WRITES}
+
+
+def once(command: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield which command of its name fails, and how."""
+    short = (ONCE["an error of its own"], ONCE["the connection is closed"])
+    for how in ONCE.values() if LONG else short:
+        for skip in range(4 if LONG else 1):
+            yield skip, how
+    if command in WRITES:
+        for skip in range(4):  # the claims and the last words of both exports
+            yield skip, UNSURE
+
+
+@pytest.mark.parametrize("command", [*READS, *WRITES])
+@protected_by(
+    "exports/task_transitions.py",
+    'and document.get("objectKey") == fields.get("objectKey")',
+    instead="and False",
+)
+async def test_a_command_that_fails_once_changes_nothing_in_the_end(
+    failing: Service, database: FailingDatabase, command: str
+) -> None:
+    reference = await exported(failing)
+    everything = [*reference]
+    for skip, how in once(command):
+        database.fail(command, {"skip": skip, "times": 1}, **how)
+        tasks = await exported(failing)
+        database.recover()
+        assert [task.status for task in tasks] == ["done", "done"], (how, skip)
+        assert files(tasks) == files(reference), (how, skip)
+        everything += tasks
+    await check_nothing_else(failing, everything)
+
+
+@pytest.mark.parametrize("command", [*READS, *WRITES])
+async def test_while_a_command_always_fails_nothing_is_lost_and_people_are_told_why(
+    failing: Service, database: FailingDatabase, command: str
+) -> None:
+    reference = await exported(failing)
+    everything = [*reference]
+    kinds = [*ONCE.values()] if LONG else [ONCE["an error of its own"]]
+    for how in [*kinds, *([UNSURE] if command in WRITES else [])]:
+        database.fail(command, "alwaysOn", **how)
+        running = asyncio.create_task(exported(failing))
+        await asyncio.sleep(2)
+        database.recover()
+        tasks = await running
+        for index, task in enumerate(tasks):
+            if task.status == "failed":
+                assert task.error
+                assert task.error.code in {"E_SOURCE", "E_DATABASE"}, (how, task.error)
+                await failing.client.retry(task.id, created_by=USER)
+                tasks[index] = await ended(failing, task.id)
+        assert [task.status for task in tasks] == ["done", "done"], how
+        assert files(tasks) == files(reference), how
+        everything += tasks
+    await check_nothing_else(failing, everything)
+
+
+@protected_by(
+    "exports/source.py", "raise source_error(error, collection) from None", instead="return"
+)
+async def test_rows_are_neither_lost_nor_doubled_wherever_their_cursor_breaks(
+    failing: Service, database: FailingDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "ROWS_PER_BATCH", FINE)
+    [_, reference] = await exported(failing)
+    assert reference.rows == ROWS
+    kinds: list[dict[str, object]] = [
+        {"errorCode": 43},  # CursorNotFound
+        {"closeConnection": True},
+        {"errorCode": 237},  # CursorKilled
+        {"errorCode": 1},
+    ]
+    offsets = range(100) if LONG else (0, 1, 50, 99)
+    for offset in offsets:
+        database.fail("getMore", {"skip": offset, "times": 1}, **kinds[offset % len(kinds)])
+        task = await ended(failing, await asked(failing, *ASKED[1]))
+        assert (task.status, task.retries) == ("done", 1), (offset, task.error)
+        assert (task.rows, task.sha256) == (ROWS, reference.sha256), offset
+        assert downloaded(task.download_url) == downloaded(reference.download_url), offset
