@@ -52,7 +52,7 @@ def test_every_file_and_heading_that_a_page_links_to_is_there(page: Path) -> Non
     assert linked
     for link in linked:
         path, _, heading = link.partition("#")
-        assert (_PAGE.parent / path).is_file(), link
+        assert (_PAGE.parent / path).exists(), link
         assert not heading or heading in _headings(_PAGE.parent / path), link
 
 
