@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -25,7 +26,8 @@ class _Store(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content[:-1] if self.path.startswith("/cut-off") else content)
+        with suppress(ConnectionError):  # of a damaged answer, nobody reads the rest
+            self.wfile.write(content[:-1] if self.path.startswith("/cut-off") else content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
         pass

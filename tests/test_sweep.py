@@ -1,6 +1,7 @@
 """The sweep: starts what is due, heals what was left behind, purges what has expired."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,6 +88,7 @@ async def test_a_terminated_run_is_healed_by_the_next_sweep(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached = asyncio.Event()
+    terminated = threading.Event()
     loop = asyncio.get_running_loop()
     put = ObjectStore.put
 
@@ -94,7 +96,7 @@ async def test_a_terminated_run_is_healed_by_the_next_sweep(
         put(self, key, data)
         if not reached.is_set():
             loop.call_soon_threadsafe(reached.set)
-            asyncio.run(asyncio.sleep(3))
+            terminated.wait(60)
 
     monkeypatch.setattr(ObjectStore, "put", hang_once)
     await insert_orders(service.database)
@@ -103,6 +105,7 @@ async def test_a_terminated_run_is_healed_by_the_next_sweep(
     first = (await service.document(task.id))["runId"]
     assert (await service.client.sweep()).healed == 0
     await service.run_of(task.id).terminate("by hand")
+    terminated.set()
     assert await service.client.sweep() == SweepResult(started=0, healed=1, purged=0, handled=1)
     healed = await service.ended(task.id)
     assert healed.status is TaskStatus.DONE
