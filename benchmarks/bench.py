@@ -76,12 +76,15 @@ class Bench:
         return self.servers.directory
 
     @contextmanager
-    def process(self, *arguments: str, ready: str = READY, **variables: str) -> Generator[Process]:
+    def process(
+        self, *arguments: str, ready: str = READY, nice: int = 0, **variables: str
+    ) -> Generator[Process]:
         """Run a Python program against the servers, from when it says that it is ready.
 
         Args:
             arguments: Of the interpreter.
             ready: What it writes when it is ready.
+            nice: How far behind others it stands for a processor, 0 to 19, as `nice` takes it.
             variables: Of its environment, beside those that point it at the servers.
 
         Raises:
@@ -90,7 +93,7 @@ class Bench:
         """
         process = Process(
             " ".join(arguments[:2]),
-            [sys.executable, *arguments],
+            ["nice", "-n", str(nice), sys.executable, *arguments],
             log=self.directory / f"process-{next(_numbers)}.log",
             environment=dict(os.environ) | variables,
             cwd=REPOSITORY,

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from benchmarks import small
+from benchmarks import month
 from benchmarks.bench import REPLAY_WORKER, USER, Bench
 from benchmarks.replay import RecordingSource, record
 from benchmarks.replay_worker import PEAK
@@ -23,7 +23,7 @@ async def record_rows(bench: Bench) -> None:
     """
     await orders.load(bench.database)
     recording = RecordingSource(bench.database, bench.settings.query_timeout)
-    asked = {REPORT: YEAR, small.REPORT: small.MONTH}
+    asked = {REPORT: YEAR, month.REPORT: month.MONTH}
     await record(recording, bench.reports, asked, bench.directory)
 
 

@@ -8,7 +8,12 @@ import psutil
 
 from dev import binaries
 
-WORKERS: Final = ("benchmarks.replay_worker", "benchmarks.bare_worker", "worker.py")
+WORKERS: Final = (
+    "benchmarks.replay_worker",
+    "benchmarks.bare_worker",
+    "benchmarks.by_hand_worker",
+    "worker.py",
+)
 
 
 def cpu_seconds() -> dict[str, float]:

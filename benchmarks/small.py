@@ -3,7 +3,9 @@
 `statsMonthly` of one month. The source is replayed, so that the embedded database's processor
 time is not the limit; tasks and files are as real as ever. The reference is a workflow with as many
 activities of similar payloads that do nothing, on the same server, with the same settings of the
-worker. Both are waited for until their workflow has closed.
+worker. A second reference is the same export written by hand, which promises nothing
+(`benchmarks/by_hand.py`): what the requests alone cost. All are waited for until their workflow has
+closed.
 """
 
 import asyncio
@@ -16,9 +18,10 @@ from typing import Final
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from benchmarks import processes
+from benchmarks import by_hand, processes
 from benchmarks.bare import QUEUE, BareInput, BareWorkflow, Step
 from benchmarks.bench import REPLAY_WORKER, USER, Bench, opened
+from benchmarks.month import MONTH, REPORT
 from benchmarks.plan import Plan
 from benchmarks.replay import RecordingSource, record
 from benchmarks.results import Goal, Outcome, Row
@@ -27,9 +30,8 @@ from exports import names
 from exports.models import TaskStatus
 from workflows.export import ExportWorkflow
 
-REPORT: Final = "statsMonthly"
-MONTH: Final[dict[str, object]] = {"year": 2026, "month": 10}
 _BARE_WORKER: Final = ("-m", "benchmarks.bare_worker")
+_HAND_WORKER: Final = ("-m", "benchmarks.by_hand_worker")
 _AT_A_TIME: Final = 50
 _KINDS: Final = ("Temporal", "database", "object store", "worker", "client")
 _LOCAL_ACTIVITY: Final = "core_local_activity"
@@ -58,9 +60,28 @@ async def run(plan: Plan) -> Outcome:
         beside="bare workflow",
         goal=Goal(side="at most", bound=1.3),
     )
+    hand_pace = Row(
+        what=f"{many} by hand, {_AT_A_TIME} at a time",
+        unit="exports/s",
+        ours=[],
+        reference=[],
+        beside="bare workflow",
+    )
+    hand_wait = Row(
+        what="one at a time by hand, median",
+        unit="ms",
+        ours=[],
+        reference=[],
+        beside="bare workflow",
+    )
     few = max(1, many // 5)
     real = Row(what=f"{few} exports with the real database", unit="exports/s", ours=[])
-    costs: dict[str, list[dict[str, float]]] = {"bare": [], "replayed": [], "real": []}
+    costs: dict[str, list[dict[str, float]]] = {
+        "bare": [],
+        "by hand": [],
+        "replayed": [],
+        "real": [],
+    }
     async with opened() as bench:
         await orders.load(bench.database)
         await record_month(bench)
@@ -77,16 +98,28 @@ async def run(plan: Plan) -> Outcome:
                 BareWorkflow.run, shape, id=f"bare-{next(_numbers)}", task_queue=QUEUE
             )
 
+        ask: dict[str, object] = {"type": REPORT, "params": MONTH, "createdBy": USER}
+
+        async def hand_made() -> None:
+            await by_hand.exported(bench.temporal, bench.database, ask)
+
         for _ in range(plan.runs):
             with bench.process(*_BARE_WORKER):
                 pace.reference.append(await _pace(bare, many, costs["bare"]))
                 wait.reference.append(await _median_ms(bare, single))
+            with bench.process(*_HAND_WORKER, str(bench.directory)):
+                hand_pace.ours.append(await _pace(hand_made, many, costs["by hand"]))
+                hand_wait.ours.append(await _median_ms(hand_made, single))
+            hand_pace.reference.append(pace.reference[-1])
+            hand_wait.reference.append(wait.reference[-1])
             with bench.process(*REPLAY_WORKER, str(bench.directory)):
                 pace.ours.append(await _pace(export, many, costs["replayed"]))
                 wait.ours.append(await _median_ms(export, single))
             with bench.process("worker.py"):
                 real.ours.append(await _pace(export, few, costs["real"]))
-    return Outcome(rows=[pace, wait, real], notes=[_shape(steps), _cost_table(costs)])
+    return Outcome(
+        rows=[pace, wait, hand_pace, hand_wait, real], notes=[_shape(steps), _cost_table(costs)]
+    )
 
 
 async def record_month(bench: Bench) -> None:
@@ -179,6 +212,7 @@ def _shape(steps: list[Step]) -> str:
 def _cost_table(costs: dict[str, list[dict[str, float]]]) -> str:
     titles = {
         "bare": "bare workflow",
+        "by hand": "export by hand, source replayed",
         "replayed": "export, source replayed",
         "real": "export, real database",
     }

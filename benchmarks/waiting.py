@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.bench import USER, Bench, opened
+from benchmarks.month import MONTH, REPORT
 from benchmarks.plan import Plan
 from benchmarks.results import Goal, Outcome, Row
-from benchmarks.small import MONTH, REPORT
 from dev import orders
 from exports.download import download
 

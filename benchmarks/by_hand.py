@@ -1,0 +1,148 @@
+"""The same export as somebody writes it who promises nothing: what its requests alone cost.
+
+A workflow with the four activities of a small export, each with the requests of ours: claim the
+task, read the month and stage it, put the file, sign the link, end the task, remove what was
+staged. pymongo, boto3 and the csv module, dictionaries all the way. No attempt is fenced, counted
+or beaten for, nothing can be cancelled, no value is checked, and a part that another worker staged
+is not found.
+"""
+
+import asyncio
+import csv
+import io
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from bson import ObjectId
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+from temporalio import activity, workflow
+from temporalio.client import Client
+
+with workflow.unsafe.imports_passed_through():
+    from exports import names
+    from exports.clock import now_ms
+    from exports.pipelines import Stage
+    from exports.s3 import s3_client
+    from exports.settings import Settings
+    from exports.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_s3 import S3Client
+
+QUEUE: Final = "by-hand"
+_AT_MOST: Final = timedelta(minutes=1)
+_STEPS: Final = ("claim_by_hand", "aggregate_by_hand", "upload_by_hand", "write_back_by_hand")
+
+_Letter = dict[str, Any]
+
+
+@workflow.defn
+class HandWorkflow:
+    """Four activities, one after the other."""
+
+    @workflow.run
+    async def run(self, letter: _Letter) -> _Letter:
+        """Run them."""
+        for step in _STEPS:
+            letter = await workflow.execute_activity(
+                step, letter, start_to_close_timeout=_AT_MOST, result_type=_Letter
+            )
+        return letter
+
+
+class HandActivities:
+    """The activities.
+
+    Args:
+        settings: Those of a worker of ours.
+        database: Where the tasks are.
+        source: Where the rows are.
+        pipeline: What is asked of it.
+        collection: Of the orders.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: AsyncDatabase[_Letter],
+        source: Source,
+        *,
+        pipeline: list[Stage],
+        collection: str,
+    ) -> None:
+        self._tasks = tasks_of(database)
+        self._source = source
+        self._collection = collection
+        self._pipeline = pipeline
+        self._s3: S3Client = s3_client(settings, settings.s3_endpoint_url)
+        self._bucket = settings.s3_bucket
+        self._staged: dict[str, bytes] = {}
+
+    @activity.defn(name=_STEPS[0])
+    async def claim(self, letter: _Letter) -> _Letter:
+        """Say that the task is at work, and read it."""
+        which = {"_id": ObjectId(letter["id"])}
+        await self._tasks.update_one(which, {"$set": {"status": "running", "startedAt": now_ms()}})
+        task = await self._tasks.find_one(which)
+        assert task is not None  # noqa: S101 -- of a benchmark
+        return letter | {"type": task["type"], "params": task["params"]}
+
+    @activity.defn(name=_STEPS[1])
+    async def aggregate(self, letter: _Letter) -> _Letter:
+        """Read the month and stage it."""
+        rows = await self._source.aggregate(self._collection, self._pipeline)
+        staged = json.dumps(rows, default=str).encode()
+        key = f"{names.STAGING}{letter['id']}.json"
+        await asyncio.to_thread(self._s3.put_object, Bucket=self._bucket, Key=key, Body=staged)
+        self._staged[key] = staged
+        return letter | {"staged": key, "rows": len(rows)}
+
+    @activity.defn(name=_STEPS[2])
+    async def upload(self, letter: _Letter) -> _Letter:
+        """Put the file."""
+        rows: Sequence[_Letter] = json.loads(self._staged.pop(letter["staged"]))
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(rows[0])
+        writer.writerows(row.values() for row in rows)
+        key = f"{names.FILES}{letter['id']}.csv"
+        file = text.getvalue().encode()
+        await asyncio.to_thread(self._s3.put_object, Bucket=self._bucket, Key=key, Body=file)
+        return letter | {"key": key, "bytes": len(file)}
+
+    @activity.defn(name=_STEPS[3])
+    async def write_back(self, letter: _Letter) -> _Letter:
+        """End the task with a link, and remove what was staged."""
+        where = {"Bucket": self._bucket, "Key": letter["key"]}
+        link = self._s3.generate_presigned_url("get_object", Params=where, ExpiresIn=1800)
+        fields = {"status": "done", "downloadUrl": link, "objectKey": letter["key"]}
+        await self._tasks.update_one({"_id": ObjectId(letter["id"])}, {"$set": fields})
+        await asyncio.to_thread(self._s3.delete_object, Bucket=self._bucket, Key=letter["staged"])
+        return letter
+
+
+def tasks_of(database: AsyncDatabase[_Letter]) -> Any:  # noqa: ANN401 -- pymongo's own generic
+    """Return the collection of tasks, as safe as ours."""
+    return database.get_collection(
+        names.TASKS_COLLECTION,
+        read_concern=ReadConcern("majority"),
+        write_concern=WriteConcern("majority"),
+    )
+
+
+async def exported(
+    temporal: Client, database: AsyncDatabase[_Letter], request: dict[str, object]
+) -> None:
+    """Insert a task, start its workflow, and wait until that has closed."""
+    task = ObjectId()
+    await tasks_of(database).insert_one(
+        {"_id": task, "status": "pending", "createdAt": now_ms()} | request
+    )
+    await temporal.execute_workflow(
+        HandWorkflow.run, {"id": str(task)}, id=f"by-hand-{task}", task_queue=QUEUE
+    )

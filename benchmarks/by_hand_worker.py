@@ -1,0 +1,63 @@
+"""A worker for the export by hand: `python -m benchmarks.by_hand_worker DIRECTORY`."""
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from temporalio.worker import Worker
+
+from benchmarks.bench import READY, USER
+from benchmarks.by_hand import QUEUE, HandActivities, HandWorkflow
+from benchmarks.month import MONTH, REPORT
+from benchmarks.replay import ReplaySource
+from exports.connections import Connections
+from exports.process import configure_logging, end, keep_temporal_off_stdout
+from exports.reports_file import load_reports
+from exports.settings import Settings
+from exports.stats_report import StatsReport
+from workflows.sandbox import workers_runner
+
+
+async def run(settings: Settings, directory: Path) -> None:
+    """Run a worker until SIGTERM."""
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    report = load_reports(settings.reports_file).named(REPORT)
+    if not isinstance(report, StatsReport):
+        raise TypeError(f"{REPORT} is no statistics report.")
+    (unit,) = report.units(report.check_params(MONTH))
+    async with AsyncExitStack() as closing:
+        connections = await Connections.open(settings, closing)
+        database = connections.mongo[settings.mongo_database]
+        work = HandActivities(
+            settings,
+            database,
+            ReplaySource(database, settings.query_timeout, directory=directory),
+            collection=report.collection,
+            pipeline=report.pipeline(unit, USER),
+        )
+        async with Worker(
+            connections.temporal,
+            task_queue=QUEUE,
+            workflows=[HandWorkflow],
+            activities=[work.claim, work.aggregate, work.upload, work.write_back],
+            workflow_runner=workers_runner(),
+            max_concurrent_activities=settings.max_concurrent_activities,
+        ):
+            logging.getLogger(__name__).info(READY)
+            await stopping.wait()
+
+
+def main() -> int:
+    """Run a worker; return the exit code of the process."""
+    configure_logging()
+    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    asyncio.run(run(Settings.load(), Path(sys.argv[1])))
+    return 0
+
+
+if __name__ == "__main__":
+    end(main())
