@@ -50,7 +50,7 @@ class KillableServers(Servers):
             str(self.directory / "temporal.sqlite"),
         ]
 
-    def _mongo(self, chosen: dict[str, int]) -> list[str]:
+    def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
         # What a replica set has acknowledged to a majority is in its journals. This one would
         # keep the last milliseconds of it in memory.
-        return [*super()._mongo(chosen), "--sync-on-commit"]
+        return [*super()._mongo(chosen, auth=auth), "--sync-on-commit"]
