@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Final
 
 from pymongo.asynchronous.database import AsyncDatabase
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.aggregate import AggregateActivities
 from activities.boundary import Attempts
@@ -95,6 +96,7 @@ def create_workers(
         sweep.left_behind,
         purge.expired,
     ]
+    version = _version(settings)
     workers: list[Worker] = []
     if settings.worker_takes != "bulk":
         workers.append(
@@ -109,6 +111,7 @@ def create_workers(
                 default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 graceful_shutdown_timeout=settings.shutdown_grace,
+                deployment_config=version,
             )
         )
     slots = {names.suspect_task_queue(settings.task_queue): 1}
@@ -124,10 +127,23 @@ def create_workers(
             default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=settings.shutdown_grace,
+            deployment_config=version,
         )
         for queue, most in slots.items()
     ]
     return workers
+
+
+def _version(settings: Settings) -> WorkerDeploymentConfig | None:
+    if settings.deployment_name is None or settings.build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.deployment_name, settings.build_id),
+        use_worker_versioning=True,
+        # An export ends where it began: it takes minutes, at most hours. Said here and not of the
+        # workflows, because the server takes it from versioned workers only.
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
 
 
 @asynccontextmanager
@@ -163,6 +179,9 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         await TaskStore(connections.mongo[settings.mongo_database]).ensure_indexes()
         await ensure_search_attributes(connections.temporal)
         async with at_work(create_workers(settings, reports, connections, source)):
+            if settings.deployment_name:
+                version = (settings.deployment_name, settings.build_id)
+                _log.info("Worker is version %s:%s; new exports go to the current one", *version)
             _log.info("Worker is ready on task queue %s", settings.task_queue)
             await stopping.asked()
             _log.info("Worker is stopping; it finishes what it is at")

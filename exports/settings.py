@@ -37,6 +37,10 @@ _LONGEST_DATABASE_NAME = 63
 _NOT_IN_A_DATABASE_NAME = frozenset('/\\. "$*<>:|?\0')
 # What botocore lets through besides ARNs: the union of what S3 and servers like it allow.
 _BUCKET_NAME = re.compile(r"[a-zA-Z0-9._-]{1,255}|arn:\S+")
+# Temporal writes a version as NAME.BUILD and as NAME:BUILD, so that no name has a dot or a colon:
+# https://docs.temporal.io/worker-versioning#deployment-versions
+_DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_BUILD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _ENDPOINT = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 
 
@@ -49,6 +53,18 @@ def _database_name(value: str) -> str:
 def _bucket_name(value: str) -> str:
     if not _BUCKET_NAME.fullmatch(value):
         raise ValueError("is no name of a bucket")
+    return value
+
+
+def _deployment_name(value: str) -> str:
+    if not _DEPLOYMENT_NAME.fullmatch(value):
+        raise ValueError("is no name of a deployment; use letters, digits, - and _")
+    return value
+
+
+def _build_id(value: str) -> str:
+    if not _BUILD_ID.fullmatch(value):
+        raise ValueError("is no build id; use letters, digits and . _ + -")
     return value
 
 
@@ -159,6 +175,13 @@ class Settings(BaseSettings):
     shutdown_grace: _Positive = Field(
         default=timedelta(seconds=30), description="How long a stopping worker finishes its work"
     )
+    deployment_name: Annotated[str, AfterValidator(_deployment_name)] | None = Field(
+        default=None,
+        description="Worker deployment, for worker versioning; goes with `EXPORTS_BUILD_ID`",
+    )
+    build_id: Annotated[str, AfterValidator(_build_id)] | None = Field(
+        default=None, description="Version of this worker within its deployment"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -166,6 +189,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "EXPORTS_S3_ACCESS_KEY_ID and EXPORTS_S3_SECRET_ACCESS_KEY go together"
             )
+        if (self.deployment_name is None) != (self.build_id is None):
+            raise ValueError("EXPORTS_DEPLOYMENT_NAME and EXPORTS_BUILD_ID go together")
         if self.s3_prefix and not self.s3_prefix.endswith("/"):
             raise ValueError("EXPORTS_S3_PREFIX ends with a slash")
         if self.retention < self.url_ttl:

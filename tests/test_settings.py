@@ -46,6 +46,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "max_concurrent_bulk_activities": ("2", 2),
     "worker_takes": ("bulk", ...),
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
+    "deployment_name": ("exports", ...),
+    "build_id": ("1.4.0+3f2a", ...),
 }
 
 
