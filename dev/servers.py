@@ -39,6 +39,10 @@ _POLLS: Final = (
     "history.visibilityProcessorMaxPollRPS",
 )
 _POLLS_PER_SECOND: Final = 1000
+# A worker that stops hangs up, and a step that the server hands it at that very moment is lost
+# until its heartbeats are missed. With this the server ends the call, and hands it none any more:
+# https://github.com/temporalio/temporal/pull/9203
+_ENDS_POLLS: Final = "frontend.enableCancelWorkerPollsOnShutdown"
 _STARTS: Final = 4  # several stacks that start at once may pick the same port more than once
 
 
@@ -175,6 +179,7 @@ class Servers:
             command += ["--search-attribute", f"{name}=Keyword"]
         for name in _POLLS:
             command += ["--dynamic-config-value", f"{name}={_POLLS_PER_SECOND}"]
+        command += ["--dynamic-config-value", f"{_ENDS_POLLS}=true"]
         if self._kept:
             command += ["--db-filename", str(self.directory / "temporal.sqlite")]
         return command

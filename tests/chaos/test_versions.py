@@ -1,7 +1,10 @@
 """Old and new workers side by side, as versions of one worker deployment: exports stay apart."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+import shlex
+import signal
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -12,7 +15,7 @@ from dev.endpoints import Endpoints
 from exports.models import TaskStatus
 from exports.settings import Settings
 from exports.task import ExportTask
-from tests.chaos.deployed import Deployed, attempts_of, deployed
+from tests.chaos.deployed import PATIENCE, REPOSITORY, Deployed, attempts_of, deployed
 from tests.chaos.temporal_command import temporal, temporal_json
 from tests.protections import protected_by
 from tests.service import Service, open_service
@@ -29,6 +32,7 @@ class Deployment:
         self._endpoints = endpoints
         self._folder = folder
         self._running = AsyncExitStack()
+        self._of: dict[str, Deployed] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -45,7 +49,16 @@ class Deployment:
             EXPORTS_WORKER_TAKES=takes,
             EXPORTS_SHUTDOWN_GRACE="1",
         )
-        return await self._running.enter_async_context(worker)
+        self._of[build] = await self._running.enter_async_context(worker)
+        return self._of[build]
+
+    async def stops(self, build: str) -> Deployed:
+        """Stop the one worker of a version as soon as it holds an export."""
+        worker = self._of[build]
+        await worker.holds(self.gate(build))
+        worker.hears(signal.SIGTERM)
+        assert await worker.ended() == 0
+        return worker
 
     def gate(self, build: str) -> Path:
         """Return where the workers of a version wait."""
@@ -147,3 +160,43 @@ async def test_workers_for_heavy_steps_are_part_of_the_version(deployment: Deplo
             *((step, small.pid) for step in ("claim", "writeback-done")),
             *((step, bulk.pid) for step in ("aggregate", "upload")),
         }
+
+
+def _commands(page: Path) -> Iterator[list[str]]:
+    """Yield each `temporal` command of a page, as a shell would split it."""
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("temporal "):
+                yield shlex.split(line, comments=True)[1:]
+
+
+async def test_the_commands_of_the_page_on_changing_workflows_do_what_it_says(
+    deployment: Deployment, endpoints: Endpoints
+) -> None:
+    service = deployment.service
+    await deployment.starts("1.3.0")
+    await deployment.makes_current("1.3.0")
+    begun = await service.create("held", params={})
+    old = await deployment.stops("1.3.0")
+    new = await deployment.starts("1.4.0")
+    (deployment.gate("1.4.0") / "open").touch()
+    commands = list(_commands(REPOSITORY / "docs" / "changing-workflows.md"))
+    for words in commands:
+        own = [re.sub(r"^exports$|(?<=\")exports(?=:)", deployment.name, word) for word in words]
+        async with asyncio.timeout(PATIENCE):
+            while not await _accepted(endpoints, own):  # the server learns of workers by and by
+                await asyncio.sleep(0.5)
+    assert len(commands) == 8
+    ended = await service.ended(begun.id)
+    assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+    assert (await deployment.workers_of(begun)) == {old.pid, new.pid}
+
+
+async def _accepted(endpoints: Endpoints, command: list[str]) -> bool:
+    try:
+        await temporal(endpoints, *command)
+    except AssertionError as refused:
+        if "unknown" in str(refused) or "invalid" in str(refused):
+            raise
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""A workflow is changed behind `workflow.patched`: exports begun under the old code go on."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from temporalio import workflow
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.client import Client
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+import worker
+from exports import names
+from exports.models import (
+    ExportPlan,
+    ExportRequest,
+    ExportResult,
+    FinishedFile,
+    StagedUnit,
+    TaskStatus,
+)
+from exports.payloads import data_converter
+from exports.settings import Settings
+from exports.task import ExportTask
+from tests.recording import reading_held
+from tests.service import Service, insert_orders, open_service, working
+from workflows.admission import Admission
+from workflows.export import ExportWorkflow
+from workflows.sandbox import workers_runner
+
+EARLY, LATE = "wait-before-reading", "wait-before-uploading"
+
+
+@workflow.defn(name=names.EXPORT_WORKFLOW)
+class Tomorrow(ExportWorkflow):
+    """Has two steps more, one before the rows are read and one after."""
+
+    @workflow.run
+    async def run(self, request: ExportRequest) -> ExportResult:
+        return await super().run(request)
+
+    async def _staged(
+        self, plan: ExportPlan, request: ExportRequest
+    ) -> tuple[ExportPlan, list[StagedUnit]]:
+        if workflow.patched(EARLY):
+            await workflow.sleep(0.01)
+        return await super()._staged(plan, request)
+
+    async def _uploaded(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
+        if workflow.patched(LATE):
+            await workflow.sleep(0.01)
+        return await super()._uploaded(plan, units)
+
+
+@workflow.defn(name=names.EXPORT_WORKFLOW)
+class Careless(ExportWorkflow):
+    """The same change, not patched."""
+
+    @workflow.run
+    async def run(self, request: ExportRequest) -> ExportResult:
+        return await super().run(request)
+
+    async def _staged(
+        self, plan: ExportPlan, request: ExportRequest
+    ) -> tuple[ExportPlan, list[StagedUnit]]:
+        await workflow.sleep(0.01)
+        return await super()._staged(plan, request)
+
+
+@pytest.fixture
+async def waiting(settings: Settings, temporal_address: str) -> AsyncIterator[Service]:
+    """A service without a worker, whose workers stop at once."""
+    quick = settings.model_copy(update={"shutdown_grace": timedelta(milliseconds=50)})
+    async with open_service(quick, temporal_address) as service:
+        await insert_orders(service.database)
+        yield service
+
+
+@asynccontextmanager
+async def _working(service: Service, code: type[ExportWorkflow]) -> AsyncGenerator[None]:
+    """Run a worker with some version of the workflow, over a connection of its own."""
+    address = service.temporal.service_client.config.target_host
+    temporal = await Client.connect(address, data_converter=data_converter())
+    apart = replace(service, connections=replace(service.connections, temporal=temporal))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(worker, "ExportWorkflow", code)
+        async with working(apart):
+            yield
+
+
+async def _begun(service: Service, code: type[ExportWorkflow]) -> ExportTask:
+    """Begin an export under some code, and stop the worker while the rows are read."""
+    with reading_held() as held:
+        async with _working(service, code):
+            task = await service.create()
+            await held.reached.wait()
+    return task
+
+
+async def _patches(service: Service, task: ExportTask) -> list[str]:
+    """Return the ids of the patches that a run has noted, in order."""
+    found: list[str] = []
+    async for event in service.run_of(task.id).fetch_history_events():
+        marker = event.marker_recorded_event_attributes
+        for payload in marker.details["patch-data"].payloads:
+            found += [name for name in (EARLY, LATE) if name.encode() in payload.data]
+    return found
+
+
+async def _replays(service: Service, task: ExportTask, code: type[ExportWorkflow]) -> bool:
+    replayer = Replayer(
+        workflows=[code],
+        interceptors=[Admission()],
+        workflow_runner=workers_runner(),
+        data_converter=data_converter(),
+    )
+    history = await service.run_of(task.id).fetch_history()
+    try:
+        await replayer.replay_workflow(history)
+    except NondeterminismError:
+        return False
+    return True
+
+
+async def test_an_export_begun_under_the_old_code_ends_under_the_new_which_takes_new_ones(
+    waiting: Service,
+) -> None:
+    old = await _begun(waiting, ExportWorkflow)
+    async with _working(waiting, Tomorrow):
+        new = await waiting.create()
+        for task in (old, new):
+            ended = await waiting.ended(task.id)
+            assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+            await waiting.run_of(task.id).result()
+    # What it had passed already, it does not do; what was still before it, it does.
+    assert await _patches(waiting, old) == [LATE]
+    assert await _patches(waiting, new) == [EARLY, LATE]
+    for task in (old, new):
+        assert await _replays(waiting, task, Tomorrow)
+        assert not await _replays(waiting, task, ExportWorkflow)
+
+
+async def test_the_same_change_without_a_patch_would_not_get_past_the_replay(
+    waiting: Service,
+) -> None:
+    async with _working(waiting, ExportWorkflow):
+        task = await waiting.exported()
+        await waiting.run_of(task.id).result()
+    assert await _replays(waiting, task, ExportWorkflow)
+    assert await _replays(waiting, task, Tomorrow)
+    assert not await _replays(waiting, task, Careless)
+
+
+async def test_an_old_worker_that_gets_a_new_export_fails_the_workflow_task_and_not_the_export(
+    waiting: Service,
+) -> None:
+    task = await _begun(waiting, Tomorrow)
+    run = waiting.run_of(task.id)
+    async with _working(waiting, ExportWorkflow):
+        async for event in run.fetch_history_events(wait_new_event=True):
+            failed = event.workflow_task_failed_event_attributes
+            if event.HasField("workflow_task_failed_event_attributes"):
+                cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
+                assert failed.cause == cause
+                break
+    async with _working(waiting, Tomorrow):
+        ended = await waiting.ended(task.id)
+    assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
