@@ -49,11 +49,6 @@ class _Load:
             self.ended.append(await self._service.ended(task.id))
 
 
-@protected_by(
-    "worker.py",
-    "await asyncio.gather(*(worker.shutdown() for worker in workers))",
-    instead="raise SystemExit(0)",
-)
 async def test_workers_are_replaced_one_after_the_other_and_every_export_is_done_at_first_try(
     idle_service: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
