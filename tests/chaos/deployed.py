@@ -82,6 +82,7 @@ async def deployed(
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(REPOSITORY),
         "EXPORTS_MONGO_DATABASE": settings.mongo_database,
+        "EXPORTS_SOURCE_DATABASE": settings.source[1],
         "EXPORTS_S3_PREFIX": settings.s3_prefix,
         "EXPORTS_TASK_QUEUE": settings.task_queue,
         "EXPORTS_REPORTS_FILE": str(settings.reports_file),
