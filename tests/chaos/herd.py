@@ -142,9 +142,13 @@ class HerdWorker:
 
 def environment_of(settings: Settings, endpoints: Endpoints, **more: str) -> dict[str, str]:
     """Return the environment of a worker that serves as these settings say."""
+    source, source_database = settings.source
     return endpoints.environment() | {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(_ROOT),
+        "EXPORTS_MONGO_URI": settings.mongo_uri.get_secret_value(),
+        "EXPORTS_SOURCE_URI": source.get_secret_value(),
+        "EXPORTS_SOURCE_DATABASE": source_database,
         "EXPORTS_MONGO_DATABASE": settings.mongo_database,
         "EXPORTS_S3_PREFIX": settings.s3_prefix,
         "EXPORTS_TASK_QUEUE": settings.task_queue,
