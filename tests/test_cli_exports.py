@@ -149,6 +149,29 @@ async def test_one_person_does_not_see_what_is_anothers_and_an_operator_sees_all
     assert "newest 2" in everything.err
 
 
+async def test_a_person_is_told_what_has_happened_to_an_export(
+    service: Service, exports: CommandLine
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    await exports.run("renew", task.id, "--created-by", "u1")
+    told = await exports.run("audit", task.id, "--created-by", "u1")
+    assert told.code == 0
+    heading, *lines = told.out.splitlines()
+    assert heading.split() == ["when", "what", "role", "user", "from", "about"]
+    assert [line.split()[3:5] for line in lines] == [
+        ["created", "user"],
+        ["started", "worker"],
+        ["signed", "worker"],
+        ["done", "worker"],
+        ["renewed", "user"],
+    ]
+    assert lines[-1].split()[5:9] == ["u1", "cli", "link", "until"]
+    as_json = await exports.run("audit", task.id, "--json")
+    assert [entry["did"] for entry in as_json.json] == [line.split()[3] for line in lines]
+    assert as_json.json[-1]["origin"] == "cli"
+
+
 async def test_a_finished_export_can_be_renewed_and_neither_cancelled_nor_retried(
     service: Service, exports: CommandLine
 ) -> None:
