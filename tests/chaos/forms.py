@@ -3,8 +3,8 @@
 import os
 from typing import Final
 
-LONG: Final = any(name in os.environ for name in ("EXPORTS", "KILLS"))
+LONG: Final = any(os.environ.get(name) for name in ("EXPORTS", "KILLS"))
 """Whether the long form was asked for: `EXPORTS=500 KILLS=200 make chaos`."""
 
-SEED: Final = int(os.environ.get("SEED", "20261001"))
+SEED: Final = os.environ.get("SEED") or "20261001"
 """Chooses what the short form takes."""
