@@ -14,12 +14,12 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks.bulk import REPORT, YEAR
 from benchmarks.findings import FINDINGS
+from benchmarks.month import MONTH
 from benchmarks.plan import Plan
 from benchmarks.replay import RecordingSource, ReplaySource, record, recorded_rows
 from benchmarks.report import page
 from benchmarks.results import Goal, Outcome, Record, Results, Row
 from benchmarks.rows import decoded, split
-from benchmarks.small import MONTH
 from dev import orders
 from dev.process import CrashError
 from exports.reports_file import load_reports
