@@ -81,7 +81,7 @@ async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def finished(_: object) -> list[StagedPart]:
-        return staged("2026-10", MOST_BYTES + 10_000).parts
+        return staged("2026-10", MOST_BYTES + 100_000).parts
 
     monkeypatch.setattr("activities.aggregate._Staging.finished", finished)
     await insert_orders(service.database)
