@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from temporalio import activity
 from temporalio.client import (
     Client,
@@ -28,6 +28,8 @@ from exports.tasks import TaskStore
 
 _SIDE_BY_SIDE: Final = 16
 _PAGE: Final = 500
+# A number to the database, and neither before nor after any other.
+_NOT_A_NUMBER: Final = [float("nan"), Decimal128("NaN")]
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class SweepActivities:
                 {"nextRunAt": {"$lte": now}},
                 {"nextRunAt": {"$lte": datetime.fromtimestamp(now / 1000, UTC)}},
                 {"nextRunAt": {"$not": {"$type": ["number", "date"]}}},
+                {"nextRunAt": {"$in": _NOT_A_NUMBER}},
             ],
         }
 

@@ -26,6 +26,7 @@ from exports.cli_output import (
     audit_table,
     local_time,
     print_json,
+    print_version,
     say,
     schedule_grid,
     show,
@@ -67,6 +68,28 @@ app = typer.Typer(
 )
 schedule = typer.Typer(help="The Schedule that sweeps every five minutes.")
 app.add_typer(schedule, name="schedule")
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer passes it so
+    if wanted:
+        print_version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and end.",
+            is_eager=True,
+            callback=_show_version,
+        ),
+    ] = False,
+) -> None:
+    del version  # its callback has seen it
 
 
 @app.command()

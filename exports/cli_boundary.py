@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
@@ -50,6 +51,11 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
         The exit code: 0 fine, 1 the export failed, 2 bad input, 3 a server can't be reached,
         70 a fault in this program, 74 no room for the output, 130 Ctrl-C, 143 SIGTERM.
     """
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] -- so it is after `2>&-`
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- to the end
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- so it is after `>&-`
+        say("The output can't be written: it is closed.")
+        return UNWRITABLE
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

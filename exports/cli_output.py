@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Final, TextIO
 
 from pydantic import BaseModel, JsonValue
@@ -83,6 +84,11 @@ def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, JsonValue]) ->
     # JSON may hold more than a terminal should see; whatever it is, it stands within a text.
     safe = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
     sys.stdout.write(f"{safe}\n")
+
+
+def print_version() -> None:
+    """Print which version of this service is installed."""
+    sys.stdout.write(f"exports {version('temporal-exports')}\n")
 
 
 def show(*parts: RenderableType) -> None:

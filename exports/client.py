@@ -162,8 +162,10 @@ class ExportClient:
             ParamsError: The parameters don't fit the report.
             TooLargeError: The parameters are larger than 64 KiB.
             FormatUnknownError: No such format.
-            RequestError: `created_by` or `idempotency_key` is empty or too long.
+            RequestError: `created_by` or `idempotency_key` is empty, too long or no text.
         """
+        names.check_text(created_by, "createdBy")
+        names.check_text(idempotency_key or "", "The idempotency key")
         report = self._reports.named(type)
         if not 0 < len(created_by) <= names.MAX_CREATED_BY_LENGTH:
             raise RequestError(
@@ -214,6 +216,7 @@ class ExportClient:
         limit: int = 50,
     ) -> list[ExportTask]:
         """Return tasks, newest first, 1,000 at most."""
+        names.check_text(created_by or "", "createdBy")
         return await self._tasks.newest(
             created_by=created_by, status=status, limit=max(1, min(limit, _MOST_LISTED))
         )
@@ -267,8 +270,10 @@ class ExportClient:
 
         Raises:
             TaskNotFoundError: There is none, or it is somebody else's.
+            RequestError: The reason is no text.
             TaskStateError: It has ended otherwise; its file, if it has one, stays.
         """
+        names.check_text(reason, "The reason")
         task = await self._tasks.get(task_id, created_by=created_by)
         if not task.status.ended:
             author = Author.person(created_by, origin=self._tasks.origin)

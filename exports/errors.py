@@ -4,12 +4,14 @@ The codes are part of the public contract: clients branch on them, the `error.co
 holds one, and a failed workflow carries one as the type of its failure.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from pydantic import ValidationError
 
 _MOST_PROBLEMS: Final = 5
 _LONGEST_NAME: Final = 40
+_DEEPEST_PATH: Final = 8
 
 
 class ExportError(Exception):
@@ -298,10 +300,14 @@ def explain(error: ValidationError) -> str:
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(
-        f"{'.'.join(_shown(part) for part in item['loc']) or 'input'}: "
-        f"{_reason(item['type'], item['msg'])}"
+        f"{_path(item['loc'])}: {_reason(item['type'], item['msg'])}"
         for item in found[:_MOST_PROBLEMS]
     )
+
+
+def _path(parts: Sequence[int | str]) -> str:
+    shown = [_shown(part) for part in parts[:_DEEPEST_PATH]]
+    return ".".join([*shown, "..."] if len(parts) > _DEEPEST_PATH else shown) or "input"
 
 
 def _shown(part: int | str) -> str:

@@ -98,6 +98,30 @@ def task_id_for(task_queue: str, created_by: str, idempotency_key: str) -> str:
     return hashlib.sha256(named).digest()[:_OBJECT_ID_BYTES].hex()
 
 
+def is_text(text: str) -> bool:
+    """Return whether a text can be written in UTF-8: half a character of JSON's can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_text(text: str, what: str) -> str:
+    """Return `text` if a server can be told it.
+
+    Args:
+        text: What somebody typed or sent.
+        what: What it is, for people.
+
+    Raises:
+        RequestError: It can't be written in UTF-8.
+    """
+    if not is_text(text):
+        raise RequestError(f"{what} is not text in UTF-8.")
+    return text
+
+
 def bulk_task_queue(task_queue: str) -> str:
     """Return the queue of those steps that may take long, which small exports do not wait for."""
     return f"{task_queue}-bulk"

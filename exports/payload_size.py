@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 
-from exports.errors import TooLargeError
+from exports.errors import ParamsError, TooLargeError
 
 MOST_BYTES: Final = 2 * 1024 * 1024 - 16 * 1024
 """Of one input or result, as JSON; what is left of 2 MiB is for its headers and encryption."""
@@ -37,8 +37,13 @@ def check_params_fit(params: dict[str, JsonValue]) -> None:
 
     Raises:
         TooLargeError: They are larger than `MOST_PARAMS`.
+        ParamsError: They hold what JSON can't: half a character, or too deep a nesting.
     """
-    if len(to_json(params)) > MOST_PARAMS:
+    try:
+        size = len(to_json(params))
+    except ValueError:
+        raise ParamsError("The parameters can't be written as JSON in UTF-8.") from None
+    if size > MOST_PARAMS:
         raise TooLargeError(
             f"The parameters are larger than {MOST_PARAMS // 1024} KiB as JSON, which is all that "
             "an export takes."

@@ -64,6 +64,7 @@ def end(code: int) -> NoReturn:
     way: https://github.com/temporalio/sdk-python/issues/300
     """
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison] -- None if it is closed
+            stream.flush()
     os._exit(code)

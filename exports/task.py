@@ -22,6 +22,9 @@ from exports.models import (
 
 Document = Mapping[str, object]
 
+# MongoDB nests 100 levels, https://www.mongodb.com/docs/manual/reference/limits/; a report's
+# parameters, hardly two.
+_DEEPEST: Final = 20
 _MOST_SHOWN: Final = 1000  # characters of parameters, in the input of a workflow
 
 
@@ -47,12 +50,14 @@ def _json_object(value: object) -> dict[str, object]:
     return cast("dict[str, object]", plain) if isinstance(plain, dict) else {}
 
 
-def _json(value: object) -> object:
+def _json(value: object, deep: int = 0) -> object:
+    if deep > _DEEPEST:
+        return None
     if isinstance(value, Mapping):
         mapping = cast("Mapping[object, object]", value)
-        return {str(key): _json(item) for key, item in mapping.items()}
+        return {str(key): _json(item, deep + 1) for key, item in mapping.items()}
     if isinstance(value, list):
-        return [_json(item) for item in cast("list[object]", value)]
+        return [_json(item, deep + 1) for item in cast("list[object]", value)]
     if isinstance(value, float) and not isfinite(value):
         return None  # as JavaScript writes them
     return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -85,6 +85,8 @@ class TaskCollection:
             task_id: Its id, as text.
             fields: Which fields, `status` among them; by default all but the audit record.
         """
+        if not names.is_text(task_id):  # no document has such an id
+            return None
         with translated():
             found = await self.documents.find_one(id_filter(task_id), fields or WITHOUT_AUDIT)
         return found if found is not None and found.get("status") in KNOWN else None

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from exports.cli_progress import ProgressView
 from exports.models import Stage, TaskStatus
 from exports.task import ExportTask, Progress, TaskError
 from tests.command_line import CommandLine
+from tests.protections import protected_by
 
 COMMANDS = ["types", "create", "show", "list", "cancel", "renew", "retry", "sweep", "worker"]
 SCHEDULE_COMMANDS = ["apply", "show", "pause", "resume", "trigger"]
@@ -61,6 +63,31 @@ def test_help_does_not_wait_for_the_libraries_of_the_servers() -> None:
     heavy = {"temporalio", "pymongo", "boto3", "pyarrow"}
     code = f"import sys, exports.cli; assert not {heavy} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 -- our own code
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [(">&-", 74, "The output can't be written: it is closed.\n"), ("2>&-", 0, "")],
+)
+@protected_by(
+    "exports/cli_boundary.py", "        return UNWRITABLE\n    for stream", instead="    for stream"
+)
+@protected_by("exports/cli_boundary.py", "    if sys.stderr is None:", instead="    if False:")
+def test_output_that_is_closed_is_told_in_words(closed: str, code: int, said: str) -> None:
+    ended = subprocess.run(  # noqa: S602 -- only a shell closes it
+        f"{sys.executable} -m exports.cli types {closed}",
+        shell=True,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (code, said)
+
+
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert guarded(app, ["--version"]) == 0
+    assert capsys.readouterr().out == f"exports {project['version']}\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")

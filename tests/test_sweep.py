@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from temporalio.client import WorkflowFailureError
 
 from exports import names
@@ -49,9 +49,10 @@ async def test_a_document_with_only_the_seeds_fields_is_exported(
 
 @pytest.mark.parametrize(
     "due",
-    [None, 0, 1.0, datetime(2026, 1, 1, tzinfo=UTC), "soon"],
-    ids=["null", "zero", "double", "date", "rubbish"],
+    [None, 0, 1.0, datetime(2026, 1, 1, tzinfo=UTC), "soon", float("nan"), Decimal128("NaN")],
+    ids=["null", "zero", "double", "date", "rubbish", "no number", "no decimal"],
 )
+@protected_by("activities/sweep.py", '                {"nextRunAt": {"$in": _NOT_A_NUMBER}},\n')
 async def test_a_task_is_due_however_its_time_was_written(service: Service, due: object) -> None:
     await insert_orders(service.database)
     task_id = await insert_task(service, nextRunAt=due)
