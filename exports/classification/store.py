@@ -105,6 +105,7 @@ STORE: Final = (
     StoreRow("NoSuchUpload", _NO_OBJECT),
     StoreRow("InvalidPart", _NO_OBJECT),
     StoreRow("BadDigest", STORE_BUSY),
+    StoreRow("InvalidDigest", STORE_BUSY),  # so SeaweedFS calls a body that changed on its way
     StoreRow("IncompleteBody", STORE_BUSY),
     StoreRow("XAmzContentSHA256Mismatch", STORE_BUSY),
     StoreRow("XAmzContentChecksumMismatch", STORE_BUSY),
@@ -126,7 +127,6 @@ STORE: Final = (
     StoreRow("EntityTooLarge", _FILE_TOO_LARGE),
     StoreRow("EntityTooSmall", _ASKED_WRONGLY),
     StoreRow("InvalidArgument", _ASKED_WRONGLY),
-    StoreRow("InvalidDigest", _ASKED_WRONGLY),
     StoreRow("InvalidPartOrder", _ASKED_WRONGLY),
     StoreRow("InvalidRequest", _ASKED_WRONGLY),
     StoreRow("KeyTooLongError", _ASKED_WRONGLY),

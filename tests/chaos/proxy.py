@@ -240,7 +240,8 @@ class Proxy:
 
 
 def _reset(end: StreamWriter) -> None:
-    sock: socket.socket | None = end.get_extra_info("socket")
+    # A TLS transport that is closed does not know its socket any more.
+    sock = None if end.is_closing() else end.get_extra_info("socket")
     if sock is not None:
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
