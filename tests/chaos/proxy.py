@@ -196,8 +196,9 @@ class Proxy:
         await asyncio.wait(pumps)
         self._pumps -= {*pumps}
         self._open.discard(connection)
-        for end in (client, server):
-            end.transport.abort()
+        for end in (server, client):
+            with suppress(AttributeError):  # of a TLS transport that has closed by itself
+                end.transport.abort()
 
     async def _pump(
         self, connection: _Connection, source: StreamReader, target: StreamWriter, toward: Toward

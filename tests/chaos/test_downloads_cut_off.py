@@ -65,7 +65,7 @@ def test_a_file_is_never_half_under_its_name(
                 "status": "done",
                 "fileName": "a.csv",
                 "sha256": uploaded.sha256,
-                "downloadUrl": store.link("files/a", file_name="a", ttl=timedelta(minutes=5)),
+                "downloadUrl": store.link("files/a", file_name="a", ttl=timedelta(minutes=5)).url,
             }
         )
         store.close()
