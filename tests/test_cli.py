@@ -66,22 +66,22 @@ def test_help_does_not_wait_for_the_libraries_of_the_servers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("closed", "code", "said"),
-    [(">&-", 74, "The output can't be written: it is closed.\n"), ("2>&-", 0, "")],
+    ("typed", "code", "said"),
+    [("types >&-", 74, "The output can't be written: it is closed.\n"), ("nonsense 2>&-", 2, "")],
 )
 @protected_by(
     "exports/cli_boundary.py", "        return UNWRITABLE\n    for stream", instead="    for stream"
 )
 @protected_by("exports/cli_boundary.py", "    if sys.stderr is None:", instead="    if False:")
-def test_output_that_is_closed_is_told_in_words(closed: str, code: int, said: str) -> None:
+def test_output_that_is_closed_is_told_in_words(typed: str, code: int, said: str) -> None:
     ended = subprocess.run(  # noqa: S602 -- only a shell closes it
-        f"{sys.executable} -m exports.cli types {closed}",
+        f"{sys.executable} -m exports.cli {typed}",
         shell=True,
         capture_output=True,
         check=False,
         text=True,
     )
-    assert (ended.returncode, ended.stderr) == (code, said)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", said)
 
 
 def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,7 +236,6 @@ _DOCUMENTS: Final = st.fixed_dictionaries(
 
 @given(documents=st.lists(_DOCUMENTS, min_size=15, max_size=15))
 @examples(few, max_examples=2)
-@protected_by("exports/task.py", "    if deep > _DEEPEST:\n        return None\n")
 @pytest.mark.timeout(120)
 async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline(
     settings: Settings,
@@ -282,6 +281,7 @@ async def _stored(service: Service, document: dict[str, Any]) -> str | None:
 
 
 @pytest.mark.parametrize("levels", [21, 90, 5000])
+@protected_by("exports/task.py", "    if deep > _DEEPEST:\n        return None\n")
 def test_a_task_of_any_depth_can_be_read(levels: int) -> None:
     document: dict[str, Any] = {"x": 1}
     for _ in range(levels):
