@@ -22,7 +22,8 @@ from tests.chaos.forked import ENDED_THERE, Forked, Orders, environment_of, fork
 from tests.chaos.forms import LONG, SEED
 from tests.service import USER, Service, insert_orders
 
-SIDE_BY_SIDE = 64
+# More of the long scenarios would be too much for the embedded database, and fail for that.
+SIDE_BY_SIDE = 12 if LONG else 64
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ async def test_an_export_comes_to_the_same_wherever_its_workers_die_twice(
         async with free:
             try:
                 ends = await _survived(base, scenario, boundary, f"c{index}", reference, tmp_path)
-            except (AssertionError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 -- what is said of one is not to stop the others
                 return f"{boundary}: {error!r}"
         _log.info("%s: %s ended there", boundary, ends)
         return None
