@@ -168,10 +168,12 @@ class ExportWorkflow:
         running = [asyncio.create_task(self._staged_unit(plan, unit)) for unit in units]
         try:
             return [staged for found in await asyncio.gather(*running) for staged in found]
-        finally:
+        # Not `finally`: a run that is thrown away with its worker must not await.
+        except (asyncio.CancelledError, FailureError):
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            raise
 
     async def _staged_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
         async with self._free:
