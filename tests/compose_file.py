@@ -49,6 +49,7 @@ class Service(_Part):
     security_opt: list[str] = []
     privileged: bool = False
     user: str = ""
+    profiles: list[str] = []
     stop_grace_period: str = "10s"
 
     @property

@@ -5,6 +5,7 @@ file against the specification, its parts against each other and against the set
 scripts and rules on the embedded servers.
 """
 
+import base64
 import importlib.metadata
 import json
 import re
@@ -16,9 +17,12 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 import yaml
+from pydantic import SecretStr
 from pymongo.uri_parser import parse_uri
 
 from dev import binaries
+from exports.codec_settings import CodecSettings
+from exports.encryption_keys import EncryptionKeys
 from exports.settings import Settings
 from exports.stopping import AFTER_THE_GRACE
 from tests import compose_file
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from tests.compose_file import Service
 
 _PINNED = re.compile(r"[\w./-]+:\d+\.\d+[\w.-]*")
-_SECRET = re.compile(r"PASSWORD|KEY")
+_SECRET = re.compile(r"PASSWORD|KEY|TOKEN")
 
 
 @pytest.fixture
@@ -140,7 +144,7 @@ def test_what_runs_our_image_can_write_nowhere_but_in_memory_and_gain_no_right(
     compose: Compose,
 ) -> None:
     ours = {name: one for name, one in compose.services.items() if one.build == "."}
-    assert set(ours) == {"worker", "schedule"}
+    assert set(ours) == {"worker", "schedule", "codec-server"}
     for service in ours.values():
         assert service.read_only
         assert service.tmpfs == ["/tmp"]  # noqa: S108 -- the container's own
@@ -157,7 +161,8 @@ def test_a_stopped_worker_has_the_time_to_finish_its_work(compose: Compose) -> N
 
 
 def test_every_variable_is_a_setting_that_exists(compose: Compose) -> None:
-    known = {f"EXPORTS_{name.upper()}" for name in Settings.model_fields}
+    fields = Settings.model_fields | CodecSettings.model_fields
+    known = {f"EXPORTS_{name.upper()}" for name in fields}
     for name, service in compose.services.items():
         ours = {key for key in service.environment if key.startswith("EXPORTS_")}
         assert ours <= known, name
@@ -193,14 +198,34 @@ def test_every_secret_is_a_throw_away_one_that_a_variable_replaces() -> None:
     secrets = {
         name: text for name, text in compose_file.variables().items() if _SECRET.search(name)
     }
-    assert len(secrets) == 9
+    assert secrets.pop("EXPORTS_ENCRYPTION_KEY") == "", "that one is a switch, and off"
+    assert len(secrets) == 10
     for name, default in secrets.items():
         assert re.match(r"dev-only|throwAway", default), name
     assert not re.search(r"dev-only|throwAway", compose_file.rendered(_given()))
     for name, service in compose_file.load(_given()).services.items():
         for key, value in service.environment.items():
-            if re.search(r"PASSWORD|PWD|_KEY|SECRET", key):
+            if re.search(r"PASSWORD|PWD|_KEY|SECRET|TOKEN", key):
                 assert value in _given().values(), f"{name}: {key} is written down"
+
+
+def test_the_codec_server_reads_what_the_worker_writes_and_reaches_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = "2026-10:" + base64.b64encode(bytes(range(32))).decode()
+    compose = compose_file.load({"EXPORTS_ENCRYPTION_KEY": key, "UI_PORT": "4711"})
+    codec = compose.services["codec-server"]
+    assert codec.profiles == ["encrypted"], "who encrypts nothing has none"
+    assert compose.services["worker"].environment["EXPORTS_ENCRYPTION_KEY"] == key
+    for name, value in codec.environment.items():
+        assert name == "EXPORTS_ENCRYPTION_KEY" or name.startswith("EXPORTS_CODEC_")
+        monkeypatch.setenv(name, value)
+    settings = CodecSettings.load()
+    assert settings.keys == EncryptionKeys.of(SecretStr(key))
+    assert settings.codec_origins == ("http://localhost:4711",)
+    assert codec.ports[0].endswith(f":{settings.address[1]}")
+    assert codec.volumes == []
+    assert codec.depends_on == {}
 
 
 def test_client_and_server_agree_on_every_secret() -> None:
