@@ -273,3 +273,40 @@ def test_the_summary_says_the_period_and_nothing_that_is_none(
     params: dict[str, Any], summary: str
 ) -> None:
     assert summary_of(ExportRequest(type="statsMonthly", params=params, created_by="u1")) == summary
+
+
+async def test_an_operator_cancels_many_exports_with_one_command(
+    idle_service: Service, task_queue: str
+) -> None:
+    await insert_orders(idle_service.database)
+    unwanted = [await idle_service.create() for _ in range(3)]
+    wanted = await idle_service.create("statsAnnual")
+    query = (
+        f'TaskQueue = "{task_queue}" AND ExecutionStatus = "Running" AND '
+        'ExportType = "statsMonthly"'
+    )
+    while (await idle_service.temporal.count_workflows(query)).count < len(unwanted):
+        await asyncio.sleep(0.05)
+    await _temporal(
+        idle_service,
+        *("workflow", "signal", "--name", "cancel", "--query", query, "--yes"),
+        *("--input", '{"reason": "the source is being restored"}', "--reason", "by hand"),
+    )
+    for task in unwanted:
+        async with asyncio.timeout(30):
+            while not await _was_signalled(idle_service, task.id):
+                await asyncio.sleep(0.05)
+    async with working(idle_service):
+        cancelled = [await idle_service.ended(task.id) for task in unwanted]
+        assert (await idle_service.ended(wanted.id)).status is TaskStatus.DONE
+    assert {task.status for task in cancelled} == {TaskStatus.CANCELLED}
+    assert {(await idle_service.document(task.id))["cancelReason"] for task in cancelled} == {
+        "the source is being restored"
+    }
+
+
+async def _was_signalled(service: Service, task_id: str) -> bool:
+    history = await service.run_of(task_id).fetch_history()
+    return any(
+        event.HasField("workflow_execution_signaled_event_attributes") for event in history.events
+    )

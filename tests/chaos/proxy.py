@@ -197,8 +197,7 @@ class Proxy:
         self._pumps -= {*pumps}
         self._open.discard(connection)
         for end in (server, client):
-            with suppress(AttributeError):  # of a TLS transport that has closed by itself
-                end.transport.abort()
+            _abort(end)
 
     async def _pump(
         self, connection: _Connection, source: StreamReader, target: StreamWriter, toward: Toward
@@ -246,7 +245,12 @@ def _reset(end: StreamWriter) -> None:
     if sock is not None:
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    end.transport.abort()
+    _abort(end)
+
+
+def _abort(end: StreamWriter) -> None:
+    with suppress(AttributeError):  # of a TLS transport that has closed by itself
+        end.transport.abort()
 
 
 @contextmanager
