@@ -36,6 +36,9 @@ _T = TypeVar("_T")
 BEAT_EVERY = 2.0
 """Seconds between two heartbeats."""
 
+IN_TIME = 0.95
+"""Share of a step's time after which the worker ends an attempt, before the server does."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -217,7 +220,7 @@ async def _in_time() -> AsyncGenerator[None]:
     """End an attempt shortly before the server would, so that it is counted and explained."""
     limit = activity.info().start_to_close_timeout
     try:
-        async with asyncio.timeout(limit.total_seconds() * 0.95 if limit else None):
+        async with asyncio.timeout(limit.total_seconds() * IN_TIME if limit else None):
             yield
     except TimeoutError:
         raise StepTimeoutError("A step of the export took longer than it may.") from None

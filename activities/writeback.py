@@ -78,7 +78,8 @@ class WritebackActivities:
     async def failed(self, ask: FailedInput) -> ExportResult:
         """Move the task to `failed`, with the reason."""
         async with boundary(), beating():
-            task = await self._tasks.failed(ask.task, TaskError(code=ask.code, msg=ask.msg))
+            error = TaskError(code=ask.code, msg=ask.msg)
+            task = await self._tasks.failed(ask.task, error, retries=ask.retries)
             return task.result()
 
     @activity.defn(name=names.WRITEBACK_CANCELLED)

@@ -333,11 +333,20 @@ class AttemptBeat(WireModel):
 
 
 class FailedInput(WireModel):
-    """The transition to `failed`."""
+    """The transition to `failed`.
+
+    Attributes:
+        task: The task and its run.
+        code: The stable code of the error.
+        msg: The same in words.
+        retries: Failed attempts of which the workflow knows; the last one of a worker that froze
+            has not been counted by itself.
+    """
 
     task: TaskRef
     code: str
     msg: str
+    retries: int = 0
 
 
 class AuthorRole(StrEnum):

@@ -158,8 +158,14 @@ class RunTransitions(TaskCollection):
             unset=("error", "nextRunAt"),
         )
 
-    async def failed(self, ref: TaskRef, error: TaskError) -> ExportTask:
-        """Move a task to `failed`."""
+    async def failed(self, ref: TaskRef, error: TaskError, *, retries: int = 0) -> ExportTask:
+        """Move a task to `failed`.
+
+        Args:
+            ref: The task and its run.
+            error: Why.
+            retries: Failed attempts of which the workflow knows.
+        """
         now = now_ms()
         return await self._end(
             ref,
@@ -167,6 +173,7 @@ class RunTransitions(TaskCollection):
             {"error": error.model_dump()},
             entry(self._worker, AuditAction.FAILED, now, run=ref.run_id, code=error.code),
             now=now,
+            retries=retries,
         )
 
     async def cancelled(
@@ -198,8 +205,10 @@ class RunTransitions(TaskCollection):
         *entries: AuditEntry,
         now: int,
         unset: tuple[str, ...] = ("nextRunAt",),
+        retries: int = 0,
     ) -> ExportTask:
         update = {
+            "$max": {"retries": min(retries, ref.max_retries)},
             "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
             "$unset": dict.fromkeys(unset, ""),
         }

@@ -32,6 +32,7 @@ from exports.objects import ObjectStore
 from exports.settings import Settings
 from exports.stats_report import StatsReport
 from exports.task import ExportTask
+from tests.protections import protected_by
 from tests.service import (
     MONTH,
     USER,
@@ -274,21 +275,25 @@ async def test_a_task_deleted_while_it_runs_leaves_nothing_behind(
     assert service.keys() == []
 
 
-async def test_a_step_that_takes_too_long_is_counted_and_explained(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        policies,
-        "AGGREGATE_STEP",
-        replace(policies.AGGREGATE_STEP, start_to_close=timedelta(seconds=3)),
-    )
+def _hanging(monkeypatch: pytest.MonkeyPatch, *, seconds: float, ended_after: float) -> None:
+    """Let a step hang that may take so long, and that the worker ends after such a share of it."""
 
     async def hang(*_: Any, **__: Any) -> AsyncIterator[pa.RecordBatch]:
         await asyncio.Event().wait()
         raise AssertionError
         yield
 
+    within = timedelta(seconds=seconds)
+    step = replace(policies.AGGREGATE_STEP, start_to_close=within)
+    monkeypatch.setattr(policies, "AGGREGATE_STEP", step)
+    monkeypatch.setattr(boundary, "IN_TIME", ended_after)
     monkeypatch.setattr(StatsReport, "read", hang)
+
+
+async def test_a_step_that_takes_too_long_is_counted_and_explained(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _hanging(monkeypatch, seconds=10, ended_after=0.1)
     task = await service.create()
     waited = [
         state.retries
@@ -296,6 +301,19 @@ async def test_a_step_that_takes_too_long_is_counted_and_explained(
         if state.next_run_at is not None and state.error is not None
     ]
     assert set(waited) == {1, 2}
+    await _ended_with(service, task.id, "E_STEP_TIMEOUT", attempts=3)
+
+
+@protected_by(
+    "workflows/export.py",
+    "return self._task.max_retries if ended_by_server else self._retries",
+    instead="return self._retries",
+)
+async def test_an_attempt_that_the_server_ended_counts_as_well(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _hanging(monkeypatch, seconds=1, ended_after=100)
+    task = await service.create()
     await _ended_with(service, task.id, "E_STEP_TIMEOUT", attempts=3)
 
 

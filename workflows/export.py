@@ -285,9 +285,21 @@ class ExportWorkflow:
         workflow.set_current_details(f"**failed** · {code} · {msg}")
         _publish({names.SEARCH_STATUS: TaskStatus.FAILED})
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
-            await steps.writeback_failed(FailedInput(task=self._task, code=code, msg=msg))
+            await steps.writeback_failed(
+                FailedInput(
+                    task=self._task, code=code, msg=msg, retries=self._failed_attempts(error)
+                )
+            )
         await self._discard()
         return ApplicationError(msg, type=code, non_retryable=True)
+
+    def _failed_attempts(self, error: BaseException) -> int:
+        # The server ends the last attempt of a step only if the worker has not done so before: it
+        # is frozen, and counts nothing.
+        ended_by_server = isinstance(error, ActivityError) and isinstance(
+            error.cause, StepTimeoutError
+        )
+        return self._task.max_retries if ended_by_server else self._retries
 
     async def _discard(self) -> None:
         if not self._claimed:
