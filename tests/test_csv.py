@@ -186,6 +186,15 @@ class TestCells:
             {"a": "", "b": None}
         ]
 
+    @pytest.mark.parametrize(
+        "column", [group("a"), measure("a", pa.int64())], ids=["text", "number"]
+    )
+    def test_no_value_in_the_only_column_is_a_row_all_the_same(self, column: Described) -> None:
+        of = table(column)
+        written = encoded(of, (None,), (None,))
+        assert read(written) == [["a"], [""], [""]]
+        assert read_csv(io.BytesIO(written.encode())).num_rows == 2
+
     def test_what_no_export_holds_is_refused(self) -> None:
         with pytest.raises(TypeError, match="list"):
             plain([1])

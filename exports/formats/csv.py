@@ -21,7 +21,7 @@ class Csv:
     """UTF-8 with a byte-order mark, RFC 4180: lines end with CR LF, the first one holds titles.
 
     Every text is in quotes and nothing else is, so that programs tell an empty text (`""`) from
-    no value (nothing), and `"007"` from a number. A text can't become a formula; see
+    no value (nothing, but `""` in a file of one column, where a line would be empty), and `"007"` from a number. A text can't become a formula; see
     `exports.formats.text.safe_text`. Numbers stay as they are, the negative ones too. How values
     are written is said in `exports.formats.cell_texts`.
     """
@@ -59,10 +59,12 @@ class Csv:
         heading = ",".join(_quoted(column.title) for column in columns)
         yield f"{_BYTE_ORDER_MARK}{heading}{_LINE_END}".encode()
         between = ["", *[","] * (len(columns) - 1), _LINE_END]
+        # Of one column, no value would be an empty line, which readers of csv skip.
+        no_value = '""' if len(columns) == 1 else ""
 
         def encode(rows: pa.RecordBatch) -> bytes:
             cells = [_cells(column, column_of(rows, index)) for index, column in enumerate(columns)]
-            return lines(cells, between, no_value="")
+            return lines(cells, between, no_value=no_value)
 
         yield from encoded((rows for batch in batches for rows in slices(batch)), encode)
 
