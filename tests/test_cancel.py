@@ -13,7 +13,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
-from temporalio.exceptions import CancelledError
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import Worker
 
 from exports import client, names
@@ -290,12 +290,9 @@ async def test_the_signal_counts_however_it_is_worded(
         await _is_gone_without_trace(idle_service, task.id)
 
 
-async def test_a_run_that_was_reset_is_cancelled_as_well(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = await _held_after_reading(service, monkeypatch)
-    history = (await service.run_of(task.id).fetch_history()).events
-    *_, claimed = (
+async def _reset(service: Service, task_id: str, *, to_beginning: bool) -> None:
+    history = (await service.run_of(task_id).fetch_history()).events
+    begun, *_, claimed = (
         event.event_id
         for event in history
         if event.HasField("workflow_task_completed_event_attributes")
@@ -303,14 +300,35 @@ async def test_a_run_that_was_reset_is_cancelled_as_well(
     await service.temporal.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=service.temporal.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=names.workflow_id(task.id)),
-            workflow_task_finish_event_id=claimed,
-            request_id=task.id,
+            workflow_execution=WorkflowExecution(workflow_id=names.workflow_id(task_id)),
+            workflow_task_finish_event_id=begun if to_beginning else claimed,
+            request_id=task_id,
             reason="the Reset button",
         )
     )
+
+
+async def test_a_run_that_was_reset_is_cancelled_as_well(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await _held_after_reading(service, monkeypatch)
+    await _reset(service, task.id, to_beginning=False)
     await _stopped(service, task.id, "signal")
     await asyncio.wait_for(_is_gone_without_trace(service, task.id), 30)
+
+
+async def test_a_run_that_was_reset_to_its_beginning_is_made_good_by_the_next_sweep(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as held:
+        task = await _held_after_reading(service, held)
+        await _reset(service, task.id, to_beginning=True)
+        with pytest.raises(WorkflowFailureError) as closed:
+            await service.run_of(task.id).result()
+    assert isinstance(closed.value.cause, ApplicationError)
+    assert closed.value.cause.type == "E_TASK_LOST"
+    assert (await service.client.sweep()).healed == 1
+    assert (await service.ended(task.id)).status is TaskStatus.DONE
 
 
 async def test_a_worker_that_keeps_no_run_in_its_cache_cancels_as_well(
