@@ -5,20 +5,24 @@ time is not the limit; tasks and files are as real as ever. The reference is a w
 activities of similar payloads that do nothing, on the same server, with the same settings of the
 worker. A second reference is the same export written by hand, which promises nothing
 (`benchmarks/by_hand.py`): what the requests alone cost. All are waited for until their workflow has
-closed.
+closed, and each is measured on servers that have just been started.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from statistics import median
 from typing import Final
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from benchmarks import by_hand, processes
+from benchmarks import by_hand as hand_made
+from benchmarks import processes
 from benchmarks.bare import QUEUE, BareInput, BareWorkflow, Step
 from benchmarks.bench import REPLAY_WORKER, USER, Bench, opened
 from benchmarks.month import MONTH, REPORT
@@ -40,86 +44,114 @@ _numbers = count(1)
 Work = Callable[[], Awaitable[object]]
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What is measured: on servers of its own, because these grow slower with all that they hold.
+
+    Attributes:
+        title: What the table of costs calls it.
+        worker: Arguments of its worker, given where the recordings are.
+        work: One of it.
+        pace: How many a second, one figure for each run.
+        wait: Milliseconds that one takes while nothing else runs, likewise.
+        costs: Seconds of processor time that one costs, by kind of process, likewise.
+    """
+
+    title: str
+    worker: Callable[[Path], Sequence[str]]
+    work: Callable[[Bench], Awaitable[object]]
+    pace: list[float] = field(default_factory=list[float])
+    wait: list[float] = field(default_factory=list[float])
+    costs: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+
+    async def measure(self, many: int, single: int) -> None:
+        """Measure it once."""
+        async with _prepared() as bench:
+            with bench.process(*self.worker(bench.directory)):
+                await side_by_side(lambda: self.work(bench), min(many, 10), 5)
+                used, began = processes.cpu_seconds(), time.perf_counter()
+                await side_by_side(lambda: self.work(bench), many, _AT_A_TIME)
+                self.pace.append(many / (time.perf_counter() - began))
+                now = processes.cpu_seconds()
+                self.costs.append({kind: (now[kind] - used[kind]) / many for kind in _KINDS})
+                if single:
+                    self.wait.append(await _median_ms(lambda: self.work(bench), single))
+
+
 async def run(plan: Plan) -> Outcome:
     """Run the benchmark."""
     many = plan.pick(full=300, quick=100, smoke=4)
     single = plan.pick(full=40, quick=15, smoke=2)
-    pace = Row(
-        what=f"{many} exports, {_AT_A_TIME} at a time",
-        unit="exports/s",
-        ours=[],
-        reference=[],
-        beside="bare workflow",
-        goal=Goal(side="at least", bound=0.7),
-    )
-    wait = Row(
-        what="one at a time, median",
-        unit="ms",
-        ours=[],
-        reference=[],
-        beside="bare workflow",
-        goal=Goal(side="at most", bound=1.3),
-    )
-    hand_pace = Row(
-        what=f"{many} by hand, {_AT_A_TIME} at a time",
-        unit="exports/s",
-        ours=[],
-        reference=[],
-        beside="bare workflow",
-    )
-    hand_wait = Row(
-        what="one at a time by hand, median",
-        unit="ms",
-        ours=[],
-        reference=[],
-        beside="bare workflow",
-    )
     few = max(1, many // 5)
-    real = Row(what=f"{few} exports with the real database", unit="exports/s", ours=[])
-    costs: dict[str, list[dict[str, float]]] = {
-        "bare": [],
-        "by hand": [],
-        "replayed": [],
-        "real": [],
-    }
+    steps = await _steps()
+    shape = BareInput(steps=steps)
+    ask: dict[str, object] = {"type": REPORT, "params": MONTH, "createdBy": USER}
+
+    async def bare(bench: Bench) -> object:
+        name = f"bare-{next(_numbers)}"
+        return await bench.temporal.execute_workflow(
+            BareWorkflow.run, shape, id=name, task_queue=QUEUE
+        )
+
+    async def by_hand(bench: Bench) -> object:
+        return await hand_made.exported(bench.temporal, bench.database, ask)
+
+    nothing = _Measured("bare workflow", lambda _: _BARE_WORKER, bare)
+    hand = _Measured(
+        "export by hand, source replayed", lambda folder: (*_HAND_WORKER, str(folder)), by_hand
+    )
+    ours = _Measured(
+        "export, source replayed", lambda folder: (*REPLAY_WORKER, str(folder)), exported
+    )
+    real = _Measured("export, real database", lambda _: ("worker.py",), exported)
+    for _ in range(plan.runs):
+        for one in (nothing, hand, ours):
+            await one.measure(many, single)
+        await real.measure(few, 0)
+
+    at_once, alone = f"{_AT_A_TIME} at a time", "one at a time"
+    return Outcome(
+        rows=[
+            _pace_row(
+                f"{many} exports, {at_once}", ours, nothing, Goal(side="at least", bound=0.7)
+            ),
+            _wait_row(f"{alone}, median", ours, nothing, Goal(side="at most", bound=1.3)),
+            _pace_row(f"{many} by hand, {at_once}", hand, nothing),
+            _wait_row(f"{alone} by hand, median", hand, nothing),
+            Row(what=f"{few} exports with the real database", unit="exports/s", ours=real.pace),
+        ],
+        notes=[_shape(steps), _cost_table([nothing, hand, ours, real])],
+    )
+
+
+def _pace_row(what: str, of: _Measured, beside: _Measured, goal: Goal | None = None) -> Row:
+    return Row(
+        what=what,
+        unit="exports/s",
+        ours=of.pace,
+        reference=beside.pace,
+        beside=beside.title,
+        goal=goal,
+    )
+
+
+def _wait_row(what: str, of: _Measured, beside: _Measured, goal: Goal | None = None) -> Row:
+    return Row(
+        what=what,
+        unit="ms",
+        ours=of.wait,
+        reference=beside.wait,
+        beside=beside.title,
+        goal=goal,
+    )
+
+
+@asynccontextmanager
+async def _prepared() -> AsyncGenerator[Bench]:
     async with opened() as bench:
         await orders.load(bench.database)
         await record_month(bench)
-
-        async def export() -> None:
-            await exported(bench)
-
-        with bench.process(*REPLAY_WORKER, str(bench.directory)):
-            steps = await _steps(bench)
-        shape = BareInput(steps=steps)
-
-        async def bare() -> None:
-            await bench.temporal.execute_workflow(
-                BareWorkflow.run, shape, id=f"bare-{next(_numbers)}", task_queue=QUEUE
-            )
-
-        ask: dict[str, object] = {"type": REPORT, "params": MONTH, "createdBy": USER}
-
-        async def hand_made() -> None:
-            await by_hand.exported(bench.temporal, bench.database, ask)
-
-        for _ in range(plan.runs):
-            with bench.process(*_BARE_WORKER):
-                pace.reference.append(await _pace(bare, many, costs["bare"]))
-                wait.reference.append(await _median_ms(bare, single))
-            with bench.process(*_HAND_WORKER, str(bench.directory)):
-                hand_pace.ours.append(await _pace(hand_made, many, costs["by hand"]))
-                hand_wait.ours.append(await _median_ms(hand_made, single))
-            hand_pace.reference.append(pace.reference[-1])
-            hand_wait.reference.append(wait.reference[-1])
-            with bench.process(*REPLAY_WORKER, str(bench.directory)):
-                pace.ours.append(await _pace(export, many, costs["replayed"]))
-                wait.ours.append(await _median_ms(export, single))
-            with bench.process("worker.py"):
-                real.ours.append(await _pace(export, few, costs["real"]))
-    return Outcome(
-        rows=[pace, wait, hand_pace, hand_wait, real], notes=[_shape(steps), _cost_table(costs)]
-    )
+        yield bench
 
 
 async def record_month(bench: Bench) -> None:
@@ -149,16 +181,6 @@ async def side_by_side(work: Work, many: int, at_a_time: int) -> None:
     await asyncio.gather(*(one() for _ in range(many)))
 
 
-async def _pace(work: Work, many: int, costs: list[dict[str, float]]) -> float:
-    """Return how many a second, and add what one costs in each kind of process."""
-    await side_by_side(work, min(many, 10), 5)
-    used, began = processes.cpu_seconds(), time.perf_counter()
-    await side_by_side(work, many, _AT_A_TIME)
-    took = time.perf_counter() - began
-    costs.append({kind: (now - used[kind]) / many for kind, now in processes.cpu_seconds().items()})
-    return many / took
-
-
 async def _median_ms(work: Work, many: int) -> float:
     took: list[float] = []
     for _ in range(many):
@@ -168,13 +190,16 @@ async def _median_ms(work: Work, many: int) -> float:
     return median(took)
 
 
-async def _steps(bench: Bench) -> list[Step]:
+async def _steps() -> list[Step]:
     """Return the activities of an export, as its history shows them."""
-    task_id = await exported(bench)
-    handle = bench.temporal.get_workflow_handle(names.workflow_id(task_id))
+    async with _prepared() as bench:
+        with bench.process(*REPLAY_WORKER, str(bench.directory)):
+            task_id = await exported(bench)
+        handle = bench.temporal.get_workflow_handle(names.workflow_id(task_id))
+        events = (await handle.fetch_history()).events
     sent: dict[int, int] = {}
     steps: list[Step] = []
-    async for event in handle.fetch_history_events():
+    for event in events:
         match event.event_type:
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 scheduled = event.activity_task_scheduled_event_attributes
@@ -209,21 +234,15 @@ def _shape(steps: list[Step]) -> str:
     return f"An export has {len(steps)} activities. Bytes of their inputs → results: {sizes}."
 
 
-def _cost_table(costs: dict[str, list[dict[str, float]]]) -> str:
-    titles = {
-        "bare": "bare workflow",
-        "by hand": "export by hand, source replayed",
-        "replayed": "export, source replayed",
-        "real": "export, real database",
-    }
+def _cost_table(measured: Sequence[_Measured]) -> str:
     lines = [
         "Processor time of one, in milliseconds, by process:",
         "",
         f"| | {' | '.join(_KINDS)} | together |",
         f"| --- |{' ---: |' * (len(_KINDS) + 1)}",
     ]
-    for name, title in titles.items():
-        found = [median(cost[kind] for cost in costs[name]) * 1000 for kind in _KINDS]
+    for one in measured:
+        found = [median(cost[kind] for cost in one.costs) * 1000 for kind in _KINDS]
         cells = " | ".join(f"{figure:.1f}" for figure in (*found, sum(found)))
-        lines.append(f"| {title} | {cells} |")
+        lines.append(f"| {one.title} | {cells} |")
     return "\n".join(lines)
