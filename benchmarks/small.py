@@ -93,8 +93,8 @@ async def run(plan: Plan) -> Outcome:
             BareWorkflow.run, shape, id=name, task_queue=QUEUE
         )
 
-    async def by_hand(bench: Bench) -> object:
-        return await hand_made.exported(bench.temporal, bench.database, ask)
+    async def by_hand(bench: Bench) -> None:
+        await hand_made.exported(bench.temporal, bench.database, ask)
 
     nothing = _Measured("bare workflow", lambda _: _BARE_WORKER, bare)
     hand = _Measured(
