@@ -9,8 +9,8 @@ import asyncio
 import logging
 import threading
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -128,6 +128,8 @@ class Attempts:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
                 raise await self._failed(attempt, error) from None
+            finally:
+                progress.end()
 
     async def _failed(self, attempt: Attempt, error: Exception) -> ApplicationError:
         cause = domain_error(error)
@@ -175,6 +177,10 @@ class _Progress:
         except ExportError as error:  # progress is for people; without it, the beats go on
             _log.warning("Progress could not be written: %s", error.code)
 
+    def end(self) -> None:
+        """Let the body be: it has ended, whatever is found out about its task."""
+        self._body = None
+
     def check(self) -> None:
         """Raise `TaskLostError` if that is why the body was cancelled."""
         if self._lost is not None:
@@ -194,25 +200,40 @@ async def beating(
 
     Args:
         beat: What the heartbeats say.
-        also: Done after each of them.
+        also: Done as often, unless it takes longer.
     """
     ended = asyncio.Event()
 
-    async def keep_on() -> None:
+    async def keep_beating() -> None:
+        while True:
+            await asyncio.sleep(BEAT_EVERY)
+            activity.heartbeat(beat())
+
+    async def keep_telling() -> None:
         # A cancel that arrives while a library waits for its answer may be lost in there.
         while not ended.is_set():
             await asyncio.sleep(BEAT_EVERY)
-            activity.heartbeat(beat())
             await also()
 
-    task = asyncio.create_task(keep_on())
+    # Apart from each other: a database that takes its time must not make this worker look dead.
+    async with _beside(keep_beating()), _beside(keep_telling()):
+        try:
+            yield
+        finally:
+            ended.set()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """Let something run as long as the body does."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        ended.set()
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
 
 
 @asynccontextmanager

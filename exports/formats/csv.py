@@ -21,9 +21,10 @@ class Csv:
     """UTF-8 with a byte-order mark, RFC 4180: lines end with CR LF, the first one holds titles.
 
     Every text is in quotes and nothing else is, so that programs tell an empty text (`""`) from
-    no value (nothing, but `""` in a file of one column, where a line would be empty), and `"007"` from a number. A text can't become a formula; see
-    `exports.formats.text.safe_text`. Numbers stay as they are, the negative ones too. How values
-    are written is said in `exports.formats.cell_texts`.
+    no value (nothing, but `""` in a file of one column, where a line would be empty), and `"007"`
+    from a number. A text can't become a formula; see `exports.formats.text.safe_text`. Numbers
+    stay as they are, the negative ones too. How values are written is said in
+    `exports.formats.cell_texts`.
     """
 
     @property
