@@ -69,7 +69,7 @@ def create_workers(
     attempts = Attempts(tasks)
     store, temporal = connections.store, connections.temporal
     cache = PartCache()
-    claim = ClaimActivities(tasks, reports)
+    claim = ClaimActivities(tasks, reports, settings.units_side_by_side)
     aggregate = AggregateActivities(
         attempts=attempts, reports=reports, source=source, store=store, cache=cache
     )

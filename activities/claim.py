@@ -19,11 +19,13 @@ class ClaimActivities:
     Args:
         tasks: The store of the documents.
         reports: The configured reports.
+        side_by_side: How many units of one export are read at once.
     """
 
-    def __init__(self, tasks: TaskStore, reports: ReportCatalog) -> None:
+    def __init__(self, tasks: TaskStore, reports: ReportCatalog, side_by_side: int) -> None:
         self._tasks = tasks
         self._reports = reports
+        self._side_by_side = side_by_side
 
     @activity.defn(name=names.CLAIM)
     async def claim(self, ask: ClaimInput) -> Claim:
@@ -90,5 +92,6 @@ class ClaimActivities:
             summary=report.summary(params),
             bulk=report.bulk,
             definition=report.fingerprint,
+            side_by_side=self._side_by_side,
             units=report.units(params),
         )

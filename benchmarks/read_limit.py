@@ -28,7 +28,6 @@ from exports import names
 from exports.models import AggregateInput, Unit
 from exports.payloads import data_converter
 from exports.source import ROWS_PER_BATCH, RowQuery, Source
-from workflows.policies import UNITS_SIDE_BY_SIDE
 
 _LOADERS: Final = 2
 
@@ -56,7 +55,10 @@ async def run(plan: Plan) -> Outcome:
                 queries = await _queries(bench, units)
                 row.reference.append(await asyncio.to_thread(_drained, bench, queries, rows))
     return Outcome(
-        rows=[row], notes=[f"The export had {len(units)} units, {UNITS_SIDE_BY_SIDE} side by side."]
+        rows=[row],
+        notes=[
+            f"The export had {len(units)} units, {bench.settings.units_side_by_side} side by side."
+        ],
     )
 
 
@@ -123,7 +125,7 @@ def _drained(bench: Bench, queries: list[tuple[str, RowQuery]], rows: int) -> fl
     limit = round(bench.settings.query_timeout.total_seconds() * 1000)
     with (
         MongoClient[dict[str, Any]](uri) as client,
-        ThreadPoolExecutor(UNITS_SIDE_BY_SIDE) as pool,
+        ThreadPoolExecutor(bench.settings.units_side_by_side) as pool,
     ):
         database = client[bench.settings.mongo_database]
         database.command("ping")

@@ -21,6 +21,7 @@ from exports.names import MAX_CREATED_BY_LENGTH
 
 DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
+DEFAULT_UNITS_SIDE_BY_SIDE: Final = 4
 _LONGEST_REASON: Final = 500
 _LONGEST_ORIGIN: Final = 200
 
@@ -155,6 +156,7 @@ class ExportPlan(WireModel):
             slots of their own.
         definition: Fingerprint of the report's definition, by which all units are read. None: made
             by a worker that did not say.
+        side_by_side: How many units are read at once.
         units: The pieces, in the order of their rows.
     """
 
@@ -166,6 +168,7 @@ class ExportPlan(WireModel):
     summary: str
     bulk: bool = False
     definition: str | None = None
+    side_by_side: int = DEFAULT_UNITS_SIDE_BY_SIDE
     units: list[Unit]
 
 

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exports.encryption_keys import EncryptionKeys, EncryptionKeyText
 from exports.errors import SettingsError, explain
+from exports.models import DEFAULT_UNITS_SIDE_BY_SIDE
 from exports.names import DEFAULT_TASK_QUEUE
 
 # A signature of version 4 is good for seven days at most:
@@ -168,6 +169,10 @@ class Settings(BaseSettings):
     )
     max_concurrent_bulk_activities: Annotated[int, Gt(0)] = Field(
         default=4, description="Heavy steps of row-level exports that a worker runs at once"
+    )
+    units_side_by_side: Annotated[int, Gt(0)] = Field(
+        default=DEFAULT_UNITS_SIDE_BY_SIDE,
+        description="Units of one export that are read at once, on whichever workers",
     )
     worker_takes: Literal["all", "small", "bulk"] = Field(
         default="all", description="Which steps a worker takes: `small`, `bulk` or both"

@@ -1,16 +1,27 @@
 """Big exports and small ones, side by side."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
+from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 
 from exports import names
+from exports.formats.csv import Csv
 from exports.models import TaskStatus
+from exports.reports import Rows
 from exports.settings import Settings
+from exports.stats_report import StatsReport
+from exports.task_warnings import WarningCounts
 from tests.held_report import GATE
+from tests.protections import protected_by
 from tests.service import Service, insert_orders, open_service, working, write_reports
 
 EVENTS_OF_A_SMALL_EXPORT = [
@@ -123,3 +134,67 @@ async def test_a_small_export_has_only_the_events_that_docs_architecture_explain
         EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events
     ]
     assert found == EVENTS_OF_A_SMALL_EXPORT
+
+
+@protected_by(
+    "workflows/export.py",
+    "asyncio.Semaphore(plan.side_by_side)",
+    instead="asyncio.Semaphore(1000)",
+)
+async def test_so_many_units_of_an_export_are_read_at_once_as_is_set_and_no_more(
+    idle_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = idle_service.settings.model_copy(update={"units_side_by_side": 2})
+    service = replace(idle_service, settings=settings)
+    read = StatsReport.read
+    two = asyncio.Barrier(2)
+    at_once = set[int]()
+    most = 0
+
+    async def counted(self: StatsReport, *given: Any, **named: Any) -> AsyncGenerator[Rows]:
+        nonlocal most
+        at_once.add(id(given))
+        most = max(most, len(at_once))
+        await two.wait()
+        async for rows in read(self, *given, **named):
+            yield rows
+        at_once.discard(id(given))
+
+    monkeypatch.setattr(StatsReport, "read", counted)
+    await insert_orders(service.database)
+    async with working(service):
+        assert (await service.exported("statsAnnual")).status is TaskStatus.DONE
+    assert most == 2
+
+
+@protected_by(
+    "activities/boundary.py",
+    "running = asyncio.ensure_future(asyncio.to_thread(work, stop))",
+    instead="running = asyncio.get_running_loop().create_future(); running.set_result(work(stop))",
+)
+async def test_a_busy_encoder_keeps_no_heartbeat_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = threading.Semaphore(0)
+    heartbeat, encode = activity.heartbeat, Csv.encode
+
+    def counted(*details: object) -> None:
+        beats.release()
+        heartbeat(*details)
+
+    def busy(
+        self: Csv, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
+    ) -> Iterator[bytes]:
+        while beats.acquire(blocking=False):
+            pass
+        awaited, deadline = 5, time.monotonic() + 20
+        while awaited:
+            awaited -= beats.acquire(blocking=False)
+            assert time.monotonic() < deadline, "no heartbeat while the encoder is at work"
+        yield from encode(self, schema, batches, warn)
+
+    monkeypatch.setattr("activities.boundary.activity.heartbeat", counted)
+    monkeypatch.setattr("activities.boundary.BEAT_EVERY", 0.05)
+    monkeypatch.setattr(Csv, "encode", busy)
+    await insert_orders(service.database)
+    assert (await service.exported()).status is TaskStatus.DONE

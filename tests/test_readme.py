@@ -16,7 +16,7 @@ from dev.orders import ORDERS
 from exports import names
 from exports.codec_settings import CodecSettings
 from exports.errors import ExportError
-from exports.models import DEFAULT_MAX_RETRIES, TaskStatus
+from exports.models import DEFAULT_MAX_RETRIES, DEFAULT_UNITS_SIDE_BY_SIDE, TaskStatus
 from exports.settings import Settings
 from tests import compose_file, readme
 from tests.compose_file import REPOSITORY
@@ -68,7 +68,7 @@ def test_the_waits_and_limits_are_those_of_the_code() -> None:
     silent = policies.AGGREGATE_STEP.heartbeat.total_seconds()
     assert f"after {silent:.0f} s without a heartbeat" in said
     assert f"{_IN_WORDS[policies.MOST_WORKERS_LOST]} workers in a row" in said
-    assert f"{_IN_WORDS[policies.UNITS_SIDE_BY_SIDE]} at a time" in said
+    assert f"{_IN_WORDS[DEFAULT_UNITS_SIDE_BY_SIDE]} at a time" in said
     minutes, rest = divmod(policies.SWEEP_EVERY, timedelta(minutes=1))
     assert not rest
     assert f"Every {_IN_WORDS[minutes]} minutes" in said

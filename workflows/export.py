@@ -38,7 +38,7 @@ with workflow.unsafe.imports_passed_through():
     from exports.payload_size import size_of
     from workflows import steps
     from workflows.carrying import refuse_too_large
-    from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS, UNITS_SIDE_BY_SIDE
+    from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
     from workflows.steps import Before, report_changed, surviving_workers
 
 _T = TypeVar("_T")
@@ -62,7 +62,7 @@ class ExportWorkflow:
         )
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequest | None = None
-        self._free = asyncio.Semaphore(UNITS_SIDE_BY_SIDE)
+        self._free = asyncio.Semaphore()
         self._claimed = False
         self._retries = 0
         self._workers_lost = 0
@@ -161,6 +161,7 @@ class ExportWorkflow:
             }
         )
         self._go_on("aggregate", plan)
+        self._free = asyncio.Semaphore(plan.side_by_side)
         return await self._staged_units(_without_units(plan), plan.units)
 
     async def _staged_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:

@@ -26,7 +26,6 @@ MOST_WORKERS_LOST: Final = 6
 # After so many, the step is tried where no other such step runs: of all that go down with one
 # worker, one may be the reason, and the others must not be given up for its company.
 SUSPECT_AFTER: Final = 2
-UNITS_SIDE_BY_SIDE: Final = 4
 
 # Workers of a deploy that is under way may have another definition of the report. A unit is left
 # to so many of them before the export is planned anew, by the definition of the worker that does.
