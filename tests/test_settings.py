@@ -44,6 +44,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "retention": ("P2D", timedelta(days=2)),
     "max_concurrent_activities": ("3", 3),
     "max_concurrent_bulk_activities": ("2", 2),
+    "units_side_by_side": ("7", 7),
     "worker_takes": ("bulk", ...),
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
     "deployment_name": ("exports", ...),
