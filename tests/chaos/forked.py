@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import worker
+from exports import s3
 from exports.client import ExportClient
 from exports.process import end
 from exports.settings import Settings
@@ -40,6 +41,8 @@ class Orders:
         then: What happens there: the process exits, or stops until it hears SIGCONT.
         act: What a client does, and its name; None: it is a worker.
         clock: Milliseconds by which its clock is wrong.
+        read_timeout: Seconds that it waits for an answer of the object store; None: as the
+            product has it.
     """
 
     environment: dict[str, str]
@@ -48,6 +51,7 @@ class Orders:
     then: Literal["exit", "stop"] = "exit"
     act: tuple[str, ClientAction] | None = None
     clock: int = 0
+    read_timeout: int | None = None
 
 
 class _Meeting:
@@ -76,6 +80,8 @@ def obey(orders: Orders) -> None:
     os.environ.clear()
     os.environ.update(orders.environment)
     shifted.shift_clock(orders.clock)
+    if orders.read_timeout is not None:
+        setattr(s3, "READ_TIMEOUT", orders.read_timeout)  # noqa: B010 -- it is Final
     boundaries.watch(_Meeting(orders))
     if orders.act is None:
         end(worker.main())

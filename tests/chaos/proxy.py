@@ -84,7 +84,7 @@ class _Connection:
 
 @dataclass
 class _Counter:
-    """How far a fault that waits for a number of bytes has come."""
+    """How far a fault that waits for a number of bytes has come, and how often one has struck."""
 
     passed: int = 0
     happened: int = 0
@@ -123,7 +123,11 @@ class Proxy:
 
     @property
     def happened(self) -> int:
-        """How often the present fault has reset or flipped something."""
+        """How often the present fault has struck.
+
+        That is how many pieces were held back, lost or flipped, and how often all connections
+        were reset. `Refused` counts the connections that it found; who is refused is not seen.
+        """
         return self._counter.happened
 
     def suffer(self, fault: Fault) -> None:
@@ -153,6 +157,7 @@ class Proxy:
         self._fault, self._counter = fault, _Counter()
         match fault:
             case Refused():
+                self._counter.happened = len(self._open)
                 self._stop_listening()
                 self._reset_all()
             case HalfOpen():
@@ -205,9 +210,11 @@ class Proxy:
         with suppress(OSError):
             while data := await source.read(_CHUNK):
                 if isinstance(self._fault, Latency):
+                    self._counter.happened += 1
                     await asyncio.sleep(self._fault.seconds)
                 connection.lost |= isinstance(self._fault, BlackHole)
                 if connection.lost:
+                    self._counter.happened += isinstance(self._fault, BlackHole | HalfOpen)
                     continue
                 data, reset = self._disturbed(data, toward)
                 target.write(data)

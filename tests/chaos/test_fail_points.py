@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,9 @@ from tests.protections import protected_by
 from tests.service import USER, Service, downloaded, open_service, working
 from workflows import policies
 
+# The long form makes an export for each of a hundred cursors, and some dozens for each command.
+pytestmark = pytest.mark.timeout(1800 if LONG else 300)
+
 ROWS: Final = 303
 PER_BATCH: Final = 60
 FINE: Final = 3
@@ -40,13 +44,17 @@ ASKED: Final = (
 )
 READS: Final = ("find", "aggregate", "getMore")
 WRITES: Final = ("insert", "update")
+AT_LEAST: Final = {"find": 4, "aggregate": 1, "getMore": 4, "insert": 2, "update": 4}
+"""How many of each command both exports send, or more: these can be failed one by one."""
+LATE: Final = 700
+"""Milliseconds."""
 # Codes: src/mongo/base/error_codes.yml of the server.
 ONCE: Final[dict[str, dict[str, object]]] = {
     "an error of its own": {"errorCode": 1},
     "one that the driver tries again": {"errorCode": 89},
     "out of time": {"errorCode": 50},
     "the connection is closed": {"closeConnection": True},
-    "slow": {"blockConnection": True, "blockTimeMS": 700},
+    "slow": {"blockConnection": True, "blockTimeMS": LATE},
 }
 # The write may have been applied, and here it was: a majority did not say so in time.
 UNSURE: Final[dict[str, object]] = {
@@ -54,18 +62,28 @@ UNSURE: Final[dict[str, object]] = {
 }
 
 
-class Sent(CommandListener):
-    """The names of the commands that were sent."""
+class Heard(CommandListener):
+    """What the product's driver was answered, by the names of the commands.
+
+    Attributes:
+        sent: How many commands were sent.
+        struck: How many of them failed, were not sure to be written, or took as long as a fault
+            makes them.
+    """
 
     def __init__(self) -> None:
-        self.names: set[str] = set()
+        self.sent: Counter[str] = Counter()
+        self.struck: Counter[str] = Counter()
 
     def started(self, event: CommandStartedEvent) -> None:
-        self.names.add(event.command_name)
+        self.sent[event.command_name] += 1
 
-    def succeeded(self, event: CommandSucceededEvent) -> None: ...
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        late = event.duration_micros >= LATE * 1000
+        self.struck[event.command_name] += late or "writeConcernError" in event.reply
 
-    def failed(self, event: CommandFailedEvent) -> None: ...
+    def failed(self, event: CommandFailedEvent) -> None:
+        self.struck[event.command_name] += 1
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +93,14 @@ def database() -> Iterator[FailingDatabase]:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
-    sent = Sent()
+def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
+    heard = Heard()
     monkeypatch.setattr(
         connections,
         "AsyncMongoClient",
-        functools.partial(AsyncMongoClient, event_listeners=[sent]),
+        functools.partial(AsyncMongoClient, event_listeners=[heard]),
     )
-    return sent
+    return heard
 
 
 @pytest.fixture(autouse=True)
@@ -93,10 +111,10 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def failing(
-    settings: Settings, temporal_address: str, database: FailingDatabase, sent: Sent
+    settings: Settings, temporal_address: str, database: FailingDatabase, heard: Heard
 ) -> AsyncIterator[Service]:
     """A service with a worker, whose tasks and orders are in the database that fails."""
-    assert not sent.names
+    assert not heard.sent
     elsewhere = settings.model_copy(update={"mongo_uri": SecretStr(database.uri)})
     async with open_service(elsewhere, temporal_address) as service:
         await service.tasks.ensure_indexes()
@@ -172,20 +190,21 @@ async def check_nothing_else(service: Service, tasks: list[ExportTask]) -> None:
     assert len(await service.client.list(created_by=USER)) == len(tasks), "nothing is there twice"
 
 
-async def test_these_are_the_commands_that_an_export_sends(failing: Service, sent: Sent) -> None:
-    sent.names.clear()
+async def test_these_are_the_commands_that_an_export_sends(failing: Service, heard: Heard) -> None:
+    heard.sent.clear()
     await exported(failing)
-    assert sent.names == {*READS, *WRITES}
+    assert {*heard.sent} == {*AT_LEAST} == {*READS, *WRITES}
+    assert heard.sent >= Counter(AT_LEAST)
 
 
 def once(command: str) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield which command of its name fails, and how."""
     short = (ONCE["an error of its own"], ONCE["the connection is closed"])
     for how in ONCE.values() if LONG else short:
-        for skip in range(4 if LONG else 1):
+        for skip in range(AT_LEAST[command] if LONG else 1):
             yield skip, how
     if command in WRITES:
-        for skip in range(4):  # the claims and the last words of both exports
+        for skip in range(AT_LEAST[command]):  # the claims and the last words of both exports
             yield skip, UNSURE
 
 
@@ -196,14 +215,16 @@ def once(command: str) -> Iterator[tuple[int, dict[str, object]]]:
     instead="and False",
 )
 async def test_a_command_that_fails_once_changes_nothing_in_the_end(
-    failing: Service, database: FailingDatabase, command: str
+    failing: Service, database: FailingDatabase, heard: Heard, command: str
 ) -> None:
     reference = await exported(failing)
     everything = [*reference]
     for skip, how in once(command):
+        heard.struck.clear()
         database.fail(command, {"skip": skip, "times": 1}, **how)
         tasks = await exported(failing)
         database.recover()
+        assert heard.struck[command], (how, skip)
         assert [task.status for task in tasks] == ["done", "done"], (how, skip)
         assert files(tasks) == files(reference), (how, skip)
         everything += tasks
@@ -211,15 +232,27 @@ async def test_a_command_that_fails_once_changes_nothing_in_the_end(
 
 
 @pytest.mark.parametrize("command", [*READS, *WRITES])
+@protected_by(
+    "exports/source.py", "raise source_error(error, collection) from None", instead="return"
+)
+@protected_by(
+    "exports/task_collection.py",
+    "except PyMongoError as error:",
+    instead="except ZeroDivisionError as error:",
+)
 async def test_while_a_command_always_fails_nothing_is_lost_and_people_are_told_why(
-    failing: Service, database: FailingDatabase, command: str
+    failing: Service, database: FailingDatabase, heard: Heard, command: str
 ) -> None:
     reference = await exported(failing)
     everything = [*reference]
     kinds = [*ONCE.values()] if LONG else [ONCE["an error of its own"]]
     for how in [*kinds, *([UNSURE] if command in WRITES else [])]:
+        heard.struck.clear()
         database.fail(command, "alwaysOn", **how)
         running = asyncio.create_task(exported(failing))
+        async with asyncio.timeout(PATIENCE):
+            while not heard.struck[command]:
+                await asyncio.sleep(0.05)
         await asyncio.sleep(2)
         database.recover()
         tasks = await running
@@ -239,7 +272,7 @@ async def test_while_a_command_always_fails_nothing_is_lost_and_people_are_told_
     "exports/source.py", "raise source_error(error, collection) from None", instead="return"
 )
 async def test_rows_are_neither_lost_nor_doubled_wherever_their_cursor_breaks(
-    failing: Service, database: FailingDatabase, monkeypatch: pytest.MonkeyPatch
+    failing: Service, database: FailingDatabase, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "ROWS_PER_BATCH", FINE)
     [_, reference] = await exported(failing)
@@ -252,8 +285,10 @@ async def test_rows_are_neither_lost_nor_doubled_wherever_their_cursor_breaks(
     ]
     offsets = range(100) if LONG else (0, 1, 50, 99)
     for offset in offsets:
+        heard.struck.clear()
         database.fail("getMore", {"skip": offset, "times": 1}, **kinds[offset % len(kinds)])
         task = await ended(failing, await asked(failing, *ASKED[1]))
+        assert heard.struck["getMore"], offset
         assert (task.status, task.retries) == ("done", 1), (offset, task.error)
         assert (task.rows, task.sha256) == (ROWS, reference.sha256), offset
         assert downloaded(task.download_url) == downloaded(reference.download_url), offset

@@ -1,8 +1,8 @@
 """Corners of the servers for tests that need several at once, and services behind wires to them."""
 
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -73,21 +73,24 @@ async def corner(endpoints: Endpoints, **changes: Any) -> AsyncGenerator[Setting
     bucket.close()
 
 
+@contextmanager
+def wires_to(endpoints: Endpoints) -> Generator[Wires]:
+    """Lay a wire to each server."""
+    with (
+        proxy_to(endpoints.temporal_address) as temporal,
+        proxy_to(endpoints.mongo_uri) as mongo,
+        proxy_to(endpoints.s3_endpoint_url) as s3,
+    ):
+        yield Wires(temporal, mongo, s3)
+
+
 @asynccontextmanager
 async def behind_wires(
     settings: Settings, endpoints: Endpoints
 ) -> AsyncGenerator[tuple[Service, Wires]]:
     """Open a service that reaches each server through a wire; no worker runs yet."""
-    async with AsyncExitStack() as closing:
-        lay: Callable[[str], Proxy] = lambda address: closing.enter_context(proxy_to(address))  # noqa: E731 -- a name for three wires
-        wires = Wires(
-            temporal=lay(endpoints.temporal_address),
-            mongo=lay(endpoints.mongo_uri),
-            s3=lay(endpoints.s3_endpoint_url),
-        )
-        service = await closing.enter_async_context(
-            open_service(wires.settings(settings), wires.temporal.address)
-        )
-        yield service, wires
-        for wire in (wires.temporal, wires.mongo, wires.s3):
-            wire.recover()  # so that what still goes on can end in order
+    with wires_to(endpoints) as wires:
+        async with open_service(wires.settings(settings), wires.temporal.address) as service:
+            yield service, wires
+            for wire in (wires.temporal, wires.mongo, wires.s3):
+                wire.recover()  # so that what still goes on can end in order
