@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
@@ -20,12 +21,14 @@ class Traffic:
 
     Attributes:
         sent: Operation and headers of each request, in the order of sending.
+        hosts: Whom each request was sent to.
         events: What was sent and what was answered, in order: `("send", "UploadPart 1")`.
         bodies: Bodies of the parts, by number.
     """
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, str]]] = []
+        self.hosts: list[str] = []
         self.events: list[tuple[str, str]] = []
         self.bodies: dict[int, bytes] = {}
         self._lock = threading.Lock()
@@ -103,6 +106,7 @@ class Traffic:
         operation = event_name.rpartition(".")[2]
         with self._lock:
             self.sent.append((operation, {k.lower(): _text(v) for k, v in request.headers.items()}))
+            self.hosts.append(urlsplit(request.url).hostname or "")
             self.events.append(("send", operation))
         self._before.get(operation, lambda: None)()
 

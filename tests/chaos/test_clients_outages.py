@@ -83,11 +83,12 @@ async def answers(
         for _ in range(2):  # open connections, so that they can be lost
             await client.renew(ids["done"], created_by=USER)
             await client.list(created_by=USER)
-        wires.suffer(server, fault)
+        wire = wires.suffer(server, fault)
         asked = calls(client, ids)
         if server == "temporal" and not isinstance(fault, HalfOpen):
             asked["sweep"] = client.sweep()
         found = await asyncio.gather(*map(answer, asked.values()))
+        assert wire.happened, fault
     return dict(zip(asked, found, strict=True))
 
 

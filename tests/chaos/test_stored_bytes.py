@@ -3,9 +3,11 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -175,6 +177,32 @@ async def test_an_export_whose_staged_rows_were_stored_wrongly_has_no_file(
     with pytest.raises(WorkflowFailureError):
         await service.run_of(task.id).result()
     assert service.keys() == []
+
+
+class SkippingPool(ThreadPoolExecutor):
+    """Sends each part but the first under the number after its own."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        number, *rest = args
+        return super().submit(fn, number + (number > 1), *rest, **kwargs)
+
+
+# To S3 the numbers of parts may have gaps, so no server shows this: it would be a mistake of ours.
+@protected_by(
+    "exports/objects.py",
+    'if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):',
+    instead="if False:",
+)
+def test_an_upload_whose_parts_have_a_gap_in_their_numbers_is_aborted(
+    store: ObjectStore, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "ThreadPoolExecutor", SkippingPool)
+    with pytest.raises(StoreUnavailableError, match="are not 1, 2, 3 and so on"):
+        upload(store, content(LONG))
+    assert traffic.operations().count("UploadPart") == 4
+    assert "CompleteMultipartUpload" not in traffic.operations()
+    assert list(store.objects("")) == []
+    assert list(store.open_uploads("")) == []
 
 
 RESUMED = """upload_id = next(
