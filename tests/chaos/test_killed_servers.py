@@ -1,80 +1,139 @@
-"""kill -9 of Temporal, of the database and of the object store, in each step of an export."""
+"""kill -9 of Temporal, of the database and of the object store, in each step of an export.
+
+The worker is a process of its own, and so outlives the servers by itself. Each export is held in
+one of its steps while a server dies, and so is a sweep.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from bson import ObjectId
 from temporalio.client import WorkflowFailureError
 
-from activities.boundary import Attempt, Attempts
+from exports import names
+from exports.clock import now_ms
 from exports.errors import ExportError
-from exports.models import Stage, TaskRef
+from exports.models import CancelRequest, TaskStatus
 from exports.task import ExportTask
-from exports.task_collection import Stored
-from exports.tasks import TaskStore
 from tests.chaos.forms import LONG
+from tests.chaos.gates import GATES, Gates
+from tests.chaos.herd import Herd, environment_of
 from tests.chaos.killable_servers import KillableServers
+from tests.chaos.operations import Record
 from tests.chaos.wires import SERVERS, corner
 from tests.protections import protected_by
-from tests.service import USER, Service, downloaded, insert_orders, open_service, working
+from tests.service import MONTH, USER, Service, downloaded, insert_orders, open_service
 
 PATIENCE: Final = 240
-STEPS: Final = ("claim", Stage.AGGREGATE, Stage.UPLOAD, Stage.WRITEBACK)
-ASKED: Final = (
-    ("statsMonthly", {"year": 2026, "month": 10}, "csv"),
-    ("recordsDetail", {"from": "2026-10-01", "to": "2026-11-01"}, "ndjson"),
-)
-ROUNDS: Final = [(server,) for server in SERVERS] + ([SERVERS] if LONG else [])
+Wish = tuple[str, dict[str, Any], str]
+STATS: Final[Wish] = ("statsMonthly", MONTH, "csv")
+ROWS: Final[Wish] = ("recordsDetail", {"from": "2026-10-01", "to": "2026-11-01"}, "ndjson")
+MISFIT: Final[Wish] = ("recordsDetail", {"from": "2027-01-01", "to": "2027-02-01"}, "csv")
+"""Its period has an order that does not fit the report, so that it fails."""
+ROUNDS: Final[list[tuple[str, ...]]] = [
+    *((server,) for server in SERVERS),
+    *([SERVERS] if LONG else []),
+]
 TIMES: Final = 5 if LONG else 1
 
 
-class Gates:
-    """Holds each export in one of its steps until it is let go.
+@dataclass(frozen=True)
+class Held:
+    """An export: what is asked for, in which step it is held, and what it comes to."""
+
+    wish: Wish
+    step: str
+    ends: TaskStatus
+
+
+THROUGHOUT: Final = [
+    Held(wish, step, TaskStatus.DONE)
+    for step in (names.CLAIM, names.AGGREGATE, names.UPLOAD, names.WRITEBACK_DONE)
+    for wish in (STATS, ROWS)
+]
+LAST_WORDS: Final = {
+    "temporal": [Held(STATS, names.CLOSE_AS_CANCELED, TaskStatus.CANCELLED)],
+    "mongo": [
+        Held(MISFIT, names.WRITEBACK_FAILED, TaskStatus.FAILED),
+        Held(ROWS, names.WRITEBACK_CANCELLED, TaskStatus.CANCELLED),
+    ],
+    "s3": [
+        Held(STATS, names.DISCARD, TaskStatus.CANCELLED),
+        Held(MISFIT, names.DISCARD, TaskStatus.FAILED),
+    ],
+}
+"""By the server without which they can't be had; the long form has all of them for each."""
+SWEEP: Final = (names.SWEEP_DUE, names.SWEEP_LEFT_BEHIND, names.SWEEP_EXPIRED)
+AWAY: Final = {"E_SOURCE", "E_DATABASE", "E_STORE"}
+"""What an export may fail with whose server was away for too long."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A service on servers that may be killed, with its worker.
 
     Attributes:
-        steps: In which step an export is held.
-        next: In which ones those that come next are to be.
-        held: How many are.
-        open: Lets all of them go.
+        references: The file that each wish comes to.
+        ids: Every task that there is.
     """
 
-    def __init__(self) -> None:
-        self.steps: dict[str, str] = {}
-        self.next: list[str] = []
-        self.held = 0
-        self.open = asyncio.Event()
+    servers: KillableServers
+    service: Service
+    gates: Gates
+    herd: Herd
+    references: dict[str, bytes]
+    ids: list[str]
 
-    async def hold(self, task_id: str, step: str) -> None:
-        """Wait here if this is the step in which the export is to be held."""
-        if step == "claim" and task_id not in self.steps and self.next:
-            self.steps[task_id] = self.next.pop()
-        if self.steps.get(task_id) == step:
-            self.held += 1
-            await self.open.wait()
+    async def inside(self, step: str, workflow: str) -> None:
+        """Wait until the worker is inside of a step of a workflow whose id begins so."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(
+                at.name == step and at.workflow.startswith(workflow) for _, at in self.herd.inside()
+            ):
+                await asyncio.sleep(0.05)
 
+    async def asked(self, held: Held) -> str:
+        """Ask for an export and wait until it is held."""
+        key = str(ObjectId())
+        task_id = names.task_id_for(self.service.settings.task_queue, USER, key)
+        workflow = names.workflow_id(task_id)
+        self.gates.shut(held.step, workflow)
+        if held.ends is TaskStatus.CANCELLED:
+            self.gates.shut(names.UPLOAD, workflow)  # by then something is there to be discarded
+        kind, params, file_format = held.wish
+        task = await self.service.client.create(
+            kind, params, created_by=USER, format=file_format, idempotency_key=key
+        )
+        assert task.id == task_id
+        if held.ends is TaskStatus.CANCELLED:
+            await self.inside(names.UPLOAD, workflow)
+            await self.service.run_of(task_id).signal(
+                names.CANCEL_SIGNAL, CancelRequest(reason="enough")
+            )
+        await self.inside(held.step, workflow)
+        self.ids.append(task_id)
+        return task_id
 
-@pytest.fixture
-def gates(monkeypatch: pytest.MonkeyPatch) -> Gates:
-    gates = Gates()
-    claim, at = TaskStore.claim, Attempts.at
-
-    async def held_claim(self: TaskStore, ref: TaskRef, **given: Any) -> Stored | None:
-        await gates.hold(ref.task_id, "claim")
-        return await claim(self, ref, **given)
-
-    @asynccontextmanager
-    async def held_attempt(
-        self: Attempts, stage: Stage, ref: TaskRef, **given: Any
-    ) -> AsyncGenerator[Attempt]:
-        async with at(self, stage, ref, **given) as attempt:
-            await gates.hold(ref.task_id, stage)
-            yield attempt
-
-    monkeypatch.setattr(TaskStore, "claim", held_claim)
-    monkeypatch.setattr(Attempts, "at", held_attempt)
-    return gates
+    async def ended(self, ids: list[str]) -> list[ExportTask]:
+        """Wait for the end of tasks, sweeping as the Schedule does, and for that of their runs."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(ExportError):
+                    tasks = [await self.service.client.get(one, created_by=USER) for one in ids]
+                    if all(task.status.ended for task in tasks):
+                        break
+                    await self.service.client.sweep()
+                await asyncio.sleep(0.5)
+            for task in tasks:
+                with suppress(WorkflowFailureError):
+                    await self.service.run_of(task.id).result()
+        return tasks
 
 
 @pytest.fixture(scope="module")
@@ -84,83 +143,150 @@ def servers() -> Iterator[KillableServers]:
 
 
 @pytest.fixture
-async def service(servers: KillableServers) -> AsyncIterator[Service]:
+async def ground(servers: KillableServers, tmp_path: Path) -> AsyncIterator[Ground]:
+    endpoints = servers.endpoints
+    gates = Gates(tmp_path / "gates")
+    # Whatever is held has a slot.
+    slots = {"max_concurrent_activities": 50, "max_concurrent_bulk_activities": 50}
     async with (
-        corner(servers.endpoints) as settings,
-        open_service(settings, servers.endpoints.temporal_address) as service,
+        corner(endpoints, **slots) as settings,
+        open_service(settings, endpoints.temporal_address) as service,
     ):
         await insert_orders(service.database)
-        async with working(service):
-            yield service
+        await service.database["orders"].insert_one(
+            {"createdAt": datetime(2027, 1, 10, tzinfo=UTC), "quantity": "two"}
+        )
+        environment = environment_of(settings, endpoints, **{GATES: str(gates.folder)})
+        async with Herd(1, environment, tmp_path, Record(tmp_path / "record")) as herd:
+            references: dict[str, bytes] = {}
+            ids: list[str] = []
+            for kind, params, file_format in (STATS, ROWS):
+                task = await service.exported(kind, params=params, format=file_format)
+                references[kind] = downloaded(task.download_url)
+                ids.append(task.id)
+            yield Ground(servers, service, gates, herd, references, ids)
+            gates.open_all()
 
 
-async def ended(service: Service, task_id: str) -> ExportTask:
-    """Wait for the end, sweeping as the Schedule does, however often a server is away."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with suppress(ExportError):
-                task = await service.client.get(task_id, created_by=USER)
-                if task.status.ended:
-                    with suppress(WorkflowFailureError):
-                        await service.run_of(task_id).result()
-                    return task
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that is held in one of its parts, and one of everything that it looks after."""
+
+    due: str
+    left: str
+    expired: str
+    running: asyncio.Task[None]
+
+    @classmethod
+    async def held(cls, ground: Ground, part: str) -> "Sweep":
+        service = ground.service
+        expired = (await service.exported()).id
+        ground.ids.append(expired)
+        with suppress(WorkflowFailureError):
+            await service.run_of(expired).result()
+        await service.tasks.documents.update_one(
+            {"_id": ObjectId(expired)}, {"$set": {"purgeAt": now_ms() - 1}}
+        )
+        orphan = names.file_key(expired, "another-run", attempt="1-1", extension="csv")
+        service.store.put(orphan, b"left by a zombie")
+        ground.gates.shut(part)
+        due, left = [await cls._stored(service, status) for status in ("pending", "running")]
+        ground.ids.extend((due, left))
+
+        async def sweep() -> None:
+            with suppress(ExportError):  # the next one does it
                 await service.client.sweep()
-            await asyncio.sleep(0.5)
+
+        running = asyncio.create_task(sweep())
+        await ground.inside(part, "")
+        return cls(due, left, expired, running)
+
+    @staticmethod
+    async def _stored(service: Service, status: str) -> str:
+        task_id = ObjectId()
+        await service.tasks.documents.insert_one(
+            {
+                "_id": task_id,
+                "type": "statsMonthly",
+                "params": MONTH,
+                "status": status,
+                "retries": 0,
+                "maxRetries": 3,
+                "createdBy": USER,
+                "createdAt": now_ms(),
+            }
+        )
+        return str(task_id)
 
 
-async def held(service: Service, gates: Gates) -> list[str]:
-    """Ask for both exports once for each step, and wait until each is held in its own."""
-    gates.open.clear()
-    gates.held = 0
-    ids: list[str] = []
-    for step in STEPS:
-        for kind, params, file_format in ASKED:
-            gates.next.append(step)
-            task = await service.client.create(kind, params, created_by=USER, format=file_format)
-            ids.append(task.id)
-    async with asyncio.timeout(PATIENCE):
-        while gates.held < len(ids):
-            await asyncio.sleep(0.05)
-    return ids
+async def kill(ground: Ground, killed: tuple[str, ...]) -> None:
+    """Kill servers, let all go on that is held, and start them again."""
+    for server in killed:
+        ground.servers.kill(server)
+    ground.gates.open_all()
+    await asyncio.sleep(1)  # long enough to meet a server that is not there
+    for server in killed:
+        await asyncio.to_thread(ground.servers.start_again, server)
 
 
-@pytest.mark.timeout(1200)
+async def check_done(ground: Ground, task: ExportTask) -> None:
+    """Check that an export is done; one whose server was away for too long is run again."""
+    if task.status is TaskStatus.FAILED:
+        assert task.error
+        assert task.error.code in AWAY, task.error
+        # Without its database nobody can count.
+        if task.error.code == "E_STORE":
+            assert task.retries == task.max_retries, "it was given up too early"
+        await ground.service.client.retry(task.id, created_by=USER)
+        [task] = await ground.ended([task.id])
+    assert task.status is TaskStatus.DONE
+    assert downloaded(task.download_url) == ground.references[task.type]
+
+
+async def check_all(ground: Ground) -> None:
+    """Check that there is what the tasks say, after one sweep, and nothing else."""
+    service = ground.service
+    await service.client.sweep()
+    tasks = await service.client.list(created_by=USER, limit=1000)
+    assert sorted(task.id for task in tasks) == sorted(ground.ids)
+    done = [task for task in tasks if task.status is TaskStatus.DONE]
+    assert service.keys() == sorted(str(task.object_key) for task in done)
+    assert service.open_uploads() == []
+    for task in done:
+        assert downloaded(task.download_url) == ground.references[task.type]
+
+
+@pytest.mark.timeout(3600 if LONG else 600)
 @protected_by(
     "exports/errors.py",
     'code = "E_STORE"\n    permanent = False',
     instead='code = "E_STORE"\n    permanent = True',
 )
-async def test_exports_outlive_the_servers_that_are_killed_under_them(
-    service: Service, servers: KillableServers, gates: Gates
+async def test_exports_and_sweeps_outlive_the_servers_that_are_killed_under_them(
+    ground: Ground,
 ) -> None:
-    reference = [
-        await service.exported(kind, params=params, format=file_format)
-        for kind, params, file_format in ASKED
-    ]
-    everything = [*reference]
-    for killed in ROUNDS * TIMES:
-        ids = await held(service, gates)
-        for server in killed:
-            servers.kill(server)
-        gates.open.set()
-        await asyncio.sleep(1)  # long enough to meet a server that is not there
-        for server in killed:
-            await asyncio.to_thread(servers.start_again, server)
-        tasks = list(await asyncio.gather(*(ended(service, task_id) for task_id in ids)))
-        for index, task in enumerate(tasks):
-            if task.status == "failed":
+    for number, killed in enumerate(ROUNDS * TIMES):
+        of = SERVERS if LONG else killed
+        exports = [*THROUGHOUT, *(held for server in of for held in LAST_WORDS[server])]
+        # First, because a gate of the sweep's is one for all sweeps.
+        sweep = await Sweep.held(ground, SWEEP[number % len(SWEEP)])
+        ids = list(await asyncio.gather(*map(ground.asked, exports)))
+        await kill(ground, killed)
+        await sweep.running
+        for held, task in zip(exports, await ground.ended(ids), strict=True):
+            if held.ends is TaskStatus.DONE:
+                await check_done(ground, task)
+                continue
+            assert task.status is held.ends, (held, killed)
+            if held.ends is TaskStatus.FAILED:
                 assert task.error
-                assert task.error.code in {"E_SOURCE", "E_DATABASE", "E_STORE"}, task.error
-                # Without its database nobody can count.
-                if task.error.code == "E_STORE":
-                    assert task.retries == task.max_retries, "it was given up too early"
-                await service.client.retry(task.id, created_by=USER)
-                tasks[index] = await ended(service, task.id)
-        assert [task.status for task in tasks] == ["done"] * len(tasks), killed
-        everything += tasks
-    files = [downloaded(task.download_url) for task in everything]
-    assert files == [downloaded(task.download_url) for task in reference] * (len(files) // 2)
-    await service.client.sweep()
-    assert service.keys() == sorted(str(task.object_key) for task in everything)
-    assert service.open_uploads() == []
-    assert len(await service.client.list(created_by=USER, limit=1000)) == len(everything)
+                assert task.error.code == "E_MISMATCH", held
+            else:
+                assert task.cancel_reason == "enough"
+        for task in await ground.ended([sweep.due, sweep.left]):
+            await check_done(ground, task)
+        await ground.service.client.sweep()
+        assert (await ground.service.client.get(sweep.expired, created_by=USER)).status == "expired"
+    await check_all(ground)
+    ground.herd.replace_dead()
+    assert ground.herd.deaths == 0, "the worker has gone with a server"

@@ -134,14 +134,14 @@ SCENARIOS: Final[list[tuple[str, Fault]]] = [
 
 @pytest.mark.timeout(1800 if LONG else 600)
 @protected_by(
-    "exports/s3.py",
-    "except (BotoCoreError, HTTPError) as error:",
-    instead="except ZeroDivisionError as error:",
+    "exports/errors.py",
+    'code = "E_STORE"\n    permanent = False',
+    instead='code = "E_STORE"\n    permanent = True',
 )
 @protected_by(
-    "exports/task_collection.py",
-    "except PyMongoError as error:",
-    instead="except ZeroDivisionError as error:",
+    "exports/errors.py",
+    'code = "E_DATABASE"\n    permanent = False',
+    instead='code = "E_DATABASE"\n    permanent = True',
 )
 async def test_an_export_over_a_bad_wire_ends_as_over_a_good_one_and_leaves_nothing(
     endpoints: Endpoints, tmp_path: Path

@@ -4,7 +4,8 @@
 
 The lines go to the file descriptor that `CHAOS_STEPS` names. Standard input ends when whoever
 started this process is gone; it ends then, too. What the environment may change, because no
-setting of the product does, is how soon a worker is missed and how large a part of an upload is.
+setting of the product does, is how soon a worker is missed, how large a part of an upload is, and
+where a step that has begun is held: see `tests/chaos/gates.py`.
 """
 
 import json
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -29,6 +31,7 @@ import worker
 from activities import boundary
 from exports import objects
 from exports.process import end
+from tests.chaos.gates import GATES, pass_gate
 from workflows import policies
 
 STEPS: Final = "CHAOS_STEPS"
@@ -67,6 +70,8 @@ class _Lines(ActivityInboundInterceptor):
         }
         self._say(said | {"event": "begin"})
         try:
+            if GATES in os.environ:
+                await pass_gate(Path(os.environ[GATES]))
             return await super().execute_activity(input)
         finally:
             self._say(said | {"event": "end"})
