@@ -13,6 +13,7 @@ from exports import names
 from exports.clock import now_ms
 from exports.models import SweepCount, SweepInput, TaskStatus
 from exports.objects import ObjectStore, StoredObject
+from exports.task import ExportTask
 from exports.task_collection import Stored
 from exports.tasks import TaskStore
 
@@ -47,10 +48,12 @@ class PurgeActivities:
         query: Stored = {"status": TaskStatus.DONE.value, "purgeAt": {"$lte": now_ms()}}
         async for document in self._tasks.matching(query, sort=[("purgeAt", 1)]):
             # The document first: nobody is handed a link to a file that is about to go.
-            task = await self._tasks.expired(document)
-            if task is not None and task.object_key is not None:
-                await self._remove(StoredObject(task.object_key, datetime.now(UTC)))
-            purged += task is not None
+            if not await self._tasks.expired(document):
+                continue
+            purged += 1
+            key = ExportTask.from_document(document).object_key
+            if key is not None:
+                await self._remove(StoredObject(key, datetime.now(UTC)))
         return purged
 
     async def _orphans(self) -> int:

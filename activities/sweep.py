@@ -102,22 +102,20 @@ class SweepActivities:
         if found.run_id == document.get("runId"):
             # The run ended without being able to say so: what it came to is still known.
             if found.status == WorkflowExecutionStatus.CANCELED:
-                closed = await self._tasks.close_unowned(
+                return await self._tasks.close_unowned(
                     document,
                     TaskStatus.CANCELLED,
                     {"cancelReason": ""},
                     author=self._tasks.sweep,
                 )
-                return closed is not None
             if found.status == WorkflowExecutionStatus.FAILED:
                 why = await self._why(workflow, found.run_id)
-                closed = await self._tasks.close_unowned(
+                return await self._tasks.close_unowned(
                     document,
                     TaskStatus.FAILED,
                     {"error": why.model_dump()},
                     author=self._tasks.sweep,
                 )
-                return closed is not None
         return await self._started_again(document, task_queue)
 
     async def _started_again(self, document: Stored, task_queue: str) -> bool:

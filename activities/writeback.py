@@ -62,7 +62,7 @@ class WritebackActivities:
                     ttl=min(self._url_ttl, self._retention),
                 )
             )
-            task = await self._tasks.done(
+            result = await self._tasks.done(
                 ask.task,
                 ask.file,
                 url=link.url,
@@ -72,19 +72,17 @@ class WritebackActivities:
             # The task is done, whatever becomes of this: the next sweep removes what is left.
             with suppress(ExportError):
                 await in_thread(lambda _: self._store.remove_all(ask.leftovers))
-            return task.result()
+            return result
 
     @activity.defn(name=names.WRITEBACK_FAILED)
     async def failed(self, ask: FailedInput) -> ExportResult:
         """Move the task to `failed`, with the reason."""
         async with boundary(), beating():
             error = TaskError(code=ask.code, msg=ask.msg)
-            task = await self._tasks.failed(ask.task, error, retries=ask.retries)
-            return task.result()
+            return await self._tasks.failed(ask.task, error, retries=ask.retries)
 
     @activity.defn(name=names.WRITEBACK_CANCELLED)
     async def cancelled(self, ask: CancelledInput) -> ExportResult:
         """Move the task to `cancelled`."""
         async with boundary(), beating():
-            task = await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)
-            return task.result()
+            return await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)

@@ -9,7 +9,7 @@ holds the numbers of all parts exactly.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from exports.errors import StagingError
 from exports.formats.arrow import (
     cells_of,
     column_of,
+    extremes_of,
     fields_of,
     is_decimal,
     record_batch,
@@ -171,11 +172,22 @@ def _note_digits(schema: pa.Schema, rows: Sequence[pa.RecordBatch]) -> pa.Schema
     fields = fields_of(schema)
     for index, field in enumerate(fields):
         if is_number(field.type):
-            digits = _digits(value for batch in rows for value in cells_of(batch, index))
+            digits = _digits(value for batch in rows for value in _longest(column_of(batch, index)))
             if digits is not None:
                 note = f"{digits.whole} {digits.places}".encode()
                 fields[index] = _described(field, field.type, {_DIGITS: note})
     return schema_of(fields, schema.metadata)
+
+
+def _longest(column: "pa.Array[Any]") -> list[object]:
+    """Return values of a column of which one needs as many digits as any.
+
+    Of floats, that may be any one. Of integers and decimals, which have as many places each, it is
+    the least or the greatest.
+    """
+    if pa.types.is_floating(column.type):
+        return cast("list[object]", column.to_pylist())
+    return [*extremes_of(column)]
 
 
 def _described(
@@ -192,12 +204,24 @@ def _digits(values: Iterable[object]) -> _Digits | None:
     for value in values:
         if value is None:
             continue
-        number = _decimal(value)
-        exponent = number.as_tuple().exponent
-        if isinstance(exponent, str):
+        digits = _digits_of(value)
+        if digits is None:
             return None
-        most = most.or_more(_Digits(max(number.adjusted() + 1, 0), max(-exponent, 0)))
+        most = most.or_more(digits)
     return most
+
+
+def _digits_of(value: object) -> _Digits | None:
+    if isinstance(value, float):
+        # As most floats are written; a Decimal of each would take ten times as long.
+        whole, point, places = repr(value).lstrip("-").partition(".")
+        if point and places.isdecimal():
+            return _Digits(len(whole.lstrip("0")), len(places.rstrip("0")))
+    number = _decimal(value)
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, str):
+        return None
+    return _Digits(max(number.adjusted() + 1, 0), max(-exponent, 0))
 
 
 def _decimal(value: object) -> Decimal:

@@ -22,7 +22,7 @@ from exports.models import (
     TaskStatus,
 )
 from exports.names import TASKS_COLLECTION
-from exports.task import ExportTask, id_filter
+from exports.task import id_filter
 
 # What other systems insert holds anything, so these documents have no narrower type.
 Stored = dict[str, Any]
@@ -101,11 +101,12 @@ class TaskCollection:
             there = await server_time(self.documents.database)
         check_clock(there, whose="the database's")
 
-    async def update_one(self, query: Stored, update: Stored) -> Stored | None:
-        """Change one document and return it as it is then, or later; None if none matches.
+    async def update_one(self, query: Stored, update: Stored) -> bool:
+        """Change one document; say whether one matched.
 
-        Two commands, because `findAndModify` costs more than both: a server stores an image of
-        the document for its retry, and the embedded one looks at all documents.
+        Whoever wants the document reads it afterwards, because `findAndModify` costs more than
+        both: a server stores an image of the document for its retry, and the embedded one looks
+        at all documents.
 
         Args:
             query: Which, by its `_id` and the condition of the change.
@@ -114,7 +115,7 @@ class TaskCollection:
         with translated():
             return await self._updated(query, update)
 
-    async def recorded(self, query: Stored, update: Stored, *entries: AuditEntry) -> Stored | None:
+    async def recorded(self, query: Stored, update: Stored, *entries: AuditEntry) -> bool:
         """Change one document as `update_one` does, and add to its audit record by that update.
 
         A record that is full is left as it is, and so is one that another system has put there
@@ -129,16 +130,13 @@ class TaskCollection:
                 if error.code != _NO_ARRAY:
                     raise
                 return await self._updated(query, update)
-            if changed is not None or not room:
+            if changed or not room:
                 return changed
             # Only a full one: what meets the query a moment later is to have its entry.
             return await self._updated({**query, **FULL}, update)
 
-    async def _updated(self, query: Stored, update: Stored) -> Stored | None:
-        updated = await self.documents.update_one(query, update)
-        if not updated.matched_count:
-            return None
-        return await self.documents.find_one({"_id": query["_id"]}, WITHOUT_AUDIT)
+    async def _updated(self, query: Stored, update: Stored) -> bool:
+        return (await self.documents.update_one(query, update)).matched_count > 0
 
 
 def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> Stored:
@@ -158,8 +156,3 @@ def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> St
         "updatedAt": now,
         AUDIT: stored([entry(author, AuditAction.CREATED, now)]),
     }
-
-
-def as_task(document: Stored | None) -> ExportTask | None:
-    """Return what clients see of a document, if there is one."""
-    return None if document is None else ExportTask.from_document(document)

@@ -17,13 +17,14 @@ from exports.models import (
     Author,
     AuthorRole,
     ExportRequest,
+    ExportResult,
     FinishedFile,
     Stage,
     TaskRef,
     TaskStatus,
 )
-from exports.task import ExportTask, TaskError, id_filter
-from exports.task_collection import OPEN, Stored, TaskCollection, as_task, new_document, translated
+from exports.task import TaskError, id_filter
+from exports.task_collection import OPEN, Stored, TaskCollection, new_document, translated
 
 
 class RunTransitions(TaskCollection):
@@ -71,11 +72,12 @@ class RunTransitions(TaskCollection):
         }
         # One after the other: for an `$or` the embedded database looks at every task there is.
         # Whose it is already has been recorded as started.
-        return await self.recorded(
+        is_owner = await self.recorded(
             {**claimable, **unowned_or_older},
             claimed,
             entry(self._worker, AuditAction.STARTED, now, run=ref.run_id),
         ) or await self.update_one({**claimable, "runId": ref.run_id}, claimed)
+        return await self.find(ref.task_id) if is_owner else None
 
     async def attempt_started(self, ref: TaskRef, beat: AttemptBeat) -> None:
         """Say that an activity is at work; raises `TaskLostError` if this run may not any more."""
@@ -125,12 +127,12 @@ class RunTransitions(TaskCollection):
         }
         uncounted = {**_owned(ref), "retries": {"$not": {"$gte": retries}}}
         again = entry(self._worker, AuditAction.RETRIED, now, run=ref.run_id, code=error.code)
-        if await self.recorded(uncounted, change, again) is None:
+        if not await self.recorded(uncounted, change, again):
             await self._move(ref, change)
 
     async def done(
         self, ref: TaskRef, file: FinishedFile, *, url: str, expires_at: int, purge_at: int
-    ) -> ExportTask:
+    ) -> ExportResult:
         """Move a task to `done`. The link of the first such write stays."""
         now = now_ms()
         return await self._end(
@@ -156,9 +158,10 @@ class RunTransitions(TaskCollection):
             entry(self._worker, AuditAction.DONE, now, run=ref.run_id),
             now=now,
             unset=("error", "nextRunAt"),
+            file=file,
         )
 
-    async def failed(self, ref: TaskRef, error: TaskError, *, retries: int = 0) -> ExportTask:
+    async def failed(self, ref: TaskRef, error: TaskError, *, retries: int = 0) -> ExportResult:
         """Move a task to `failed`.
 
         Args:
@@ -178,7 +181,7 @@ class RunTransitions(TaskCollection):
 
     async def cancelled(
         self, ref: TaskRef, reason: str, *, asked_by: Author | None = None
-    ) -> ExportTask:
+    ) -> ExportResult:
         """Move a task to `cancelled`.
 
         Args:
@@ -206,31 +209,42 @@ class RunTransitions(TaskCollection):
         now: int,
         unset: tuple[str, ...] = ("nextRunAt",),
         retries: int = 0,
-    ) -> ExportTask:
+        file: FinishedFile | None = None,
+    ) -> ExportResult:
         update = {
             "$max": {"retries": min(retries, ref.max_retries)},
             "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
             "$unset": dict.fromkeys(unset, ""),
         }
-        moved = await self.recorded(_owned(ref), update, *entries)
-        if moved is not None:
-            return ExportTask.from_document(moved)
+        if not await self.recorded(_owned(ref), update, *entries):
+            await self._check_ended(ref, status, object_key=file.key if file else None)
+        ended = ExportResult(task_id=ref.task_id, status=status)
+        if file is None:
+            return ended
+        return ended.model_copy(
+            update={
+                "file_name": file.file_name,
+                "rows": file.rows,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+            }
+        )
+
+    async def _check_ended(self, ref: TaskRef, status: TaskStatus, object_key: str | None) -> None:
+        """Raise `TaskLostError` unless this run has ended the task so before."""
         document = await self.find(ref.task_id)
         if (
-            document is not None
-            and document.get("runId") == ref.run_id
-            and document["status"] == status.value
-            and document.get("objectKey") == fields.get("objectKey")
+            document is None
+            or document.get("runId") != ref.run_id
+            or document["status"] != status.value
+            or document.get("objectKey") != object_key
         ):
-            return ExportTask.from_document(document)
-        raise _lost()
-
-    async def _move(self, ref: TaskRef, update: Stored) -> ExportTask:
-        update["$set"]["updatedAt"] = now_ms()
-        moved = as_task(await self.update_one(_owned(ref), update))
-        if moved is None:
             raise _lost()
-        return moved
+
+    async def _move(self, ref: TaskRef, update: Stored) -> None:
+        update["$set"]["updatedAt"] = now_ms()
+        if not await self.update_one(_owned(ref), update):
+            raise _lost()
 
     @property
     def _worker(self) -> Author:

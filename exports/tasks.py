@@ -27,7 +27,6 @@ from exports.task_collection import (
     OPEN,
     WITHOUT_AUDIT,
     Stored,
-    as_task,
     new_document,
     translated,
 )
@@ -126,38 +125,36 @@ class TaskStore(RunTransitions):
         """Store a fresh link; None if the file is not there any more."""
         now = now_ms()
         author = Author.person(asked_by, origin=self.origin)
-        return as_task(
-            await self.recorded(
-                {
-                    **id_filter(task.id),
-                    "status": TaskStatus.DONE.value,
-                    "objectKey": task.object_key,
-                },
-                {"$set": {"downloadUrl": url, "expiresAt": expires_at, "updatedAt": now}},
-                entry(author, AuditAction.RENEWED, now, until=expires_at),
-            )
+        renewed = await self.recorded(
+            {
+                **id_filter(task.id),
+                "status": TaskStatus.DONE.value,
+                "objectKey": task.object_key,
+            },
+            {"$set": {"downloadUrl": url, "expiresAt": expires_at, "updatedAt": now}},
+            entry(author, AuditAction.RENEWED, now, until=expires_at),
         )
+        return await self.get(task.id, created_by=None) if renewed else None
 
     async def reset(self, task: ExportTask, *, asked_by: str | None) -> ExportTask | None:
         """Make a failed task due again, its attempts forgotten; None if it is not failed."""
         now = now_ms()
         author = Author.person(asked_by, origin=self.origin)
-        return as_task(
-            await self.recorded(
-                {**id_filter(task.id), "status": TaskStatus.FAILED.value, "runId": task.run_id},
-                {
-                    "$set": {
-                        "status": TaskStatus.PENDING.value,
-                        "retries": 0,
-                        "nextRunAt": now,
-                        "updatedAt": now,
-                        "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
-                    },
-                    "$unset": {"error": "", "finishedAt": "", "runId": ""},
+        again = await self.recorded(
+            {**id_filter(task.id), "status": TaskStatus.FAILED.value, "runId": task.run_id},
+            {
+                "$set": {
+                    "status": TaskStatus.PENDING.value,
+                    "retries": 0,
+                    "nextRunAt": now,
+                    "updatedAt": now,
+                    "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
                 },
-                entry(author, AuditAction.RETRIED, now),
-            )
+                "$unset": {"error": "", "finishedAt": "", "runId": ""},
+            },
+            entry(author, AuditAction.RETRIED, now),
         )
+        return await self.get(task.id, created_by=None) if again else None
 
     async def close_unowned(
         self,
@@ -166,43 +163,39 @@ class TaskStore(RunTransitions):
         fields: Stored,
         *,
         author: Author,
-    ) -> ExportTask | None:
+    ) -> bool:
         """End a task whose workflow is gone, unless a run has taken it up in between."""
         now = now_ms()
         did = AuditAction.FAILED if status is TaskStatus.FAILED else AuditAction.CANCELLED
         code = fields["error"]["code"] if "error" in fields else None
-        return as_task(
-            await self.recorded(
-                {
-                    "_id": {"$eq": document["_id"]},
-                    "status": {"$in": OPEN},
-                    "runId": document.get("runId"),
+        return await self.recorded(
+            {
+                "_id": {"$eq": document["_id"]},
+                "status": {"$in": OPEN},
+                "runId": document.get("runId"),
+            },
+            {
+                "$set": {
+                    **fields,
+                    "status": status.value,
+                    "finishedAt": now,
+                    "updatedAt": now,
                 },
-                {
-                    "$set": {
-                        **fields,
-                        "status": status.value,
-                        "finishedAt": now,
-                        "updatedAt": now,
-                    },
-                    "$unset": {"nextRunAt": ""},
-                },
-                entry(author, did, now, code=code),
-            )
+                "$unset": {"nextRunAt": ""},
+            },
+            entry(author, did, now, code=code),
         )
 
-    async def expired(self, document: Mapping[str, Any]) -> ExportTask | None:
-        """Move a task whose file is about to go to `expired`; None if it is not `done` any more."""
+    async def expired(self, document: Mapping[str, Any]) -> bool:
+        """Move a task whose file is about to go to `expired`, unless it is not `done` any more."""
         now = now_ms()
-        return as_task(
-            await self.recorded(
-                {"_id": document["_id"], "status": TaskStatus.DONE.value},
-                {
-                    "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now},
-                    "$unset": {"downloadUrl": "", "expiresAt": ""},
-                },
-                entry(self.sweep, AuditAction.EXPIRED, now),
-            )
+        return await self.recorded(
+            {"_id": document["_id"], "status": TaskStatus.DONE.value},
+            {
+                "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now},
+                "$unset": {"downloadUrl": "", "expiresAt": ""},
+            },
+            entry(self.sweep, AuditAction.EXPIRED, now),
         )
 
     @property

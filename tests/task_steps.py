@@ -8,12 +8,13 @@ from exports.models import (
     Author,
     AuthorRole,
     ExportRequest,
+    ExportResult,
     FinishedFile,
     Stage,
     TaskRef,
     TaskStatus,
 )
-from exports.task import ExportTask, TaskError
+from exports.task import TaskError
 from exports.tasks import TaskStore
 
 Transition = Callable[[TaskStore, TaskRef], Awaitable[object]]
@@ -30,7 +31,7 @@ WHY = TaskError(code="E_STORE", msg="The object store is away.")
 ENDED = [TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED]
 
 
-def done(store: TaskStore, ref: TaskRef, url: str = "https://1") -> Awaitable[ExportTask]:
+def done(store: TaskStore, ref: TaskRef, url: str = "https://1") -> Awaitable[ExportResult]:
     return store.done(ref, FILE, url=url, expires_at=1000, purge_at=2000)
 
 

@@ -318,7 +318,7 @@ async def test_nothing_happens_without_its_entry_because_it_became_possible_a_mo
     await insert(collection, status="failed", error=WHY.model_dump())
     plain = store._updated  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- to get in between
 
-    async def updated(query: dict[str, Any], update: dict[str, Any]) -> dict[str, Any] | None:
+    async def updated(query: dict[str, Any], update: dict[str, Any]) -> bool:
         found = await plain(query, update)
         await collection.update_one({}, {"$set": {"status": "pending"}})
         return found

@@ -55,7 +55,7 @@ async def test_ids_of_any_kind_lead_to_their_document(
     ref = ME.model_copy(update={"task_id": str(task_id)})
     assert (await store.get(str(task_id), created_by="u1")).id == str(task_id)
     assert await store.claim(ref, run_started_at=100) is not None
-    assert (await done(store, ref)).id == str(task_id)
+    assert (await done(store, ref)).task_id == str(task_id)
     assert set(await store.owners([str(task_id), "none"])) == {str(task_id)}
 
 

@@ -161,10 +161,12 @@ async def test_nulls_in_a_foreign_document_count_as_nothing(
 async def test_done_twice_keeps_the_first_link(store: TaskStore, collection: Any) -> None:
     await claimed(store, collection)
     first = await done(store, ME, "https://1")
+    ended = await store.get("t1", created_by="u1")
     again = await done(store, ME, "https://2")
-    assert again == first
-    assert (first.status, first.download_url, first.rows) == (TaskStatus.DONE, "https://1", 3)
-    assert first.finished_at is not None
+    assert again == first == ended.result()
+    assert await store.get("t1", created_by="u1") == ended
+    assert (ended.status, ended.download_url, ended.rows) == (TaskStatus.DONE, "https://1", 3)
+    assert ended.finished_at is not None
 
 
 async def test_done_with_another_file_is_not_the_same_done(
@@ -239,7 +241,8 @@ async def test_only_a_file_that_is_still_there_gets_a_fresh_link(
     store: TaskStore, collection: Any
 ) -> None:
     await claimed(store, collection)
-    task = await done(store, ME)
+    await done(store, ME)
+    task = await store.get("t1", created_by="u1")
     renewed = await store.renewed(task, url="https://2", expires_at=9, asked_by="u1")
     assert renewed is not None
     assert (renewed.download_url, renewed.expires_at) == ("https://2", 9)
@@ -252,10 +255,10 @@ async def test_only_a_file_that_is_still_there_gets_a_fresh_link(
 
 async def test_only_a_done_task_expires(store: TaskStore, collection: Any) -> None:
     document = await claimed(store, collection)
-    assert await store.expired(document) is None
+    assert not await store.expired(document)
     await done(store, ME)
-    assert await store.expired(document) is not None
-    assert await store.expired(document) is None
+    assert await store.expired(document)
+    assert not await store.expired(document)
 
 
 async def test_a_task_is_not_closed_under_a_run_that_has_taken_it_up(
@@ -263,11 +266,11 @@ async def test_a_task_is_not_closed_under_a_run_that_has_taken_it_up(
 ) -> None:
     seen = await insert(collection)
     await store.claim(ME, run_started_at=100)
-    assert await store.close_unowned(seen, TaskStatus.FAILED, {}, author=SWEEP) is None
+    assert not await store.close_unowned(seen, TaskStatus.FAILED, {}, author=SWEEP)
     seen_later = await collection.find_one({})
-    closed = await store.close_unowned(
+    assert await store.close_unowned(
         seen_later, TaskStatus.FAILED, {"error": WHY.model_dump()}, author=SWEEP
     )
-    assert closed is not None
+    closed = await store.get("t1", created_by=None)
     assert (closed.status, closed.error) == (TaskStatus.FAILED, WHY)
-    assert await store.close_unowned(seen_later, TaskStatus.CANCELLED, {}, author=SWEEP) is None
+    assert not await store.close_unowned(seen_later, TaskStatus.CANCELLED, {}, author=SWEEP)

@@ -46,6 +46,12 @@ def cells_of(batch: pa.RecordBatch, index: int) -> list[object]:
     return cast("list[object]", column_of(batch, index).to_pylist())
 
 
+def extremes_of(column: "pa.Array[Any]") -> tuple[object, object]:
+    """Return the least and the greatest value of a column; twice None if it has none."""
+    both = cast("pa.StructScalar", kernel("min_max", column))
+    return both["min"].as_py(), both["max"].as_py()
+
+
 def is_decimal(kind: pa.DataType) -> TypeGuard["pa.Decimal128Type[int, int]"]:
     """Whether a type is a decimal of any width, so that it has a precision and a scale."""
     return pa.types.is_decimal(kind)
