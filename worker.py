@@ -50,6 +50,13 @@ SourceMaker = Callable[[AsyncDatabase[Stored], timedelta], Source]
 # The SDK holds heartbeats back for most of the heartbeat timeout, and a cancel request comes with
 # the answer to one.
 _HEARTBEAT_THROTTLE: Final = timedelta(seconds=1)
+_WORKFLOW_TASKS: Final = 16
+"""Workflow tasks that a worker is at at once.
+
+They are Python code, so that one runs at a time; the more of them take turns, the longer each one
+lasts. A hundred, the SDK's default, took longer than the two seconds after which it calls one a
+deadlock and fails it.
+"""
 
 
 def create_workers(
@@ -108,6 +115,7 @@ def create_workers(
                 interceptors=[Admission()],
                 workflow_runner=workers_runner(),
                 max_concurrent_activities=settings.max_concurrent_activities,
+                max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
                 default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 graceful_shutdown_timeout=settings.shutdown_grace,

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from pydantic import SecretStr
 from pymongo import AsyncMongoClient
@@ -33,6 +33,7 @@ from exports.settings import Settings
 from exports.task_collection import Stored, server_time
 
 _PATIENCE: Final = 7.0
+_PATIENCE_WITH_MONGO: Final = {"serverSelectionTimeoutMS": 5000, "connectTimeoutMS": 5000}
 _HOSTS = re.compile(r"^mongodb(?:\+srv)?://(?:[^@/]*@)?([^/?]+)")
 _UNREADABLE_TLS: Final = re.compile(r"(?:Key|Certificate)ParseError")
 
@@ -131,6 +132,8 @@ async def connect_temporal(keys: EncryptionKeys) -> Client:
 def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
     """Return a client that gives up in seconds, so that Temporal can do the retrying.
 
+    Unless the URI says otherwise, of a database that is far away or slow to answer.
+
     Raises:
         SettingsError: The URI can't be read.
     """
@@ -138,8 +141,7 @@ def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
         _address(uri)
         return AsyncMongoClient(
             uri.get_secret_value(),
-            serverSelectionTimeoutMS=5000,
-            connectTimeoutMS=5000,
+            **_unless_said(uri),
             tz_aware=True,
             appname="exports",
         )
@@ -150,6 +152,16 @@ def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
         ) from None
     except OSError:
         raise SettingsError("The MongoDB URI names a TLS file that can't be read.") from None
+
+
+def _unless_said(uri: SecretStr) -> dict[str, Any]:
+    # What is given beside a URI counts more than the URI to the driver.
+    said = uri.get_secret_value().partition("?")[2].lower()
+    return {
+        option: value
+        for option, value in _PATIENCE_WITH_MONGO.items()
+        if f"{option.lower()}=" not in said
+    }
 
 
 def _address(uri: SecretStr) -> str:

@@ -58,8 +58,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse tests that name a protection which is not there."""
+    """Refuse tests that name a protection which is not there; begin with the longest."""
     protections.check(items)
+    # Whoever came upon one of them last would keep the others waiting.
+    items.sort(key=_patience_asked_for, reverse=True)
+
+
+def _patience_asked_for(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return mark.args[0] if mark else 0
 
 
 @pytest.hookimpl(tryfirst=True)  # before the summary is written
