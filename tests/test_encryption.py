@@ -224,7 +224,7 @@ async def _has_failed_a_workflow_task(run: WorkflowHandle[Any, Any]) -> None:
             await asyncio.sleep(0.05)
 
 
-@protected_by("workflows/steps.py", "await for_keys.wait()", instead="raise")
+@protected_by("workflows/surviving.py", "await for_keys.wait()", instead="raise")
 async def test_a_step_that_its_worker_cannot_read_waits_for_the_key_and_costs_no_attempt(
     held: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +257,7 @@ async def _waits_for_the_key(run: WorkflowHandle[Any, Any]) -> None:
 
 
 @protected_by(
-    "workflows/steps.py",
+    "workflows/surviving.py",
     "> policies.WAIT_FOR_KEY_WITHIN:",
     instead="> 999 * policies.WAIT_FOR_KEY_WITHIN:",
 )

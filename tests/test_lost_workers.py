@@ -82,7 +82,7 @@ async def _reached(gate: Path, process: asyncio.subprocess.Process) -> None:
 
 
 @protected_by(
-    "workflows/steps.py",
+    "workflows/surviving.py",
     "if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:",
     instead="if False:",
 )
@@ -166,7 +166,7 @@ async def test_an_export_that_takes_every_worker_with_it_is_given_up(
     assert begun == policies.MOST_WORKERS_LOST
 
 
-@protected_by("workflows/steps.py", "if again and stopped():", instead="if False:")
+@protected_by("workflows/surviving.py", "if again and stopped():", instead="if False:")
 @pytest.mark.usefixtures("_silent")
 async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker_went_away(
     service: Service, monkeypatch: pytest.MonkeyPatch

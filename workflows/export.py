@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import steps
     from workflows.carrying import refuse_too_large
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
-    from workflows.steps import Before, report_changed, surviving_workers
+    from workflows.surviving import Before, report_changed, surviving_workers
 
 _T = TypeVar("_T")
 _PARTS: Final = "The list of staged parts"

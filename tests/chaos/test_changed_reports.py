@@ -141,7 +141,7 @@ async def test_a_report_that_has_changed_for_good_is_read_anew_from_its_first_un
 
 @pytest.mark.parametrize("here", [TODAY, WITHOUT], ids=["changed", "unknown"])
 @protected_by(
-    "workflows/steps.py", "self._refused >= policies.MOST_WORKERS_THAT_DIFFER", instead="True"
+    "workflows/surviving.py", "self._refused >= policies.MOST_WORKERS_THAT_DIFFER", instead="True"
 )
 async def test_a_worker_whose_report_differs_leaves_the_unit_to_another_and_no_attempt_is_counted(
     versions: Versions,

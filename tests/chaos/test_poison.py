@@ -55,7 +55,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
 
 
 @protected_by(
-    "workflows/steps.py",
+    "workflows/surviving.py",
     "suspect = in_a_row >= policies.SUSPECT_AFTER",
     instead="suspect = False",
 )
@@ -65,7 +65,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
     instead="slots = {names.suspect_task_queue(settings.task_queue): 8}",
 )
 @protected_by(
-    "workflows/steps.py",
+    "workflows/surviving.py",
     "in_a_row >= policies.MOST_WORKERS_LOST",
     instead="in_a_row >= 1000",
 )
