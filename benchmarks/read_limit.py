@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import bson
 from bson.raw_bson import RawBSONDocument
+from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
 from temporalio.api.enums.v1 import EventType
@@ -29,6 +30,7 @@ from benchmarks.results import Goal, Outcome, Row
 from benchmarks.rows import Rows, split
 from dev import orders
 from exports import names
+from exports.connections import mongo_client
 from exports.models import AggregateInput, Unit
 from exports.payloads import data_converter
 from exports.source import ROWS_PER_BATCH, RowQuery, Source
@@ -123,14 +125,16 @@ class _Overheard(Source):
 
 
 async def _queries(bench: Bench, units: list[Unit]) -> list[tuple[str, RowQuery]]:
-    source = _Overheard(bench.database, bench.settings.query_timeout)
-    source.queries = []
     report = bench.reports.named(REPORT)
     params = report.check_params(YEAR)
-    for unit in units:
-        async for _ in report.read(source, unit, params=params, created_by=USER):
-            pass
-    return source.queries
+    async with mongo_client(SecretStr(_patient(bench))) as client:
+        database = client[bench.settings.mongo_database]
+        source = _Overheard(database, bench.settings.query_timeout)
+        source.queries = []
+        for unit in units:
+            async for _ in report.read(source, unit, params=params, created_by=USER):
+                pass
+        return source.queries
 
 
 def _drained(bench: Bench, queries: list[tuple[str, RowQuery]], rows: int) -> float:
