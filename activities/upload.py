@@ -10,10 +10,11 @@ from activities.boundary import Attempt, Attempts, in_thread
 from exports import names
 from exports.formats import format_named
 from exports.models import FinishedFile, Stage, UploadInput
-from exports.objects import ObjectStore, StoppedError, Uploaded
+from exports.objects import ObjectStore
 from exports.part_cache import PartCache
 from exports.staged_parts import StagedParts
 from exports.task_warnings import WarningCounts
+from exports.uploads import StoppedError, Uploaded
 
 
 class UploadActivities:

@@ -17,8 +17,9 @@ from temporalio.client import WorkflowHandle
 
 from activities import boundary
 from exports.errors import ExportError, StoreUnavailableError
-from exports.objects import ObjectStore, StoppedError
+from exports.objects import ObjectStore
 from exports.stats_report import StatsReport
+from exports.uploads import StoppedError
 from tests.service import Service
 from workflows import policies
 

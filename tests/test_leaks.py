@@ -44,8 +44,8 @@ async def _leaks(service: Service, *task_ids: str) -> list[str]:
 
 @protected_by(
     "activities/writeback.py",
-    "            return task.result()\n\n    @activity.defn(name=names.WRITEBACK_FAILED)",
-    instead='            return task.result().model_copy(update={"file_name": url})\n\n'
+    "            return result\n\n    @activity.defn(name=names.WRITEBACK_FAILED)",
+    instead='            return result.model_copy(update={"file_name": link.url})\n\n'
     "    @activity.defn(name=names.WRITEBACK_FAILED)",
 )
 async def test_the_history_of_an_export_holds_neither_rows_nor_links_nor_keys(

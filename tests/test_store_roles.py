@@ -19,11 +19,12 @@ from exports import names
 from exports.connections import Connections
 from exports.errors import StoreAccessError
 from exports.models import TaskStatus
-from exports.objects import PART_SIZE, ObjectStore
+from exports.objects import ObjectStore
 from exports.payloads import data_converter
 from exports.reports_file import load_reports
 from exports.settings import Settings
 from exports.source import Source
+from exports.uploads import PART_SIZE
 from tests.compose_file import REPOSITORY
 from tests.lone_servers import LoneStore
 from tests.protections import protected_by

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exports import objects
+from exports import uploads
 from exports.errors import FormatLimitError, StoreUnavailableError
-from exports.objects import ObjectStore, StoppedError, Uploaded
+from exports.objects import ObjectStore
 from exports.settings import Settings
+from exports.uploads import StoppedError, Uploaded
 from tests.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ IN_FLIGHT = 4
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "PART_SIZE", PART)
+    monkeypatch.setattr(uploads, "PART_SIZE", PART)
 
 
 @pytest.fixture

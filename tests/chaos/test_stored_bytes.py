@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from exports import objects
+from exports import uploads
 from exports.errors import StoreUnavailableError
-from exports.objects import ObjectStore, Uploaded
+from exports.objects import ObjectStore
 from exports.part_cache import PartCache
 from exports.settings import Settings
+from exports.uploads import Uploaded
 from tests.chaos.certificates import Certificates
 from tests.chaos.proxy import Flip, Reset, proxy_to
 from tests.protections import protected_by
@@ -32,7 +33,7 @@ SIZES = pytest.mark.parametrize(
 
 @pytest.fixture
 def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
-    monkeypatch.setattr(objects, "PART_SIZE", PART)
+    monkeypatch.setattr(uploads, "PART_SIZE", PART)
     return Traffic.of_new_stores(monkeypatch)
 
 
@@ -71,9 +72,9 @@ def flipped(body: bytes) -> bytes:
 
 
 @SIZES
-@protected_by("exports/objects.py", "            if seen != etag:", instead="            if False:")
+@protected_by("exports/uploads.py", "if seen != etag:", instead="if False:")
 @protected_by(
-    "exports/objects.py", "if digest.hexdigest() != uploaded.sha256:", instead="if False:"
+    "exports/uploads.py", "if digest.hexdigest() != uploaded.sha256:", instead="if False:"
 )
 def test_one_bit_that_the_store_holds_otherwise_is_no_success(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
@@ -85,7 +86,7 @@ def test_one_bit_that_the_store_holds_otherwise_is_no_success(
 
 @SIZES
 @protected_by(
-    "exports/objects.py", 'if stored["ContentLength"] != uploaded.bytes:', instead="if False:"
+    "exports/uploads.py", 'if stored["ContentLength"] != uploaded.bytes:', instead="if False:"
 )
 def test_a_file_that_the_store_holds_only_in_part_is_no_success(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
@@ -146,7 +147,7 @@ def test_one_bit_that_changes_on_its_way_is_no_success(
         store.close()
 
 
-@protected_by("exports/objects.py", "            if seen != etag:", instead="            if False:")
+@protected_by("exports/uploads.py", "if seen != etag:", instead="if False:")
 async def test_an_export_whose_file_was_stored_wrongly_is_written_again_before_it_is_done(
     traffic: Traffic, service: Service
 ) -> None:
@@ -189,14 +190,14 @@ class SkippingPool(ThreadPoolExecutor):
 
 # To S3 the numbers of parts may have gaps, so no server shows this: it would be a mistake of ours.
 @protected_by(
-    "exports/objects.py",
+    "exports/uploads.py",
     'if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):',
     instead="if False:",
 )
 def test_an_upload_whose_parts_have_a_gap_in_their_numbers_is_aborted(
     store: ObjectStore, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "ThreadPoolExecutor", SkippingPool)
+    monkeypatch.setattr(uploads, "ThreadPoolExecutor", SkippingPool)
     with pytest.raises(StoreUnavailableError, match="are not 1, 2, 3 and so on"):
         upload(store, content(LONG))
     assert traffic.operations().count("UploadPart") == 4
@@ -206,12 +207,18 @@ def test_an_upload_whose_parts_have_a_gap_in_their_numbers_is_aborted(
 
 
 RESUMED = """upload_id = next(
-            (item.upload_id for item in self.open_uploads(key)), None
+            (
+                item["UploadId"]
+                for page in [self._client.list_multipart_uploads(Bucket=self._bucket)]
+                for item in page.get("Uploads", [])
+                if item["Key"] == self._key
+            ),
+            None,
         ) or self._client.create_multipart_upload("""
 
 
 @protected_by(
-    "exports/objects.py", "upload_id = self._client.create_multipart_upload(", instead=RESUMED
+    "exports/uploads.py", "upload_id = self._client.create_multipart_upload(", instead=RESUMED
 )
 def test_an_upload_that_broke_off_is_begun_anew_and_never_resumed_from_a_list_of_its_parts(
     store: ObjectStore, traffic: Traffic
@@ -247,7 +254,7 @@ def test_an_upload_that_broke_off_is_begun_anew_and_never_resumed_from_a_list_of
 def test_an_upload_over_a_wire_that_is_cut_is_whole_or_no_success(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, cut: Reset
 ) -> None:
-    monkeypatch.setattr(objects, "PART_SIZE", PART)
+    monkeypatch.setattr(uploads, "PART_SIZE", PART)
     data = content(LONG)
     with proxy_to(str(settings.s3_endpoint_url)) as wire:
         store = ObjectStore(

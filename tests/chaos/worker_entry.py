@@ -29,7 +29,7 @@ from temporalio.worker import (
 
 import worker
 from activities import boundary
-from exports import objects
+from exports import uploads
 from exports.process import end
 from tests.chaos.gates import GATES, pass_gate
 from workflows import policies
@@ -112,7 +112,7 @@ def main() -> int:
             )
 
     if PART_SIZE in os.environ:
-        setattr(objects, "PART_SIZE", int(os.environ[PART_SIZE]))  # noqa: B010 -- it is Final
+        setattr(uploads, "PART_SIZE", int(os.environ[PART_SIZE]))  # noqa: B010 -- it is Final
     with patch.object(worker, "Worker", Watched):
         return worker.main()
 
