@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-WORKFLOWS = ("admission", "carrying", "export", "policies", "steps", "sweep")
+WORKFLOWS = ("admission", "carrying", "export", "policies", "steps", "surviving", "sweep")
 NOT_TAKEN = {
     ("admission", "if input.signal == names.CANCEL_SIGNAL:"): "there is no other signal",
     (
@@ -18,7 +18,7 @@ NOT_TAKEN = {
     ): "a history of two megabytes; see test_too_large.py",
     ("export", "if claim.ended is None:"): "no claim says nothing",
     ("export", "if isinstance(cause, StepTimeoutError):"): "no step fails in a third way",
-    ("steps", "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:"): "takes a day",
+    ("surviving", "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:"): "takes a day",
 }
 """Branches that only something that does not exist would take, or nobody waits for."""
 
