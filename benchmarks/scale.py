@@ -1,8 +1,8 @@
 """More worker processes, on a database and an object store that take their time.
 
 Row-level exports to csv, always ten for each worker, which is more than it can be at. Each batch
-of rows takes a second and a half to come, and each request to the object store 50 ms longer, by a
-fixed delay in the worker; so that workers wait, as they do in production, and two cores are enough
+of rows takes two seconds to come, and each request to the object store 50 ms longer, by a fixed
+delay in the worker; so that workers wait, as they do in production, and two cores are enough
 for four of them. What counts is how many rows the exports had that were finished within a window
 of time, which begins when the workers have been busy for a while.
 """
@@ -20,7 +20,7 @@ from exports.client import ExportClient
 
 _ROWS: Final = 30_000
 _EXPORTS_PER_WORKER: Final = 10
-_DELAY: Final = "1.5"
+_DELAY: Final = "2.0"
 _STORE_DELAY: Final = "0.05"
 _GOALS: Final = {2: 1.9, 4: 3.6}
 
