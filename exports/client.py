@@ -316,6 +316,8 @@ class ExportClient:
     async def retry(self, task_id: str, *, created_by: str | None) -> ExportTask:
         """Run a failed export again, its failed attempts forgotten.
 
+        If the run that failed is still cleaning up after some seconds, the next sweep starts it.
+
         Raises:
             TaskNotFoundError: There is none, or it is somebody else's.
             TaskStateError: It has not failed.

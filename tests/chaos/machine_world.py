@@ -34,7 +34,7 @@ BROKEN: Final = ("brokenMonthly", "csv")
 _MAY_FAIL: Final = {asked_for("brokenMonthly", _OCTOBER, "csv"): "E_COLLECTION"}
 _SILENCE: Final = "2"
 _WORKERS: Final = 2
-_PATIENCE: Final = timedelta(minutes=2)
+_PATIENCE: Final = timedelta(minutes=1)
 
 _T = TypeVar("_T")
 
@@ -61,6 +61,7 @@ class World:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._closing = AsyncExitStack()
         self._examples = 0
+        self._spoiled = False  # by an example that failed
         self._references: dict[str, Content] = {}
 
     @contextmanager
@@ -78,6 +79,9 @@ class World:
 
     def begin(self) -> None:
         """Begin an example: a record and users of its own."""
+        if self._spoiled:
+            self._do(self._clear())
+        self._spoiled = True
         self._examples += 1
         self.record = Record(self._folder / f"record-{self._examples:04}.jsonl")
         self._herd.record = self.record
@@ -85,7 +89,9 @@ class World:
 
     def end(self) -> list[str]:
         """Sweep once, and return what the checker finds; nothing is left for the next example."""
-        return self._do(self._judged())
+        found = self._do(self._judged())
+        self._spoiled = False
+        return found
 
     def user(self, name: str) -> "BlockingUser":
         """Return a user of this example."""
