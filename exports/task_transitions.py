@@ -4,14 +4,14 @@ A run may move a task only while it owns it (`runId`) and only while the task ha
 write that matches nothing is a finding: it raises `TaskLostError`.
 """
 
+from typing import Final
+
 from pymongo.errors import DuplicateKeyError
 
 from exports import names
 from exports.audit import AuditAction, AuditEntry, entry
 from exports.clock import now_ms
-from exports.errors import (
-    TaskLostError,
-)
+from exports.errors import TaskLostError
 from exports.models import (
     AttemptBeat,
     Author,
@@ -25,6 +25,9 @@ from exports.models import (
 )
 from exports.task import TaskError, id_filter
 from exports.task_collection import OPEN, Stored, TaskCollection, new_document, translated
+
+# Before a worker that was lost is noticed, the time of the file that it made may have run out.
+_SEEN_AS: Final = {TaskStatus.DONE: (TaskStatus.DONE.value, TaskStatus.EXPIRED.value)}
 
 
 class RunTransitions(TaskCollection):
@@ -236,7 +239,7 @@ class RunTransitions(TaskCollection):
         if (
             document is None
             or document.get("runId") != ref.run_id
-            or document["status"] != status.value
+            or document["status"] not in _SEEN_AS.get(status, (status.value,))
             or document.get("objectKey") != object_key
         ):
             raise _lost()

@@ -169,6 +169,22 @@ async def test_done_twice_keeps_the_first_link(store: TaskStore, collection: Any
     assert ended.finished_at is not None
 
 
+@protected_by(
+    "exports/task_transitions.py",
+    "TaskStatus.DONE: (TaskStatus.DONE.value, TaskStatus.EXPIRED.value)",
+    instead="TaskStatus.DONE: (TaskStatus.DONE.value,)",
+)
+async def test_done_twice_is_done_although_the_file_has_expired_in_between(
+    store: TaskStore, collection: Any
+) -> None:
+    await claimed(store, collection)
+    first = await done(store, ME)
+    assert await store.expired({"_id": "t1"})
+    expired = await collection.find_one({})
+    assert await done(store, ME, "https://2") == first
+    assert await collection.find_one({}) == expired
+
+
 async def test_done_with_another_file_is_not_the_same_done(
     store: TaskStore, collection: Any
 ) -> None:
@@ -248,7 +264,7 @@ async def test_only_a_file_that_is_still_there_gets_a_fresh_link(
     assert (renewed.download_url, renewed.expires_at) == ("https://2", 9)
     replaced = task.model_copy(update={"object_key": "files/another"})
     assert await store.renewed(replaced, url="https://3", expires_at=9, asked_by="u1") is None
-    assert await store.expired({"_id": "t1"}) is not None
+    assert await store.expired({"_id": "t1"})
     assert await store.renewed(task, url="https://3", expires_at=9, asked_by="u1") is None
     assert "downloadUrl" not in await collection.find_one({})
 
