@@ -1,7 +1,6 @@
 """One export kills every worker that reads it. Those that share its workers are not its like."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -14,6 +13,7 @@ from temporalio.client import WorkflowFailureError
 from dev.endpoints import Endpoints
 from exports.models import TaskStatus
 from exports.settings import Settings
+from tests.chaos.forms import LONG
 from tests.chaos.herd import Herd, environment_of
 from tests.chaos.operations import Record
 from tests.chaos.worker_entry import HEARTBEAT
@@ -21,9 +21,9 @@ from tests.protections import protected_by
 from tests.service import Service, open_service
 from workflows import policies
 
-GOOD: Final = 100 if os.environ.get("EXPORTS") else 20
+GOOD: Final = 100 if LONG else 20
 SILENCE: Final = 3  # seconds
-LONGEST: Final = timedelta(seconds=180)
+LONGEST: Final = timedelta(seconds=600 if LONG else 180)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
     "in_a_row >= policies.MOST_WORKERS_LOST",
     instead="in_a_row >= 1000",
 )
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(720 if LONG else 300)
 async def test_one_export_that_kills_its_workers_takes_no_other_with_it(
     poisoned: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
