@@ -55,12 +55,6 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
         " object store is done by these, which are as nice to it as to anyone. With a machine of"
         " their own, heavy steps take nothing from small ones but that."
     ),
-    ("scale", "4 workers"): (
-        "The added latency is there so that two processors suffice, and on this run's machine they"
-        " did not: with the same settings, one worker gave 19,000 rows a second and four 72,000"
-        " (3.79) on 24 November 2026, when a small export took half the processor time that it"
-        " took now. Not yet established by counting that time in the window itself."
-    ),
     ("memory", "csv, 10,000,000 rows"): _MEMORY,
     ("memory", "ndjson, 10,000,000 rows"): _MEMORY,
     ("memory", "parquet, 10,000,000 rows"): _MEMORY,
