@@ -15,7 +15,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from activities import writeback
 from activities.boundary import check_worker_clock
 from exports import clock
-from exports.audit import AuditAction, entries_of
+from exports.audit import AuditAction
 from exports.client import ExportClient
 from exports.clock import MOST_SKEW, now_ms
 from exports.errors import ClockError
@@ -102,7 +102,7 @@ async def test_a_worker_whose_clock_goes_wrong_signs_nothing_and_says_so(
     assert (ended.status, ended.retries) == (TaskStatus.DONE, 1)
     assert len(said) == 1
     assert f"{'ahead of' if minutes > 0 else 'behind'} Temporal's" in said[0]
-    audit = entries_of(await service.document(ended.id))
+    audit = await service.client.audit(ended.id, created_by=USER)
     assert [entry.code for entry in audit if entry.did is AuditAction.RETRIED] == ["E_CLOCK"]
     assert [entry.did for entry in audit if entry.until is not None] == [AuditAction.SIGNED]
     assert ended.expires_at is not None
