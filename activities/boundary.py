@@ -210,6 +210,10 @@ async def beating(
             activity.heartbeat(beat())
 
     async def keep_telling() -> None:
+        # Half a beat apart from the beats: both find out that an attempt has no run any more, and
+        # a worker that is stopping does not come to its end if they do so at the same moment. The
+        # SDK (temporalio 1.35.0) then waits for an attempt that has ended.
+        await asyncio.sleep(BEAT_EVERY / 2)
         # A cancel that arrives while a library waits for its answer may be lost in there.
         while not ended.is_set():
             await asyncio.sleep(BEAT_EVERY)
