@@ -1,4 +1,5 @@
 import gzip
+import random
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -6,6 +7,7 @@ import pytest
 
 from exports.formats import FileFormat, format_named
 from exports.task_warnings import WarningCounts
+from tests.protections import protected_by
 from tests.rows import batch, group, measure, table
 
 OF = table(group(), measure("Whole", pa.int64()))
@@ -49,3 +51,17 @@ def test_compressed_bytes_come_out_while_rows_still_go_in() -> None:
     when = [len(pulled) for _ in pieces]
     assert when[0] < 20
     assert len(when) > 2
+
+
+@protected_by(
+    "exports/formats/gzipped.py", "while len(waiting) >= _BLOCK:", instead="while waiting:"
+)
+@pytest.mark.parametrize("name", ["csv", "ndjson"])
+def test_the_same_rows_are_the_same_bytes_however_they_come_in_batches(name: str) -> None:
+    chance = random.Random(1)  # noqa: S311 -- not for secrets
+    rows = [(f"{chance.getrandbits(96):x}", chance.getrandbits(20)) for _ in range(8000)]
+    at_once = encoded(format_named(f"{name}.gz"), [batch(OF, *rows)])
+    for _ in range(60):
+        cut = chance.randrange(1, len(rows))
+        apart = [batch(OF, *rows[:cut]), batch(OF, *rows[cut:])]
+        assert encoded(format_named(f"{name}.gz"), apart) == at_once

@@ -14,6 +14,7 @@ from exports.task_warnings import WarningCounts
 _LEVEL: Final = 1
 _GZIP_HEADER: Final = 16  # added to the window's size, as zlib.h says of deflateInit2
 _WINDOW: Final = 15
+_BLOCK: Final = 1 << 18
 
 
 class Gzipped:
@@ -54,14 +55,21 @@ class Gzipped:
             What the compressor has ready, which may be less often than there are batches.
         """
         compressor = _compressor()
+        # Always as much at once: ISA-L finds other matches where its input is cut elsewhere, and
+        # how rows come in batches is no more than chance.
+        waiting = bytearray()
         for piece in self._content.encode(schema, batches, warn):
-            if compressed := compressor.compress(piece):
-                yield compressed
-        yield compressor.flush()
+            waiting += piece
+            while len(waiting) >= _BLOCK:
+                block = waiting[:_BLOCK]
+                del waiting[:_BLOCK]
+                if compressed := compressor.compress(block):
+                    yield compressed
+        yield compressor.compress(waiting) + compressor.flush()
 
 
 class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
+    def compress(self, data: bytearray, /) -> bytes: ...
 
     def flush(self) -> bytes: ...
 
