@@ -155,12 +155,14 @@ async def forked(orders: Orders) -> AsyncGenerator[Forked]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=obey, args=(orders,), daemon=True)
-    await asyncio.to_thread(process.start)
+    # Not in another thread: to start one process asks after the end of all others, and of two
+    # threads that ask at once one is told 255.
+    process.start()
     try:
         yield Forked(process, orders.log)
     finally:
         process.kill()
-        await asyncio.to_thread(process.join)
+        await until(lambda: process.exitcode is not None)
         process.close()
 
 
