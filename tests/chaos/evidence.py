@@ -202,6 +202,14 @@ def _bucket(servers: Servers) -> tuple[dict[str, Content], list[str]]:
     return objects, uploads
 
 
+def keep_contents(servers: Servers, objects: dict[str, Content], folder: Path) -> None:
+    """Download one object of every content, so that a person can compare what differs."""
+    for content, key in {content: key for key, content in objects.items()}.items():
+        path = folder / content.sha256[:8] / Path(key).name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        servers.s3.download_file(servers.bucket, servers.prefix + key, str(path))
+
+
 def _downloads(links: dict[str, Any]) -> dict[str, Download]:
     found: dict[str, Download] = {}
     for task, link in links.items():

@@ -22,10 +22,11 @@ from exports.client import ExportClient
 from exports.process import end
 from exports.settings import Settings
 from tests.chaos import boundaries, shifted
+from tests.chaos.forms import LONG
 from tests.service import Service
 
 ENDED_THERE: Final = 77
-_LONGEST: Final = 60.0
+_LONGEST: Final = 180.0 if LONG else 60.0
 
 ClientAction = Callable[[ExportClient], Awaitable[object]]
 

@@ -154,6 +154,7 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_storm_of_kill_9(
     kills = [one for one in record.operations if one.what == "kill"]
     if broken or len(kills) < SIZE.kills:
         found.save(tmp_path)
+        evidence.keep_contents(servers, found.objects, tmp_path / "contents")
         pytest.fail("\n".join([f"{len(kills)} kills; see {_kept(tmp_path)}", *broken]))
     _tell(found, herd, time.monotonic() - began)
 
