@@ -87,12 +87,15 @@ async def stormy(
 
 async def _late_orders(service: Service) -> None:
     late = orders.orders()[-LATE_ORDERS:]
+    # Under another name first: an export in between would have some of them only.
+    hidden = service.database["ordersToCome"]
     try:
-        await service.database["lateOrders"].insert_many(late, ordered=False)
+        await hidden.insert_many(late, ordered=False)
     except BulkWriteError as error:
         # The driver sends it again when the answer is late, and this server takes it twice.
         if {one["code"] for one in error.details["writeErrors"]} != {_DUPLICATE_KEY}:
             raise
+    await hidden.rename("lateOrders")
 
 
 async def _references(service: Service, record: Record) -> dict[str, Content]:
