@@ -83,8 +83,8 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 chaos: setup ## Faults: kill -9, poison and what else goes wrong (EXPORTS=500 KILLS=200 SEED=...: long)
 	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos
 
-protections: setup ## Take out each protection that a test names, and see the test fail (ONLY="tests/test_cancel.py")
-	$(RUN)/python -m tests.protections $(ONLY)
+protections: setup ## Take out each protection that a test names, and see the test fail (ONLY="tests/workflows/test_cancel.py")
+	$(RUN)/python -m tests.support.protections $(ONLY)
 
 # Where uv asks: https://osv.dev. Two is its exit code for whatever kept it from asking.
 audit: $(UV) ## Look everything that is locked up among the known vulnerabilities (needs the net)
@@ -94,7 +94,7 @@ audit: $(UV) ## Look everything that is locked up among the known vulnerabilitie
 	  fi; exit $$code
 
 record-histories: setup ## Record the workflow histories that the replay tests read
-	$(RUN)/python -m tests.record_histories
+	$(RUN)/python -m tests.support.record_histories
 
 lock: $(UV) ## Bring uv.lock up to date with pyproject.toml
 	$(UV) lock --python "$(PYTHON)"

@@ -27,17 +27,17 @@ from activities.writeback import WritebackActivities
 from exports import names
 from exports.connections import Connections, open_source
 from exports.errors import ExportError
-from exports.memory import give_back_memory
-from exports.part_cache import PartCache
-from exports.process import configure_logging, end, keep_temporal_off_stdout
-from exports.reports import ReportCatalog
-from exports.reports_file import load_reports
-from exports.search_attributes import ensure_search_attributes
+from exports.reports.file import load_reports
+from exports.reports.report import ReportCatalog
+from exports.runtime.memory import give_back_memory
+from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.stopping import Stopping
 from exports.settings import Settings
-from exports.source import Source
-from exports.stopping import Stopping
-from exports.task_collection import Stored
-from exports.tasks import TaskStore
+from exports.source.database import Source
+from exports.staging.cache import PartCache
+from exports.tasks.collection import Stored
+from exports.tasks.store import TaskStore
+from exports.temporal.search_attributes import ensure_search_attributes
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
 from workflows.sandbox import workers_runner

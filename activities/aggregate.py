@@ -11,15 +11,16 @@ import pyarrow as pa
 from temporalio import activity
 
 from activities.boundary import Attempt, Attempts, boundary, in_thread
-from exports import names, staging
+from exports import names
 from exports.errors import ReportChangedError, TypeUnknownError
 from exports.models import AggregateInput, ExportPlan, Stage, StagedPart, StagedUnit, Unit
-from exports.objects import ObjectStore
-from exports.part_cache import PartCache
-from exports.payload_size import check_fits
-from exports.reports import Report, ReportCatalog
-from exports.source import Source
-from exports.task_warnings import WarningCounts
+from exports.reports.report import Report, ReportCatalog
+from exports.source.database import Source
+from exports.staging.cache import PartCache
+from exports.staging.parts import encode_part
+from exports.storage.bucket import ObjectStore
+from exports.tables.warnings import WarningCounts
+from exports.temporal.payload_size import check_fits
 
 PART_BYTES: Final = 4 << 20
 """About how large a part is in memory: what the upload holds a few of at a time."""
@@ -169,7 +170,7 @@ class _Staging:
         self._under_way.append(asyncio.create_task(in_thread(lambda _: self._write(key, batches))))
 
     def _write(self, key: str, batches: list[pa.RecordBatch]) -> StagedPart:
-        part = staging.encode_part(batches[0].schema, batches)
+        part = encode_part(batches[0].schema, batches)
         self._store.put(key, part.data)
         self._cache.put(key, part.data)
         return StagedPart(

@@ -19,7 +19,6 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
-from exports.classification.temporal import temporal_error
 from exports.clock import check_clock, now_ms
 from exports.errors import (
     ExportError,
@@ -28,8 +27,9 @@ from exports.errors import (
     UnexpectedError,
 )
 from exports.models import AttemptBeat, Stage, TaskRef
-from exports.task import TaskError
-from exports.tasks import TaskStore
+from exports.server_errors.temporal import temporal_error
+from exports.tasks.store import TaskStore
+from exports.tasks.task import TaskError
 from workflows.policies import WORKER_SHUTDOWN, retry_delay
 
 _T = TypeVar("_T")

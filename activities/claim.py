@@ -7,10 +7,10 @@ from exports import names
 from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
-from exports.payload_size import check_fits, check_params_fit
-from exports.reports import ReportCatalog
-from exports.task import ExportTask, runnable
-from exports.tasks import TaskStore
+from exports.reports.report import ReportCatalog
+from exports.tasks.store import TaskStore
+from exports.tasks.task import ExportTask, runnable
+from exports.temporal.payload_size import check_fits, check_params_fit
 
 
 class ClaimActivities:

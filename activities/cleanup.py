@@ -8,8 +8,8 @@ from temporalio.client import Client
 from activities.boundary import beating, boundary, in_thread
 from exports import names
 from exports.models import DiscardResult, TaskRef, TaskStatus
-from exports.objects import ObjectStore
-from exports.tasks import TaskStore
+from exports.storage.bucket import ObjectStore
+from exports.tasks.store import TaskStore
 
 
 class CleanupActivities:

@@ -12,10 +12,10 @@ from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import now_ms
 from exports.models import SweepCount, SweepInput, TaskStatus
-from exports.objects import ObjectStore, StoredObject
-from exports.task import ExportTask
-from exports.task_collection import Stored
-from exports.tasks import TaskStore
+from exports.storage.bucket import ObjectStore, StoredObject
+from exports.tasks.collection import Stored
+from exports.tasks.store import TaskStore
+from exports.tasks.task import ExportTask
 
 _PAGE: Final = 1000
 _T = TypeVar("_T")

@@ -21,10 +21,10 @@ from exports import names
 from exports.clock import now_ms
 from exports.errors import EncryptionKeyError, RequestError, TaskInvalidError
 from exports.models import SweepCount, SweepInput, TaskStatus
-from exports.starting import start_export
-from exports.task import TaskError, request_to_start
-from exports.task_collection import Stored
-from exports.tasks import TaskStore
+from exports.tasks.collection import Stored
+from exports.tasks.store import TaskStore
+from exports.tasks.task import TaskError, request_to_start
+from exports.temporal.start import start_export
 
 _SIDE_BY_SIDE: Final = 16
 _PAGE: Final = 500

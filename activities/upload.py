@@ -10,11 +10,11 @@ from activities.boundary import Attempt, Attempts, in_thread
 from exports import names
 from exports.formats import format_named
 from exports.models import FinishedFile, Stage, UploadInput
-from exports.objects import ObjectStore
-from exports.part_cache import PartCache
-from exports.staged_parts import StagedParts
-from exports.task_warnings import WarningCounts
-from exports.uploads import StoppedError, Uploaded
+from exports.staging.cache import PartCache
+from exports.staging.reader import StagedParts
+from exports.storage.bucket import ObjectStore
+from exports.storage.upload import StoppedError, Uploaded
+from exports.tables.warnings import WarningCounts
 
 
 class UploadActivities:

@@ -16,9 +16,9 @@ from exports.models import (
     FailedInput,
     Stage,
 )
-from exports.objects import ObjectStore
-from exports.task import TaskError
-from exports.tasks import TaskStore
+from exports.storage.bucket import ObjectStore
+from exports.tasks.store import TaskStore
+from exports.tasks.task import TaskError
 
 
 class WritebackActivities:

@@ -27,7 +27,7 @@ from benchmarks.report import PAGE, page, table
 from benchmarks.results import Outcome, Record, Results, now
 from dev.process import CrashError
 from exports.errors import ExportError
-from exports.process import end
+from exports.runtime.process import end
 
 BENCHMARKS: Final[dict[str, ModuleType]] = {
     "read": read_limit,

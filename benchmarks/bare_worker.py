@@ -9,7 +9,7 @@ from temporalio.worker import Worker
 from benchmarks.bare import QUEUE, BareWorkflow, nothing
 from benchmarks.bench import READY
 from exports.connections import connect_temporal
-from exports.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
 from exports.settings import Settings
 from workflows.sandbox import workers_runner
 

@@ -22,12 +22,12 @@ from exports import names
 from exports.client import ExportClient
 from exports.connections import Connections
 from exports.models import TaskStatus
-from exports.objects import ObjectStore
-from exports.process import keep_temporal_off_stdout
-from exports.reports import ReportCatalog
-from exports.reports_file import load_reports
+from exports.reports.file import load_reports
+from exports.reports.report import ReportCatalog
+from exports.runtime.process import keep_temporal_off_stdout
 from exports.settings import Settings
-from exports.task import ExportTask
+from exports.storage.bucket import ObjectStore
+from exports.tasks.task import ExportTask
 
 USER: Final = "bench"
 READY: Final = "Worker is ready"

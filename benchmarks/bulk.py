@@ -10,7 +10,7 @@ from benchmarks.replay_worker import PEAK
 from benchmarks.rows import END_DAY, FIRST_DAY
 from dev import orders
 from dev.process import Process
-from exports.task import ExportTask
+from exports.tasks.task import ExportTask
 
 REPORT: Final = "recordsDetail"
 YEAR: Final[dict[str, object]] = {"from": FIRST_DAY, "to": END_DAY}

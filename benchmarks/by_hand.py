@@ -24,10 +24,9 @@ from temporalio.client import Client
 with workflow.unsafe.imports_passed_through():
     from exports import names
     from exports.clock import now_ms
-    from exports.pipelines import Stage
-    from exports.s3 import s3_client
     from exports.settings import Settings
-    from exports.source import Source
+    from exports.source.database import Source, Stage
+    from exports.storage.s3 import s3_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,10 +14,10 @@ from benchmarks.by_hand import QUEUE, HandActivities, HandWorkflow
 from benchmarks.month import MONTH, REPORT
 from benchmarks.replay import ReplaySource
 from exports.connections import Connections
-from exports.process import configure_logging, end, keep_temporal_off_stdout
-from exports.reports_file import load_reports
+from exports.reports.file import load_reports
+from exports.reports.stats.report import StatsReport
+from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
 from exports.settings import Settings
-from exports.stats_report import StatsReport
 from workflows.sandbox import workers_runner
 
 

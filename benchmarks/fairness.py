@@ -22,7 +22,7 @@ from benchmarks.plan import Plan
 from benchmarks.results import Goal, Outcome, Row
 from benchmarks.waiting import p95
 from exports.errors import TaskStateError
-from exports.task import ExportTask
+from exports.tasks.task import ExportTask
 
 _LOOK = 0.1
 _NICE = 10

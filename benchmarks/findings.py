@@ -8,7 +8,7 @@ _MEMORY: Final = (
     " their way to the bucket, which alone are 64 MiB. From 1,000,000 rows on, all of that is in"
     " use, and the peak hardly grows any more. What a worker keeps beyond it was the allocators':"
     " with Arrow's own pool and glibc's defaults, 3,000,000 rows took 610 MiB, with the settings of"
-    " `exports/memory.py` 385, and with parts of 4 instead of 8 MiB 329."
+    " `exports/runtime/memory.py` 385, and with parts of 4 instead of 8 MiB 329."
 )
 
 _BY_HAND: Final = (
@@ -44,7 +44,7 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
         " takes 50 ms, and the ratio was 1.00. `dev/servers.py` raises that limit."
     ),
     ("fairness", "200 small exports beside 5,000,000 rows, one worker: p95"): (
-        "No small export waits for a slot (`tests/test_bulk.py`), but all wait for the processors:"
+        "No small export waits for a slot (`tests/workflows/test_bulk.py`), but all wait for the processors:"
         " 200 of them keep two processors busy for as long as they take on an idle worker. The big"
         " export takes its share of the same two, in the worker and in the object store. Fewer"
         " slots for heavy steps made no difference; a worker of their own with a lower priority,"

@@ -36,8 +36,8 @@ from dev import orders
 from exports import names
 from exports.connections import mongo_client
 from exports.models import AggregateInput, Unit
-from exports.payloads import data_converter
-from exports.source import ROWS_PER_BATCH, RowQuery, Source
+from exports.source.database import ROWS_PER_BATCH, RowQuery, Source
+from exports.temporal.converter import data_converter
 
 _LOADERS: Final = 2
 _SIDE_BY_SIDE: Final = 1

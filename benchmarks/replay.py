@@ -16,9 +16,8 @@ from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from benchmarks.rows import Rows
-from exports.pipelines import Stage
-from exports.reports import ReportCatalog
-from exports.source import CODEC, RowQuery, Source
+from exports.reports.report import ReportCatalog
+from exports.source.database import CODEC, RowQuery, Source, Stage
 
 _AGGREGATES: Final = "aggregates.bson"
 _ROWS: Final = "rows.bson"

@@ -19,7 +19,7 @@ from typing import Final
 import boto3
 
 from benchmarks.replay import ReplaySource
-from exports.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
 from exports.settings import Settings
 from worker import run
 

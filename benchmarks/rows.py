@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
-from exports.source import CODEC, ROWS_PER_BATCH, RowQuery
+from exports.source.database import CODEC, ROWS_PER_BATCH, RowQuery
 
 FIRST_DAY: Final = "2025-11-01"
 END_DAY: Final = "2026-11-01"

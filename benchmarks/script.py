@@ -22,7 +22,7 @@ from benchmarks.plan import Plan
 from benchmarks.results import Goal, Outcome, Row
 from dev import orders
 from dev.stack import REPOSITORY
-from exports.source import ROWS_PER_BATCH
+from exports.source.database import ROWS_PER_BATCH
 
 _GOALS: Final = {"csv": 4.0, "ndjson": 4.0, "parquet": 5.0, "xlsx": 5.0}
 _BESIDE: Final = {

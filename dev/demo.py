@@ -24,14 +24,14 @@ from rich.text import Text
 from dev.orders import UNTIL
 from dev.process import CrashError
 from dev.stack import REPOSITORY, Stack, environment_file, inherited, stop_on_signal
-from exports.cli_output import show
-from exports.cli_progress import ProgressView
+from exports.cli.output import show
+from exports.cli.progress import ProgressView
 from exports.client import ExportClient
 from exports.download import download
 from exports.errors import ExportError
 from exports.models import TaskStatus
-from exports.process import end
-from exports.task import ExportTask
+from exports.runtime.process import end
+from exports.tasks.task import ExportTask
 
 _USER: Final = "demo"
 _LAST_DAY: Final = UNTIL - timedelta(days=1)

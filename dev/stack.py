@@ -126,7 +126,7 @@ class Stack:
 
     def _apply_schedule(self, environment: dict[str, str]) -> None:
         applied = subprocess.run(
-            [sys.executable, "-m", "exports.cli", "schedule", "apply"],
+            [sys.executable, "-m", "exports.cli.app", "schedule", "apply"],
             cwd=REPOSITORY,
             env=environment,
             stdout=subprocess.PIPE,

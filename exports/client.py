@@ -11,13 +11,10 @@ from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
 
-from pydantic import JsonValue
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from exports import envelope, names
-from exports.audit import AuditEntry
-from exports.classification.temporal import temporal_error
+from exports import names
 from exports.clock import now_ms
 from exports.connections import Connections
 from exports.errors import (
@@ -38,16 +35,16 @@ from exports.models import (
     SweepResult,
     TaskStatus,
 )
-from exports.payload_size import check_params_fit
-from exports.reports import ReportCatalog
-from exports.reports_file import load_reports
+from exports.reports.file import load_reports
+from exports.reports.report import ReportCatalog
+from exports.server_errors.temporal import temporal_error
 from exports.settings import Settings
-from exports.starting import start_export
-from exports.task import ExportTask
-from exports.tasks import TaskStore
-from workflows.export import ExportWorkflow
-from workflows.policies import SWEEP_AT_MOST
-from workflows.sweep import SweepWorkflow
+from exports.tasks.audit import AuditEntry
+from exports.tasks.store import TaskStore
+from exports.tasks.task import ExportTask
+from exports.temporal.payload_size import check_params_fit
+from exports.temporal.schedule import SWEEP_AT_MOST
+from exports.temporal.start import start_export
 
 _FIRST_LOOK: Final = 0.05
 _LONGEST_LOOK: Final = 1.0
@@ -201,7 +198,7 @@ class ExportClient:
         return await self._tasks.get(task_id, created_by=created_by)
 
     async def audit(self, task_id: str, *, created_by: str | None) -> builtins.list[AuditEntry]:
-        """Return what has happened to a task, oldest first: see `exports.audit`.
+        """Return what has happened to a task, oldest first: see `exports.tasks.audit`.
 
         Raises:
             TaskNotFoundError: There is none, or it is somebody else's.
@@ -338,13 +335,6 @@ class ExportClient:
             pause *= 1.5
         return again
 
-    async def handle(self, request: Mapping[str, object]) -> dict[str, JsonValue]:
-        """Answer an envelope of the function that this service replaces; raises nothing.
-
-        See `exports.envelope.handle`.
-        """
-        return await envelope.handle(self, request)
-
     async def sweep(self) -> SweepResult:
         """Sweep now, without waiting for the Schedule.
 
@@ -355,9 +345,10 @@ class ExportClient:
         """
         queue = self._settings.task_queue
         try:
-            return await self._temporal.execute_workflow(
-                SweepWorkflow.run,
+            result: SweepResult = await self._temporal.execute_workflow(
+                names.SWEEP_WORKFLOW,
                 SweepInput(task_queue=queue),
+                result_type=SweepResult,
                 id=f"{names.sweep_workflow_id(queue)}-by-hand-{uuid4()}",
                 task_queue=queue,
                 execution_timeout=SWEEP_AT_MOST,
@@ -369,6 +360,7 @@ class ExportClient:
                 f"No worker on task queue {queue} has swept within {SWEEP_AT_MOST}, "
                 "or the sweep failed; the Temporal Web UI says why."
             ) from None
+        return result
 
     def _told(self, error: RPCError) -> ExportError:
         address = self._temporal.service_client.config.target_host
@@ -409,9 +401,9 @@ class ExportClient:
 
     async def _signalled(self, task: ExportTask, request: CancelRequest) -> bool:
         workflow_id = task.workflow_id or names.workflow_id(task.id)
-        handle = self._temporal.get_workflow_handle_for(ExportWorkflow.run, workflow_id)
+        handle = self._temporal.get_workflow_handle(workflow_id)
         try:
-            await handle.signal(ExportWorkflow.cancel, request)
+            await handle.signal(names.CANCEL_SIGNAL, request)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise self._told(error) from None

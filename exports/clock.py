@@ -1,10 +1,13 @@
 """The one clock that stamps documents, and how wrong it may be."""
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from exports.errors import ClockError
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The instant that epoch milliseconds count from."""
 
 MOST_SKEW: Final = 60_000
 """Milliseconds by which the clocks of a worker or client and of a server may differ.

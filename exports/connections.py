@@ -18,19 +18,19 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
-from exports.classification.mongo import mongo_verdict
 from exports.clock import check_clock
-from exports.encryption_keys import EncryptionKeys
+from exports.encryption.keys import EncryptionKeys
 from exports.errors import (
     DatabaseAccessError,
     SettingsError,
     StoreUnavailableError,
     UnreachableError,
 )
-from exports.objects import ObjectStore
-from exports.payloads import data_converter
+from exports.server_errors.mongo import mongo_verdict
 from exports.settings import Settings
-from exports.task_collection import Stored, server_time
+from exports.storage.bucket import ObjectStore
+from exports.tasks.collection import Stored, server_time
+from exports.temporal.converter import data_converter
 
 _PATIENCE: Final = 7.0
 _PATIENCE_WITH_MONGO: Final = {"serverSelectionTimeoutMS": 5000, "connectTimeoutMS": 5000}

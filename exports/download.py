@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from exports.errors import DownloadError, RequestError, UnreachableError
-from exports.task import ExportTask
+from exports.tasks.task import ExportTask
 
 _CHUNK: Final = 1024 * 1024
 _PATIENCE: Final = 30.0

@@ -7,21 +7,18 @@ is answered by `{"ok": true, "data": ...}` or `{"ok": false, "error": {"code", "
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar, cast
+from typing import Annotated, Final, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from temporalio.service import RPCError
 
 from exports import names
-from exports.answers import refused
-from exports.classification.temporal import temporal_error
-from exports.errors import ActionError, ExportError, RequestError, explain
+from exports.client import ExportClient
+from exports.errors import ActionError, ExportError, RequestError, explain, refused
 from exports.models import DEFAULT_FORMAT
-from exports.task import ExportTask
-
-if TYPE_CHECKING:
-    from exports.client import ExportClient
+from exports.server_errors.temporal import temporal_error
+from exports.tasks.task import ExportTask
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +90,7 @@ class _Run(_Part):
 _Model = TypeVar("_Model", bound=_Part)
 
 
-async def handle(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
     """Answer one envelope; raises nothing.
 
     Args:
@@ -122,7 +119,7 @@ async def handle(client: "ExportClient", request: Mapping[str, object]) -> dict[
         return refused(ExportError("Something went wrong inside the service."))
 
 
-async def _answer(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _answer(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
     # Callers pass on what they got, so that the type is a promise of theirs, not a fact.
     if not isinstance(cast("object", request), Mapping):
         raise RequestError("The request is one JSON object with action, payload and uid.")
@@ -133,7 +130,7 @@ async def _answer(client: "ExportClient", request: Mapping[str, object]) -> dict
     return await answer(client, request)
 
 
-async def _create(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _create(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_Asked, request, "The request")
     new = _read(_Create, asked.payload, "The payload")
     task = await client.create(
@@ -146,25 +143,25 @@ async def _create(client: "ExportClient", request: Mapping[str, object]) -> dict
     return _with_stored_id(task)
 
 
-async def _get(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _get(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_Asked, request, "The request")
     ref = _read(_Get, asked.payload, "The payload")
     return _with_stored_id(await client.get(ref.named, created_by=asked.uid))
 
 
-async def _cancel(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _cancel(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_Asked, request, "The request")
     ref = _read(_Cancel, asked.payload, "The payload")
     return _with_stored_id(await client.cancel(ref.named, created_by=asked.uid, reason=ref.reason))
 
 
-async def _run(client: "ExportClient", request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def _run(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
     asked = _read(_AskedByTimer, request, "The request")
     _read(_Run, asked.payload, "The payload")
     return (await client.sweep()).model_dump(mode="json")
 
 
-_Answer = Callable[["ExportClient", Mapping[str, object]], Awaitable[dict[str, JsonValue]]]
+_Answer = Callable[[ExportClient, Mapping[str, object]], Awaitable[dict[str, JsonValue]]]
 _ACTIONS: Final[dict[str, _Answer]] = {
     "create": _create,
     "run": _run,

@@ -7,7 +7,7 @@ holds one, and a failed workflow carries one as the type of its failure.
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 _MOST_PROBLEMS: Final = 5
 _LONGEST_NAME: Final = 40
@@ -285,6 +285,11 @@ class WaitTimeoutError(ExportError):
 
     code = "E_TIMEOUT"
     permanent = False
+
+
+def refused(error: ExportError) -> dict[str, JsonValue]:
+    """Return an error as clients get it: `{"ok": false, "error": {"code", "msg"}}`."""
+    return {"ok": False, "error": {"code": error.code, "msg": error.msg}}
 
 
 def explain(error: ValidationError) -> str:

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from exports.names import MAX_CREATED_BY_LENGTH
+from exports.tables.warnings import TaskWarning
 
 DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
@@ -105,20 +106,6 @@ class TaskRef(WireModel):
     workflow_id: str
     run_id: str
     max_retries: int = DEFAULT_MAX_RETRIES
-
-
-class TaskWarning(WireModel):
-    """What an export changed in values that did not fit where they had to go.
-
-    Attributes:
-        code: What was done, stable: one of the codes of `exports.task_warnings`.
-        column: Name of the column.
-        count: How many values.
-    """
-
-    code: str
-    column: str
-    count: int
 
 
 class Unit(WireModel):

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from exports.encryption_keys import EncryptionKeys, EncryptionKeyText
+from exports.encryption.keys import EncryptionKeys, EncryptionKeyText
 from exports.errors import SettingsError, explain
 from exports.models import DEFAULT_UNITS_SIDE_BY_SIDE
 from exports.names import DEFAULT_TASK_QUEUE

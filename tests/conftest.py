@@ -10,7 +10,6 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,15 +21,15 @@ from temporalio.client import Client
 from dev import object_store
 from dev.endpoints import Endpoints
 from dev.servers import Servers
-from exports.payloads import data_converter
 from exports.settings import Settings
-from tests import leaks, protections
-from tests.service import Service, open_service, working
+from exports.temporal.converter import data_converter
+from tests.support import leaks, protections
+from tests.support.paths import REPOSITORY
+from tests.support.service import Service, open_service, working
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 _SHARED = "EXPORTS_TEST_SERVERS"
 _SERVERS = pytest.StashKey[Servers]()
 

@@ -4,7 +4,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from exports.payload_size import MOST_BYTES, too_large
+    from exports.temporal.payload_size import MOST_BYTES, too_large
 
 
 def refuse_too_large(size: int, what: str) -> None:

@@ -35,11 +35,11 @@ with workflow.unsafe.imports_passed_through():
         Unit,
         UploadInput,
     )
-    from exports.payload_size import size_of
+    from exports.temporal.payload_size import size_of
     from workflows import steps
     from workflows.carrying import refuse_too_large
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
-    from workflows.surviving import Before, report_changed, surviving_workers
+    from workflows.worker_loss import Before, report_changed, surviving_workers
 
 _T = TypeVar("_T")
 _PARTS: Final = "The list of staged parts"

@@ -44,10 +44,6 @@ FIRST_WAIT_FOR_KEY: Final = timedelta(seconds=5)
 LONGEST_WAIT_FOR_KEY: Final = timedelta(minutes=5)
 WAIT_FOR_KEY_WITHIN: Final = timedelta(hours=24)
 
-SWEEP_EVERY: Final = timedelta(minutes=5)
-SWEEP_CATCH_UP: Final = timedelta(minutes=10)
-SWEEP_AT_MOST: Final = timedelta(minutes=4, seconds=30)
-
 
 @dataclass(frozen=True)
 class StepPolicy:

@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows import policies
     from workflows.policies import StepPolicy
-    from workflows.surviving import Before
+    from workflows.worker_loss import Before
 
 _Out = TypeVar("_Out", bound=WireModel)
 

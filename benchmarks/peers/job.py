@@ -24,14 +24,14 @@ from exports import names
 from exports.clock import now_ms
 from exports.formats import format_named
 from exports.models import ExportRequest, TaskStatus, Unit
-from exports.objects import ObjectStore
-from exports.reports_file import load_reports
+from exports.reports.file import load_reports
+from exports.reports.stats.report import StatsReport
 from exports.settings import Settings
-from exports.source import CODEC
-from exports.stats_report import StatsReport
-from exports.task import runnable
-from exports.task_collection import OPEN
-from exports.task_warnings import WarningCounts
+from exports.source.database import CODEC
+from exports.storage.bucket import ObjectStore
+from exports.tables.warnings import WarningCounts
+from exports.tasks.collection import OPEN
+from exports.tasks.task import runnable
 
 _Document = dict[str, Any]
 _MAJORITY: Final = WriteConcern("majority")

@@ -24,7 +24,7 @@ from exports.connections import Connections
 from exports.models import TaskStatus
 from exports.names import FILES, TASKS_COLLECTION
 from exports.settings import Settings
-from exports.tasks import TaskStore
+from exports.tasks.store import TaskStore
 
 CONCURRENCY: Final = 8
 _WARM_UP: Final = 8

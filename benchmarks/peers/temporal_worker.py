@@ -16,12 +16,12 @@ from temporalio import activity, client, worker
 from benchmarks.peers.steps import Step, ran_to_its_end
 from exports import names
 from exports.connections import Connections
-from exports.process import configure_logging, end, keep_temporal_off_stdout
-from exports.reports_file import load_reports
-from exports.search_attributes import ensure_search_attributes
+from exports.reports.file import load_reports
+from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
 from exports.settings import Settings
-from exports.source import Source
-from exports.tasks import TaskStore
+from exports.source.database import Source
+from exports.tasks.store import TaskStore
+from exports.temporal.search_attributes import ensure_search_attributes
 from worker import at_work, create_workers
 
 READY: Final = "Worker is ready"

@@ -18,7 +18,7 @@ from benchmarks.peers.servers import PeerServers
 from dev.ports import LOOPBACK
 from exports import names
 from exports.settings import Settings
-from exports.starting import start_export
+from exports.temporal.start import start_export
 
 OURS: Final = "Temporal (ours)"
 _QUEUE: Final = "exports"

@@ -11,7 +11,7 @@ from exports.formats.csv import Csv
 from exports.formats.gzipped import Gzipped
 from exports.formats.ndjson import Ndjson
 from exports.formats.parquet import Parquet
-from exports.formats.xlsx import Xlsx
+from exports.formats.xlsx.book import Xlsx
 
 __all__ = ["FORMATS", "FileFormat", "format_named"]
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from exports.task_warnings import WarningCounts
+from exports.tables.warnings import WarningCounts
 
 
 class FileFormat(Protocol):
@@ -38,7 +38,7 @@ class FileFormat(Protocol):
         """Encode rows as one file, in bounded memory. The same rows give the same bytes.
 
         Args:
-            schema: Made by `exports.columns.schema`; every batch has exactly this schema.
+            schema: Made by `exports.tables.columns.schema`; every batch has exactly this schema.
             batches: The rows, in order; possibly none. Pulled one at a time.
             warn: Told of values that had to be changed. Complete when the last piece is out.
 

@@ -20,9 +20,6 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exports.columns import Column
-from exports.formats.arrow import is_decimal, kernel
-from exports.formats.local_times import local_times
 from exports.formats.text_arrays import (
     Texts,
     all_bytes,
@@ -31,6 +28,9 @@ from exports.formats.text_arrays import (
     replace,
     with_bytes,
 )
+from exports.tables.arrow import is_decimal, kernel
+from exports.tables.columns import Column
+from exports.tables.local_times import local_times
 
 _A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _MINUTE: Final = 60

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from exports.columns import Column, columns_of
-from exports.formats.arrow import column_of
 from exports.formats.cell_texts import cell_texts
+from exports.formats.formulas import safe_text, safe_texts
 from exports.formats.side_by_side import encoded
-from exports.formats.text import safe_text, safe_texts
 from exports.formats.text_arrays import Cells, lines, replace, slices
-from exports.task_warnings import WarningCounts
+from exports.tables.arrow import column_of
+from exports.tables.columns import Column, columns_of
+from exports.tables.warnings import WarningCounts
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _LINE_END: Final = "\r\n"
@@ -22,7 +22,7 @@ class Csv:
 
     Every text is in quotes and nothing else is, so that programs tell an empty text (`""`) from
     no value (nothing, but `""` in a file of one column, where a line would be empty), and `"007"`
-    from a number. A text can't become a formula; see `exports.formats.text.safe_text`. Numbers
+    from a number. A text can't become a formula; see `exports.formats.formulas.safe_text`. Numbers
     stay as they are, the negative ones too. How values are written is said in
     `exports.formats.cell_texts`.
     """

@@ -7,7 +7,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from exports.formats.base import FileFormat
-from exports.task_warnings import WarningCounts
+from exports.tables.warnings import WarningCounts
 
 # Of igzip's levels 0 to 3 the one where files stop getting much smaller: level 3 takes two to
 # three times as long for another 2 to 4 percent.

@@ -7,8 +7,6 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exports.columns import Column, columns_of
-from exports.formats.arrow import column_of, kernel
 from exports.formats.cell_texts import cell_texts
 from exports.formats.side_by_side import encoded
 from exports.formats.text_arrays import (
@@ -21,7 +19,9 @@ from exports.formats.text_arrays import (
     replace,
     slices,
 )
-from exports.task_warnings import WarningCounts
+from exports.tables.arrow import column_of, kernel
+from exports.tables.columns import Column, columns_of
+from exports.tables.warnings import WarningCounts
 
 _LARGEST_SAFE: Final = 2**53 - 1
 _SHORT_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -6,11 +6,11 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
-from exports.columns import Column, columns_of, sheet_of
-from exports.formats.arrow import column_of, fields_of, record_batch, schema_of
 from exports.formats.cell_texts import cell_texts
 from exports.formats.pieces import Pieces
-from exports.task_warnings import WarningCounts
+from exports.tables.arrow import column_of, fields_of, record_batch, schema_of
+from exports.tables.columns import Column, columns_of, sheet_of
+from exports.tables.warnings import WarningCounts
 
 _GROUP_ROWS: Final = 1 << 17
 _GROUP_BYTES: Final = 32 << 20

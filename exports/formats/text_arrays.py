@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exports.formats.arrow import dictionary_of, kernel
+from exports.tables.arrow import dictionary_of, kernel
 
 Texts: TypeAlias = pa.StringArray
 """An array of texts, some of which may be null."""

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal, Protocol
 
 import pyarrow as pa
 
+from exports.tables.arrow import is_number
+
 # The widest Arrow decimal has 76 digits, and no count of rows adds a hundred more. Were it to
 # happen all the same, the addition would fail and not round.
 _EXACT: Final = Context(prec=200, traps=[Inexact])
@@ -48,11 +50,6 @@ def total_of(how: Literal["sum", "min", "max"] | None, kind: pa.DataType) -> Tot
     ):
         return None
     return Extreme(how)
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether values of an Arrow type can be added up."""
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
 class Sum:

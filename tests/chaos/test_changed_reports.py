@@ -11,12 +11,12 @@ import pytest
 from temporalio.client import Client
 
 from exports.models import Claim, ExportRequest, TaskStatus, Unit
-from exports.payloads import data_converter
+from exports.reports.stats.report import StatsReport
 from exports.settings import Settings
-from exports.stats_report import StatsReport
-from tests.chaos.deployed import attempts_of, until
-from tests.protections import protected_by
-from tests.service import Service, downloaded, insert_orders, open_service, working
+from exports.temporal.converter import data_converter
+from tests.support.chaos.deployed import attempts_of, until
+from tests.support.protections import protected_by
+from tests.support.service import Service, downloaded, insert_orders, open_service, working
 from workflows import export, policies
 
 YESTERDAY = """
@@ -144,7 +144,7 @@ async def test_a_report_that_has_changed_for_good_is_read_anew_from_its_first_un
 
 @pytest.mark.parametrize("here", [TODAY, WITHOUT], ids=["changed", "unknown"])
 @protected_by(
-    "workflows/surviving.py", "self._refused >= policies.MOST_WORKERS_THAT_DIFFER", instead="True"
+    "workflows/worker_loss.py", "self._refused >= policies.MOST_WORKERS_THAT_DIFFER", instead="True"
 )
 async def test_a_worker_whose_report_differs_leaves_the_unit_to_another_and_no_attempt_is_counted(
     versions: Versions,

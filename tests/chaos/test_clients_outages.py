@@ -8,14 +8,14 @@ import pytest
 from bson import ObjectId
 
 from dev.endpoints import Endpoints
-from exports import s3
 from exports.client import ExportClient
 from exports.errors import ExportError
-from tests.chaos.forms import LONG
-from tests.chaos.proxy import BlackHole, Fault, HalfOpen, Refused
-from tests.chaos.wires import SERVERS, behind_wires
-from tests.protections import protected_by
-from tests.service import MONTH, USER, Service, insert_orders, working
+from exports.storage import s3
+from tests.support.chaos.forms import LONG
+from tests.support.chaos.proxy import BlackHole, Fault, HalfOpen, Refused
+from tests.support.chaos.wires import SERVERS, behind_wires
+from tests.support.protections import protected_by
+from tests.support.service import MONTH, USER, Service, insert_orders, working
 
 BOUND: Final = 120
 """Seconds within which every call has to come back; none needs half of it."""
@@ -105,12 +105,12 @@ async def answers(
     instead="error.status.name\n            )\n            return False",
 )
 @protected_by(
-    "exports/task_collection.py",
+    "exports/tasks/collection.py",
     "except PyMongoError as error:",
     instead="except ZeroDivisionError as error:",
 )
 @protected_by(
-    "exports/s3.py",
+    "exports/storage/s3.py",
     "except (BotoCoreError, HTTPError) as error:",
     instead="except ZeroDivisionError as error:",
 )

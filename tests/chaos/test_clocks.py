@@ -15,14 +15,14 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from activities import writeback
 from activities.boundary import check_worker_clock
 from exports import clock
-from exports.audit import AuditAction
 from exports.client import ExportClient
 from exports.clock import MOST_SKEW, now_ms
 from exports.errors import ClockError
 from exports.models import SweepInput, TaskStatus
-from tests.chaos.forked import Orders, environment_of, forked
-from tests.protections import protected_by
-from tests.service import USER, Service, downloaded, insert_orders
+from exports.tasks.audit import AuditAction
+from tests.support.chaos.forked import Orders, environment_of, forked
+from tests.support.protections import protected_by
+from tests.support.service import USER, Service, downloaded, insert_orders
 from workflows.sweep import SweepWorkflow
 
 MINUTE = 60_000

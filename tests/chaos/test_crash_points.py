@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from exports.task import ExportTask
-from tests.chaos import boundaries
-from tests.chaos.corners import Reference, closed, corner, working
-from tests.chaos.forked import ENDED_THERE, Forked, Orders, environment_of, forked, until
-from tests.chaos.forms import LONG, SEED
-from tests.service import USER, Service, insert_orders
+from exports.tasks.task import ExportTask
+from tests.support.chaos import boundaries
+from tests.support.chaos.corners import Reference, closed, corner, working
+from tests.support.chaos.forked import ENDED_THERE, Forked, Orders, environment_of, forked, until
+from tests.support.chaos.forms import LONG, SEED
+from tests.support.service import USER, Service, insert_orders
 
 # More of the long scenarios would be too much for the embedded database, and fail for that.
 SIDE_BY_SIDE = 12 if LONG else 64
@@ -56,7 +56,7 @@ class Scenario:
         return await service.create(self.kind, created_by=USER, **given)
 
 
-HELD = '[reports.held]\npython = "tests.chaos.held_rows:HeldRows"\n'
+HELD = '[reports.held]\npython = "tests.support.chaos.held_rows:HeldRows"\n'
 SCENARIOS = {
     "statsMonthly": Scenario("statsMonthly"),
     # Up to its cancel it is an export like the one before.

@@ -16,12 +16,12 @@ from exports import names
 from exports.client import ExportClient
 from exports.clock import now_ms
 from exports.models import TaskStatus
-from tests.chaos.corners import closed, corner, working
-from tests.chaos.forked import ENDED_THERE, Orders, environment_of, forked, until
-from tests.chaos.forms import LONG, SEED
-from tests.protections import protected_by
-from tests.service import MONTH, USER, Service, downloaded, insert_orders
-from tests.test_sweep import insert_task
+from tests.activities.test_sweep import insert_task
+from tests.support.chaos.corners import closed, corner, working
+from tests.support.chaos.forked import ENDED_THERE, Orders, environment_of, forked, until
+from tests.support.chaos.forms import LONG, SEED
+from tests.support.protections import protected_by
+from tests.support.service import MONTH, USER, Service, downloaded, insert_orders
 
 Set = Callable[[Service], Awaitable[str]]
 Check = Callable[[Service, str], Awaitable[None]]

@@ -10,12 +10,12 @@ import pytest
 from exports import download as downloads
 from exports.download import download
 from exports.errors import DownloadError, UnreachableError
-from exports.objects import ObjectStore
 from exports.settings import Settings
-from exports.task import ExportTask
-from tests.chaos.certificates import Certificates
-from tests.chaos.proxy import BlackHole, Fault, Flip, Refused, Reset, proxy_to
-from tests.protections import protected_by
+from exports.storage.bucket import ObjectStore
+from exports.tasks.task import ExportTask
+from tests.support.chaos.certificates import Certificates
+from tests.support.chaos.proxy import BlackHole, Fault, Flip, Refused, Reset, proxy_to
+from tests.support.protections import protected_by
 
 SIZE = 3_000_000
 OLD = b"what was here before"

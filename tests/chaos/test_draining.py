@@ -12,10 +12,10 @@ import pytest
 from dev.endpoints import Endpoints
 from exports.models import TaskStatus
 from exports.settings import Settings
-from tests.chaos.deployed import Attempted, attempts_of, deployed
-from tests.held_report import GATE
-from tests.protections import protected_by
-from tests.service import Service, open_service, working
+from tests.support.chaos.deployed import Attempted, attempts_of, deployed
+from tests.support.held_report import GATE
+from tests.support.protections import protected_by
+from tests.support.service import Service, open_service, working
 from workflows import policies
 
 KINDS = ("held", "heldBulk")
@@ -26,8 +26,8 @@ async def held(settings: Settings, temporal_address: str, tmp_path: Path) -> Asy
     """A service with two reports that wait at the gate, one on each task queue; no worker runs."""
     reports = tmp_path / "held.toml"
     reports.write_text(
-        '[reports.held]\npython = "tests.held_report:HeldReport"\n'
-        '[reports.heldBulk]\npython = "tests.held_report:HeldBulkReport"\n'
+        '[reports.held]\npython = "tests.support.held_report:HeldReport"\n'
+        '[reports.heldBulk]\npython = "tests.support.held_report:HeldBulkReport"\n'
     )
     changed = settings.model_copy(update={"reports_file": reports})
     async with open_service(changed, temporal_address) as service:
@@ -121,7 +121,7 @@ class _Line:
                 await writer.drain()
 
 
-@protected_by("exports/stopping.py", "deadline.start()", instead="pass")
+@protected_by("exports/runtime/stopping.py", "deadline.start()", instead="pass")
 async def test_a_worker_ends_in_time_also_while_temporal_is_away_and_its_work_is_done_elsewhere(
     held: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
@@ -143,7 +143,7 @@ async def test_a_worker_ends_in_time_also_while_temporal_is_away_and_its_work_is
     await _done_elsewhere(held, task.id, tmp_path)
 
 
-@protected_by("exports/stopping.py", "end(_BY_SIGNAL + signum)", instead="pass")
+@protected_by("exports/runtime/stopping.py", "end(_BY_SIGNAL + signum)", instead="pass")
 async def test_a_second_signal_ends_a_worker_at_once_and_its_work_is_done_elsewhere(
     held: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:

@@ -20,14 +20,15 @@ from pymongo.monitoring import (
 )
 from temporalio.client import WorkflowFailureError
 
-from exports import connections, source
+from exports import connections
 from exports.errors import DatabaseUnavailableError, ExportError
 from exports.settings import Settings
-from exports.task import ExportTask
-from tests.chaos.fail_points import FailingDatabase, failing_database
-from tests.chaos.forms import LONG
-from tests.protections import protected_by
-from tests.service import USER, Service, downloaded, open_service, working
+from exports.source import database as source
+from exports.tasks.task import ExportTask
+from tests.support.chaos.fail_points import FailingDatabase, failing_database
+from tests.support.chaos.forms import LONG
+from tests.support.protections import protected_by
+from tests.support.service import USER, Service, downloaded, open_service, working
 from workflows import policies
 
 # The long form makes an export for each of a hundred cursors, and some dozens for each command.
@@ -210,7 +211,7 @@ def once(command: str) -> Iterator[tuple[int, dict[str, object]]]:
 
 @pytest.mark.parametrize("command", [*READS, *WRITES])
 @protected_by(
-    "exports/task_transitions.py",
+    "exports/tasks/transitions.py",
     'or document.get("objectKey") != object_key',
     instead="or True",
 )
@@ -233,10 +234,12 @@ async def test_a_command_that_fails_once_changes_nothing_in_the_end(
 
 @pytest.mark.parametrize("command", [*READS, *WRITES])
 @protected_by(
-    "exports/source.py", "raise source_error(error, collection) from None", instead="return"
+    "exports/source/database.py",
+    "raise source_error(error, collection) from None",
+    instead="return",
 )
 @protected_by(
-    "exports/task_collection.py",
+    "exports/tasks/collection.py",
     "except PyMongoError as error:",
     instead="except ZeroDivisionError as error:",
 )
@@ -269,7 +272,9 @@ async def test_while_a_command_always_fails_nothing_is_lost_and_people_are_told_
 
 
 @protected_by(
-    "exports/source.py", "raise source_error(error, collection) from None", instead="return"
+    "exports/source/database.py",
+    "raise source_error(error, collection) from None",
+    instead="return",
 )
 async def test_rows_are_neither_lost_nor_doubled_wherever_their_cursor_breaks(
     failing: Service, database: FailingDatabase, heard: Heard, monkeypatch: pytest.MonkeyPatch

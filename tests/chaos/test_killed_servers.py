@@ -20,15 +20,15 @@ from exports import names
 from exports.clock import now_ms
 from exports.errors import ExportError
 from exports.models import CancelRequest, TaskStatus
-from exports.task import ExportTask
-from tests.chaos.forms import LONG
-from tests.chaos.gates import GATES, Gates
-from tests.chaos.herd import Herd, environment_of
-from tests.chaos.killable_servers import KillableServers
-from tests.chaos.operations import Record
-from tests.chaos.wires import SERVERS, corner
-from tests.protections import protected_by
-from tests.service import MONTH, USER, Service, downloaded, insert_orders, open_service
+from exports.tasks.task import ExportTask
+from tests.support.chaos.forms import LONG
+from tests.support.chaos.gates import GATES, Gates
+from tests.support.chaos.herd import Herd, environment_of
+from tests.support.chaos.killable_servers import KillableServers
+from tests.support.chaos.operations import Record
+from tests.support.chaos.wires import SERVERS, corner
+from tests.support.protections import protected_by
+from tests.support.service import MONTH, USER, Service, downloaded, insert_orders, open_service
 
 PATIENCE: Final = 240
 Wish = tuple[str, dict[str, Any], str]

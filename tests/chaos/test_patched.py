@@ -22,11 +22,11 @@ from exports.models import (
     StagedUnit,
     TaskStatus,
 )
-from exports.payloads import data_converter
 from exports.settings import Settings
-from exports.task import ExportTask
-from tests.recording import reading_held
-from tests.service import Service, insert_orders, open_service, working
+from exports.tasks.task import ExportTask
+from exports.temporal.converter import data_converter
+from tests.support.recording import reading_held
+from tests.support.service import Service, insert_orders, open_service, working
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
 from workflows.sandbox import workers_runner

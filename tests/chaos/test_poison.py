@@ -13,12 +13,12 @@ from temporalio.client import WorkflowFailureError
 from dev.endpoints import Endpoints
 from exports.models import TaskStatus
 from exports.settings import Settings
-from tests.chaos.forms import LONG
-from tests.chaos.herd import Herd, environment_of
-from tests.chaos.operations import Record
-from tests.chaos.worker_entry import HEARTBEAT
-from tests.protections import protected_by
-from tests.service import Service, open_service
+from tests.support.chaos.forms import LONG
+from tests.support.chaos.herd import Herd, environment_of
+from tests.support.chaos.operations import Record
+from tests.support.chaos.worker_entry import HEARTBEAT
+from tests.support.protections import protected_by
+from tests.support.service import Service, open_service
 from workflows import policies
 
 GOOD: Final = 100 if LONG else 20
@@ -31,7 +31,9 @@ async def poisoned(
     settings: Settings, temporal_address: str, tmp_path: Path
 ) -> AsyncIterator[Service]:
     reports = tmp_path / "poison.toml"
-    reports.write_text('[reports.poison]\npython = "tests.chaos.poison_report:PoisonReport"\n')
+    reports.write_text(
+        '[reports.poison]\npython = "tests.support.chaos.poison_report:PoisonReport"\n'
+    )
     changed = settings.model_copy(update={"reports_file": reports})
     async with open_service(changed, temporal_address) as service:
         yield service
@@ -55,7 +57,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
 
 
 @protected_by(
-    "workflows/surviving.py",
+    "workflows/worker_loss.py",
     "suspect = in_a_row >= policies.SUSPECT_AFTER",
     instead="suspect = False",
 )
@@ -65,7 +67,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
     instead="slots = {names.suspect_task_queue(settings.task_queue): 8}",
 )
 @protected_by(
-    "workflows/surviving.py",
+    "workflows/worker_loss.py",
     "in_a_row >= policies.MOST_WORKERS_LOST",
     instead="in_a_row >= 1000",
 )

@@ -13,16 +13,16 @@ from temporalio.exceptions import ApplicationError
 from exports import names
 from exports.errors import TaskStateError
 from exports.models import TaskStatus
-from exports.objects import ObjectStore
-from exports.reports import Rows
-from exports.stats_report import StatsReport
-from exports.task import ExportTask
-from exports.tasks import TaskStore
-from tests.chaos.corners import CLOSED, closed
-from tests.chaos.forms import LONG, SEED
-from tests.protections import protected_by
-from tests.service import USER, Service, insert_orders
-from tests.test_sweep import SEED as SEED_DOCUMENT
+from exports.reports.report import Rows
+from exports.reports.stats.report import StatsReport
+from exports.storage.bucket import ObjectStore
+from exports.tasks.store import TaskStore
+from exports.tasks.task import ExportTask
+from tests.activities.test_sweep import SEED as SEED_DOCUMENT
+from tests.support.chaos.corners import CLOSED, closed
+from tests.support.chaos.forms import LONG, SEED
+from tests.support.protections import protected_by
+from tests.support.service import USER, Service, insert_orders
 
 CANCELS = 1000 if LONG else 40
 SWEEPS = 50 if LONG else 20
@@ -130,7 +130,7 @@ async def test_a_cancel_in_the_same_moment_as_a_transition(
 
 
 @protected_by(
-    "exports/starting.py",
+    "exports/temporal/start.py",
     "id=workflow_id or names.workflow_id(task_id),",
     instead='id=f"{task_id}-{id(request)}",',
 )
@@ -225,7 +225,7 @@ async def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 @protected_by(
-    "exports/task_transitions.py",
+    "exports/tasks/transitions.py",
     "raise _lost()\n\n    async def _move",
     instead="return ExportTask(id=ref.task_id, status=status)\n\n    async def _move",
 )

@@ -12,14 +12,15 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
 from dev.endpoints import Endpoints
 from exports.models import TaskStatus
-from tests.chaos.deployed import REPOSITORY, attempts_of, deployed
-from tests.protections import protected_by
-from tests.service import Service, downloaded, insert_orders
+from tests.support.chaos.deployed import attempts_of, deployed
+from tests.support.paths import REPOSITORY
+from tests.support.protections import protected_by
+from tests.support.service import Service, downloaded, insert_orders
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from exports.task import ExportTask
+    from exports.tasks.task import ExportTask
 
 _COMPOSE: Final = REPOSITORY / "compose" / "temporal-dynamicconfig.yaml"
 _LEAST: Final = 24

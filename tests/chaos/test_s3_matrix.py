@@ -18,18 +18,18 @@ from typing import Any
 
 import pytest
 
-from exports import uploads
 from exports.download import download
 from exports.errors import SettingsError, StoreUnavailableError, UnreachableError
-from exports.objects import ObjectStore
-from exports.s3 import content_disposition
 from exports.settings import Settings
-from exports.task import ExportTask
-from exports.uploads import StoppedError, Uploaded
-from tests.chaos.certificates import Certificates
-from tests.chaos.proxy import Proxy, proxy_to
-from tests.protections import protected_by
-from tests.traffic import Traffic
+from exports.storage import upload as uploads
+from exports.storage.bucket import ObjectStore
+from exports.storage.s3 import content_disposition
+from exports.storage.upload import StoppedError, Uploaded
+from exports.tasks.task import ExportTask
+from tests.support.chaos.certificates import Certificates
+from tests.support.chaos.proxy import Proxy, proxy_to
+from tests.support.protections import protected_by
+from tests.support.traffic import Traffic
 
 PART = 5 * 1024 * 1024  # the least that S3 takes for any part but the last
 NAME = "订单 2026-10.csv"
@@ -114,11 +114,15 @@ def content(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-@protected_by("exports/s3.py", "request_checksum_calculation=settings.s3_checksums,", instead="")
-@protected_by("exports/s3.py", 's3={"addressing_style": style},', instead="")
-@protected_by("exports/uploads.py", "self._abort(upload_id)", instead="pass")
 @protected_by(
-    "exports/uploads.py", "rest = rest[PART_SIZE - size :]", instead="rest = rest[PART_SIZE:]"
+    "exports/storage/s3.py", "request_checksum_calculation=settings.s3_checksums,", instead=""
+)
+@protected_by("exports/storage/s3.py", 's3={"addressing_style": style},', instead="")
+@protected_by("exports/storage/upload.py", "self._abort(upload_id)", instead="pass")
+@protected_by(
+    "exports/storage/upload.py",
+    "rest = rest[PART_SIZE - size :]",
+    instead="rest = rest[PART_SIZE:]",
 )
 def test_every_byte_that_is_written_is_read_again(
     settings: Settings, https: Proxy, certificates: Certificates, traffic: Traffic, way: Way
@@ -190,7 +194,7 @@ def check_spoken(traffic: Traffic, way: Way, bucket: str) -> None:
 
 
 @pytest.mark.parametrize("size", [100, 2 * PART])
-@protected_by("exports/s3.py", "verify=_trusted(settings),", instead="verify=False,")
+@protected_by("exports/storage/s3.py", "verify=_trusted(settings),", instead="verify=False,")
 def test_a_store_whose_certificate_is_not_trusted_gets_nothing(
     settings: Settings, https: Proxy, certificates: Certificates, size: int
 ) -> None:

@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 
 from dev.endpoints import Endpoints
 from exports.settings import Settings
-from tests.chaos import evidence
-from tests.chaos.machine_world import BROKEN, GOOD, BlockingUser, World
+from tests.support.chaos import evidence
+from tests.support.chaos.machine_world import BROKEN, GOOD, BlockingUser, World
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from exports import uploads
 from exports.errors import StoreUnavailableError
-from exports.objects import ObjectStore
-from exports.part_cache import PartCache
 from exports.settings import Settings
-from exports.uploads import Uploaded
-from tests.chaos.certificates import Certificates
-from tests.chaos.proxy import Flip, Reset, proxy_to
-from tests.protections import protected_by
-from tests.service import Service, downloaded, insert_orders
-from tests.traffic import Traffic
+from exports.staging.cache import PartCache
+from exports.storage import upload as uploads
+from exports.storage.bucket import ObjectStore
+from exports.storage.upload import Uploaded
+from tests.support.chaos.certificates import Certificates
+from tests.support.chaos.proxy import Flip, Reset, proxy_to
+from tests.support.protections import protected_by
+from tests.support.service import Service, downloaded, insert_orders
+from tests.support.traffic import Traffic
 
 PART = 5 * 1024 * 1024  # the least that S3 takes for any part but the last
 SHORT, LONG = 100_000, 3 * PART + 7
@@ -72,9 +72,9 @@ def flipped(body: bytes) -> bytes:
 
 
 @SIZES
-@protected_by("exports/uploads.py", "if seen != etag:", instead="if False:")
+@protected_by("exports/storage/upload.py", "if seen != etag:", instead="if False:")
 @protected_by(
-    "exports/uploads.py", "if digest.hexdigest() != uploaded.sha256:", instead="if False:"
+    "exports/storage/upload.py", "if digest.hexdigest() != uploaded.sha256:", instead="if False:"
 )
 def test_one_bit_that_the_store_holds_otherwise_is_no_success(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
@@ -86,7 +86,9 @@ def test_one_bit_that_the_store_holds_otherwise_is_no_success(
 
 @SIZES
 @protected_by(
-    "exports/uploads.py", 'if stored["ContentLength"] != uploaded.bytes:', instead="if False:"
+    "exports/storage/upload.py",
+    'if stored["ContentLength"] != uploaded.bytes:',
+    instead="if False:",
 )
 def test_a_file_that_the_store_holds_only_in_part_is_no_success(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
@@ -113,7 +115,7 @@ def test_where_the_etag_is_no_checksum_the_file_is_read_back(
 
 
 @protected_by(
-    "exports/classification/store.py",
+    "exports/server_errors/store.py",
     'StoreRow("InvalidDigest", STORE_BUSY)',
     instead='StoreRow("InvalidDigest", _ASKED_WRONGLY)',
 )
@@ -147,7 +149,7 @@ def test_one_bit_that_changes_on_its_way_is_no_success(
         store.close()
 
 
-@protected_by("exports/uploads.py", "if seen != etag:", instead="if False:")
+@protected_by("exports/storage/upload.py", "if seen != etag:", instead="if False:")
 async def test_an_export_whose_file_was_stored_wrongly_is_written_again_before_it_is_done(
     traffic: Traffic, service: Service
 ) -> None:
@@ -190,7 +192,7 @@ class SkippingPool(ThreadPoolExecutor):
 
 # To S3 the numbers of parts may have gaps, so no server shows this: it would be a mistake of ours.
 @protected_by(
-    "exports/uploads.py",
+    "exports/storage/upload.py",
     'if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):',
     instead="if False:",
 )
@@ -218,7 +220,9 @@ RESUMED = """upload_id = next(
 
 
 @protected_by(
-    "exports/uploads.py", "upload_id = self._client.create_multipart_upload(", instead=RESUMED
+    "exports/storage/upload.py",
+    "upload_id = self._client.create_multipart_upload(",
+    instead=RESUMED,
 )
 def test_an_upload_that_broke_off_is_begun_anew_and_never_resumed_from_a_list_of_its_parts(
     store: ObjectStore, traffic: Traffic
@@ -274,7 +278,9 @@ def test_an_upload_over_a_wire_that_is_cut_is_whole_or_no_success(
         store.close()
 
 
-@protected_by("exports/s3.py", "except (BotoCoreError, HTTPError)", instead="except BotoCoreError")
+@protected_by(
+    "exports/storage/s3.py", "except (BotoCoreError, HTTPError)", instead="except BotoCoreError"
+)
 @pytest.mark.parametrize("fault", [Reset, Flip])
 def test_an_object_that_breaks_off_while_it_is_read_is_the_stores_trouble(
     settings: Settings, tmp_path: Path, fault: type[Reset | Flip]

@@ -20,16 +20,16 @@ from pymongo.errors import BulkWriteError
 from dev import orders
 from dev.endpoints import Endpoints
 from exports.settings import Settings
-from tests.chaos import evidence
-from tests.chaos.client_record import RecordedUser
-from tests.chaos.evidence import Content, Evidence
-from tests.chaos.herd import Herd, environment_of
-from tests.chaos.operations import Record, asked_for
-from tests.chaos.storm import LARGE, LATE, REQUESTS, Size, Storm
-from tests.chaos.verdict import findings
-from tests.chaos.worker_entry import PART_SIZE
-from tests.conftest import REPOSITORY
-from tests.service import Service, open_service
+from tests.support.chaos import evidence
+from tests.support.chaos.client_record import RecordedUser
+from tests.support.chaos.evidence import Content, Evidence
+from tests.support.chaos.herd import Herd, environment_of
+from tests.support.chaos.operations import Record, asked_for
+from tests.support.chaos.storm import LARGE, LATE, REQUESTS, Size, Storm
+from tests.support.chaos.verdict import findings
+from tests.support.chaos.worker_entry import PART_SIZE
+from tests.support.paths import REPOSITORY
+from tests.support.service import Service, open_service
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -55,7 +55,7 @@ period = "month"
 [reports.{LATE}.measures]
 orders = {{ op = "count" }}
 [reports.{LARGE}]
-python = "tests.chaos.large_report:LargeReport"
+python = "tests.support.chaos.large_report:LargeReport"
 """
 # Its collection is not there in the first half.
 MAY_FAIL: Final = {

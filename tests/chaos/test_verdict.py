@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chaos.evidence import Content, Download, Evidence, Run
-from tests.chaos.operations import Operation, Record, asked_for, read_record
-from tests.chaos.verdict import findings
-from tests.conftest import REPOSITORY
+from tests.support.chaos.evidence import Content, Download, Evidence, Run
+from tests.support.chaos.operations import Operation, Record, asked_for, read_record
+from tests.support.chaos.verdict import findings
+from tests.support.paths import REPOSITORY
 
 ASKED: Final = ("statsMonthly", {"year": 2026, "month": 10}, "csv")
 REFERENCE: Final = Content.of([b"rows"])
@@ -273,12 +273,12 @@ def test_saved_evidence_names_no_link(tmp_path: Path) -> None:
 
 def test_the_checker_shares_no_code_with_the_product() -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "import tests.chaos.verdict, sys; print(*sys.modules)"],
+        [sys.executable, "-c", "import tests.support.chaos.verdict, sys; print(*sys.modules)"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    assert "tests.chaos.verdict" in said
+    assert "tests.support.chaos.verdict" in said
     ours = {name.split(".")[0] for name in said}
     assert not ours & {"exports", "activities", "workflows", "worker", "dev", "benchmarks"}

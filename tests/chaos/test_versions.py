@@ -14,11 +14,12 @@ import pytest
 from dev.endpoints import Endpoints
 from exports.models import TaskStatus
 from exports.settings import Settings
-from exports.task import ExportTask
-from tests.chaos.deployed import PATIENCE, REPOSITORY, Deployed, attempts_of, deployed
-from tests.chaos.temporal_command import temporal, temporal_json
-from tests.protections import protected_by
-from tests.service import Service, open_service
+from exports.tasks.task import ExportTask
+from tests.support.chaos.deployed import PATIENCE, Deployed, attempts_of, deployed
+from tests.support.chaos.temporal_command import temporal, temporal_json
+from tests.support.paths import REPOSITORY
+from tests.support.protections import protected_by
+from tests.support.service import Service, open_service
 
 KINDS = ("held", "heldBulk")
 
@@ -100,8 +101,8 @@ async def deployment(
 ) -> AsyncIterator[Deployment]:
     reports = tmp_path / "held.toml"
     reports.write_text(
-        '[reports.held]\npython = "tests.held_report:HeldReport"\n'
-        '[reports.heldBulk]\npython = "tests.held_report:HeldBulkReport"\n'
+        '[reports.held]\npython = "tests.support.held_report:HeldReport"\n'
+        '[reports.heldBulk]\npython = "tests.support.held_report:HeldBulkReport"\n'
     )
     changed = settings.model_copy(update={"reports_file": reports})
     async with (

@@ -14,14 +14,14 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from dev.endpoints import Endpoints
-from exports.task import ExportTask
-from tests.chaos.forked import Orders, forked
-from tests.chaos.forms import LONG
-from tests.chaos.herd import environment_of
-from tests.chaos.proxy import BlackHole, Fault, HalfOpen, Latency, Proxy, Refused, Reset
-from tests.chaos.wires import SERVERS, corner, wires_to
-from tests.protections import protected_by
-from tests.service import Service, downloaded, insert_orders, open_service
+from exports.tasks.task import ExportTask
+from tests.support.chaos.forked import Orders, forked
+from tests.support.chaos.forms import LONG
+from tests.support.chaos.herd import environment_of
+from tests.support.chaos.proxy import BlackHole, Fault, HalfOpen, Latency, Proxy, Refused, Reset
+from tests.support.chaos.wires import SERVERS, corner, wires_to
+from tests.support.protections import protected_by
+from tests.support.service import Service, downloaded, insert_orders, open_service
 
 # Far more than any of it needs; what has not ended then never ends.
 PATIENCE: Final = 200

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from exports.models import TaskStatus
-from tests.chaos.corners import closed, corner, working
-from tests.chaos.forked import Orders, environment_of, forked
-from tests.protections import protected_by
-from tests.service import Service, downloaded, insert_orders
+from tests.support.chaos.corners import closed, corner, working
+from tests.support.chaos.forked import Orders, environment_of, forked
+from tests.support.protections import protected_by
+from tests.support.service import Service, downloaded, insert_orders
 
 # Each stands in a step, and more of the step comes after it.
 STOPS = [
@@ -52,7 +52,7 @@ async def _went_on_unseen(base: Service, stop: str, name: str, tmp: Path) -> Non
 
 
 @protected_by(
-    "exports/task_transitions.py",
+    "exports/tasks/transitions.py",
     '"runId": ref.run_id, "status": {"$in": OPEN}}',
     instead='"runId": ref.run_id}',
 )

@@ -1,0 +1,124 @@
+"""`exports create`: ask, and on request follow the export and fetch its file."""
+
+import getpass
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exports.cli.boundary import EXPORT_FAILED, INTERRUPTED, with_client
+from exports.cli.output import print_json, say, show, task_parts
+from exports.cli.progress import ProgressView
+from exports.download import check_destination, download
+from exports.errors import RequestError
+from exports.models import TaskStatus
+from exports.settings import Settings
+from exports.tasks.task import ExportTask
+
+if TYPE_CHECKING:
+    from exports.client import ExportClient
+
+
+@dataclass(frozen=True)
+class NewExport:
+    """What was asked for on the command line."""
+
+    type: str
+    params: dict[str, str]
+    format: str
+    created_by: str
+    idempotency_key: str | None = None
+
+
+def parse_params(pairs: Iterable[str]) -> dict[str, str]:
+    """Return `["year=2026"]` as a mapping.
+
+    Raises:
+        RequestError: One has no `=`, or a name stands there twice.
+    """
+    params: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise RequestError("A parameter is written name=value: -p year=2026.")
+        if name in params:
+            raise RequestError("A parameter is given twice; give each of them once.")
+        params[name] = value
+    return params
+
+
+def login_name() -> str:
+    """Return the name of the person at the keyboard.
+
+    Raises:
+        RequestError: The system does not know, as in many a container.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise RequestError("Say who asks: --created-by NAME.") from None
+
+
+def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bool) -> int:
+    """Create an export, and do with it what was asked for.
+
+    Args:
+        new: The export.
+        wait: Follow it until it has ended.
+        output: Where its file is to be put; implies `wait`.
+        as_json: Print the task as JSON.
+
+    Returns:
+        The exit code.
+    """
+    destination = None if output is None else check_destination(output)
+    following = _Following(new, until_ended=wait or destination is not None)
+    try:
+        task = following.result()
+        if destination is not None and task.status in (TaskStatus.DONE, TaskStatus.EXPIRED):
+            trusted = Settings.load().s3_ca_bundle
+            say(f"Saved as {download(task, destination, ca_bundle=trusted)}")
+    except KeyboardInterrupt:
+        if following.task and following.task.status is TaskStatus.DONE:
+            say(f"The file was not saved. Its link: exports show {following.task.id}")
+        if as_json and following.task:
+            print_json(following.task)
+        return INTERRUPTED
+    if as_json:
+        print_json(task)
+    else:
+        show(*task_parts(task))
+    return EXPORT_FAILED if task.status in (TaskStatus.FAILED, TaskStatus.CANCELLED) else 0
+
+
+class _Following:
+    """Creates an export and follows it; knows what was seen last when that is broken off."""
+
+    def __init__(self, new: NewExport, *, until_ended: bool) -> None:
+        self.task: ExportTask | None = None
+        self._new = new
+        self._until_ended = until_ended
+
+    def result(self) -> ExportTask:
+        try:
+            return with_client(self._run)
+        finally:
+            if self.task and not self.task.status.ended:
+                say(f"The export goes on by itself. How it stands: exports show {self.task.id}")
+
+    async def _run(self, client: "ExportClient") -> ExportTask:
+        new = self._new
+        created = await client.create(
+            new.type,
+            new.params,
+            created_by=new.created_by,
+            format=new.format,
+            idempotency_key=new.idempotency_key,
+        )
+        self.task = created
+        if self._until_ended:
+            say(f"Export {created.id}")
+            with ProgressView() as view:
+                async for task in client.watch(created.id, created_by=new.created_by):
+                    self.task = task
+                    view.update(task)
+        return self.task

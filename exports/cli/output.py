@@ -1,0 +1,254 @@
+"""What the commands print for people. Everything that comes from a document is made harmless."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final, TextIO
+
+from pydantic import BaseModel, JsonValue
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from exports.models import ScheduleView, SweepResult, TaskStatus, WireModel
+from exports.reports.params import ParamDescription
+from exports.tasks.audit import AuditEntry
+from exports.tasks.task import ExportTask
+
+# Wide enough for everything that is written into a pipe or a file: there is nothing to wrap for.
+_UNLIMITED: Final = 100_000
+_LONGEST_VALUE: Final = 40
+_STYLES: Final = {
+    TaskStatus.PENDING: "yellow",
+    TaskStatus.RUNNING: "cyan",
+    TaskStatus.DONE: "green",
+    TaskStatus.FAILED: "red",
+    TaskStatus.CANCELLED: "magenta",
+    TaskStatus.EXPIRED: "dim",
+}
+
+
+class TypeView(WireModel):
+    """One type of export, for `exports types`.
+
+    Attributes:
+        type: What clients call it.
+        title: What people call it.
+        params: What it wants to know.
+        formats: The file formats it comes in.
+    """
+
+    type: str
+    title: str
+    params: list[ParamDescription]
+    formats: list[str]
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich would exit with 1, which says here that an export failed.
+        raise BrokenPipeError
+
+
+def console(stream: TextIO) -> Console:
+    """Return a console: colours and the width of the window on a terminal, plain text elsewhere."""
+    terminal = stream.isatty()
+    return _Console(
+        file=stream,
+        force_terminal=terminal,
+        color_system="auto" if terminal else None,
+        width=None if terminal else _UNLIMITED,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def say(text: str) -> None:
+    """Tell a person something that is not the result."""
+    console(sys.stderr).print(Text(plain(text)), soft_wrap=True)
+
+
+def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, JsonValue]) -> None:
+    """Print one JSON value: stored and sent names, times in epoch milliseconds."""
+    if isinstance(value, BaseModel):
+        content: object = value.model_dump(mode="json", by_alias=True)
+    elif isinstance(value, dict):
+        content = value
+    else:
+        content = [item.model_dump(mode="json", by_alias=True) for item in value]
+    readable = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    text = json.dumps(content, ensure_ascii=not readable)
+    # JSON may hold more than a terminal should see; whatever it is, it stands within a text.
+    safe = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+    sys.stdout.write(f"{safe}\n")
+
+
+def print_version() -> None:
+    """Print which version of this service is installed."""
+    sys.stdout.write(f"exports {version('temporal-exports')}\n")
+
+
+def show(*parts: RenderableType) -> None:
+    """Print a result for people."""
+    out = console(sys.stdout)
+    with out.capture() as printed:
+        for part in parts:
+            out.print(part, soft_wrap=isinstance(part, Text))
+    text = printed.get()
+    if not out.is_terminal:  # the padding of tables serves no one there
+        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    sys.stdout.write(text)
+
+
+def plain(text: str) -> str:
+    """Return text without what a terminal would obey, or what would tear a line in two."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
+def task_parts(task: ExportTask) -> Iterable[RenderableType]:
+    """Return a task for people; its link stands on a line of its own, to be copied whole."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in _task_rows(task):
+        grid.add_row(name, value if isinstance(value, Text) else Text(plain(value)))
+    yield grid
+    if task.download_url is not None:
+        yield Text(plain(task.download_url))
+
+
+def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
+    yield "id", task.id
+    params = ", ".join(f"{key}={_short(value)}" for key, value in task.params.items())
+    yield "export", " ".join(part for part in (task.type, params, task.format) if part)
+    yield "created by", task.created_by
+    yield "created", local_time(task.created_at)
+    yield "status", _status(task)
+    if not task.status.ended:
+        yield "stage", f"{task.progress.stage}, {task.progress.rows:,} rows so far"
+    if task.retries:
+        yield "failed attempts", f"{task.retries} of {task.max_retries}"
+    if task.status is TaskStatus.PENDING and task.next_run_at is not None:
+        yield "next attempt", local_time(task.next_run_at)
+    if task.error is not None:
+        yield "error", f"{task.error.code}: {task.error.msg}"
+    if task.cancel_reason:
+        yield "reason", task.cancel_reason
+    if task.finished_at is not None:
+        yield "finished", local_time(task.finished_at)
+    if task.file_name is not None:
+        yield "file", f"{task.file_name}, {task.rows:,} rows, {task.bytes:,} bytes"
+    if task.sha256 is not None:
+        yield "sha256", task.sha256
+    if task.download_url is not None:
+        yield "link until", local_time(task.expires_at)
+
+
+def tasks_table(tasks: Sequence[ExportTask]) -> Table:
+    """Return tasks as a table."""
+    table = _table("id", "type", "format", "status", "rows", "created by", "created", "error")
+    table.columns[0].min_width = min(max((len(task.id) for task in tasks), default=2), 40)
+    table.columns[0].overflow = "fold"
+    table.columns[4].justify = "right"
+    for task in tasks:
+        rows = task.rows or task.progress.rows
+        table.add_row(
+            Text(plain(task.id)),
+            Text(plain(task.type)),
+            Text(plain(task.format)),
+            _status(task),
+            f"{rows:,}" if rows else "",
+            Text(plain(task.created_by)),
+            local_time(task.created_at),
+            Text(plain(f"{task.error.code}: {task.error.msg}" if task.error else "")),
+        )
+    return table
+
+
+def audit_table(entries: Sequence[AuditEntry]) -> Table:
+    """Return an audit record as a table."""
+    table = _table("when", "what", "role", "user", "from", "about")
+    for item in entries:
+        about = item.code or (f"link until {local_time(item.until)}" if item.until else "")
+        table.add_row(
+            local_time(item.at),
+            item.did.value,
+            item.role.value,
+            Text(plain(item.user or "")),
+            Text(plain(item.origin)),
+            Text(plain(about)),
+        )
+    return table
+
+
+def types_table(types: Sequence[TypeView]) -> Table:
+    """Return the types of export as a table."""
+    table = _table("type", "title", "parameters", "formats")
+    for item in types:
+        table.add_row(
+            Text(plain(item.type), no_wrap=True),
+            Text(plain(item.title)),
+            Text("; ".join(_described(param) for param in item.params)),
+            Text(", ".join(item.formats)),
+        )
+    return table
+
+
+def schedule_grid(view: ScheduleView) -> Table:
+    """Return the Schedule for people."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_row("schedule", Text(plain(view.schedule_id)))
+    grid.add_row("state", "paused" if view.paused else f"every {view.every_seconds} s")
+    if view.note:
+        grid.add_row("note", Text(plain(view.note)))
+    grid.add_row("last runs", ", ".join(map(local_time, view.last_runs)) or "none yet")
+    if not view.paused:
+        grid.add_row("next runs", ", ".join(map(local_time, view.next_runs)) or "none")
+    return grid
+
+
+def sweep_text(result: SweepResult) -> Text:
+    """Return what a sweep did, in one line."""
+    return Text(
+        f"started {result.started}, healed {result.healed}, purged {result.purged}; "
+        f"handled {result.handled} in all"
+    )
+
+
+def local_time(millis: int | None) -> str:
+    """Return a time where the reader is, with its distance from UTC."""
+    if millis is None:
+        return ""
+    try:
+        moment = datetime.fromtimestamp(millis / 1000, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):  # what other systems store may be no time at all
+        return str(millis)
+    return moment.strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def _status(task: ExportTask) -> Text:
+    return Text(task.status.value, style=_STYLES[task.status])
+
+
+def _described(param: ParamDescription) -> str:
+    needed = "required" if param.required else "optional"
+    about = ", ".join(part for part in (param.type, param.values, needed) if part)
+    return plain(f"{param.name} ({about})")
+
+
+def _short(value: JsonValue) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(heading)
+    return table

@@ -1,0 +1,1 @@
+"""The codec server: lets the Temporal Web UI show encrypted payloads."""

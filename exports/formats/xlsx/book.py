@@ -1,0 +1,209 @@
+"""Excel workbooks: a table for people, and a chart."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import pyarrow as pa
+from xlsxwriter import Workbook
+from xlsxwriter.exceptions import FileSizeError
+
+from exports.errors import FormatLimitError
+from exports.formats.totals import total_of
+from exports.formats.xlsx.cells import (
+    HEADING_LOOK,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    PlainWorksheet,
+    cell_look,
+    display_width,
+    fit_pages,
+    number_format,
+    write_cell,
+)
+from exports.formats.xlsx.chart import PeriodSums, add_chart
+from exports.formats.xlsx.names import chart_sheet_name, sheet_name
+from exports.formats.xlsx.parts import describe
+from exports.formats.xlsx.rows import encode_rows
+from exports.tables.arrow import types_of, values_of
+from exports.tables.columns import columns_of, sheet_of
+from exports.tables.warnings import WarningCounts
+
+_PIECE: Final = 1 << 20
+_NARROWEST: Final = 8
+_WIDEST: Final = 60
+_PADDING: Final = 2
+_FILTER_BUTTON: Final = 3
+_TOTAL_LABEL: Final = "Total"
+
+
+class Xlsx:
+    """A sheet with typed cells and a filter.
+
+    Statistics have totals, and a second sheet with a native chart. Rows have nothing of that, and
+    go on in further sheets where one is full; see `exports.formats.xlsx.rows`.
+
+    No cell holds a formula or a link. Numbers of more than 15 significant digits are text, because
+    Excel would change their last digits. A workbook of statistics is built in a temporary
+    directory that goes when the generator ends or is closed, so memory holds one batch, and one
+    value for each period.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people ask for."""
+        return "xlsx"
+
+    @property
+    def extension(self) -> str:
+        """Ending of the file name."""
+        return "xlsx"
+
+    @property
+    def media_type(self) -> str:
+        """Content type of the finished object."""
+        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+    def encode(
+        self,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        warn: WarningCounts,
+    ) -> Iterator[bytes]:
+        """Encode rows as xlsx; see `exports.formats.base.FileFormat.encode`.
+
+        Yields:
+            Pieces of the file: of statistics after all rows were taken, of rows as they come.
+
+        Raises:
+            FormatLimitError: There are more rows, columns or characters in a cell than Excel
+                takes, or the file would be larger than 4 GiB.
+            TypeError: A column has a type that no export has.
+        """
+        if sheet_of(schema).layout == "rows":
+            yield from encode_rows(schema, batches, warn)
+            return
+        with TemporaryDirectory(prefix="export-xlsx-") as folder:
+            path = Path(folder, "export.xlsx")
+            _write(path, schema, batches)
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+
+
+def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    workbook = Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)})
+    try:
+        _fill(workbook, schema, batches)
+        workbook.close()
+    except FileSizeError:
+        raise FormatLimitError(
+            "The rows make an xlsx file larger than 4 GiB; csv has no such limit."
+        ) from None
+    finally:
+        # A workbook that is given up half-way leaves its temporary files open.
+        for sheet in workbook.worksheets():
+            sheet.row_data_fh.close()
+
+
+def _fill(workbook: Workbook, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    about = sheet_of(schema)
+    describe(workbook, about)
+    table = _Table(workbook, schema, sheet_name(about.title))
+    sums = PeriodSums(schema)
+    for batch in batches:
+        table.add(batch)
+        sums.add(batch)
+    table.finish()
+    add_chart(workbook, chart_sheet_name(table.name), about, sums)
+
+
+class _Table:
+    """The first sheet: heading, rows, totals."""
+
+    def __init__(self, workbook: Workbook, schema: pa.Schema, name: str) -> None:
+        self.name = name
+        self._columns = columns_of(schema)
+        if len(self._columns) > MAX_COLUMNS:
+            raise FormatLimitError(
+                f"An xlsx file takes {MAX_COLUMNS:,} columns and there are more; csv has no such"
+                " limit."
+            )
+        kinds = types_of(schema)
+        self._formats = [
+            number_format(kind, column.period)
+            for kind, column in zip(kinds, self._columns, strict=True)
+        ]
+        self._totals = [
+            total_of(column.total, kind) for kind, column in zip(kinds, self._columns, strict=True)
+        ]
+        looks = [cell_look(kind, style) for kind, style in zip(kinds, self._formats, strict=True)]
+        self._styles = [workbook.add_format(look) for look in looks]
+        self._total_styles = [
+            workbook.add_format({**look, "bold": True, "top": 1}) for look in looks
+        ]
+        self._label_style = workbook.add_format({"num_format": "@", "bold": True, "top": 1})
+        self._widths = [
+            display_width(column.title, None) + _FILTER_BUTTON for column in self._columns
+        ]
+        self._sheet = workbook.add_worksheet(name, worksheet_class=PlainWorksheet)
+        self._rows = 1
+        for index, (column, look) in enumerate(zip(self._columns, looks, strict=True)):
+            heading = {**look, **HEADING_LOOK, "bg_color": "#DDEBF7"}
+            write_cell(self._sheet, 0, index, column.title, workbook.add_format(heading))
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Write the rows of a batch."""
+        if self._rows + batch.num_rows + self._has_totals() > MAX_ROWS:
+            raise FormatLimitError(
+                f"An xlsx file takes {MAX_ROWS:,} rows, heading and totals included, and there are"
+                " more; csv has no such limit."
+            )
+        values = values_of(batch)
+        for row, cells in enumerate(zip(*values, strict=True), start=self._rows):
+            for index, value in enumerate(cells):
+                write_cell(self._sheet, row, index, value, self._styles[index])
+        for index, column in enumerate(values):
+            self._measure(index, column)
+        self._rows += batch.num_rows
+
+    def _measure(self, index: int, values: Iterable[object]) -> None:
+        total = self._totals[index]
+        for value in values:
+            if value is not None:
+                if total is not None:
+                    total.add(value)
+                width = display_width(value, self._formats[index])
+                self._widths[index] = max(self._widths[index], width)
+
+    def finish(self) -> None:
+        """Write the totals, and all that depends on the number of rows."""
+        last = self._rows - 1
+        if self._has_totals() and last > 0:
+            self._write_totals()
+        end = len(self._columns) - 1
+        self._sheet.freeze_panes(1, 0)
+        self._sheet.repeat_rows(0)
+        fit_pages(self._sheet)
+        self._sheet.autofilter(0, 0, last, end)
+        # Without this, Excel marks each text that looks like a number as a likely mistake.
+        self._sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{MAX_ROWS}"})
+        for index, width in enumerate(self._widths):
+            self._sheet.set_column(index, index, min(max(width, _NARROWEST), _WIDEST) + _PADDING)
+
+    def _has_totals(self) -> bool:
+        return any(total is not None for total in self._totals)
+
+    def _write_totals(self) -> None:
+        for index, total in enumerate(self._totals):
+            value = total.value if total is not None else None
+            style = self._total_styles[index]
+            if index == 0 and total is None:
+                write_cell(self._sheet, self._rows, index, _TOTAL_LABEL, self._label_style)
+            elif value is None:
+                self._sheet.write_blank(self._rows, index, None, style)
+            else:
+                write_cell(self._sheet, self._rows, index, value, style)
+                width = display_width(value, self._formats[index])
+                self._widths[index] = max(self._widths[index], width)

@@ -1,0 +1,1 @@
+"""Rows: one per document."""

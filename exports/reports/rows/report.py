@@ -1,0 +1,107 @@
+"""The report that a table with `kind = "rows"` defines: a row per document."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import cached_property
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from pydantic import JsonValue, ValidationError
+
+from exports.errors import ParamsError, explain
+from exports.models import Unit
+from exports.reports import periods
+from exports.reports.fingerprint import of_definition
+from exports.reports.params import ParamDescription, chosen
+from exports.reports.report import Report, Rows
+from exports.reports.rows.definition import FieldColumn, RowsDefinition
+from exports.reports.rows.params import RowsParams, describe_rows
+from exports.reports.rows.reading import UnitReading, whole_period
+from exports.source.database import Source
+from exports.tables.columns import Sheet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class RowsReport(Report):
+    """The documents of some days, one row each, in order of time and `_id`.
+
+    The first unit is the whole period, and what it does not come to it cuts into further ones.
+    """
+
+    bulk = True
+
+    def __init__(self, name: str, definition: RowsDefinition) -> None:
+        super().__init__(name, definition.title)
+        self._definition = definition
+        self._zone = ZoneInfo(definition.timezone)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Report.fingerprint`."""
+        return of_definition(self.type, self._definition)
+
+    def check_params(self, params: object) -> dict[str, JsonValue]:
+        """See `Report.check_params`."""
+        if not isinstance(params, dict):
+            raise ParamsError(f"The parameters of {self.type} are an object with: from, to.")
+        try:
+            checked = RowsParams.model_validate(params)
+        except ValidationError as error:
+            raise ParamsError(
+                f"The parameters of {self.type} are wrong: {explain(error)}."
+            ) from None
+        chosen(checked.columns, self._definition.columns)
+        return checked.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def describe_params(self) -> list[ParamDescription]:
+        """See `Report.describe_params`."""
+        return describe_rows(list(self._definition.columns))
+
+    def period(self, params: dict[str, JsonValue]) -> str:
+        """See `Report.period`: `2026-10-01_2026-11-01`."""
+        checked = RowsParams.model_validate(params)
+        return f"{checked.first}_{checked.end}"
+
+    def units(self, params: dict[str, JsonValue]) -> list[Unit]:
+        """See `Report.units`: one for the whole period; the others are the rest of it."""
+        checked = RowsParams.model_validate(params)
+        start, end = (periods.start_of_day(day, self._zone) for day in (checked.first, checked.end))
+        return [whole_period(start, end)]
+
+    async def read(
+        self, source: Source, unit: Unit, *, params: dict[str, JsonValue], created_by: str
+    ) -> AsyncGenerator[Rows]:
+        """See `Report.read`.
+
+        Raises:
+            MismatchError: A value does not fit its column, and the report says to fail.
+        """
+        reading = UnitReading(
+            self._definition,
+            self._columns(params),
+            Sheet(
+                title=self.title,
+                summary=self.summary(params),
+                layout="rows",
+                long_text=self._definition.long_text,
+            ),
+            source=source,
+            unit=unit,
+            created_by=created_by,
+        )
+        # The last rows carry what is known only after them, so they wait until it is known.
+        last: pa.RecordBatch | None = None
+        async with aclosing(reading.batches()) as batches:
+            async for batch in batches:
+                if last is not None:
+                    yield Rows(last)
+                last = batch
+        if last is not None:  # there is at least one
+            yield Rows(last, warnings=reading.warnings, rest=reading.rest)
+
+    def _columns(self, params: dict[str, JsonValue]) -> Mapping[str, FieldColumn]:
+        columns = self._definition.columns
+        names = chosen(RowsParams.model_validate(params).columns, columns)
+        return {name: columns[name] for name in names}

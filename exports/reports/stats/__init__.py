@@ -1,0 +1,1 @@
+"""Statistics: a row per day or month and group."""

@@ -1,0 +1,169 @@
+"""The aggregation pipeline of one unit of a statistics report.
+
+Names of groups and measures never enter the pipeline, which uses `g0`, `m0` and so on, and
+nothing that a client sends stands where an operator could. A document of the result is
+`{_id: {p, g0, g1, ...}, m0, m1, ...}`; without periods and groups its `_id` is null.
+
+A distinct count groups twice: by the value, then without it, and counts what the first `$group`
+made. So no document ever holds a set of values, and both groups may spill to disk. Several
+distinct counts share one scan: each source document becomes one entry per distinct count
+(`$unwind`), and the other measures look at the first of them only. That multiplies the work of
+the first `$group`, but all figures of a row come from the same documents, which several
+aggregations one after the other could not promise.
+"""
+
+from exports.models import Unit
+from exports.reports.definition import Measure, StatsDefinition
+from exports.reports.filter import match
+from exports.source.database import Stage
+
+PERIOD = "p"
+"""Where in `_id` the day is, as `2026-10-31`."""
+
+
+def group_key(index: int) -> str:
+    """Return where in `_id` the value of a group is."""
+    return f"g{index}"
+
+
+def measure_key(index: int) -> str:
+    """Return where in a document the figure of a measure is."""
+    return f"m{index}"
+
+
+def build(
+    definition: StatsDefinition,
+    unit: Unit,
+    *,
+    days: tuple[str, str] | None,
+    created_by: str,
+) -> list[Stage]:
+    """Build the pipeline of one unit.
+
+    Args:
+        definition: The report.
+        unit: Which documents: those from its start to before its end.
+        days: First and last day of the unit, for a row per day. None for one row per unit.
+        created_by: Whose documents, if the report has an owner field.
+
+    Returns:
+        Stages whose result is sorted, so that it comes in the same order each time.
+    """
+    measures = list(definition.measures.values())
+    distinct = [index for index, measure in enumerate(measures) if measure.op == "count_distinct"]
+    keys = {group_key(index): f"${group_key(index)}" for index in range(len(definition.group_by))}
+    if days is not None:
+        keys = {PERIOD: f"${PERIOD}"} | keys
+    stages: list[Stage] = [
+        {"$match": match(definition, unit, created_by)},
+        {"$replaceRoot": {"newRoot": _values(definition, measures, distinct, days)}},
+    ]
+    if len(distinct) > 1:
+        stages.append({"$unwind": "$d"})
+    figures = _figures(measures, several_entries=len(distinct) > 1)
+    if distinct:
+        stages.append({"$group": {"_id": keys | {"d": "$d"}, **figures}})
+        again = {key: f"$_id.{key}" for key in keys}
+        stages.append({"$group": {"_id": again or None, **_combined(distinct, figures)}})
+    else:
+        stages.append({"$group": {"_id": keys or None, **figures}})
+    averages = {
+        measure_key(index): _average(index)
+        for index, measure in enumerate(measures)
+        if measure.op == "avg"
+    }
+    if averages:
+        stages.append({"$set": averages})
+    # The whole `_id` is what tells two rows apart, so this order is total.
+    stages.append({"$sort": {"_id": 1}})
+    return stages
+
+
+def _values(
+    definition: StatsDefinition,
+    measures: list[Measure],
+    distinct: list[int],
+    days: tuple[str, str] | None,
+) -> Stage:
+    values: Stage = {}
+    if days is not None:
+        values[PERIOD] = _day(definition, *days)
+    for index, group in enumerate(definition.group_by.values()):
+        # A missing field and a null are one group, as they are to the people who read it.
+        values[group_key(index)] = _or_null(group.field)
+    for index, measure in enumerate(measures):
+        if measure.field is not None and measure.op != "count_distinct":
+            values[measure_key(index)] = f"${measure.field}"
+    entries = [
+        {"n": index, "v": _or_null(field)}
+        for index in distinct
+        if (field := measures[index].field) is not None
+    ]
+    if entries:
+        values["d"] = entries if len(entries) > 1 else entries[0]
+    return values
+
+
+def _day(definition: StatsDefinition, first: str, last: str) -> Stage:
+    # The unit decides what belongs to the month. A clock that goes back over its first midnight,
+    # or a server with an older time zone database, must not make a row of another month.
+    day = {
+        "$dateToString": {
+            "date": f"${definition.time_field}",
+            "format": "%Y-%m-%d",
+            "timezone": definition.timezone,
+        }
+    }
+    return {"$max": [first, {"$min": [last, day]}]}
+
+
+def _or_null(path: str | None) -> Stage:
+    return {"$ifNull": [f"${path}", None]}
+
+
+def _figures(measures: list[Measure], *, several_entries: bool) -> Stage:
+    first = min(
+        (index for index, measure in enumerate(measures) if measure.op == "count_distinct"),
+        default=None,
+    )
+
+    def once(value: object, otherwise: object) -> object:
+        if not several_entries:
+            return value
+        return {"$cond": [{"$eq": ["$d.n", first]}, value, otherwise]}
+
+    figures: Stage = {}
+    for index, measure in enumerate(measures):
+        key = measure_key(index)
+        match measure.op:
+            case "count":
+                figures[key] = {"$sum": once(1, 0)}
+            case "sum" | "min" | "max":
+                figures[key] = {f"${measure.op}": once(f"${key}", None)}
+            case "avg":
+                is_number = {"$cond": [{"$isNumber": f"${key}"}, 1, 0]}
+                figures[key] = {"$sum": once(f"${key}", None)}
+                figures[_count_key(index)] = {"$sum": once(is_number, 0)}
+            case "count_distinct":
+                pass
+    return figures
+
+
+def _combined(distinct: list[int], figures: Stage) -> Stage:
+    combined: Stage = {}
+    for key, figure in figures.items():
+        (operator,) = figure
+        combined[key] = {operator: f"${key}"}
+    for index in distinct:
+        is_value = {"$and": [{"$eq": ["$_id.d.n", index]}, {"$ne": ["$_id.d.v", None]}]}
+        combined[measure_key(index)] = {"$sum": {"$cond": [is_value, 1, 0]}}
+    return combined
+
+
+def _count_key(index: int) -> str:
+    return f"{measure_key(index)}n"
+
+
+def _average(index: int) -> Stage:
+    total, count = f"${measure_key(index)}", f"${_count_key(index)}"
+    return {"$cond": [{"$gt": [count, 0]}, {"$divide": [total, count]}, None]}

@@ -1,0 +1,213 @@
+"""The report that a `[reports.NAME]` table defines: a row per day or month, and group."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from datetime import date
+from functools import cached_property
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+from bson import Decimal128
+from pydantic import JsonValue, ValidationError
+
+from exports.errors import ParamsError, explain
+from exports.models import Unit
+from exports.reports import periods
+from exports.reports.definition import Measure, StatsDefinition
+from exports.reports.fingerprint import of_definition
+from exports.reports.params import MonthParams, ParamDescription, YearParams, chosen, describe
+from exports.reports.periods import Period
+from exports.reports.report import Report, Rows
+from exports.reports.stats.pipeline import PERIOD, build, group_key, measure_key
+from exports.source.database import Source, Stage
+from exports.source.inferred import column
+from exports.tables.arrow import AnyArray
+from exports.tables.columns import Column, Sheet, field, schema
+
+_ROWS_PER_BATCH: Final = 1000
+
+_Row = tuple[date, dict[str, Any]]
+# What a day or a month without documents shows: nothing was counted, nothing adds up to zero,
+# and there is no average, least or greatest of nothing.
+_OF_NOTHING: Final = {"count": 0, "sum": 0, "count_distinct": 0}
+
+
+class StatsReport(Report):
+    """Statistics over one month, by day, or over one year, by month.
+
+    A unit is a month. Its rows are days times groups, few enough to be held at once: the Arrow
+    type of a column depends on all of them. Without groups, every day of the month and every
+    month of the year has a row; with groups, only those where there is something.
+    """
+
+    def __init__(self, name: str, definition: StatsDefinition) -> None:
+        super().__init__(name, definition.title)
+        self._definition = definition
+        self._zone = ZoneInfo(definition.timezone)
+        self._params = MonthParams if definition.period == "month" else YearParams
+        self._names = [definition.row_period, *definition.group_by, *definition.measures]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Report.fingerprint`."""
+        return of_definition(self.type, self._definition)
+
+    def check_params(self, params: object) -> dict[str, JsonValue]:
+        """See `Report.check_params`."""
+        if not isinstance(params, dict):
+            raise ParamsError(
+                f"The parameters of {self.type} are an object with: "
+                f"{', '.join(item.name for item in self.describe_params() if item.required)}."
+            )
+        try:
+            checked = self._params.model_validate(params)
+        except ValidationError as error:
+            raise ParamsError(
+                f"The parameters of {self.type} are wrong: {explain(error)}."
+            ) from None
+        chosen(checked.columns, self._names)
+        return checked.model_dump(exclude_none=True)
+
+    def describe_params(self) -> list[ParamDescription]:
+        """See `Report.describe_params`."""
+        return describe(self._params, self._names)
+
+    def period(self, params: dict[str, JsonValue]) -> str:
+        """See `Report.period`."""
+        checked = self._params.model_validate(params)
+        if isinstance(checked, MonthParams):
+            return periods.month_key(date(checked.year, checked.month, 1))
+        return f"{checked.year:04}"
+
+    def units(self, params: dict[str, JsonValue]) -> list[Unit]:
+        """See `Report.units`: one month, or the twelve months of a year."""
+        checked = self._params.model_validate(params)
+        if isinstance(checked, MonthParams):
+            found = [periods.month(checked.year, checked.month, self._zone)]
+        else:
+            found = periods.months(checked.year, self._zone)
+        return [
+            Unit(key=periods.month_key(item.label), start=item.start, end=item.end)
+            for item in found
+        ]
+
+    async def read(
+        self,
+        source: Source,
+        unit: Unit,
+        *,
+        params: dict[str, JsonValue],
+        created_by: str,
+    ) -> AsyncGenerator[Rows]:
+        """See `Report.read`."""
+        documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
+        # In a thread, so that heartbeats go on while a large result is converted.
+        columns = self._params.model_validate(params).columns
+        batch = await asyncio.to_thread(self.batch, unit, documents, columns)
+        for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
+            yield Rows(batch.slice(start, _ROWS_PER_BATCH))
+
+    @property
+    def collection(self) -> str:
+        """The collection that is read."""
+        return self._definition.collection
+
+    def pipeline(self, unit: Unit, created_by: str) -> list[Stage]:
+        """Return the aggregation of one unit, for somebody."""
+        days = self._days(unit)
+        return build(
+            self._definition,
+            unit,
+            days=(days[0].label.isoformat(), days[-1].label.isoformat()) if days else None,
+            created_by=created_by,
+        )
+
+    def batch(
+        self,
+        unit: Unit,
+        documents: list[dict[str, Any]],
+        columns: Sequence[str] | None = None,
+    ) -> pa.RecordBatch:
+        """Return the rows of one unit: what its aggregation found, as Arrow.
+
+        Args:
+            unit: The unit.
+            documents: What its `pipeline` gave.
+            columns: Which columns, in order; None for all.
+        """
+        month, days = periods.month_of_key(unit.key), self._days(unit)
+        rows = [(_label(document, month), document) for document in documents]
+        if not self._definition.group_by:
+            rows = _with_empty(rows, [day.label for day in days] if days else [month])
+        every = {described.name: (described, values) for described, values in self._columns(rows)}
+        shown = [every[name] for name in chosen(columns, every)]
+        summary = f"{self.type} {self._period_of(month)}"
+        return pa.RecordBatch.from_arrays(  # pyright: ignore[reportUnknownMemberType] -- stubs
+            [values for _, values in shown],
+            schema=schema(
+                [field(described, values.type) for described, values in shown],
+                Sheet(title=self.title, summary=summary, grouped=bool(self._definition.group_by)),
+            ),
+        )
+
+    def _days(self, unit: Unit) -> list[Period] | None:
+        month = periods.month_of_key(unit.key)
+        by_day = self._definition.period == "month"
+        return periods.days(month.year, month.month, self._zone) if by_day else None
+
+    def _period_of(self, month: date) -> str:
+        by_month = self._definition.period == "month"
+        return periods.month_key(month) if by_month else f"{month.year:04}"
+
+    def _columns(self, rows: Sequence[_Row]) -> Iterator[tuple[Column, AnyArray]]:
+        definition, zone = self._definition, self._definition.timezone
+        period = definition.row_period
+        yield (
+            Column(
+                name=period,
+                title=definition.period_title or period,
+                role="period",
+                period=period,
+            ),
+            pa.array([label for label, _ in rows], pa.date32()),
+        )
+        for index, (name, group) in enumerate(definition.group_by.items()):
+            key = group_key(index)
+            yield (
+                Column(name=name, title=group.title or name, role="group"),
+                column((document["_id"][key] for _, document in rows), zone),
+            )
+        for index, (name, measure) in enumerate(definition.measures.items()):
+            key = measure_key(index)
+            figures = [document.get(key, _OF_NOTHING.get(measure.op)) for _, document in rows]
+            yield (
+                Column(name=name, title=measure.title or name, role="measure", total=measure.total),
+                _figures(measure, figures, zone),
+            )
+
+
+def _label(document: dict[str, Any], month: date) -> date:
+    key: dict[str, str] = document["_id"] or {}
+    day = key.get(PERIOD)
+    return month if day is None else date.fromisoformat(day)
+
+
+def _with_empty(rows: Sequence[_Row], labels: Sequence[date]) -> list[_Row]:
+    found: dict[date, dict[str, Any]] = {label: {} for label in labels}
+    found |= dict(rows)
+    return sorted(found.items(), key=lambda row: row[0])
+
+
+def _figures(measure: Measure, figures: Sequence[object], zone: str) -> AnyArray:
+    if measure.op in ("count", "count_distinct"):
+        return pa.array(figures, pa.int64())
+    if measure.op == "avg":
+        # A quotient is rounded wherever it is kept. The 34 digits that the database has for one
+        # of decimals are no use to anybody, and a spreadsheet could hold them as text only.
+        return column(map(_as_float, figures), zone)
+    return column(figures, zone)
+
+
+def _as_float(figure: object) -> object:
+    return float(figure.to_decimal()) if isinstance(figure, Decimal128) else figure

@@ -1,0 +1,1 @@
+"""What every program of this service does as a process."""

@@ -1,0 +1,1 @@
+"""Reading MongoDB: documents in, Arrow batches out."""

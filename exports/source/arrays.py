@@ -1,0 +1,154 @@
+"""Whole columns as pymongoarrow decodes them, turned into what a file holds, without a loop."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from bson import Decimal128
+
+from exports.clock import EPOCH
+from exports.source.values import EXACT, Rule
+from exports.tables.arrow import AnyArray
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+Int64s: TypeAlias = "npt.NDArray[np.int64]"
+Bytes: TypeAlias = "npt.NDArray[np.uint8]"
+
+_OBJECT_ID: Final = 12
+_HEX: Final = 2 * _OBJECT_ID
+# A day or so from where `datetime` ends, so that no offset leads out of it.
+_FIRST_MS: Final = round(datetime(1, 1, 3, tzinfo=UTC).timestamp()) * 1000
+_LAST_MS: Final = round(datetime(9999, 12, 29, tzinfo=UTC).timestamp()) * 1000
+_DAY_MS: Final = 86_400_000
+_QUARTER_MS: Final = 900_000
+
+# A Decimal128 in its binary form: 1 bit of sign, 14 of exponent, 113 of coefficient, if the two
+# bits after the sign are not both set: https://speleotrove.com/decimal/decbits.html
+_SIGN_BIT: Final = np.uint64(63)
+_FORM_BITS: Final = np.uint64(61)
+_EXPONENT_BITS: Final = np.uint64(49)
+_EXPONENT_MASK: Final = np.uint64(0x3FFF)
+_HIGH_MASK: Final = np.uint64((1 << 49) - 1)
+_BIAS: Final = 6176
+_POWERS: Final = np.array([10**power for power in range(19)], np.int64)
+_INT64_MAX: Final = np.iinfo(np.int64).max
+
+
+def valid(array: AnyArray) -> "npt.NDArray[np.bool_]":
+    """Return where an array has a value."""
+    return cast("npt.NDArray[np.bool_]", array.is_valid().to_numpy(zero_copy_only=False))
+
+
+def int64s(array: AnyArray) -> Int64s:
+    """Return the 64-bit values of an array; where it has none, anything."""
+    return np.frombuffer(_memory(array), np.int64)[array.offset : array.offset + len(array)]
+
+
+def fixed_bytes(array: AnyArray, width: int) -> Bytes:
+    """Return the values of an array of ids or decimals, a row of bytes each."""
+    flat = np.frombuffer(_memory(array), np.uint8)
+    return flat.reshape(-1, width)[array.offset : array.offset + len(array)]
+
+
+def buffer_of(values: "npt.NDArray[Any]") -> pa.Buffer:
+    """Return the memory of values that lie one after the other."""
+    return pa.py_buffer(cast("bytes", values))  # the stubs do not know that arrays have memory
+
+
+def hexadecimal(ids: AnyArray) -> AnyArray:
+    """Return ObjectIds as text."""
+    digits = fixed_bytes(ids, _OBJECT_ID).tobytes().hex().encode()
+    offsets = np.arange(0, _HEX * (len(ids) + 1), _HEX, dtype=np.int32)
+    buffers = [_validity(ids), buffer_of(offsets), pa.py_buffer(digits)]
+    return pa.Array.from_buffers(pa.string(), len(ids), buffers)
+
+
+def in_datetime_range(dates: AnyArray) -> bool:
+    """Whether all dates are, in any time zone, in the years 1 to 9999."""
+    there = int64s(dates)[valid(dates)]
+    return not len(there) or bool(there.min() >= _FIRST_MS and there.max() <= _LAST_MS)
+
+
+def zoned(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
+    """Return instants, labelled with the time zone that they are shown in."""
+    values = buffer_of(int64s(dates))
+    return pa.Array.from_buffers(
+        pa.timestamp("ms", tz=zone.key), len(dates), [_validity(dates), values]
+    )
+
+
+def local_days(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
+    """Return the local day of each instant; all of them are `in_datetime_range`."""
+    there = valid(dates)
+    instants = np.where(there, int64s(dates), 0)
+    # One look at the zone's rules per quarter of an hour that occurs, not per instant.
+    quarters, where = np.unique(instants // _QUARTER_MS, return_inverse=True)
+    firsts = quarters * _QUARTER_MS
+    offsets = np.array([_offset(first, zone) for first in firsts.tolist()], np.int64)
+    lasts = np.array([_offset(last, zone) for last in (firsts + _QUARTER_MS - 1).tolist()])
+    shifts = offsets[where]
+    for index in np.flatnonzero((offsets != lasts)[where]).tolist():
+        shifts[index] = _offset(int(instants[index]), zone)
+    days = ((instants + shifts) // _DAY_MS).astype(np.int32)
+    return pa.Array.from_buffers(pa.date32(), len(dates), [_validity(dates), buffer_of(days)])
+
+
+def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> AnyArray:
+    """Return Decimal128 values as an Arrow decimal.
+
+    Args:
+        numbers: What pymongoarrow made of them.
+        kind: A decimal128 of `scale` places.
+        scale: Its places.
+        exact: The rule for the few values whose coefficient has more than 18 digits or so.
+
+    Raises:
+        Misfit: One of them does not fit.
+    """
+    there = valid(numbers)
+    words = fixed_bytes(numbers, 16).view(np.uint64)
+    low, high = words[:, 0], words[:, 1]
+    exponent = ((high >> _EXPONENT_BITS) & _EXPONENT_MASK).astype(np.int64) - _BIAS
+    shift = exponent + scale
+    magnitude = low.astype(np.int64)  # negative from 2**63 on
+    up = _POWERS[np.clip(shift, 0, 18)]
+    down = _POWERS[np.clip(-shift, 0, 18)]
+    simple = (
+        there
+        & ((high >> _FORM_BITS) & np.uint64(3) != np.uint64(3))
+        & (high & _HIGH_MASK == np.uint64(0))
+        & (magnitude >= 0)
+        & (np.abs(shift) <= 18)  # noqa: PLR2004 -- the last of the powers
+        & (magnitude <= _INT64_MAX // up)
+        & (magnitude % down == 0)
+    )
+    scaled = np.where(simple, magnitude * up // down, 0)
+    pairs = np.empty((len(numbers), 2), np.int64)
+    pairs[:, 0] = np.where(high >> _SIGN_BIT, -scaled, scaled)
+    pairs[:, 1] = pairs[:, 0] >> 63
+    for index in np.flatnonzero(there & ~simple).tolist():
+        value = cast("Decimal", exact(Decimal128.from_bid(words[index].tobytes())))
+        whole = int(value.scaleb(scale, EXACT))
+        pairs[index] = np.frombuffer(whole.to_bytes(16, "little", signed=True), np.int64)
+    return pa.Array.from_buffers(kind, len(numbers), [_validity(numbers), buffer_of(pairs)])
+
+
+def _offset(milliseconds: int, zone: ZoneInfo) -> int:
+    moment = (EPOCH + timedelta(milliseconds=milliseconds)).astimezone(zone)
+    return round((moment.utcoffset() or timedelta()) / timedelta(milliseconds=1))
+
+
+def _memory(array: AnyArray) -> bytes:
+    values = array.buffers()[-1]
+    return b"" if values is None else cast("bytes", values)  # same, of Arrow's
+
+
+def _validity(array: AnyArray) -> pa.Buffer | None:
+    if not array.null_count:
+        return None
+    return buffer_of(np.packbits(valid(array), bitorder="little"))

@@ -1,0 +1,137 @@
+"""Rows of one instant, put in order of their `_id`: the database sorts by time alone.
+
+A sort by time and `_id` would need an index of both, or the database would have to hold all rows
+before it gives the first. An index of the time field alone is what such a collection has.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from bson import Code, ObjectId
+
+from exports.source.arrays import Int64s, buffer_of, fixed_bytes
+from exports.source.text import json_of
+from exports.tables.arrow import AnyArray, kernel, record_batch, schema_of
+from exports.tables.unify import conform, unify
+
+# Before the value, so that ids of different types do not mix.
+_INTEGER: Final = b"\x01"
+_TEXT: Final = b"\x02"
+_BINARY: Final = b"\x05"
+_OBJECT_ID: Final = b"\x07"
+_OTHER: Final = b"\xff"
+_INT64_OFFSET: Final = 2**63
+_OBJECT_ID_BYTES: Final = 12
+
+_BY: Final = schema_of([pa.field("time", pa.int64()), pa.field("key", pa.binary())], None)
+_ASCENDING: Final = pc.SortOptions([("time", "ascending"), ("key", "ascending")])
+
+
+class Chunk(NamedTuple):
+    """Rows with what they are ordered by.
+
+    Attributes:
+        rows: The rows.
+        times: Their instants, ascending.
+        keys: What orders rows of one instant; bytes, none of them null.
+    """
+
+    rows: pa.RecordBatch
+    times: Int64s
+    keys: AnyArray
+
+    def slice(self, start: int, end: int) -> "Chunk":
+        """Return the rows from one index to before another."""
+        return Chunk(
+            self.rows.slice(start, end - start),
+            self.times[start:end],
+            self.keys.slice(start, end - start),
+        )
+
+
+class InOrder:
+    """Takes chunks in order of time and gives them back in order of time and `_id`.
+
+    The rows of the last instant are kept until it is known that there are no more of them.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[Chunk] = []
+
+    @property
+    def held_since(self) -> int:
+        """The instant of the rows that are kept."""
+        return int(self._held[0].times[0])
+
+    def push(self, chunk: Chunk) -> pa.RecordBatch | None:
+        """Take a chunk, not empty; return the rows that are complete."""
+        last = int(chunk.times[-1])
+        if self._held and self.held_since == last:
+            self._held.append(chunk)
+            return None
+        whole = _joined([*self._held, chunk])
+        cut = int(np.searchsorted(whole.times, last))
+        self._held = [whole.slice(cut, len(whole.times))]
+        return _sorted(whole.slice(0, cut)) if cut else None
+
+    def finish(self) -> pa.RecordBatch | None:
+        """Return the rows that were kept."""
+        held, self._held = self._held, []
+        return _sorted(_joined(held)) if held else None
+
+
+def keys_of_object_ids(ids: AnyArray) -> AnyArray:
+    """Return the keys of ids that are ObjectIds, none of them null."""
+    keys = np.empty((len(ids), 1 + _OBJECT_ID_BYTES), np.uint8)
+    keys[:, 0] = _OBJECT_ID[0]
+    keys[:, 1:] = fixed_bytes(ids, _OBJECT_ID_BYTES)
+    offsets = np.arange(0, keys.size + 1, keys.shape[1], dtype=np.int32)
+    buffers = [None, buffer_of(offsets), buffer_of(keys)]
+    return pa.Array.from_buffers(pa.binary(), len(ids), buffers)
+
+
+def keys_of(ids: Sequence[object]) -> AnyArray:
+    """Return the keys of ids of any type."""
+    return pa.array([_key(value) for value in ids], pa.binary())
+
+
+def _key(value: object) -> bytes:
+    match value:
+        case None:
+            key = b""
+        case bool() | Code():  # to Python, an integer and a text
+            key = _OTHER + json_of(value).encode()
+        case ObjectId():
+            key = _OBJECT_ID + value.binary
+        case str():
+            key = _TEXT + value.encode()
+        case int():
+            key = _INTEGER + (value + _INT64_OFFSET).to_bytes(8, "big")
+        case bytes():
+            key = _BINARY + bytes(value)
+        case _:
+            key = _OTHER + json_of(value).encode()
+    return key
+
+
+def _joined(chunks: Sequence[Chunk]) -> Chunk:
+    if len(chunks) == 1:
+        return chunks[0]
+    # A column turns into text in the middle of the rows if its report says so.
+    schema = unify([chunk.rows.schema for chunk in chunks])
+    rows = pa.Table.from_batches([conform(chunk.rows, schema) for chunk in chunks])
+    return Chunk(
+        rows.combine_chunks().to_batches()[0],
+        np.concatenate([chunk.times for chunk in chunks]),
+        pa.concat_arrays([chunk.keys for chunk in chunks]),
+    )
+
+
+def _sorted(chunk: Chunk) -> pa.RecordBatch:
+    if not (chunk.times[1:] == chunk.times[:-1]).any():
+        return chunk.rows
+    by = record_batch([pa.array(chunk.times), chunk.keys], _BY)
+    return chunk.rows.take(kernel("sort_indices", by, options=_ASCENDING))

@@ -1,0 +1,60 @@
+"""MongoDB values as text."""
+
+import math
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from bson import Code, Decimal128, ObjectId, json_util
+from bson.datetime_ms import DatetimeMS
+
+from exports.tables.plain import plain
+
+
+def text_of(value: object, zone: ZoneInfo) -> str | None:
+    """Return a value as text for people.
+
+    Args:
+        value: As pymongo decodes it.
+        zone: Time zone that dates are shown in.
+
+    Returns:
+        None for null. A text as it is; numbers, ids and booleans as one writes them; a date in
+        ISO 8601 with milliseconds and offset, or as its number of milliseconds if it is beyond
+        the year 9999. Everything else as extended JSON.
+    """
+    match value:
+        case None:
+            text = None
+        case str() if not isinstance(value, Code):  # which is a kind of text to Python
+            text = value
+        case bool():
+            text = "true" if value else "false"
+        case float() if not math.isfinite(value):
+            text = plain(value)
+        case int() | float() | Decimal() | Decimal128() | ObjectId():
+            text = str(value)
+        case DatetimeMS():
+            text = str(int(value))
+        case datetime():
+            text = _date(value, zone)
+        case _:
+            text = json_of(value)
+    return text
+
+
+def json_of(value: object) -> str:
+    """Return a value as extended JSON, in its relaxed form.
+
+    It is the form that people and other programs read as ordinary JSON:
+    https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/
+    """
+    return json_util.dumps(value, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False)
+
+
+def _date(value: datetime, zone: ZoneInfo) -> str:
+    try:
+        return value.astimezone(zone).isoformat(timespec="milliseconds")
+    except OverflowError:
+        # Still the year 9999 in UTC, but not where the clock is ahead of it.
+        return value.isoformat(timespec="milliseconds")

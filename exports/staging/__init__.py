@@ -1,0 +1,1 @@
+"""Staged parts: rows on their way from the database to the file."""

@@ -1,0 +1,1 @@
+"""The bucket: objects, uploads, links."""

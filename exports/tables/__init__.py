@@ -1,0 +1,1 @@
+"""An Arrow table as this service means it: columns, exact values, warnings."""

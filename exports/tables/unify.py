@@ -1,0 +1,233 @@
+"""One schema for batches whose columns came out with different types.
+
+A database gives values, not types. A column may hold nothing in one month, whole numbers in the
+next and decimals in a third, and each month was staged before the others were known. So a part
+says in its schema how many digits its numbers need (`note_digits`), and `unify` finds the
+narrowest type that holds the numbers of all parts exactly.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, cast
+
+import pyarrow as pa
+
+from exports.errors import StagingError
+from exports.tables.arrow import (
+    AnyArray,
+    cells_of,
+    column_of,
+    extremes_of,
+    fields_of,
+    is_decimal,
+    is_number,
+    record_batch,
+    schema_of,
+    types_of,
+)
+from exports.tables.plain import plain
+
+_DIGITS: Final = b"export.digits"
+_OTHER_COLUMNS: Final = "The staged parts of one export have different columns; export again."
+_NOT_EXACT: Final = "A staged value does not fit its column exactly; export again."
+_DOUBLE: Final = 15  # decimal digits that a float64 holds, whatever they are (DBL_DIG)
+_INTEGER: Final = 20  # digits of the widest integer, a uint64
+_DECIMAL128: Final = 38
+_DECIMAL256: Final = 76
+
+
+class _Digits(NamedTuple):
+    """How many decimal digits the numbers of a column have before and after the point."""
+
+    whole: int
+    places: int
+
+    def or_more(self, other: "_Digits") -> "_Digits":
+        return _Digits(max(self.whole, other.whole), max(self.places, other.places))
+
+
+def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """Return the schema that the parts of one export have in common.
+
+    Nothing and a type make that type. Integers and floats make floats, if floats hold the
+    integers; otherwise, and as soon as there are decimals, numbers make a decimal that holds them
+    all, a float as the shortest text that reads back as the same float. Where no decimal does
+    (NaN, infinities, more than 76 digits), and for any other mixture, the column becomes text.
+
+    Args:
+        schemas: At least one, of rows whose digits were noted. A float column of another origin
+            does not say what it holds and becomes text beside decimals.
+
+    Returns:
+        A schema with the columns' and the sheet's descriptions of the first.
+
+    Raises:
+        StagingError: There is no schema, or they have different columns.
+    """
+    if not schemas or any(item.names != schemas[0].names for item in schemas):
+        raise StagingError(_OTHER_COLUMNS)
+    columns = zip(*(fields_of(item) for item in schemas), strict=True)
+    return schema_of((_unified(fields) for fields in columns), schemas[0].metadata)
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch with the types of a schema, every value unchanged or as its exact text.
+
+    Args:
+        batch: Rows of a part.
+        schema: What `unify` made of the schemas of this part and others.
+
+    Raises:
+        StagingError: A value can't be held exactly, or the columns are others: the schema was
+            not made for this batch.
+    """
+    if batch.schema.names != schema.names:
+        raise StagingError(_OTHER_COLUMNS)
+    kinds = zip(types_of(batch.schema), types_of(schema), strict=True)
+    columns = [
+        column_of(batch, index) if old == new else _cast(cells_of(batch, index), new)
+        for index, (old, new) in enumerate(kinds)
+    ]
+    return record_batch(columns, schema)
+
+
+def note_digits(schema: pa.Schema, rows: Sequence[pa.RecordBatch]) -> pa.Schema:
+    """Return the schema of rows, with the digits that each column of numbers needs."""
+    fields = fields_of(schema)
+    for index, field in enumerate(fields):
+        if is_number(field.type):
+            digits = _digits(value for batch in rows for value in _longest(column_of(batch, index)))
+            if digits is not None:
+                note = f"{digits.whole} {digits.places}".encode()
+                fields[index] = _described(field, field.type, {_DIGITS: note})
+    return schema_of(fields, schema.metadata)
+
+
+def _longest(column: AnyArray) -> list[object]:
+    """Return values of a column of which one needs as many digits as any.
+
+    Of floats, that may be any one. Of integers and decimals, which have as many places each, it is
+    the least or the greatest.
+    """
+    if pa.types.is_floating(column.type):
+        return cast("list[object]", column.to_pylist())
+    return [*extremes_of(column)]
+
+
+def _described(
+    field: "pa.Field[Any]", kind: pa.DataType, note: Mapping[bytes, bytes]
+) -> "pa.Field[Any]":
+    """A field's name and description, another type and another note."""
+    kept = {key: text for key, text in (field.metadata or {}).items() if key != _DIGITS}
+    return pa.field(field.name, kind, metadata={**kept, **note})
+
+
+def _digits(values: Iterable[object]) -> _Digits | None:
+    """None for numbers that no decimal holds."""
+    most = _Digits(0, 0)
+    for value in values:
+        if value is None:
+            continue
+        digits = _digits_of(value)
+        if digits is None:
+            return None
+        most = most.or_more(digits)
+    return most
+
+
+def _digits_of(value: object) -> _Digits | None:
+    if isinstance(value, float):
+        # As most floats are written; a Decimal of each would take ten times as long.
+        whole, point, places = repr(value).lstrip("-").partition(".")
+        if point and places.isdecimal():
+            return _Digits(len(whole.lstrip("0")), len(places.rstrip("0")))
+    number = _decimal(value)
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, str):
+        return None
+    return _Digits(max(number.adjusted() + 1, 0), max(-exponent, 0))
+
+
+def _decimal(value: object) -> Decimal:
+    match value:
+        case float():
+            return Decimal(repr(value)).normalize()
+        case int() | Decimal():
+            return Decimal(value)
+        case _:
+            raise TypeError(f"A {type(value).__name__} is not a number.")
+
+
+def _unified(fields: Sequence["pa.Field[Any]"]) -> "pa.Field[Any]":
+    kinds = {field.type for field in fields if not pa.types.is_null(field.type)}
+    kind = kinds.pop() if len(kinds) == 1 else pa.null() if not kinds else _common(fields)
+    return _described(fields[0], kind, {})
+
+
+def _common(fields: Sequence["pa.Field[Any]"]) -> pa.DataType:
+    fields = [field for field in fields if not pa.types.is_null(field.type)]
+    if not all(is_number(field.type) for field in fields):
+        return pa.string()
+    if all(pa.types.is_signed_integer(field.type) for field in fields):
+        return pa.int64()
+    digits = [_noted(field) for field in fields]
+    if all(_fits_double(*pair) for pair in zip(fields, digits, strict=True)):
+        return pa.float64()
+    most = _Digits(0, 0)
+    for item in digits:
+        if item is None:
+            return pa.string()
+        most = most.or_more(item)
+    return _decimal_type(most)
+
+
+def _fits_double(field: "pa.Field[Any]", digits: _Digits | None) -> bool:
+    if pa.types.is_integer(field.type):
+        return digits is not None and digits.whole <= _DOUBLE
+    return pa.types.is_floating(field.type)
+
+
+def _noted(field: "pa.Field[Any]") -> _Digits | None:
+    note = (field.metadata or {}).get(_DIGITS)
+    if note is not None:
+        whole, places = note.split()
+        return _Digits(int(whole), int(places))
+    kind = field.type
+    if is_decimal(kind):
+        return _Digits(kind.precision - kind.scale, max(kind.scale, 0))
+    return _Digits(_INTEGER, 0) if pa.types.is_integer(kind) else None
+
+
+def _decimal_type(digits: _Digits) -> pa.DataType:
+    precision = max(digits.whole + digits.places, 1)
+    if precision <= _DECIMAL128:
+        return pa.decimal128(precision, digits.places)
+    if precision <= _DECIMAL256:
+        return pa.decimal256(precision, digits.places)
+    return pa.string()
+
+
+def _cast(values: Sequence[object], kind: pa.DataType) -> AnyArray:
+    try:
+        return pa.array([None if value is None else _cell(value, kind) for value in values], kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        raise StagingError(_NOT_EXACT) from None
+
+
+def _cell(value: object, kind: pa.DataType) -> object:
+    if pa.types.is_string(kind):
+        return plain(value)
+    if is_decimal(kind):
+        return _decimal(value)
+    if pa.types.is_integer(kind) and isinstance(value, int):
+        return value
+    if pa.types.is_floating(kind) and isinstance(value, int | float):
+        return _double(value)
+    raise ValueError(_NOT_EXACT)
+
+
+def _double(value: float) -> float:
+    double = float(value)
+    if isinstance(value, int) and int(double) != value:
+        raise ValueError(_NOT_EXACT)
+    return double

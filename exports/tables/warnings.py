@@ -1,0 +1,60 @@
+"""What an export changed in values that did not fit, counted by column."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+MISMATCH_TEXT: Final = "W_MISMATCH_TEXT"
+"""A value had not the type of its column, so that the whole column became text."""
+MISMATCH_NULL: Final = "W_MISMATCH_NULL"
+"""A value had not the type of its column and was left out."""
+TEXT_CUT: Final = "W_TEXT_CUT"
+"""A text was longer than the format can hold and was cut."""
+
+
+class TaskWarning(BaseModel):
+    """What an export changed in values that did not fit where they had to go.
+
+    Attributes:
+        code: What was done, stable: one of the codes of `this module`.
+        column: Name of the column.
+        count: How many values.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    column: str
+    count: int
+
+
+class WarningCounts:
+    """Adds up warnings.
+
+    Args:
+        before: Those of earlier steps.
+    """
+
+    def __init__(self, before: Iterable[TaskWarning] = ()) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self.add_all(before)
+
+    def add(self, code: str, column: str, count: int = 1) -> None:
+        """Count values of a column."""
+        if count:
+            self._counts[code, column] += count
+
+    def add_all(self, warnings: Iterable[TaskWarning]) -> None:
+        """Count what another step has counted."""
+        for warning in warnings:
+            self.add(warning.code, warning.column, warning.count)
+
+    @property
+    def warnings(self) -> list[TaskWarning]:
+        """One warning per code and column, in a fixed order."""
+        return [
+            TaskWarning(code=code, column=column, count=count)
+            for (code, column), count in sorted(self._counts.items())
+        ]

@@ -1,0 +1,1 @@
+"""`ExportTasks`: the documents that say how each export stands."""

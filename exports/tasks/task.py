@@ -1,0 +1,231 @@
+"""A task: one document of `ExportTasks`, as clients see it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from math import isfinite
+from typing import Annotated, Final, Self, cast
+
+from bson import DatetimeMS, ObjectId
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+
+from exports.errors import TaskInvalidError, explain
+from exports.models import (
+    DEFAULT_FORMAT,
+    DEFAULT_MAX_RETRIES,
+    ExportRequest,
+    ExportResult,
+    Stage,
+    TaskStatus,
+    WireModel,
+)
+from exports.tables.warnings import TaskWarning
+
+Document = Mapping[str, object]
+
+# MongoDB nests 100 levels, https://www.mongodb.com/docs/manual/reference/limits/; a report's
+# parameters, hardly two.
+_DEEPEST: Final = 20
+_MOST_SHOWN: Final = 1000  # characters of parameters, in the input of a workflow
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)[:200]
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and isfinite(value) else 0
+
+
+def _millis(value: object) -> int | None:
+    """Read a time as the seed's JavaScript wrote it (a number), or as other systems do (a date)."""
+    if isinstance(value, datetime):
+        return int(DatetimeMS(value))
+    if isinstance(value, DatetimeMS):  # a date that Python has no datetime for
+        return int(value)
+    return int(value) if isinstance(value, int | float) and isfinite(value) else None
+
+
+def _json_object(value: object) -> dict[str, object]:
+    plain = _json(value)
+    return cast("dict[str, object]", plain) if isinstance(plain, dict) else {}
+
+
+def _json(value: object, deep: int = 0) -> object:
+    if deep > _DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return {str(key): _json(item, deep + 1) for key, item in mapping.items()}
+    if isinstance(value, list):
+        return [_json(item, deep + 1) for item in cast("list[object]", value)]
+    if isinstance(value, float) and not isfinite(value):
+        return None  # as JavaScript writes them
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+_Text = Annotated[str, BeforeValidator(_text)]
+_Number = Annotated[int, BeforeValidator(_number)]
+_Millis = Annotated[int | None, BeforeValidator(_millis)]
+
+
+class Progress(WireModel):
+    """How far a run has come, for a progress bar."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    stage: Stage = Stage.QUEUED
+    rows: _Number = 0
+    bytes: _Number = 0
+
+
+class TaskError(WireModel):
+    """Why the last attempt, or the whole export, failed."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    code: _Text
+    msg: _Text
+
+
+class ExportTask(WireModel):
+    """What is known of an export.
+
+    Reading is lenient, because other systems insert documents too: what makes no sense reads as
+    its default, and it is the run that refuses such a task, with a code.
+
+    Attributes:
+        id: The document's `_id`, as text.
+        type: Name of the report.
+        params: Its parameters.
+        status: See `TaskStatus`.
+        retries: Failed attempts so far.
+        max_retries: Failed attempts at which the task fails.
+        next_run_at: When the next attempt is due, while it waits for one (epoch milliseconds).
+        download_url: The link, while there is one. It opens the file to whoever holds it.
+        expires_at: When the link ends (epoch milliseconds).
+        created_by: Who asked, and who alone may see the task.
+        created_at: When (epoch milliseconds).
+        format: Name of the file format.
+        file_name: Name of the file, for people.
+        rows: Rows in the file.
+        bytes: Its size.
+        sha256: Of its content, in hexadecimal.
+        warnings: What was changed in values that did not fit.
+        progress: How far the run has come.
+        error: Why it failed, or why the attempt before the next one did.
+        started_at: When a run first took it up.
+        finished_at: When it ended.
+        updated_at: When the document last changed.
+        purge_at: When the file goes.
+        workflow_id: The workflow that runs it.
+        run_id: The run that owns it.
+        cancel_reason: What was said when it was cancelled.
+        object_key: Key of the file in the bucket.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    type: _Text = ""
+    params: Annotated[dict[str, JsonValue], BeforeValidator(_json_object)] = Field(
+        default_factory=dict
+    )
+    status: TaskStatus
+    retries: _Number = 0
+    max_retries: _Number = DEFAULT_MAX_RETRIES
+    next_run_at: _Millis = None
+    download_url: str | None = Field(default=None, repr=False)
+    expires_at: _Millis = None
+    created_by: _Text = ""
+    created_at: _Millis = None
+    format: _Text = DEFAULT_FORMAT
+    file_name: str | None = None
+    rows: _Number = 0
+    bytes: _Number = 0
+    sha256: str | None = None
+    warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
+    progress: Progress = Progress()
+    error: TaskError | None = None
+    started_at: _Millis = None
+    finished_at: _Millis = None
+    updated_at: _Millis = None
+    purge_at: _Millis = None
+    workflow_id: str | None = None
+    run_id: str | None = None
+    cancel_reason: str | None = None
+    object_key: str | None = Field(default=None, exclude=True)
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Read a stored document; its status is known to be one of ours."""
+        values = dict(document)
+        values["id"] = str(values.pop("_id"))
+        try:
+            return cls.model_validate(values, by_alias=True, by_name=False)
+        except ValidationError as error:
+            for item in error.errors(include_input=False):
+                values.pop(str(item["loc"][0]), None)
+            return cls.model_validate(values, by_alias=True, by_name=False)
+
+    def result(self) -> ExportResult:
+        """Return what a workflow says of the task."""
+        return ExportResult(
+            task_id=self.id,
+            status=self.status,
+            file_name=self.file_name,
+            rows=self.rows,
+            bytes=self.bytes,
+            sha256=self.sha256,
+        )
+
+
+class _Runnable(ExportRequest):
+    """What a document must hold to be run; stricter than `ExportTask`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    max_retries: int = Field(default=DEFAULT_MAX_RETRIES, ge=0, le=100)
+
+
+def runnable(document: Document) -> tuple[ExportRequest, int]:
+    """Return what a stored document asks for, and how many failed attempts it allows.
+
+    Raises:
+        TaskInvalidError: The document lacks something or holds rubbish.
+    """
+    known = ("type", "params", "createdBy", "format", "maxRetries")
+    values = {key: document[key] for key in known if document.get(key) is not None}
+    try:
+        found = _Runnable.model_validate(values)
+    except ValidationError as error:
+        raise TaskInvalidError(f"The stored task can't be run: {explain(error)}.") from None
+    request = ExportRequest(
+        type=found.type, params=found.params, created_by=found.created_by, format=found.format
+    )
+    return request, max(1, found.max_retries)
+
+
+def request_to_start(document: Document) -> ExportRequest:
+    """Return what a workflow is started with for a stored document, even one that is rubbish.
+
+    The run reads the document itself; here is only what people see of it before that.
+    """
+
+    def shown(field: str, longest: int, otherwise: str) -> str:
+        return _text(document.get(field))[:longest] or otherwise
+
+    params = _json_object(document.get("params"))
+    return ExportRequest(
+        type=shown("type", 200, "unknown"),
+        params=cast("dict[str, JsonValue]", params if len(str(params)) < _MOST_SHOWN else {}),
+        created_by=shown("createdBy", 200, "unknown"),
+        format=shown("format", 40, DEFAULT_FORMAT),
+        task_id=str(document["_id"]),
+    )
+
+
+def id_filter(task_id: str) -> dict[str, object]:
+    """Return the query for a task by its id as text: other systems use ObjectIds and strings."""
+    if ObjectId.is_valid(task_id):
+        return {"_id": {"$in": [ObjectId(task_id), task_id]}}
+    return {"_id": task_id}

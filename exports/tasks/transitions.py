@@ -1,0 +1,263 @@
+"""What a run does to its task: every write is a compare-and-set, safe to do twice.
+
+A run may move a task only while it owns it (`runId`) and only while the task has not ended. A
+write that matches nothing is a finding: it raises `TaskLostError`.
+"""
+
+from typing import Final
+
+from pymongo.errors import DuplicateKeyError
+
+from exports import names
+from exports.clock import now_ms
+from exports.errors import TaskLostError
+from exports.models import (
+    AttemptBeat,
+    Author,
+    AuthorRole,
+    ExportRequest,
+    ExportResult,
+    FinishedFile,
+    Stage,
+    TaskRef,
+    TaskStatus,
+)
+from exports.tasks.audit import AuditAction, AuditEntry, entry
+from exports.tasks.collection import OPEN, Stored, TaskCollection, new_document, translated
+from exports.tasks.task import TaskError, id_filter
+
+# Before a worker that was lost is noticed, the time of the file that it made may have run out.
+_SEEN_AS: Final = {TaskStatus.DONE: (TaskStatus.DONE.value, TaskStatus.EXPIRED.value)}
+
+
+class RunTransitions(TaskCollection):
+    """The transitions of a task that belong to the run that owns it."""
+
+    async def create_for_run(self, request: ExportRequest, ref: TaskRef) -> None:
+        """Store the task of a workflow that was started directly; nothing if it is there."""
+        document = new_document(request, ref.max_retries, origin=names.FROM_TEMPORAL)
+        document["_id"] = ref.task_id
+        with translated():
+            # A text that reads like the ObjectId of a stored task is the id of that task.
+            if await self.documents.find_one(id_filter(ref.task_id), {"_id": True}) is not None:
+                return
+            try:
+                await self.documents.insert_one(document)
+            except DuplicateKeyError:
+                return
+
+    async def claim(self, ref: TaskRef, *, run_started_at: int) -> Stored | None:
+        """Make a run the owner of a task; a later run takes over from an earlier one.
+
+        Returns:
+            The document, or None if there is no such task that this run may own.
+        """
+        now = now_ms()
+        claimable: Stored = {
+            **id_filter(ref.task_id),
+            "status": {"$in": OPEN},
+            "workflowId": {"$in": [None, ref.workflow_id]},
+        }
+        unowned_or_older: Stored = {"runStartedAt": {"$not": {"$gte": run_started_at}}}
+        claimed: Stored = {
+            "$set": {
+                "status": TaskStatus.RUNNING.value,
+                "workflowId": ref.workflow_id,
+                "runId": ref.run_id,
+                "runStartedAt": run_started_at,
+                "progress": {"stage": Stage.AGGREGATE.value, "rows": 0, "bytes": 0},
+                "updatedAt": now,
+            },
+            # These two keep what is there: the first start, and the attempts counted before.
+            "$min": {"startedAt": now},
+            "$max": {"retries": 0},
+            "$unset": {"nextRunAt": ""},
+        }
+        # One after the other: for an `$or` the embedded database looks at every task there is.
+        # Whose it is already has been recorded as started.
+        is_owner = await self.recorded(
+            {**claimable, **unowned_or_older},
+            claimed,
+            entry(self._worker, AuditAction.STARTED, now, run=ref.run_id),
+        ) or await self.update_one({**claimable, "runId": ref.run_id}, claimed)
+        return await self.find(ref.task_id) if is_owner else None
+
+    async def attempt_started(self, ref: TaskRef, beat: AttemptBeat) -> None:
+        """Say that an activity is at work; raises `TaskLostError` if this run may not any more."""
+        await self._move(
+            ref,
+            {
+                "$set": {"status": TaskStatus.RUNNING.value, "progress.stage": beat.stage.value},
+                "$max": {"progress.rows": beat.rows, "progress.bytes": beat.bytes},
+                "$unset": {"nextRunAt": ""},
+            },
+        )
+
+    async def progress(self, ref: TaskRef, beat: AttemptBeat) -> None:
+        """Say how far an attempt has come."""
+        await self._move(
+            ref,
+            {
+                "$set": {"progress.stage": beat.stage.value},
+                "$max": {"progress.rows": beat.rows, "progress.bytes": beat.bytes},
+            },
+        )
+
+    async def attempt_failed(
+        self, ref: TaskRef, error: TaskError, *, retries: int, next_run_at: int | None
+    ) -> None:
+        """Count a failed attempt.
+
+        Args:
+            ref: The task and its run.
+            error: Why it failed.
+            retries: Failed attempts by now; `$max`, so that units that fail side by side in one
+                outage count once, and a repeated write counts nothing.
+            next_run_at: When the next attempt is due; None if there will be none.
+        """
+        change: Stored = {
+            "$set": {"error": error.model_dump()},
+            "$max": {"retries": min(retries, ref.max_retries)},
+        }
+        if next_run_at is None:  # what is recorded is that the task failed
+            await self._move(ref, change)
+            return
+        now = now_ms()
+        change["$set"] |= {
+            "status": TaskStatus.PENDING.value,
+            "nextRunAt": next_run_at,
+            "updatedAt": now,
+        }
+        uncounted = {**_owned(ref), "retries": {"$not": {"$gte": retries}}}
+        again = entry(self._worker, AuditAction.RETRIED, now, run=ref.run_id, code=error.code)
+        if not await self.recorded(uncounted, change, again):
+            await self._move(ref, change)
+
+    async def done(
+        self, ref: TaskRef, file: FinishedFile, *, url: str, expires_at: int, purge_at: int
+    ) -> ExportResult:
+        """Move a task to `done`. The link of the first such write stays."""
+        now = now_ms()
+        return await self._end(
+            ref,
+            TaskStatus.DONE,
+            {
+                "fileName": file.file_name,
+                "rows": file.rows,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "warnings": [warning.model_dump() for warning in file.warnings],
+                "objectKey": file.key,
+                "downloadUrl": url,
+                "expiresAt": expires_at,
+                "purgeAt": purge_at,
+                "progress": {
+                    "stage": Stage.FINISHED.value,
+                    "rows": file.rows,
+                    "bytes": file.bytes,
+                },
+            },
+            entry(self._worker, AuditAction.SIGNED, now, run=ref.run_id, until=expires_at),
+            entry(self._worker, AuditAction.DONE, now, run=ref.run_id),
+            now=now,
+            unset=("error", "nextRunAt"),
+            file=file,
+        )
+
+    async def failed(self, ref: TaskRef, error: TaskError, *, retries: int = 0) -> ExportResult:
+        """Move a task to `failed`.
+
+        Args:
+            ref: The task and its run.
+            error: Why.
+            retries: Failed attempts of which the workflow knows.
+        """
+        now = now_ms()
+        return await self._end(
+            ref,
+            TaskStatus.FAILED,
+            {"error": error.model_dump()},
+            entry(self._worker, AuditAction.FAILED, now, run=ref.run_id, code=error.code),
+            now=now,
+            retries=retries,
+        )
+
+    async def cancelled(
+        self, ref: TaskRef, reason: str, *, asked_by: Author | None = None
+    ) -> ExportResult:
+        """Move a task to `cancelled`.
+
+        Args:
+            ref: The task and its run.
+            reason: Why, as it was typed.
+            asked_by: Who asked; None for whoever used Temporal itself.
+        """
+        now = now_ms()
+        author = asked_by or Author.person(None, origin=names.FROM_TEMPORAL)
+        return await self._end(
+            ref,
+            TaskStatus.CANCELLED,
+            {"cancelReason": reason},
+            entry(author, AuditAction.CANCELLED, now, run=ref.run_id),
+            now=now,
+            unset=("error", "nextRunAt"),
+        )
+
+    async def _end(
+        self,
+        ref: TaskRef,
+        status: TaskStatus,
+        fields: Stored,
+        *entries: AuditEntry,
+        now: int,
+        unset: tuple[str, ...] = ("nextRunAt",),
+        retries: int = 0,
+        file: FinishedFile | None = None,
+    ) -> ExportResult:
+        update = {
+            "$max": {"retries": min(retries, ref.max_retries)},
+            "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
+            "$unset": dict.fromkeys(unset, ""),
+        }
+        if not await self.recorded(_owned(ref), update, *entries):
+            await self._check_ended(ref, status, object_key=file.key if file else None)
+        ended = ExportResult(task_id=ref.task_id, status=status)
+        if file is None:
+            return ended
+        return ended.model_copy(
+            update={
+                "file_name": file.file_name,
+                "rows": file.rows,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+            }
+        )
+
+    async def _check_ended(self, ref: TaskRef, status: TaskStatus, object_key: str | None) -> None:
+        """Raise `TaskLostError` unless this run has ended the task so before."""
+        document = await self.find(ref.task_id)
+        if (
+            document is None
+            or document.get("runId") != ref.run_id
+            or document["status"] not in _SEEN_AS.get(status, (status.value,))
+            or document.get("objectKey") != object_key
+        ):
+            raise _lost()
+
+    async def _move(self, ref: TaskRef, update: Stored) -> None:
+        update["$set"]["updatedAt"] = now_ms()
+        if not await self.update_one(_owned(ref), update):
+            raise _lost()
+
+    @property
+    def _worker(self) -> Author:
+        return Author(role=AuthorRole.WORKER, origin=self.origin)
+
+
+def _owned(ref: TaskRef) -> Stored:
+    """Return the condition of every write of a run but the first."""
+    return {**id_filter(ref.task_id), "runId": ref.run_id, "status": {"$in": OPEN}}
+
+
+def _lost() -> TaskLostError:
+    return TaskLostError("The task was deleted, has ended, or belongs to another run by now.")

@@ -1,0 +1,1 @@
+"""What talks to Temporal outside of a workflow."""

@@ -1,0 +1,174 @@
+"""Every secret is a SecretStr, and no program of ours shows what is in one."""
+
+import asyncio
+import importlib
+import logging
+import pkgutil
+import re
+import traceback
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings
+
+import exports
+from exports.codec_server.settings import CodecSettings
+from exports.errors import SettingsError
+from exports.settings import Settings
+from tests.support.command_line import CommandLine, environment_of
+from tests.support.leaks import CANARY
+from tests.support.protections import protected_by
+
+_SECRET_LIKE = re.compile(
+    r"secret|password|passphrase|token|credential|private|(?:^|_)(?:key|uri|dsn|auth|pin)(?:_|$)"
+)
+_KEY = f"{CANARY}:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+_SHOWN_OF_KEYS = ("QUJDREVGR0hJ", "ABCDEFGHIJKL")
+_NEEDED = {"mongo_uri": "mongodb://db", "s3_bucket": "bucket", "encryption_key": _KEY}
+
+
+def _classes() -> Iterator[type[BaseSettings]]:
+    """Yield every class of settings of the product, also one of tomorrow."""
+    for module in pkgutil.walk_packages(exports.__path__, "exports."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if isinstance(found, type) and issubclass(found, BaseSettings):
+                yield found
+
+
+def _holds(annotation: object, kind: type) -> bool:
+    return annotation is kind or any(_holds(part, kind) for part in get_args(annotation))
+
+
+def _secret_fields(settings: type[BaseSettings]) -> set[str]:
+    return {
+        name for name, field in settings.model_fields.items() if _holds(field.annotation, SecretStr)
+    }
+
+
+def _unguarded(settings: type[BaseSettings]) -> set[str]:
+    """Return the fields that sound like a secret and are none."""
+    named = {name for name in settings.model_fields if _SECRET_LIKE.search(name)}
+    return named - _secret_fields(settings)
+
+
+def _values(settings: type[BaseSettings]) -> dict[str, str]:
+    """Return a value with a canary for each secret."""
+    values = {
+        name: f"mongodb://user:{CANARY}-{name}@db" if name.endswith("_uri") else f"{CANARY}-{name}"
+        for name in _secret_fields(settings)
+    }
+    return {name: text.ljust(30, "x") for name, text in values.items()} | {"encryption_key": _KEY}
+
+
+def _assert_nothing_of_it_in(shown: str) -> None:
+    hidden = shown.replace(f"{CANARY}:", "")  # the id of a key, which is no secret
+    assert CANARY not in hidden
+    for part in _SHOWN_OF_KEYS:
+        assert part not in shown
+
+
+def test_all_settings_are_looked_at() -> None:
+    assert {Settings, CodecSettings} <= set(_classes())
+    assert _secret_fields(Settings) == {
+        *("mongo_uri", "source_uri", "s3_access_key_id", "s3_secret_access_key"),
+        "encryption_key",
+    }
+    assert _secret_fields(CodecSettings) == {"encryption_key", "codec_token"}
+
+
+@protected_by(
+    "exports/settings.py",
+    "s3_secret_access_key: SecretStr | None",
+    instead="s3_secret_access_key: str | None",
+)
+@pytest.mark.parametrize("settings", sorted(set(_classes()), key=repr))
+def test_no_setting_that_sounds_like_a_secret_is_plain_text(settings: type[BaseSettings]) -> None:
+    assert _unguarded(settings) == set()
+
+
+class _Careless(BaseSettings):
+    smtp_password: str = ""
+    webhook_token: str | None = None
+    signing_key: SecretStr = SecretStr("")
+    monkey: str = ""
+
+
+def test_a_new_setting_that_is_careless_is_noticed() -> None:
+    assert _unguarded(_Careless) == {"smtp_password", "webhook_token"}
+
+
+@protected_by(
+    "exports/encryption/keys.py", "secret: bytes = field(repr=False)", instead="secret: bytes"
+)
+@pytest.mark.parametrize("kind", [Settings, CodecSettings])
+def test_nothing_that_is_made_of_settings_shows_a_secret(
+    kind: type[Settings | CodecSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (_NEEDED | _values(kind)).items():
+        monkeypatch.setenv(f"EXPORTS_{name.upper()}", value)
+    settings = kind.load()
+    record = logging.makeLogRecord({"msg": "%s %r", "args": (settings, settings)})
+    everything: dict[str, Any] = vars(settings)
+    for shown in (
+        *(repr(settings), str(settings), f"{settings}", record.getMessage()),
+        *(settings.model_dump_json(), str(settings.model_dump()), str(list(settings))),
+        *(str(settings.model_dump(mode="json")), repr(everything), str(settings.model_copy())),
+    ):
+        _assert_nothing_of_it_in(shown)
+    keys = settings.encryption_keys if isinstance(settings, Settings) else settings.keys
+    _assert_nothing_of_it_in(repr(keys).replace(f"'{CANARY}'", ""))
+
+
+@protected_by("exports/codec_server/settings.py", "        hide_input_in_errors=True,\n")
+@protected_by("exports/settings.py", "        hide_input_in_errors=True,\n")
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Settings, "s3_prefix"),
+        (Settings, "encryption_key"),
+        (CodecSettings, "codec_listen"),
+        (CodecSettings, "encryption_key"),
+    ],
+)
+def test_no_error_about_settings_shows_a_secret(
+    kind: type[Settings | CodecSettings], wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (_NEEDED | _values(kind) | {wrong: f"{CANARY} is wrong"}).items():
+        monkeypatch.setenv(f"EXPORTS_{name.upper()}", value)
+    with pytest.raises(SettingsError) as refused:
+        kind.load()
+    with pytest.raises(ValidationError) as raw:
+        kind()  # pyright: ignore[reportCallIssue] -- the fields come from the environment
+    for error in (refused.value, raw.value):
+        _assert_nothing_of_it_in("".join(traceback.format_exception(error)) + repr(error))
+
+
+async def test_no_command_shows_a_secret_whatever_goes_wrong(
+    settings: Settings, temporal_address: str
+) -> None:
+    there = environment_of(settings, temporal_address)
+    secret = {f"EXPORTS_{name.upper()}": value for name, value in _values(Settings).items()}
+    address = there["EXPORTS_MONGO_URI"].removeprefix("mongodb://")
+    for name in ("EXPORTS_MONGO_URI", "EXPORTS_SOURCE_URI"):
+        secret[name] = f"mongodb://user:{CANARY}@{address}"
+    # An object store writes the id that it does not know into its own log; only the key is secret.
+    secret["EXPORTS_S3_ACCESS_KEY_ID"] = "nobody"
+    secret["EXPORTS_CODEC_TOKEN"] = f"{CANARY}-token-that-is-long-enough"
+    refused = CommandLine(there | secret)
+    unreachable = CommandLine(there | secret | {"TEMPORAL_ADDRESS": "127.0.0.1:9"})
+    misread = CommandLine(there | secret | {"EXPORTS_URL_TTL": "soon"})
+    bad_listen = CommandLine(there | secret | {"EXPORTS_CODEC_LISTEN": "192.0.2.1:1"})
+    ended = await asyncio.gather(
+        refused.run("--help"),
+        refused.run("worker", "--json"),
+        refused.run("list"),
+        unreachable.run("schedule", "show"),
+        misread.run("sweep", "--json"),
+        bad_listen.run("codec-server"),
+    )
+    assert ended[0].code == 0
+    for one in ended:
+        _assert_nothing_of_it_in(one.out + one.err)
+    assert all("E_" in one.out + one.err for one in ended[1:])

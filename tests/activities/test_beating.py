@@ -1,0 +1,56 @@
+"""Heartbeats end with the attempt that they belong to."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities import boundary
+from activities.boundary import beating
+from tests.support.protections import protected_by
+
+
+async def test_an_attempt_ends_even_if_the_cancel_of_its_beats_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(boundary, "BEAT_EVERY", 0.01)
+    telling = asyncio.Event()
+
+    async def swallows_the_cancel() -> None:
+        telling.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def attempt() -> str:
+        async with beating(also=swallows_the_cancel):
+            await telling.wait()
+        return "ended"
+
+    ending = asyncio.ensure_future(ActivityEnvironment().run(attempt))
+    assert await asyncio.wait_for(ending, 10) == "ended"
+
+
+@protected_by(
+    "activities/boundary.py",
+    "activity.heartbeat(beat())\n\n",
+    instead="activity.heartbeat(beat())\n            await also()\n\n",
+)
+async def test_a_worker_goes_on_beating_while_the_database_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(boundary, "BEAT_EVERY", 0.01)
+    beats = asyncio.Semaphore(0)
+    environment = ActivityEnvironment()
+    environment.on_heartbeat = lambda *_: beats.release()
+
+    async def no_answer() -> None:
+        await asyncio.Event().wait()
+
+    async def attempt() -> str:
+        async with beating(also=no_answer):
+            for _ in range(5):
+                await beats.acquire()
+        return "ended"
+
+    assert await asyncio.wait_for(environment.run(attempt), 10) == "ended"

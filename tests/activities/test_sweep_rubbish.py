@@ -1,0 +1,86 @@
+"""Documents that other systems got wrong: they fail with a code, and block nobody."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from exports import names
+from exports.models import SweepResult, TaskStatus
+from tests.activities.test_sweep import insert_task
+from tests.support.service import Service, insert_orders
+
+
+async def test_rubbish_fails_with_a_code_and_does_not_hold_up_the_others(service: Service) -> None:
+    await insert_orders(service.database)
+    rubbish = {
+        await insert_task(service, type="statsWeekly"): "E_TYPE",
+        await insert_task(service, type=42): "E_TASK",
+        await insert_task(service, params="2026-10"): "E_TASK",
+        await insert_task(service, params={"year": {"$gt": 0}, "month": 1}): "E_PARAMS",
+        await insert_task(service, params={"year": 2026, "month": 13}): "E_PARAMS",
+        await insert_task(service, params={"when": datetime(2026, 1, 1, tzinfo=UTC)}): "E_TASK",
+        await insert_task(service, format="docx"): "E_FORMAT",
+        await insert_task(service, createdBy=None): "E_TASK",
+        await insert_task(service, maxRetries="many"): "E_TASK",
+        await insert_task(service, createdBy="x" * 5000): "E_TASK",
+        await insert_task(service, type="y" * 5000): "E_TASK",
+    }
+    good = await insert_task(service, createdAt=1_790_000_000_001)
+    assert (await service.client.sweep()).started == len(rubbish) + 1
+    assert (await service.ended(good)).status is TaskStatus.DONE
+    for task_id, code in rubbish.items():
+        task = await service.ended(task_id)
+        assert task.status is TaskStatus.FAILED
+        assert task.error is not None
+        assert task.error.code == code
+    assert (await service.client.sweep()).handled == 0
+
+
+@pytest.mark.parametrize("task_id", [17, "", "x" * 201, "任" * 29, "a\nb", {"part": 1}])
+async def test_an_id_that_no_workflow_can_have_is_refused(
+    service: Service, task_id: object
+) -> None:
+    await insert_task(service, _id=task_id)
+    assert await service.client.sweep() == SweepResult(started=0, healed=0, purged=0, handled=1)
+    document = await service.database["ExportTasks"].find_one({})
+    assert document is not None
+    assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
+
+
+@pytest.mark.parametrize("status", ["pending", "running"])
+@pytest.mark.parametrize(
+    "workflow_id", [names.workflow_id("another"), "x" * 2000, "", 17, {"$gt": ""}]
+)
+async def test_a_document_with_a_workflow_that_is_not_its_own_fails_and_blocks_nobody(
+    service: Service, status: str, workflow_id: object
+) -> None:
+    await insert_orders(service.database)
+    task_id = await insert_task(service, status=status, workflowId=workflow_id)
+    good = await insert_task(service, createdAt=1_790_000_000_001)
+    assert await service.client.sweep() == SweepResult(started=1, healed=0, purged=0, handled=2)
+    assert (await service.ended(good)).status is TaskStatus.DONE
+    document = await service.document(task_id)
+    assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
+
+
+async def test_what_temporal_does_not_take_fails_and_blocks_nobody(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Client.start_workflow
+
+    async def picky(self: Client, *given: Any, **named: Any) -> Any:
+        if named["id"] == names.workflow_id("refused"):
+            raise RPCError("too much of it", RPCStatusCode.INVALID_ARGUMENT, b"")
+        return await start(self, *given, **named)
+
+    monkeypatch.setattr(Client, "start_workflow", picky)
+    await insert_orders(service.database)
+    await insert_task(service, _id="refused")
+    good = await insert_task(service, createdAt=1_790_000_000_001)
+    swept = await service.client.sweep()
+    assert (swept.started, swept.handled) == (1, 2)
+    assert (await service.ended(good)).status is TaskStatus.DONE
+    assert (await service.document("refused"))["error"]["code"] == "E_TASK"

@@ -1,0 +1,267 @@
+"""What the command line promises before any server is asked."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from exports.cli.app import app
+from exports.cli.boundary import UNWRITABLE, guarded
+from exports.cli.output import console, local_time, plain
+from exports.cli.progress import ProgressView
+from exports.models import Stage, TaskStatus
+from exports.tasks.task import ExportTask, Progress, TaskError
+from tests.support.command_line import CommandLine
+from tests.support.paths import REPOSITORY
+from tests.support.protections import protected_by
+
+COMMANDS = ["types", "create", "show", "list", "cancel", "renew", "retry", "sweep", "worker"]
+SCHEDULE_COMMANDS = ["apply", "show", "pause", "resume", "trigger"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def task(**changes: object) -> ExportTask:
+    values = {"id": "t1", "type": "statsMonthly", "status": "running", **changes}
+    return ExportTask.model_validate(values)
+
+
+def test_help_names_every_command_and_what_the_exit_codes_mean(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert guarded(app, ["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f" {command} " in printed for command in [*COMMANDS, "schedule"])
+    assert "Exit codes: 0 fine, 1 the export failed" in printed
+    assert guarded(app, ["schedule", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f" {command} " in printed for command in SCHEDULE_COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[name] for name in COMMANDS] + [["schedule", name] for name in SCHEDULE_COMMANDS],
+)
+def test_every_command_has_json(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(app, [*command, "--help"]) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_exports_without_a_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(app, []) == 0
+    assert "create" in capsys.readouterr().out
+
+
+def test_help_does_not_wait_for_the_libraries_of_the_servers() -> None:
+    heavy = {"temporalio", "pymongo", "boto3", "pyarrow"}
+    code = f"import sys, exports.cli.app; assert not {heavy} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 -- our own code
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"),
+    [("types >&-", 74, "The output can't be written: it is closed.\n"), ("nonsense 2>&-", 2, "")],
+)
+@protected_by(
+    "exports/cli/boundary.py", "        return UNWRITABLE\n    for stream", instead="    for stream"
+)
+@protected_by("exports/cli/boundary.py", "    if sys.stderr is None:", instead="    if False:")
+def test_output_that_is_closed_is_told_in_words(typed: str, code: int, said: str) -> None:
+    ended = subprocess.run(  # noqa: S602 -- only a shell closes it
+        f"{sys.executable} -m exports.cli.app {typed}",
+        shell=True,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", said)
+
+
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert guarded(app, ["--version"]) == 0
+    assert capsys.readouterr().out == f"exports {project['version']}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_finds_no_room_is_told_in_words(options: list[str], unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(  # noqa: S603 -- our own program
+            [sys.executable, "-m", "exports.cli.app", "types", *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            check=False,
+            text=True,
+        )
+    assert ended.stderr == "The output can't be written: No space left on device.\n"
+    assert ended.returncode == UNWRITABLE
+
+
+def test_types_needs_only_the_reports_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reports = tmp_path / "mine.toml"
+    reports.write_text(
+        '[reports.sales]\ncollection = "c"\ntime_field = "t"\nperiod = "month"\n'
+        'title = "月度"\n[reports.sales.measures]\nn = { op = "count" }\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("EXPORTS_REPORTS_FILE", str(reports))
+    assert guarded(app, ["types"]) == 0
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["type", "title", "parameters", "formats"]
+    assert "sales  月度" in line
+    assert "year (integer, 1970 to 9998, required); month (integer, 1 to 12, required)" in line
+    assert line.endswith("csv, csv.gz, ndjson, ndjson.gz, parquet, xlsx")
+
+    assert guarded(app, ["types", "--json"]) == 0
+    [found] = json.loads(capsys.readouterr().out)
+    assert (found["type"], found["title"]) == ("sales", "月度")
+    assert found["formats"] == ["csv", "csv.gz", "ndjson", "ndjson.gz", "parquet", "xlsx"]
+    assert found["params"][1] == {
+        "name": "month",
+        "type": "integer",
+        "required": True,
+        "values": "1 to 12",
+    }
+
+
+def test_types_reads_exports_toml_by_default(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    assert guarded(app, ["types"]) == 0
+    assert "statsAnnual" in capsys.readouterr().out
+
+
+CREATE = ["create", "statsMonthly"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "about"),
+    [
+        (["frobnicate"], "E_REQUEST", "frobnicate"),
+        (["show"], "E_REQUEST", "ID"),
+        (["create"], "E_REQUEST", "TYPE"),
+        (["list", "--status", "finished"], "E_REQUEST", "'pending', 'running', 'done'"),
+        (["list", "--limit", "0"], "E_REQUEST", "--limit"),
+        (["list", "--colour"], "E_REQUEST", "--colour"),
+        (["schedule", "stop"], "E_REQUEST", "stop"),
+        ([*CREATE, "-p", "2026"], "E_REQUEST", "name=value"),
+        ([*CREATE, "-p", "=2026"], "E_REQUEST", "name=value"),
+        ([*CREATE, "-p", "year=2026", "-p", "year=2027"], "E_REQUEST", "twice"),
+        ([*CREATE, "--output", "/no/such/place/f.csv"], "E_REQUEST", "does not exist"),
+        ([*CREATE, "--output", "no-such-directory/"], "E_REQUEST", "does not exist"),
+        ([*CREATE, "--output", "/dev/null"], "E_REQUEST", "neither a file nor a directory"),
+        ([*CREATE, "-p", "year=\udcff"], "E_REQUEST", "UTF-8"),
+    ],
+)
+def test_bad_input_is_told_in_words_and_exits_with_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: str, about: str
+) -> None:
+    assert guarded(app, arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"{code}: ")
+    assert about in printed.err
+
+    assert guarded(app, [*arguments, "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is False
+    assert answer["error"]["code"] == code
+    assert about in answer["error"]["msg"]
+
+
+@pytest.mark.parametrize("command", [["list"], ["worker"], ["worker", "--check"]])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+async def test_settings_that_are_missing_are_named(command: list[str], options: list[str]) -> None:
+    refused = await CommandLine({}).run(*command, *options)
+    assert refused.code == 2
+    said = refused.json["error"] if options else refused.err
+    assert "E_SETTINGS" in str(said)
+    assert "EXPORTS_MONGO_URI, EXPORTS_S3_BUCKET" in str(said)
+
+
+def test_a_mistake_in_the_reports_file_is_told_with_its_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reports = tmp_path / "mine.toml"
+    reports.write_text('[reports.sales]\ncolection = "c"\n')
+    monkeypatch.setenv("EXPORTS_REPORTS_FILE", str(reports))
+    assert guarded(app, ["types", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "E_REPORTS"
+    assert f"{reports}:2: reports.sales.colection" in error["msg"]
+
+
+def test_what_was_typed_is_not_repeated_at_length(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(app, ["x" * 10_000]) == 2
+    assert len(capsys.readouterr().err) < 600
+
+
+def test_progress_is_a_moving_bar_with_stage_and_rows_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with ProgressView(terminal) as view:
+        view.update(task(progress=Progress(stage=Stage.AGGREGATE, rows=1234)))
+    shown = terminal.getvalue()
+    assert "\x1b[" in shown
+    assert "━" in shown
+    assert "aggregate, 1,234 rows" in shown
+
+
+@pytest.mark.parametrize(("stream", "term"), [(io.StringIO, "xterm"), (Terminal, "dumb")])
+def test_progress_is_a_line_per_stage_where_nothing_can_move(
+    stream: type[io.StringIO], term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    piped = stream()
+    error = TaskError(code="E_SOURCE", msg="away")
+    with ProgressView(piped) as view:
+        view.update(task(status="pending"))
+        for rows in (0, 100, 200):
+            view.update(task(progress=Progress(stage=Stage.AGGREGATE, rows=rows)))
+        waiting = task(status="pending", error=error, retries=1, next_run_at=2_000)
+        view.update(waiting.model_copy(update={"progress": Progress(stage=Stage.AGGREGATE)}))
+        view.update(task(status=TaskStatus.DONE, rows=300))
+    assert "\x1b" not in piped.getvalue()
+    assert "\r" not in piped.getvalue()
+    lines = [line.removeprefix("statsMonthly csv: ") for line in piped.getvalue().splitlines()]
+    assert lines == [
+        "queued, 0 rows",
+        "aggregate, 0 rows",
+        f"attempt 1 failed (E_SOURCE), again at {local_time(2_000)}",
+        "done, 300 rows",
+    ]
+
+
+def test_nothing_is_wrapped_or_coloured_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    piped = io.StringIO()
+    console(piped).print("word " * 100, style="red")
+    assert piped.getvalue() == "word " * 100 + "\n"
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "a\nb", "\x9b31m", "a\u202eb", "a\u2028b"])
+def test_text_from_a_document_can_not_steer_the_terminal(text: str) -> None:
+    assert plain(text).isprintable()
+    assert "\N{REPLACEMENT CHARACTER}" in plain(text)
+
+
+@pytest.mark.parametrize("millis", [10**18, -(10**18)])
+def test_a_time_that_is_none_is_shown_as_it_is(millis: int) -> None:
+    assert local_time(millis) == str(millis)

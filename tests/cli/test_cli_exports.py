@@ -1,0 +1,320 @@
+"""The command line against real servers, as people and scripts use it."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import time
+from asyncio.subprocess import Process
+from pathlib import Path
+
+import pytest
+
+from exports.client import ExportClient
+from exports.models import TaskStatus
+from exports.settings import Settings
+from exports.tasks.task import ExportTask
+from tests.support.command_line import CommandLine, ended, environment_of
+from tests.support.service import MONTH, Service, insert_orders
+
+ASK = ["create", "statsMonthly", "-p", "year=2026", "-p", "month=10", "--created-by", "u1"]
+
+
+@pytest.fixture
+def exports(settings: Settings, temporal_address: str) -> CommandLine:
+    return CommandLine(environment_of(settings, temporal_address))
+
+
+def files_in(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
+async def only_task(client: ExportClient) -> ExportTask:
+    """Wait until somebody has created a task, and return it."""
+    async with asyncio.timeout(20):
+        while not (found := await client.list(created_by=None)):
+            await asyncio.sleep(0.05)
+    [task] = found
+    return task
+
+
+async def test_a_person_gets_a_file_with_one_command(
+    service: Service, exports: CommandLine, tmp_path: Path
+) -> None:
+    await insert_orders(service.database)
+    done = await exports.run(*ASK, "--format", "xlsx", "--wait", "--output", str(tmp_path))
+    assert done.code == 0
+    [file] = files_in(tmp_path)
+    assert file.name == "statsMonthly-2026-10.xlsx"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert digest in done.out
+    assert "done" in done.out
+    assert "3 rows" in done.out
+    assert f"Saved as {file}" in done.err
+    assert "statsMonthly xlsx: done, 3 rows" in done.err
+    assert not {"\x1b", "\r"} & set(done.out + done.err)
+    [link] = [line for line in done.out.splitlines() if line.startswith("http")]
+    assert link == (await only_task(service.client)).download_url
+
+
+async def test_a_script_gets_one_json_value_and_the_progress_apart_from_it(
+    service: Service, exports: CommandLine
+) -> None:
+    await insert_orders(service.database)
+    done = await exports.run(*ASK, "--wait", "--json")
+    task = await only_task(service.client)
+    assert (done.code, done.json) == (0, task.model_dump(mode="json", by_alias=True))
+    assert (done.json["status"], done.json["rows"], done.json["format"]) == ("done", 3, "csv")
+    assert task.id in done.err
+
+
+async def test_an_export_that_fails_exits_with_1_and_says_why(
+    service: Service, exports: CommandLine
+) -> None:
+    failed = await exports.run(*ASK, "--wait")  # there is no collection to read
+    assert failed.code == 1
+    assert "failed" in failed.out
+    assert "E_COLLECTION: " in failed.out
+    task = await only_task(service.client)
+    again = await exports.run("retry", task.id, "--json")
+    assert (again.code, again.json["id"]) == (0, task.id)
+    assert again.json["status"] == "pending"
+    await service.ended(task.id)
+    shown = await exports.run("show", task.id, "--json")
+    assert (shown.code, shown.json["status"]) == (0, "failed")
+
+
+async def test_an_export_that_somebody_cancels_meanwhile_exits_with_1(
+    idle_service: Service, exports: CommandLine, tmp_path: Path
+) -> None:
+    waiting = await exports.start(*ASK, "--output", str(tmp_path), "--json")
+    task = await only_task(idle_service.client)
+    await stop_run(idle_service, task)
+    told = await exports.run("cancel", task.id, "--reason", "not needed", "--created-by", "u1")
+    assert told.code == 0
+    assert "cancelled" in told.out
+    assert "not needed" in told.out
+    end = await ended(waiting)
+    assert (end.code, end.json["status"]) == (1, "cancelled")
+    assert files_in(tmp_path) == []
+
+
+async def stop_run(service: Service, task: ExportTask) -> None:
+    """Take the run away, so that no cleaning up has to be waited for without a worker."""
+    async with asyncio.timeout(20):
+        while not [
+            run async for run in service.temporal.list_workflows(f"WorkflowId='export-{task.id}'")
+        ]:
+            await asyncio.sleep(0.05)
+    await service.run_of(task.id).terminate()
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_who_stops_waiting_is_told_that_the_export_goes_on(
+    idle_service: Service, exports: CommandLine, signum: signal.Signals, code: int
+) -> None:
+    waiting = await exports.start(*ASK, "--wait")
+    task = await only_task(idle_service.client)
+    await line_with("queued", waiting)
+    waiting.send_signal(signum)
+    end = await ended(waiting)
+    assert end.code == code
+    assert f"The export goes on by itself. How it stands: exports show {task.id}" in end.err
+    assert (await idle_service.client.get(task.id, created_by="u1")).status is TaskStatus.PENDING
+
+
+async def line_with(text: str, process: Process) -> None:
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        while text not in (await process.stderr.readline()).decode():
+            pass
+
+
+async def test_one_person_does_not_see_what_is_anothers_and_an_operator_sees_all(
+    idle_service: Service, exports: CommandLine
+) -> None:
+    mine = await idle_service.create(created_by="u1")
+    theirs = await idle_service.create(created_by="u2")
+    for command in ("show", "cancel", "renew", "retry"):
+        refused = await exports.run(command, theirs.id, "--created-by", "u1", "--json")
+        assert refused.code == 2
+        assert refused.json == {
+            "ok": False,
+            "error": {"code": "E_NOT_FOUND", "msg": "There is no such task."},
+        }
+    listed = await exports.run("list", "--created-by", "u1", "--json")
+    assert [task["id"] for task in listed.json] == [mine.id]
+    everything = await exports.run("list", "--status", "pending", "--limit", "2")
+    assert [line.split()[0] for line in everything.out.splitlines()] == ["id", theirs.id, mine.id]
+    assert "newest 2" in everything.err
+
+
+async def test_a_person_is_told_what_has_happened_to_an_export(
+    service: Service, exports: CommandLine
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    await exports.run("renew", task.id, "--created-by", "u1")
+    told = await exports.run("audit", task.id, "--created-by", "u1")
+    assert told.code == 0
+    heading, *lines = told.out.splitlines()
+    assert heading.split() == ["when", "what", "role", "user", "from", "about"]
+    assert [line.split()[3:5] for line in lines] == [
+        ["created", "user"],
+        ["started", "worker"],
+        ["signed", "worker"],
+        ["done", "worker"],
+        ["renewed", "user"],
+    ]
+    assert lines[-1].split()[5:9] == ["u1", "cli", "link", "until"]
+    as_json = await exports.run("audit", task.id, "--json")
+    assert [entry["did"] for entry in as_json.json] == [line.split()[3] for line in lines]
+    assert as_json.json[-1]["origin"] == "cli"
+
+
+async def test_a_finished_export_can_be_renewed_and_neither_cancelled_nor_retried(
+    service: Service, exports: CommandLine
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    renewed = await exports.run("renew", task.id)
+    assert renewed.code == 0
+    fresh = await service.client.get(task.id, created_by="u1")
+    assert fresh.download_url in renewed.out.splitlines()
+    for command in ("cancel", "retry"):
+        refused = await exports.run(command, task.id)
+        assert refused.code == 2
+        assert refused.out == ""
+        assert refused.err.startswith("E_STATE: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["create", "payroll"], "E_TYPE"),
+        (["create", "statsMonthly", "-p", "year=2026", "-p", "month=13"], "E_PARAMS"),
+        (["create", "statsMonthly", "-p", 'year={"$gt": 0}', "-p", "month=1"], "E_PARAMS"),
+        (["create", "statsAnnual", "-p", "year=2026", "--format", "pdf"], "E_FORMAT"),
+        (["create", "statsAnnual", "-p", "year=2026", "--created-by", ""], "E_REQUEST"),
+        (["schedule", "show"], "E_SCHEDULE"),
+    ],
+)
+async def test_what_the_service_refuses_exits_with_2(
+    idle_service: Service, exports: CommandLine, arguments: list[str], code: str
+) -> None:
+    refused = await exports.run(*arguments, "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (2, code)
+    assert await idle_service.client.list(created_by=None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "address"),
+    [
+        ("Temporal", "TEMPORAL_ADDRESS", "127.0.0.1:1"),
+        ("MongoDB", "EXPORTS_MONGO_URI", "mongodb://127.0.0.1:1"),
+        ("The object store", "EXPORTS_S3_ENDPOINT_URL", "http://127.0.0.1:1"),
+    ],
+)
+async def test_a_server_that_is_away_exits_with_3_and_is_named_with_its_address(
+    exports: CommandLine, name: str, variable: str, address: str
+) -> None:
+    began = time.monotonic()
+    away = await exports.run("list", "--json", **{variable: address})
+    assert (
+        time.monotonic() - began < 15
+    )  # ten of them, and the start of a process on a busy machine
+    assert (away.code, away.json["error"]["code"]) == (3, "E_UNREACHABLE")
+    assert away.json["error"]["msg"].startswith(f"{name} can't be reached at ")
+    assert "127.0.0.1:1" in away.json["error"]["msg"]
+
+
+async def test_an_operator_sweeps_by_hand(service: Service, exports: CommandLine) -> None:
+    await insert_orders(service.database)
+    task_id = f"by-hand-{service.settings.task_queue}"  # all tests share one Temporal
+    seed = {"_id": task_id, "type": "statsMonthly", "params": MONTH, "status": "pending"}
+    await service.database["ExportTasks"].insert_one({**seed, "createdBy": "u7"})
+    swept = await exports.run("sweep", "--json")
+    assert swept.json == {"started": 1, "healed": 0, "purged": 0, "handled": 1}
+    assert (await service.ended(task_id)).status is TaskStatus.DONE
+    again = await exports.run("sweep")
+    assert again.out == "started 0, healed 0, purged 0; handled 0 in all\n"
+
+
+async def test_an_operator_steers_the_schedule(service: Service, exports: CommandLine) -> None:
+    try:
+        applied = await exports.run("schedule", "apply", "--json")
+        assert applied.json["everySeconds"] == 300
+        assert applied.json["paused"] is False
+        assert (await exports.run("schedule", "pause", "--json")).json["paused"] is True
+        assert (await exports.run("schedule", "apply", "--json")).json["paused"] is True
+        assert "paused" in (await exports.run("schedule", "show")).out
+        assert (await exports.run("schedule", "resume", "--json")).json["paused"] is False
+        assert (await exports.run("schedule", "trigger")).code == 0
+        async with asyncio.timeout(20):
+            while not (await exports.run("schedule", "show", "--json")).json["lastRuns"]:
+                await asyncio.sleep(0.2)
+    finally:
+        await service.temporal.get_schedule_handle(f"{service.settings.task_queue}-sweep").delete()
+
+
+async def test_what_others_stored_can_not_steer_the_terminal_nor_break_a_table(
+    idle_service: Service, exports: CommandLine
+) -> None:
+    await idle_service.database["ExportTasks"].insert_one(
+        {
+            "_id": "\x1b[2Jevil",
+            "type": "a\nb\x1b[31m",
+            "status": "failed",
+            "createdBy": "\x9b31m",
+            "createdAt": 10**18,
+            "error": {"code": "E_X", "msg": "\x07\u202e"},
+        }
+    )
+    listed = await exports.run("list")
+    assert len(listed.out.splitlines()) == 2
+    shown = await exports.run("show", "\x1b[2Jevil")
+    assert (listed.code, shown.code) == (0, 0)
+    for character in (listed.out + shown.out).replace("\n", ""):
+        assert character.isprintable()
+    as_json = await exports.run("list", "--json")
+    assert as_json.out.removesuffix("\n").isprintable()
+    assert as_json.json[0]["id"] == "\x1b[2Jevil"
+
+
+async def test_a_reader_who_leaves_early_causes_no_complaint(
+    idle_service: Service, exports: CommandLine
+) -> None:
+    await idle_service.create()
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await exports.start("list", stdout=writing)
+    os.close(writing)
+    assert process.stderr is not None
+    said = (await process.stderr.read()).decode()
+    assert (await process.wait(), said) == (141, "")
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_health_check_passes_while_a_worker_of_this_machine_takes_work(
+    exports: CommandLine,
+) -> None:
+    async with asyncio.timeout(20):
+        while (found := await exports.run("worker", "--check", "--json")).code:
+            await asyncio.sleep(0.2)
+    assert found.json["ok"] is True
+    elsewhere = await exports.run("worker", "--check", EXPORTS_TASK_QUEUE="nobody-is-here")
+    assert elsewhere.code == 1
+    assert "never seen" in elsewhere.err
+
+
+async def test_exports_worker_takes_work_until_it_is_told_to_stop(
+    idle_service: Service, exports: CommandLine
+) -> None:
+    await insert_orders(idle_service.database)
+    worker = await exports.start("worker", "--json")
+    task = await idle_service.exported()
+    worker.send_signal(signal.SIGTERM)
+    end = await ended(worker)
+    assert task.status is TaskStatus.DONE
+    assert (end.code, end.json) == (0, {"ok": True})
+    assert "Worker is ready" in end.err

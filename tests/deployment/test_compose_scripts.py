@@ -1,0 +1,100 @@
+"""What the one-shots of docker-compose.yml do, shown on the embedded servers."""
+
+import asyncio
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+
+from dev import binaries
+from exports import names
+from tests.support.paths import REPOSITORY
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from dev.endpoints import Endpoints
+
+_COMPOSE = REPOSITORY / "compose"
+
+
+async def _run(script: str, environment: dict[str, str]) -> int:
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        str(_COMPOSE / script),
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await process.wait()
+
+
+async def test_the_namespace_gets_the_search_attributes_however_often_the_step_runs(
+    endpoints: "Endpoints", temporal_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "temporal").symlink_to(binaries.temporal())
+    namespace = f"t-{secrets.token_hex(8)}"
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "TEMPORAL_ADDRESS": endpoints.temporal_address,
+        "TEMPORAL_NAMESPACE": namespace,
+    }
+    for _ in range(2):
+        assert await _run("temporal-namespace.sh", environment) == 0
+    answer = await temporal_client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=namespace)
+    )
+    ours = {key: kind for key, kind in answer.custom_attributes.items() if key.startswith("Export")}
+    assert ours == dict.fromkeys(
+        names.SEARCH_ATTRIBUTES, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    )
+
+
+async def test_both_databases_of_temporal_are_made_and_brought_up_to_date_in_that_order(
+    tmp_path: Path,
+) -> None:
+    """The schema tool is in the image only: here a stand-in notes how it is called."""
+    log = tmp_path / "log"
+    tool = tmp_path / "temporal-sql-tool"
+    tool.write_text(f'#!/bin/sh\necho "$*" >> "{log}"\n', encoding="utf-8")
+    tool.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    assert await _run("temporal-schema.sh", {"PATH": path}) == 0
+    schema = "/etc/temporal/schema/postgresql/v12"
+    assert log.read_text(encoding="utf-8").splitlines() == [
+        f"--plugin postgres12 --database {database} {step}"
+        for database, directory in (("temporal", "temporal"), ("temporal_visibility", "visibility"))
+        for step in (
+            "create-database",
+            "setup-schema --version 0.0",
+            f"update-schema --schema-dir {schema}/{directory}/versioned",
+        )
+    ]
+
+
+async def test_a_schema_step_that_fails_ends_the_one_shot(tmp_path: Path) -> None:
+    tool = tmp_path / "temporal-sql-tool"
+    tool.write_text('#!/bin/sh\ncase "$*" in *setup-schema*) exit 1;; esac\n', encoding="utf-8")
+    tool.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    assert await _run("temporal-schema.sh", {"PATH": path}) != 0
+
+
+def test_an_s3_server_takes_the_lifecycle_rules(s3_client: "S3Client") -> None:
+    rules = json.loads((_COMPOSE / "bucket-lifecycle.json").read_text(encoding="utf-8"))
+    bucket = f"t-{secrets.token_hex(8)}"
+    s3_client.create_bucket(Bucket=bucket)
+    try:
+        s3_client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=rules)
+        kept = s3_client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    finally:
+        s3_client.delete_bucket(Bucket=bucket)
+    parts, uploads = kept
+    assert parts.get("Filter", {}).get("Prefix") == names.STAGING
+    assert parts.get("Expiration", {}).get("Days") == 3
+    assert uploads.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation") == 3

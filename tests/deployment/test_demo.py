@@ -1,0 +1,91 @@
+"""What `make demo` promises to a newcomer. It brings its own servers."""
+
+import csv
+import re
+import signal
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import openpyxl
+import pytest
+
+from tests.support import processes
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+def demo(into: Path, *options: str) -> AbstractContextManager["subprocess.Popen[str]"]:
+    return processes.running("-m", "dev.demo", "--into", str(into), *options)
+
+
+def read_until(process: "subprocess.Popen[str]", text: str) -> str:
+    """Return what the process said up to the line with that text."""
+    said = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"{text!r} was never said, but: {said}")
+
+
+def test_a_newcomer_holds_two_finished_files_and_can_go_on_playing(tmp_path: Path) -> None:
+    with demo(tmp_path, "--keep") as process:
+        said = read_until(process, "exports list")
+        left = processes.descendants(process.pid)
+        assert len(left) >= 8  # three servers and the worker, each with its guard
+        process.send_signal(signal.SIGINT)
+        said += process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert not any(map(processes.is_alive, left))
+
+    book = openpyxl.load_workbook(tmp_path / "statsMonthly-2026-10.xlsx")
+    with (tmp_path / "statsAnnual-2026.csv").open(encoding="utf-8-sig", newline="") as file:
+        months = {row[0] for row in csv.reader(file)}
+    assert len(book.worksheets) == 2
+    assert {"2026-01", "2026-10"} <= months
+
+    assert "statsMonthly xlsx: done" in said
+    assert "statsAnnual csv: done" in said
+    row = r"\s+[\d,]+\s+[\d,]+\s+[\d.]+\s+" + re.escape(str(tmp_path))
+    assert re.search(rf"^statsMonthly{row}/statsMonthly-2026-10\.xlsx$", said, re.MULTILINE)
+    assert re.search(rf"^statsAnnual{row}/statsAnnual-2026\.csv$", said, re.MULTILINE)
+    assert re.search(r"http://127\.0\.0\.1:\d+/namespaces/default/workflows", said)
+    assert not {"\x1b", "\r"} & set(said)
+
+
+def test_a_demo_whose_worker_dies_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    shared = Path("/tmp")  # noqa: S108 -- where a server would leave its logs
+    already = set(shared.glob("weed.*"))
+    with demo(tmp_path) as process:
+        said = read_until(process, "Ready after")
+        left = processes.descendants(process.pid)
+        processes.kill(process.pid, "worker.py")
+        said += process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "The demo failed. The worker was killed by SIGKILL" in said
+    assert "Worker is ready" in said  # the end of its log
+    assert "Traceback" not in said
+    assert not any(map(processes.is_alive, left))
+    # The last part of such a name is the id of the process.
+    assert not [
+        log for log in set(shared.glob("weed.*")) - already if log.suffix[1:] in map(str, left)
+    ]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_leaves_nothing_behind(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    with demo(tmp_path) as process:
+        said = read_until(process, "Starting the servers")
+        processes.wait_until(lambda: len(processes.descendants(process.pid)) >= 6, seconds=30)
+        left = processes.descendants(process.pid)
+        process.send_signal(signum)
+        said += process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "Stopping, because of" in said
+    assert "Traceback" not in said
+    assert not any(map(processes.is_alive, left))

@@ -1,0 +1,241 @@
+"""What `make dev` and the tests themselves promise about the embedded servers."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pymongo import MongoClient
+
+from dev import binaries, object_store, ports
+from dev.process import CrashError, Process
+from dev.servers import Servers
+from tests.support import processes
+from tests.support.paths import REPOSITORY
+from tests.support.processes import running
+
+KEEP_SERVERS: Final = """
+import pathlib, sys, time, dev.servers
+from tests.support.paths import REPOSITORY
+dev.servers.Servers(pathlib.Path(sys.argv[1])).start()
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Return a directory for kept data, whose servers prefer ports that no other test wants."""
+    directory = tmp_path / "it's kept here"
+    directory.mkdir()
+    unusual = ports.choose(dict.fromkeys(("temporal", "web_ui", "mongo", "s3"), 0))
+    (directory / "ports.json").write_text(json.dumps(unusual))
+    return directory
+
+
+def output_of(process: "subprocess.Popen[str]") -> str:
+    """Wait until the process has ended and return all that it said."""
+    return process.communicate(timeout=60)[0]
+
+
+def wait_until_ready(stack: "subprocess.Popen[str]", file: Path) -> None:
+    processes.wait_until(lambda: file.exists() or stack.poll() is not None, seconds=90)
+    assert stack.poll() is None, output_of(stack)
+
+
+def crash_of(check: Callable[[], None]) -> str:
+    """Look until something has crashed and return what is said about it."""
+    for _ in range(100):
+        try:
+            check()
+        except CrashError as crash:
+            return str(crash)
+        time.sleep(0.1)
+    raise AssertionError("nothing crashed within 10 s")
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def in_a_shell(file: Path, command: str) -> str:
+    """Run a command in a shell that has read the file, and nothing else in its environment."""
+    return subprocess.run(  # noqa: S603 -- our own commands
+        ["/bin/sh", "-c", f"set -a; . {shlex.quote(str(file))}; {command}"],
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "port"),
+    [
+        ("temporal", "Temporal", "temporal_address"),
+        ("secantusd-py", "The MongoDB-wire server", "mongo_uri"),
+        ("weed", "The S3 server", "s3_endpoint_url"),
+    ],
+)
+def test_a_server_that_is_killed_is_named(program: str, name: str, port: str) -> None:
+    with Servers() as servers:
+        servers.check()
+        address = servers.endpoints.model_dump()[port]
+        processes.kill(os.getpid(), program, having=str(port_of(address)))
+        assert crash_of(servers.check).startswith(f"{name} was killed by SIGKILL.")
+
+
+def test_a_process_that_ends_by_itself_is_shown_with_the_end_of_its_log(tmp_path: Path) -> None:
+    process = Process(
+        "The printer",
+        ["/bin/sh", "-c", "seq 100; echo out of paper >&2; exit 3"],
+        log=tmp_path / "log",
+        environment={"PATH": os.defpath},
+        cwd=tmp_path,
+    )
+    said = crash_of(process.check)
+    process.stop()
+    assert said.startswith("The printer ended by itself with exit code 3.")
+    assert said.splitlines()[-2:] == ["    100", "    out of paper"]
+    assert len(said.splitlines()) < 20
+
+
+def test_without_any_temporal_cli_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr(shutil, "which", nothing)
+    # A proxy that nobody answers at: the download fails on every machine.
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{ports.LOOPBACK}:9")
+    monkeypatch.setattr(binaries, "_DOWNLOADS", tmp_path)
+    with pytest.raises(CrashError, match="Install `temporal` from"):
+        binaries.temporal()
+
+
+def test_a_process_that_ignores_every_request_is_ended_all_the_same(tmp_path: Path) -> None:
+    process = Process(
+        "The deaf one",
+        ["/bin/sh", "-c", "trap '' TERM INT HUP; echo $$ > pid; while :; do sleep 1; done"],
+        log=tmp_path / "log",
+        environment={"PATH": os.defpath},
+        cwd=tmp_path,
+        grace=0.2,
+    )
+    file = tmp_path / "pid"
+    processes.wait_until(lambda: file.exists() and bool(file.read_text()), seconds=10)
+    process.stop()
+    assert not processes.is_alive(int(file.read_text()))
+
+
+def test_no_server_outlives_a_parent_that_is_killed(data_dir: Path) -> None:
+    with running("-c", KEEP_SERVERS, str(data_dir)) as parent:
+        processes.wait_until(lambda: len(processes.descendants(parent.pid)) >= 6, seconds=30)
+        left = processes.descendants(parent.pid)
+        parent.kill()
+        parent.wait()
+    processes.wait_until(lambda: not any(map(processes.is_alive, left)), seconds=30)
+
+
+def test_servers_start_again_when_somebody_takes_a_port_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choices: list[dict[str, int]] = []
+    choose = ports.choose
+
+    def choose_badly_once(preferred: dict[str, int]) -> dict[str, int]:
+        choices.append(choose(preferred))
+        if len(choices) == 1:
+            choices[0]["mongo"] = taken.getsockname()[1]
+        return choices[-1]
+
+    with socket.create_server((ports.LOOPBACK, 0)) as taken:
+        monkeypatch.setattr(ports, "choose", choose_badly_once)
+        with (
+            Servers() as servers,
+            MongoClient[dict[str, Any]](servers.endpoints.mongo_uri) as mongo,
+        ):
+            assert mongo.admin.command("ping")["ok"] == 1
+    assert len(choices) == 2
+
+
+def test_data_keys_and_ports_are_kept_and_a_taken_port_gives_way(data_dir: Path) -> None:
+    with Servers(data_dir) as servers:
+        first = servers.endpoints
+        s3 = object_store.connect(first)
+        s3.put_object(Bucket=first.s3_bucket, Key="a", Body=b"kept")
+        s3.close()
+        with MongoClient[dict[str, Any]](first.mongo_uri) as mongo:
+            mongo["kept"]["kept"].insert_one({"_id": 1})
+
+    taken = socket.create_server((ports.LOOPBACK, port_of(first.s3_endpoint_url)))
+    with taken, Servers(data_dir) as servers:
+        second = servers.endpoints
+        s3 = object_store.connect(second)
+        body = s3.get_object(Bucket=second.s3_bucket, Key="a")["Body"].read()
+        s3.close()
+        with MongoClient[dict[str, Any]](second.mongo_uri) as mongo:
+            documents = list(mongo["kept"]["kept"].find())
+
+    assert (body, documents) == (b"kept", [{"_id": 1}])
+    assert second.s3_secret_access_key == first.s3_secret_access_key
+    assert second.s3_endpoint_url != first.s3_endpoint_url
+    assert second.mongo_uri == first.mongo_uri
+    assert second.temporal_address == first.temporal_address
+
+
+def test_make_dev_serves_until_it_is_asked_to_stop_and_a_second_one_leaves_it_alone(
+    data_dir: Path,
+) -> None:
+    file = data_dir / "env"
+    with running("-m", "dev.stack", "--data-dir", str(data_dir)) as first:
+        wait_until_ready(first, file)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        told = in_a_shell(file, "printenv TEMPORAL_ADDRESS EXPORTS_S3_BUCKET EXPORTS_REPORTS_FILE")
+        address, bucket, reports = told.splitlines()
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", address)
+        assert (bucket, reports) == ("exports", str(REPOSITORY / "exports.toml"))
+
+        with running("-m", "dev.stack", "--data-dir", str(data_dir)) as second:
+            assert "It runs already" in output_of(second)
+            assert second.returncode == 2
+        assert file.exists()
+        assert first.poll() is None
+
+        left = processes.descendants(first.pid)
+        assert len(left) >= 8  # three servers and the worker, each with its guard
+        first.send_signal(signal.SIGTERM)
+        said = output_of(first)
+    assert first.returncode == 0
+    assert "Web UI" in said
+    assert "Stopping, because of SIGTERM" in said
+    assert not any(map(processes.is_alive, left))
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "name"), [("worker.py", "The worker"), ("secantusd-py", "The MongoDB-wire server")]
+)
+def test_make_dev_ends_as_a_whole_and_says_why_when_one_of_its_processes_crashes(
+    data_dir: Path, program: str, name: str
+) -> None:
+    with running("-m", "dev.stack", "--data-dir", str(data_dir)) as stack:
+        file = data_dir / "env"
+        wait_until_ready(stack, file)
+        left = processes.descendants(stack.pid)
+        processes.kill(stack.pid, program)
+        said = output_of(stack)
+    assert stack.returncode == 1
+    assert f"{name} was killed by SIGKILL" in said
+    assert not any(map(processes.is_alive, left))
+    assert not file.exists()

@@ -1,0 +1,109 @@
+"""`make audit` says what is known to be vulnerable, and never that all is well when it can't know.
+
+The service itself can't be reached from where tests run. What stands in for it speaks its protocol:
+https://google.github.io/osv.dev/api/.
+"""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.paths import REPOSITORY
+from tests.support.protections import protected_by
+
+_ID = "GHSA-0000-0000-0000"
+
+
+def _service(vulnerable: str | None) -> type[BaseHTTPRequestHandler]:
+    """Return a service that knows of one vulnerability at most."""
+
+    class Handler(BaseHTTPRequestHandler):
+        asked: list[str] = []  # noqa: RUF012 -- of the one server that has this class
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            names = [query["package"]["name"] for query in body["queries"]]
+            self.asked.extend(names)
+            self._say(
+                {
+                    "results": [
+                        {"vulns": [{"id": _ID, "modified": _WHEN}]} if name == vulnerable else {}
+                        for name in names
+                    ]
+                }
+            )
+
+        def do_GET(self) -> None:
+            package = {"ecosystem": "PyPI", "name": vulnerable}
+            affected = {"package": package, "versions": ["1.10.0"]}
+            self._say({"id": _ID, "modified": _WHEN, "summary": "Made up", "affected": [affected]})
+
+        def _say(self, answer: object) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name there
+            pass
+
+    return Handler
+
+
+_WHEN = "2026-01-01T00:00:00Z"
+
+
+@contextmanager
+def _running(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _audit(service: str) -> "subprocess.CompletedProcess[str]":
+    proxies = {name for name in os.environ if name.lower().endswith("_proxy")}
+    environment = {name: text for name, text in os.environ.items() if name not in proxies}
+    return subprocess.run(  # noqa: S603 -- our own Makefile
+        ["make", "--no-print-directory", "audit", f"SERVICE={service}"],  # noqa: S607 -- wherever the system has it
+        cwd=REPOSITORY,
+        env=environment | {"UV_HTTP_RETRIES": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_all_that_is_locked_is_looked_up_and_nothing_is_found() -> None:
+    handler = _service(vulnerable=None)
+    with _running(handler) as address:
+        done = _audit(address)
+    assert done.returncode == 0, done.stderr
+    asked: list[str] = getattr(handler, "asked", [])
+    assert {"temporalio", "cryptography", "starlette", "pytest"} <= set(asked)
+
+
+def test_what_is_vulnerable_is_named_and_fails_the_audit() -> None:
+    with _running(_service(vulnerable="starlette")) as address:
+        done = _audit(address)
+    assert done.returncode != 0
+    assert "starlette" in done.stdout
+    assert _ID in done.stdout
+    assert "NOTHING WAS AUDITED" not in done.stderr
+
+
+@protected_by("Makefile", "if [ $$code -eq 2 ]", instead="if false")
+def test_a_service_that_is_away_is_no_clean_audit() -> None:
+    done = _audit("http://127.0.0.1:9")
+    assert done.returncode != 0
+    assert "NOTHING WAS AUDITED" in done.stderr

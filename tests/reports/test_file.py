@@ -1,0 +1,331 @@
+"""A reports file either works or says, line by line, what to mend."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from exports.errors import ReportsFileError
+from exports.reports.file import load_reports
+from exports.reports.report import Report
+from exports.reports.stats.report import StatsReport
+from tests.support.paths import REPORTS
+
+GOOD = """\
+[reports.statsMonthly]
+collection = "orders"
+time_field = "createdAt"
+measures.orders = { op = "count" }
+"""
+
+ROWS = """\
+[reports.detail]
+kind = "rows"
+collection = "orders"
+time_field = "createdAt"
+columns.id = "_id"
+"""
+
+
+class Custom(StatsReport):
+    """What a team writes when TOML is not enough; here it is one that can't be made."""
+
+    def __init__(self, name: str, title: str | None = None) -> None:
+        raise RuntimeError(name, title)
+
+
+def _mistakes(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "reports.toml"
+    path.write_bytes(dedent(text).encode())
+    with pytest.raises(ReportsFileError) as raised:
+        load_reports(path)
+    return [line.removeprefix(f"{path}:") for line in raised.value.msg.splitlines()]
+
+
+def _load(tmp_path: Path, text: str) -> Report:
+    path = tmp_path / "reports.toml"
+    path.write_bytes(dedent(text).encode())
+    (report,) = load_reports(path)
+    return report
+
+
+def test_the_sample_file_defines_three_reports() -> None:
+    monthly, annual, detail = load_reports(REPORTS)
+
+    assert (monthly.type, annual.type, detail.type) == (
+        "statsMonthly",
+        "statsAnnual",
+        "recordsDetail",
+    )
+    assert [(item.name, item.required, item.values) for item in monthly.describe_params()] == [
+        ("year", True, "1970 to 9998"),
+        ("month", True, "1 to 12"),
+        ("columns", False, "some of: day, category, orders, revenue, average, buyers"),
+    ]
+    assert [item.name for item in annual.describe_params()] == ["year", "columns"]
+    assert [(item.name, item.type, item.required) for item in detail.describe_params()] == [
+        ("from", "date", True),
+        ("to", "date", True),
+        ("columns", "list", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('colection = "x"', "(did you mean collection?)"),
+        ('colection = "x"', "; known are: collection, time_field, timezone, title,"),
+        ('timezone = "Asia/Shanghia"', "is not a time zone (did you mean Asia/Shanghai?)."),
+        ('timezone = "../etc/passwd"', "is not a time zone"),
+        ('timezone = "Factory"', "is not a time zone"),
+        ('owner_field = "$where"', "owner_field: has a `$`"),
+        ('owner_field = ""', "owner_field: has an empty part"),
+        ('owner_field = "a..b"', "owner_field: has an empty part"),
+        ('owner_field = "a\\u0000b"', "owner_field: has a null byte"),
+        ('period = "week"', "'week' is not known here; known are: month, year"),
+        ('title = ""', "title: is not a name"),
+        ('title = "two\\nlines"', "title: is not a name"),
+        ("title = 5", "title: Input should be a valid string"),
+        ('filter = { "$or" = 1 }', "filter.$or: has a `$`"),
+        ("filter = { a = { gt = 1 } }", "filter.a: is a table; a path into a document is quoted"),
+        ("filter = { a = [1] }", "filter.a: is not text, a number, true, false or a date"),
+        ("filter = { a = 2026-01-01T00:00:00 }", "filter.a: has no offset from UTC"),
+        ("filter = { a = 9223372036854775808 }", "filter.a: is not text, a number"),
+        ('group_by.x = "a"\nmeasures.x = { op = "count" }', "x: is the name of a group too"),
+        ('group_by = { day = "c" }', "group_by.day: is the name of the first column"),
+        ('group_by = { "" = "c" }', "group_by.: is not a name"),
+        ('group_by = { c = "$c" }', "group_by.c.field: has a `$`"),
+        ('group_by = { c = { feld = "c" } }', "(did you mean field?); known are: field, title"),
+        ('measures.x = { op = "median" }', "'median' is not known here; known are: count, sum,"),
+        ('measures.x = { op = "sum" }', "measures.x: needs the `field` that sum is taken of"),
+        ('measures.x = { op = "count", field = "a" }', "measures.x: counts documents"),
+        ('measures.x = { op = "sum", fild = "a" }', "(did you mean field?); known are: op, field"),
+        ('measures.x = { field = "a" }', "measures.x.op: is needed"),
+    ],
+)
+def test_a_mistake_is_reported_with_its_line(tmp_path: Path, line: str, expected: str) -> None:
+    mistakes = _mistakes(tmp_path, f"# a comment\n\n{GOOD}{line}\n")
+
+    assert [mistake[:2] for mistake in mistakes if expected in mistake] == [
+        f"{6 + len(line.splitlines())}:"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('sort = "at"', "sort: 'at' is not known here; known are: _id."),
+        ('on_mismatch = "nul"', "on_mismatch: 'nul' is not known here (did you mean null?)"),
+        ('long_text = "keep"', "long_text: 'keep' is not known here; known are: fail, cut."),
+        ('period = "month"', "period: is not known here; known are: collection, time_field,"),
+        ('colums.a = "x"', "colums: is not known here (did you mean columns?)"),
+        ('columns.a = "$x"', "columns.a.field: has a `$`"),
+        ('columns.a = "x..y"', "columns.a.field: has an empty part"),
+        ("columns.a = 5", "columns.a: Input should be a valid dictionary"),
+        ('columns.a = { title = "A" }', "columns.a.field: is needed"),
+        ('columns."" = "x"', "columns.: is not a name"),
+        ('columns.a = { field = "x", titel = "A" }', "columns.a.titel: is not known here (did you"),
+        ('columns.a = { field = "x", type = "int" }', "columns.a.type: 'int' is not known here"),
+        ('columns.a = { field = "x", scale = 3 }', "columns.a: is of type text; only a decimal"),
+        (
+            'columns.a = { field = "x", type = "decimal", scale = 39 }',
+            "columns.a.scale: Input should be less than or equal to 38",
+        ),
+        (
+            'columns.a = { field = "x", number_format = "0" }',
+            "columns.a: is of type text; only numbers and dates have a `number_format`",
+        ),
+        (
+            'columns.a = { field = "x", type = "number", number_format = "" }',
+            "columns.a.number_format: is not a number format",
+        ),
+        ('owner_field = "$where"', "owner_field: has a `$`"),
+        ('timezone = "Mars"', "timezone: is not a time zone"),
+    ],
+)
+def test_a_mistake_in_a_row_level_report_is_reported_with_its_line(
+    tmp_path: Path, line: str, expected: str
+) -> None:
+    mistakes = _mistakes(tmp_path, f"{ROWS}{line}\n")
+
+    assert [mistake[:2] for mistake in mistakes if expected in mistake] == ["6:"]
+
+
+def test_a_row_level_report_needs_columns(tmp_path: Path) -> None:
+    without = ROWS.replace('columns.id = "_id"', "")
+
+    assert _mistakes(tmp_path, without) == ["1: reports.detail.columns: is needed."]
+    assert _mistakes(tmp_path, f"{without}columns = {{}}\n") == [
+        "6: reports.detail.columns: is empty; add at least one."
+    ]
+
+
+def test_an_unknown_kind_of_report_is_a_mistake(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, ROWS.replace('"rows"', '"row"'))
+
+    assert mistake.endswith("'row' is not known here (did you mean rows?); known are: stats, rows.")
+    assert mistake.startswith("2: reports.detail.kind: ")
+    assert _mistakes(tmp_path, ROWS.replace('"rows"', "['rows']"))[0].startswith("2: ")
+
+
+def test_a_field_alone_makes_a_column_of_text(tmp_path: Path) -> None:
+    report = _load(tmp_path, ROWS)
+
+    assert report.bulk
+    assert [item.values for item in report.describe_params()][-1] == "some of: id"
+
+
+def test_statistics_may_say_what_they_are(tmp_path: Path) -> None:
+    assert not _load(tmp_path, f'{GOOD}kind = "stats"\n').bulk
+
+
+def test_all_mistakes_are_reported_at_once_each_with_its_own_line(tmp_path: Path) -> None:
+    assert _mistakes(
+        tmp_path,
+        """\
+        speed = "fast"
+
+        [reports.statsMonthly]
+        time_field = "created.$at"
+        timezone = '''Mars'''
+        group_by = { a = "x", b = { field = "y", titel = "B" } }
+
+        [reports.statsMonthly.measures]
+        a = { op = "count" }
+        n.op = "cuont"
+
+        [reports.other]
+        collection = "o"
+        time_field = "t"
+        measures = {}
+        """,
+    ) == [
+        "1: speed: is not known here; a report is a table [reports.NAME].",
+        "3: reports.statsMonthly.collection: is needed.",
+        (
+            "4: reports.statsMonthly.time_field: has a `$`; a field name is plain text, never an "
+            "operator."
+        ),
+        (
+            "5: reports.statsMonthly.timezone: is not a time zone; use an IANA name such as "
+            "Asia/Shanghai."
+        ),
+        (
+            "6: reports.statsMonthly.group_by.b.titel: is not known here (did you mean title?); "
+            "known are: field, title."
+        ),
+        "9: reports.statsMonthly.measures.a: is the name of a group too; choose another.",
+        (
+            "10: reports.statsMonthly.measures.n.op: 'cuont' is not known here (did you mean "
+            "count?); known are: count, sum, avg, min, max, count_distinct."
+        ),
+        "12: reports.other.period: is needed.",
+        "15: reports.other.measures: is empty; add at least one.",
+    ]
+
+
+def test_two_reports_of_one_name_are_a_mistake(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, GOOD + GOOD)
+
+    assert mistake == "5: reports.statsMonthly: is there already; choose another name."
+
+
+def test_two_measures_of_one_name_are_a_mistake(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, f'{GOOD}measures.orders = {{ op = "count" }}\n')
+
+    assert mistake.startswith("5: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("[reports", 1), ("a = \n", 1), ("\n\nx y", 3), ('a = "open\n', 1)]
+)
+def test_what_is_not_toml_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    (mistake,) = _mistakes(tmp_path, text)
+
+    assert mistake.startswith(f"{line}: is not TOML: ")
+
+
+@pytest.mark.parametrize("text", ["", "[reports]\n", "reports = 5\n"])
+def test_a_file_without_reports_is_a_mistake(tmp_path: Path, text: str) -> None:
+    assert _mistakes(tmp_path, text) == ["1: reports: has no report; add a table [reports.NAME]."]
+
+
+def test_a_report_that_is_not_a_table_is_a_mistake(tmp_path: Path) -> None:
+    assert _mistakes(tmp_path, "[reports]\nx = 5\n") == [
+        "2: reports.x: is not a table; write [reports.x]."
+    ]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ReportsFileError, match=r"nowhere\.toml: can't be read"):
+        load_reports(tmp_path / "nowhere.toml")
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "reports.toml"
+    path.write_bytes('title = "订单"'.encode("gbk"))
+
+    with pytest.raises(ReportsFileError, match="is not UTF-8"):
+        load_reports(path)
+
+
+def test_a_file_saved_by_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "reports.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+
+    assert [report.type for report in load_reports(path)] == ["statsMonthly"]
+
+
+@pytest.mark.parametrize(
+    ("python", "reason"),
+    [
+        ("", "does not name a class; write package.module:ClassName"),
+        ("exports.reports.report", "does not name a class"),
+        ("exports.nowhere:Report", "can't be imported (ModuleNotFoundError)"),
+        ("exports.reports.report:ReportCatalog", "does not name a subclass"),
+        ("exports.reports.report:Nothing", "does not name a subclass"),
+        ("exports.reports.report:Report", "can't be made with (name, title) (TypeError)"),
+        ("tests.reports.test_file:Custom", "can't be made with (name, title) (RuntimeError)"),
+    ],
+)
+def test_a_class_that_is_no_report_is_a_mistake(tmp_path: Path, python: str, reason: str) -> None:
+    (mistake,) = _mistakes(tmp_path, f'[reports.custom]\npython = "{python}"\n')
+
+    assert mistake.startswith(f"2: reports.custom.python: {reason}")
+
+
+def test_a_class_takes_no_other_keys(tmp_path: Path) -> None:
+    (mistake,) = _mistakes(tmp_path, '[reports.custom]\npython = "a:B"\ncollection = "orders"\n')
+
+    assert mistake == "3: reports.custom.collection: is not known here; known are: python, title."
+
+
+def test_a_class_becomes_the_report_of_its_table(tmp_path: Path) -> None:
+    report = _load(
+        tmp_path,
+        '[reports.custom]\npython = "tests.support.custom_report:Yesterday"\ntitle = "昨天"\n',
+    )
+
+    assert (report.type, report.title) == ("custom", "昨天")
+
+
+@pytest.mark.parametrize(
+    ("title", "stem"),
+    [
+        (None, "statsMonthly-2026-10"),
+        ("月度订单", "月度订单-2026-10"),
+        ("../a\\b:c*?", "-a-b-c---2026-10"),
+        (" .hidden. ", "hidden-2026-10"),
+        ("...", "export-2026-10"),
+        ("Cafe\N{COMBINING ACUTE ACCENT}", "Café-2026-10"),
+        ("订" * 100, f"{'订' * 60}-2026-10"),
+    ],
+)
+def test_the_file_is_named_for_people_and_for_every_file_system(
+    tmp_path: Path, title: str | None, stem: str
+) -> None:
+    escaped = "" if title is None else f"title = '{title}'\n"
+    report = _load(tmp_path, GOOD + escaped)
+
+    assert report.file_stem({"year": 2026, "month": 10}) == stem
+    assert report.summary({"year": 2026, "month": 10}) == "statsMonthly 2026-10"

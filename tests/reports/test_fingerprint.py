@@ -1,0 +1,105 @@
+"""Two workers agree on a report if, and only if, it gives the same rows and columns."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from exports.reports.file import load_reports
+from exports.reports.report import Report
+from tests.support import custom_report
+
+TABLE = """
+[reports.sales]
+kind = "rows"
+title = "Sales"
+collection = "orders"
+time_field = "createdAt"
+filter = { kind = "sale", year = 2026 }
+
+[reports.sales.columns]
+at = "createdAt"
+city = { field = "buyer.city" }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _report(folder: Path, text: str, name: str = "sales") -> Report:
+    path = folder / "reports.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_reports(path).named(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("[reports.sales]", "# A comment.\n[reports.sales]"),
+        ('kind = "rows"\ntitle = "Sales"', 'title = "Sales"\nkind = "rows"'),
+        ('"buyer.city" }', '"buyer.city", type = "text" }'),  # which is the default
+        ('{ field = "buyer.city" }', '"buyer.city"'),
+        ('"createdAt"\nfilter', '"createdAt"\ntimezone = "UTC"\nfilter'),
+        (
+            "[reports.sales]",
+            '[reports.other]\npython = "tests.support.custom_report:Yesterday"\n[reports.sales]',
+        ),
+    ],
+)
+def test_what_changes_nothing_does_not_matter(folder: Path, text: str, instead: str) -> None:
+    changed = TABLE.replace(text, instead, 1)
+    assert changed != TABLE
+    assert _report(folder, changed).fingerprint == _report(folder, TABLE).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ('"Sales"', '"Sold"'),
+        ('"orders"', '"sales"'),
+        ('"createdAt"\nfilter', '"createdAt"\ntimezone = "Europe/Berlin"\nfilter'),
+        ("2026", "2025"),
+        ('"createdAt"\nfilter', '"createdAt"\nowner_field = "uid"\nfilter'),
+        ('"buyer.city" }', '"buyer.city", type = "json" }'),
+        (
+            'at = "createdAt"\ncity = { field = "buyer.city" }',
+            'city = { field = "buyer.city" }\nat = "createdAt"',
+        ),
+    ],
+)
+def test_what_changes_the_rows_or_the_columns_does(folder: Path, text: str, instead: str) -> None:
+    changed = TABLE.replace(text, instead, 1)
+    assert changed != TABLE
+    assert _report(folder, changed).fingerprint != _report(folder, TABLE).fingerprint
+
+
+def test_statistics_differ_by_their_measures(folder: Path) -> None:
+    table = """
+    [reports.sales]
+    period = "month"
+    collection = "orders"
+    time_field = "createdAt"
+    measures.n = { op = "count" }
+    """
+    other = table.replace('op = "count"', 'op = "count_distinct", field = "uid"')
+    assert _report(folder, table).fingerprint != _report(folder, other).fingerprint
+    assert _report(folder, table).fingerprint == _report(folder, table).fingerprint
+
+
+def test_a_report_that_is_a_class_differs_with_its_source(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    source = Path(custom_report.__file__).read_text(encoding="utf-8")
+    seen: list[str] = []
+    for module, text in (
+        ("first", source),
+        ("second", source.replace("timedelta(days=1)", "timedelta(days=2)")),
+    ):
+        (folder / f"report_{module}.py").write_text(text, encoding="utf-8")
+        table = f'[reports.sales]\npython = "report_{module}:Yesterday"\n'
+        seen.append(_report(folder, table).fingerprint)
+        assert _report(folder, table).fingerprint == seen[-1]
+    assert len(set(seen)) == 2

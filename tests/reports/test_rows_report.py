@@ -1,0 +1,371 @@
+"""A row-level report gives exactly the documents that it is about, in an order that stays."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from bson import Decimal128, ObjectId
+from pydantic import JsonValue
+from pymongo.asynchronous.database import AsyncDatabase
+
+from exports.errors import CollectionMissingError, MismatchError, ParamsError
+from exports.models import Unit
+from exports.reports.report import Rows
+from exports.reports.rows import reading
+from exports.reports.rows.definition import RowsDefinition
+from exports.reports.rows.report import RowsReport
+from exports.source.database import RowQuery, Source
+from exports.tables.columns import columns_of, sheet_of
+from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, TaskWarning
+
+Database = AsyncDatabase[dict[str, Any]]
+
+OCTOBER: dict[str, JsonValue] = {"from": "2026-10-01", "to": "2026-11-01"}
+START = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+def _report(**table: object) -> RowsReport:
+    definition: dict[str, object] = {
+        "kind": "rows",
+        "collection": "orders",
+        "time_field": "at",
+        "columns": {"id": {"field": "_id"}, "n": {"field": "n", "type": "integer"}},
+    }
+    return RowsReport("detail", RowsDefinition.model_validate(definition | table))
+
+
+def _source(database: Database) -> Source:
+    return Source(database, timedelta(minutes=1))
+
+
+async def _unit(
+    source: Source, report: RowsReport, unit: Unit, created_by: str = "u1", **params: JsonValue
+) -> list[Rows]:
+    return [
+        rows
+        async for rows in report.read(source, unit, params=OCTOBER | params, created_by=created_by)
+    ]
+
+
+async def _all(
+    source: Source, report: RowsReport, created_by: str = "u1", **params: JsonValue
+) -> list[list[Rows]]:
+    """Every unit, with the rest of each after it, as the workflow goes about it."""
+    waiting = report.units(report.check_params(OCTOBER | params))
+    done: list[list[Rows]] = []
+    while waiting:
+        found = await _unit(source, report, waiting.pop(0), created_by, **params)
+        waiting[:0] = found[-1].rest
+        done.append(found)
+    return done
+
+
+def _rows(units: list[list[Rows]]) -> list[dict[str, Any]]:
+    return [row for unit in units for rows in unit for row in rows.batch.to_pylist()]
+
+
+async def _insert(database: Database, *documents: dict[str, Any]) -> None:
+    await database["orders"].insert_many(
+        [{"_id": index, "at": START, "n": 1} | item for index, item in enumerate(documents)]
+    )
+
+
+@pytest.fixture
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 3)
+    monkeypatch.setattr(reading, "ROWS_PER_UNIT", 4)
+
+
+async def test_a_row_has_the_columns_of_the_definition(mongo_database: Database) -> None:
+    await _insert(
+        mongo_database,
+        {"_id": ObjectId("0" * 24), "buyer": {"city": "上海"}, "tags": ["a", 1], "p": 0.5},
+        {"_id": ObjectId("1" * 24), "buyer": "walk-in", "p": 2, "at": START + timedelta(hours=1)},
+    )
+    report = _report(
+        title="订单",
+        timezone="Asia/Shanghai",
+        long_text="cut",
+        columns={
+            "id": {"field": "_id", "type": "id"},
+            "city": "buyer.city",
+            "tags": {"field": "tags", "title": "标签", "type": "json"},
+            "when": {"field": "at", "type": "datetime"},
+            "price": {"field": "p", "type": "decimal", "scale": 1, "number_format": "0.0"},
+        },
+    )
+    units = await _all(_source(mongo_database), report)
+    found = units[0][0].batch.schema
+
+    assert [list(row.values())[:3] for row in _rows(units)] == [
+        ["0" * 24, "上海", '["a", 1]'],
+        ["1" * 24, None, None],
+    ]
+    assert found.types == [
+        *(pa.string(), pa.string(), pa.string()),
+        *(pa.timestamp("ms", tz="Asia/Shanghai"), pa.decimal128(38, 1)),
+    ]
+    assert [(item.name, item.title, item.role) for item in columns_of(found)][1:3] == [
+        ("city", "city", "field"),
+        ("tags", "标签", "field"),
+    ]
+    assert columns_of(found)[4].number_format == "0.0"
+    sheet = sheet_of(found)
+    assert (sheet.title, sheet.layout, sheet.long_text) == ("订单", "rows", "cut")
+    assert sheet.summary == "detail 2026-10-01_2026-11-01"
+
+
+async def test_only_documents_of_the_period_the_filter_and_the_owner_are_given(
+    mongo_database: Database,
+) -> None:
+    mine = {"kind": "sale", "who": {"id": "0" * 24}}
+    end = START + timedelta(days=31)
+    await _insert(
+        mongo_database,
+        mine,
+        mine | {"who": {"id": ObjectId("0" * 24)}, "at": end - timedelta(milliseconds=1)},
+        mine | {"who": {"id": "u2"}},
+        mine | {"kind": "refund"},
+        mine | {"at": end},
+        mine | {"at": START - timedelta(milliseconds=1)},
+        mine | {"at": "2026-10-05"},
+    )
+    report = _report(owner_field="who.id", filter={"kind": "sale"})
+
+    assert [row["id"] for row in _rows(await _all(_source(mongo_database), report, "0" * 24))] == [
+        "0",
+        "1",
+    ]
+    assert _rows(await _all(_source(mongo_database), report, "u3")) == []
+
+
+async def test_a_period_without_documents_gives_the_columns(mongo_database: Database) -> None:
+    await _insert(mongo_database, {"at": START - timedelta(days=1)})
+
+    ((found,),) = await _all(_source(mongo_database), _report())
+
+    assert found.batch.num_rows == 0
+    assert found.batch.schema.names == ["id", "n"]
+    assert found.rest == []
+
+
+async def test_a_missing_collection_is_named(mongo_database: Database) -> None:
+    with pytest.raises(CollectionMissingError, match="no collection 'orders'"):
+        await _all(_source(mongo_database), _report())
+
+
+async def test_columns_can_be_chosen_and_ordered(mongo_database: Database) -> None:
+    # What is not asked for is not looked at either: `x` would not fit.
+    await _insert(mongo_database, {"n": "many"})
+    report = _report(columns={"a": "_id", "x": {"field": "n", "type": "integer"}, "b": "at"})
+
+    (row,) = _rows(await _all(_source(mongo_database), report, columns=["b", "a"]))
+
+    assert list(row.items()) == [("b", "2026-10-01T00:00:00.000+00:00"), ("a", "0")]
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_a_large_period_is_cut_into_units_and_no_row_is_lost_or_doubled(
+    mongo_database: Database,
+) -> None:
+    # Seven documents an instant at first, later one, as real ones are: not evenly.
+    moments = [0] * 7 + [1] * 5 + [5, 5, 9, 40, 41, 41, 41, 90_000, 90_001, 2_000_000_000]
+    numbers = [(index * 37) % len(moments) for index in range(len(moments))]
+    await _insert(
+        mongo_database,
+        *(
+            {"_id": number, "n": moment, "at": START + timedelta(milliseconds=moment)}
+            for number, moment in sorted(zip(numbers, moments, strict=True))
+        ),
+    )
+    units = await _all(_source(mongo_database), _report())
+
+    assert [(row["n"], int(row["id"])) for row in _rows(units)] == sorted(
+        zip(moments, numbers, strict=True)
+    )
+    assert len(units) > 3
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_units_do_not_overlap_and_have_keys_of_their_own(mongo_database: Database) -> None:
+    report = _report()
+    await _insert(mongo_database, *({"at": START + timedelta(hours=hour)} for hour in range(30)))
+    (whole,) = report.units(OCTOBER)
+
+    (*_, last) = await _unit(_source(mongo_database), report, whole)
+    rest = last.rest
+
+    # A document an hour from the fourth on, and room for four in a unit: at most 64 of them.
+    assert len(rest) == 64
+    assert rest[0].start == whole.start + 3 * 3_600_000
+    assert [unit.start for unit in rest[1:]] == [unit.end for unit in rest[:-1]]
+    assert rest[-1].end == whole.end
+    assert len({unit.key for unit in (whole, *rest)}) == 65
+    assert (whole.key, rest[0].key) == ("20261001T000000.000Z", "20261001T030000.000Z")
+    assert {unit.limit for unit in rest} == {4}
+
+
+async def test_a_small_export_is_one_unit(mongo_database: Database) -> None:
+    await _insert(mongo_database, {}, {})
+
+    assert len(await _all(_source(mongo_database), _report())) == 1
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_what_is_inserted_after_the_start_is_left_out_of_all_units(
+    mongo_database: Database,
+) -> None:
+    def documents() -> list[dict[str, Any]]:
+        return [
+            {"_id": ObjectId(), "at": START + timedelta(hours=hour), "n": hour} for hour in range(6)
+        ]
+
+    source, report = _source(mongo_database), _report()
+    await mongo_database["orders"].insert_many(documents())
+    first = await _unit(source, report, report.units(OCTOBER)[0])
+    await mongo_database["orders"].insert_many(documents())
+    others = [await _unit(source, report, unit) for unit in first[-1].rest]
+
+    assert [row["n"] for row in _rows([first, *others])] == list(range(6))
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_ids_that_are_no_object_ids_are_all_exported(mongo_database: Database) -> None:
+    await _insert(mongo_database, {"_id": "a"}, {"_id": 7}, {"_id": ObjectId()}, {"_id": {"x": 1}})
+
+    units = await _all(_source(mongo_database), _report())
+
+    assert len(_rows(units)) == 4
+
+
+@pytest.mark.parametrize(
+    ("on_mismatch", "code", "value"),
+    [("text", MISMATCH_TEXT, "1.5"), ("null", MISMATCH_NULL, None)],
+)
+@pytest.mark.usefixtures("small_units")
+async def test_what_was_replaced_is_counted_once_however_the_units_were_cut(
+    mongo_database: Database, on_mismatch: str, code: str, value: object
+) -> None:
+    # The fourth document is read by the first unit, to see that there is more, and left to the
+    # next one.
+    await _insert(
+        mongo_database,
+        *({"at": START + timedelta(hours=hour), "n": 1.5} for hour in range(4)),
+    )
+    report = _report(on_mismatch=on_mismatch)
+    units = await _all(_source(mongo_database), report)
+
+    counts = [warning for unit in units for rows in unit for warning in rows.warnings]
+    assert {warning.code for warning in counts} == {code}
+    assert sum(warning.count for warning in counts) == 4
+    assert counts[0] == TaskWarning(code=code, column="n", count=3)
+    assert [row["n"] for row in _rows(units)] == [value] * 4
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_what_was_replaced_in_one_long_instant_is_counted_once(
+    mongo_database: Database,
+) -> None:
+    await _insert(mongo_database, *({"n": 1.5} for _ in range(6)))
+    units = await _all(_source(mongo_database), _report(on_mismatch="null"))
+
+    counts = [warning.count for unit in units for rows in unit for warning in rows.warnings]
+    assert counts == [6]
+
+
+async def test_a_value_of_another_type_fails_the_export_unless_the_report_says_otherwise(
+    mongo_database: Database,
+) -> None:
+    await _insert(mongo_database, {"n": "secret"})
+
+    with pytest.raises(MismatchError, match="column 'n' is declared as integer") as raised:
+        await _all(_source(mongo_database), _report())
+    assert "secret" not in raised.value.msg
+
+
+class _AnyOrder(Source):
+    """Gives documents of one instant in an order of its own, as a database may."""
+
+    backwards = False
+
+    async def raw_batches(self, collection: str, query: RowQuery) -> AsyncGenerator[bytes]:
+        query.sort.append(("_id", -1 if self.backwards else 1))
+        async for batch in super().raw_batches(collection, query):
+            yield batch
+
+
+async def test_documents_of_one_instant_come_in_order_of_their_ids(
+    mongo_database: Database,
+) -> None:
+    source = _AnyOrder(mongo_database, timedelta(minutes=1))
+    await _insert(mongo_database, *({"n": 1} for _ in range(12)))
+    forwards = _rows(await _all(source, _report()))
+    source.backwards = True
+
+    assert _rows(await _all(source, _report())) == forwards
+    assert [int(row["id"]) for row in forwards] == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({}, "from: Field required; to: Field required"),
+        ({"from": "2026-10-01"}, "to: Field required"),
+        ({"from": "2026-10-01", "to": "2026-10-01"}, "comes after `from`"),
+        ({"from": "2026-10-02", "to": "2026-10-01"}, "comes after `from`"),
+        ({"from": "2026-02-29", "to": "2026-10-01"}, "from: is not a day of the calendar"),
+        ({"from": "1.10.2026", "to": "2026-10-01"}, "from: is not a date such as 2026-10-31"),
+        ({"from": "20261001", "to": "2026-10-01"}, "from: is not a date such as 2026-10-31"),
+        ({"from": 20261001, "to": "2026-10-01"}, "from: is not a date such as 2026-10-31"),
+        ({"from": "2026-10-01T00:00:00Z", "to": "2026-10-01"}, "from: is not a date such as"),
+        ({"from": "٢٠٢٦-10-01", "to": "2026-10-01"}, "from: is not a date such as 2026-10-31"),
+        ({"from": "1969-12-31", "to": "2026-10-01"}, "from: is not between 1970-01-01 and 9999"),
+        ({"from": "2026-10-01", "to": "9999-01-02"}, "to: is not between 1970-01-01 and 9999"),
+        ({"from": {"$gt": ""}, "to": "2026-10-01"}, "from: is not a date such as 2026-10-31"),
+        ({**OCTOBER, "year": 2026}, "year: is not known here"),
+        ({**OCTOBER, "columns": []}, "columns: is not a list of column names"),
+        ({**OCTOBER, "columns": [1]}, "columns: is not a list of column names"),
+        ({**OCTOBER, "columns": {"id": 1}}, "columns: is not a list of column names"),
+        ({**OCTOBER, "columns": ["id", "id"]}, "columns: names a column twice"),
+        ({**OCTOBER, "columns": "id,secret"}, "no column of that name; use some of: id, n."),
+        ({**OCTOBER, "columns": ""}, "no column of that name; use some of: id, n."),
+        ([], "are an object with: from, to."),
+    ],
+)
+def test_wrong_parameters_are_answered_with_what_would_be_right(
+    params: object, reason: str
+) -> None:
+    with pytest.raises(ParamsError) as raised:
+        _report().check_params(params)
+
+    assert reason in raised.value.msg
+    assert "secret" not in raised.value.msg
+
+
+def test_columns_may_come_from_json_or_a_command_line() -> None:
+    report = _report()
+
+    assert report.check_params({**OCTOBER, "columns": "n,id"}) == {
+        **OCTOBER,
+        "columns": ["n", "id"],
+    }
+    assert report.check_params(OCTOBER) == OCTOBER
+    assert report.check_params({**OCTOBER, "columns": None}) == OCTOBER
+
+
+def test_days_begin_where_the_report_is() -> None:
+    (unit,) = _report(timezone="Asia/Shanghai").units(OCTOBER)
+
+    assert datetime.fromtimestamp(unit.start / 1000, UTC) == START - timedelta(hours=8)
+    assert unit.end - unit.start == 31 * 86_400_000
+
+
+async def test_amounts_have_every_cent(mongo_database: Database) -> None:
+    await _insert(mongo_database, {"n": Decimal128("0.10")}, {"n": Decimal128("-0.30")}, {"n": 7})
+    report = _report(columns={"amount": {"field": "n", "type": "decimal"}})
+
+    found = [str(row["amount"]) for row in _rows(await _all(_source(mongo_database), report))]
+
+    assert found == ["0.10", "-0.30", "7.00"]

@@ -1,0 +1,281 @@
+"""The bucket as this service uses it: what is found there, and what is said when it is not."""
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import SecretStr
+
+from exports.errors import (
+    BucketMissingError,
+    ClockError,
+    ExportError,
+    SettingsError,
+    StagingError,
+    StoreAccessError,
+    StoreUnavailableError,
+)
+from exports.settings import Settings
+from exports.storage.bucket import ObjectStore, StoredObject
+from tests.support.traffic import Traffic
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture
+def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
+    return Traffic.of_new_stores(monkeypatch)
+
+
+@pytest.fixture
+def store(traffic: Traffic, settings: Settings) -> Iterator[ObjectStore]:
+    assert not traffic.sent
+    opened = ObjectStore(settings)
+    yield opened
+    opened.close()
+
+
+def _upload(store: ObjectStore) -> None:
+    store.upload("k", iter([b"x"]), media_type="text/csv", file_name="k.csv", stop=Event())
+
+
+OPERATIONS: dict[str, Callable[[ObjectStore], object]] = {
+    "check": lambda store: store.check(),
+    "put": lambda store: store.put("k", b"x"),
+    "get": lambda store: store.get("k"),
+    "get the beginning": lambda store: store.get("k", first=3),
+    "upload": _upload,
+    "objects": lambda store: list(store.objects("")),
+    "open uploads": lambda store: list(store.open_uploads("")),
+}
+every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+
+
+def _failure(
+    settings: Settings, operation: Callable[[ObjectStore], object], **changes: Any
+) -> ExportError:
+    store = ObjectStore(settings.model_copy(update=changes))
+    with pytest.raises(ExportError) as failed:
+        operation(store)
+    store.close()
+    return failed.value
+
+
+def test_what_was_put_is_read_whole_or_from_its_beginning(store: ObjectStore) -> None:
+    store.put("staging/a", b"0123456789")
+    assert store.get("staging/a") == b"0123456789"
+    assert store.get("staging/a", first=4) == b"0123"
+    assert store.get("staging/a", first=4096) == b"0123456789"
+
+
+def test_an_object_can_be_empty(store: ObjectStore) -> None:
+    store.put("staging/a", b"")
+    assert store.get("staging/a") == b""
+    assert store.get("staging/a", first=10) == b""
+
+
+def test_keys_may_hold_any_text(store: ObjectStore) -> None:
+    keys = ["files/任务 1/x", "files/%E4%BB%BB/x", "files/a+b&c=d?#'\"/x"]
+    for key in keys:
+        store.put(key, key.encode())
+    assert [store.get(key).decode() for key in keys] == keys
+    assert sorted(item.key for item in store.objects("files/")) == sorted(keys)
+
+
+@pytest.mark.parametrize("first", [None, 10])
+def test_a_part_that_is_gone_says_so(store: ObjectStore, first: int | None) -> None:
+    with pytest.raises(StagingError, match="not in the bucket any more"):
+        store.get("staging/none", first=first)
+    assert not store.exists("staging/none")
+
+
+def test_removing_twice_is_fine(store: ObjectStore) -> None:
+    store.put("files/a", b"x")
+    [found] = store.objects("files/")
+    assert store.exists("files/a")
+    store.remove(found)
+    store.remove(found)
+    assert not store.exists("files/a")
+    assert list(store.objects("")) == []
+
+
+def test_an_open_upload_is_found_and_aborted(
+    store: ObjectStore, settings: Settings, s3_client: "S3Client"
+) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    made = s3_client.create_multipart_upload(
+        Bucket=settings.s3_bucket, Key=f"{settings.s3_prefix}files/a"
+    )
+    [found] = store.open_uploads("files/")
+    assert found == StoredObject("files/a", found.changed_at, made["UploadId"])
+    assert before < found.changed_at <= datetime.now(UTC) + timedelta(minutes=1)
+    assert list(store.objects("")) == []
+    store.remove(found)
+    store.remove(found)
+    assert list(store.open_uploads("")) == []
+
+
+def test_installations_that_share_a_bucket_do_not_see_each_other(
+    store: ObjectStore, settings: Settings, s3_client: "S3Client"
+) -> None:
+    inner = settings.model_copy(update={"s3_prefix": f"{settings.s3_prefix}team-a/"})
+    beside = settings.model_copy(update={"s3_prefix": f"{settings.s3_prefix}team-b/"})
+    ours, theirs = ObjectStore(inner), ObjectStore(beside)
+    ours.put("staging/a", b"ours")
+    s3_client.create_multipart_upload(Bucket=inner.s3_bucket, Key=f"{inner.s3_prefix}files/a")
+    assert [item.key for item in ours.objects("staging/")] == ["staging/a"]
+    assert [item.key for item in ours.open_uploads("files/")] == ["files/a"]
+    assert [*theirs.objects(""), *theirs.open_uploads("")] == []
+    assert not theirs.exists("staging/a")
+    with pytest.raises(StagingError):
+        theirs.get("staging/a")
+    theirs.remove(next(ours.objects("staging/")))
+    assert ours.get("staging/a") == b"ours"
+    assert [item.key for item in store.objects("")] == ["team-a/staging/a"]
+    ours.close()
+    theirs.close()
+
+
+def test_a_listing_goes_on_after_its_first_page(
+    store: ObjectStore, traffic: Traffic, settings: Settings, s3_client: "S3Client"
+) -> None:
+    keys = [f"staging/{number}" for number in range(5)]
+    for key in keys:
+        store.put(key, b"x")
+        s3_client.create_multipart_upload(
+            Bucket=settings.s3_bucket, Key=f"{settings.s3_prefix}{key}"
+        )
+    # Real pages have 1,000 entries.
+    traffic.with_parameters("ListObjectsV2", MaxKeys=2)
+    traffic.with_parameters("ListMultipartUploads", MaxUploads=2)
+    assert [item.key for item in store.objects("staging/")] == keys
+    assert sorted(item.key for item in store.open_uploads("staging/")) == keys
+    assert traffic.operations().count("ListObjectsV2") == 3
+    assert traffic.operations().count("ListMultipartUploads") >= 3
+
+
+@every_operation
+def test_a_bucket_that_is_not_there(
+    settings: Settings, operation: Callable[[ObjectStore], object]
+) -> None:
+    error = _failure(settings, operation, s3_bucket="no-such-bucket")
+    assert isinstance(error, BucketMissingError)
+    assert error.msg == "There is no bucket named 'no-such-bucket'."
+
+
+@every_operation
+@pytest.mark.parametrize("wrong", ["s3_access_key_id", "s3_secret_access_key"])
+def test_keys_that_are_refused(
+    settings: Settings, operation: Callable[[ObjectStore], object], wrong: str
+) -> None:
+    error = _failure(settings, operation, **{wrong: SecretStr("WR0NG")})
+    assert isinstance(error, StoreAccessError)
+    assert settings.s3_access_key_id
+    assert settings.s3_secret_access_key
+    for secret in (settings.s3_access_key_id, settings.s3_secret_access_key, SecretStr("WR0NG")):
+        assert secret.get_secret_value() not in f"{error!r} {error.__cause__!r}"
+
+
+@every_operation
+def test_no_keys_at_all(
+    settings: Settings,
+    operation: Callable[[ObjectStore], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nothing of this machine's: no profile, and no service that hands out keys.
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    error = _failure(settings, operation, s3_access_key_id=None, s3_secret_access_key=None)
+    assert isinstance(error, StoreAccessError)
+    assert "There are no credentials" in error.msg
+
+
+@every_operation
+def test_a_store_that_is_away(
+    settings: Settings, operation: Callable[[ObjectStore], object]
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        error = _failure(settings, operation, s3_endpoint_url=address)
+    assert isinstance(error, StoreUnavailableError)
+    assert not error.permanent
+
+
+@every_operation
+def test_a_store_that_breaks_off(
+    store: ObjectStore, traffic: Traffic, operation: Callable[[ObjectStore], object]
+) -> None:
+    for name in (
+        *("ListObjectsV2", "ListMultipartUploads", "PutObject", "GetObject", "HeadObject"),
+        *("CreateMultipartUpload",),
+    ):
+        traffic.cut(name)
+    with pytest.raises(StoreUnavailableError, match="ConnectionClosedError"):
+        operation(store)
+    assert len(traffic.sent) == 2, "tried once more at once; the rest is Temporal's"
+
+
+@pytest.mark.parametrize(
+    ("variable", "what"),
+    [("AWS_PROFILE", "ProfileNotFound"), ("AWS_CONFIG_FILE", "ConfigParseError")],
+)
+def test_what_the_sdk_reads_by_itself_is_refused_in_words(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, what: str
+) -> None:
+    rubbish = tmp_path / "config"
+    rubbish.write_text("aws_secret_access_key: s3cr3t")
+    monkeypatch.setenv(variable, str(rubbish))
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it has read them once already
+    with pytest.raises(SettingsError, match=what) as refused:
+        ObjectStore(settings)
+    assert "s3cr3t" not in refused.value.msg
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"s3_region": "not a region"}, "InvalidRegionError"),
+        ({"s3_endpoint_url": "http://under_score:9000"}, "endpoint"),
+    ],
+)
+def test_settings_that_make_no_client_are_refused_in_words(
+    settings: Settings, changes: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(SettingsError, match=what):
+        ObjectStore(settings.model_copy(update=changes))
+
+
+def test_only_what_the_protocol_requires_is_sent(store: ObjectStore, traffic: Traffic) -> None:
+    # Tencent COS and older servers know neither the newer checksums nor trailers.
+    for use in OPERATIONS.values():
+        use(store)
+    assert {"PutObject", "GetObject", "ListObjectsV2"} <= set(traffic.operations())
+    for operation, headers in traffic.sent:
+        assert headers["authorization"].startswith("AWS4-HMAC-SHA256 "), operation
+        assert not [name for name in headers if "checksum" in name or name == "x-amz-trailer"]
+        assert "aws-chunked" not in headers.get("content-encoding", "")
+
+
+def test_the_store_itself_shows_no_keys(store: ObjectStore, settings: Settings) -> None:
+    assert settings.s3_access_key_id
+    assert settings.s3_secret_access_key
+    shown = f"{store!r} {store} {settings!r}"
+    assert settings.s3_access_key_id.get_secret_value() not in shown
+    assert settings.s3_secret_access_key.get_secret_value() not in shown
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_a_machine_whose_clock_is_wrong_is_told_so(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    wrong = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
+    with monkeypatch.context() as clock:
+        clock.setattr("botocore.auth.get_current_datetime", lambda: wrong)
+        with pytest.raises(ClockError, match="clock"):
+            store.check()

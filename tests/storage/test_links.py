@@ -1,0 +1,131 @@
+"""Links and the names of what they download."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exports.settings import Settings
+from exports.storage.bucket import ObjectStore
+from exports.storage.s3 import content_disposition
+
+# The grammar of RFC 6266, section 4.1, and of RFC 8187, section 3.2.1, for what we send of it.
+_ATTR_CHAR = r"[A-Za-z0-9!#$&+.^_`|~-]"
+_HEADER = re.compile(
+    r'attachment; filename="(?P<plain>[ !#-\[\]-~]*)"; '
+    rf"filename\*=UTF-8''(?P<exact>(?:%[0-9A-F]{{2}}|{_ATTR_CHAR})*)"
+)
+
+AWS = {"s3_endpoint_url": None, "s3_addressing_style": "auto"}
+COS = {
+    "s3_endpoint_url": "https://cos.ap-shanghai.myqcloud.com",
+    "s3_bucket": "team-1250000000",
+    "s3_region": "ap-shanghai",
+    "s3_addressing_style": "virtual",
+    "s3_prefix": "",
+}
+
+Link = Callable[..., str]
+
+
+@pytest.fixture
+def link(settings: Settings) -> Iterator[Link]:
+    """Signs a link with some of the settings changed; that needs no server."""
+    with ExitStack() as closing:
+
+        def signed(
+            *, ttl: timedelta = timedelta(minutes=30), name: str = "a.csv", **changes: Any
+        ) -> str:
+            store = ObjectStore(settings.model_copy(update=changes))
+            closing.callback(store.close)
+            return store.link("files/t/r/a/export.csv", file_name=name, ttl=ttl).url
+
+        yield signed
+
+
+def _query(url: str) -> dict[str, str]:
+    return {key: value for key, [value] in parse_qs(urlsplit(url).query).items()}
+
+
+@given(st.text())
+@example('a"; filename=evil.exe; x="')
+@example("a\r\nSet-Cookie: x=1")
+@example("..\\..\\%2e%2e/étude 订单 🧾.csv")
+@example("")
+def test_every_name_survives_and_none_can_add_to_the_header(name: str) -> None:
+    found = _HEADER.fullmatch(content_disposition(name))
+    assert found
+    assert unquote(found["exact"], errors="strict") == name
+    assert len(found["plain"]) == len(name)
+
+
+@given(st.text(st.characters(categories=["Cs"]), min_size=1))
+def test_half_a_character_is_no_reason_to_fail(name: str) -> None:
+    assert _HEADER.fullmatch(content_disposition(name))
+
+
+def test_a_plain_name_is_the_same_in_both_forms() -> None:
+    assert content_disposition("statsMonthly-2026-10.xlsx") == (
+        'attachment; filename="statsMonthly-2026-10.xlsx"; '
+        "filename*=UTF-8''statsMonthly-2026-10.xlsx"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ttl", "seconds"),
+    [
+        (timedelta(minutes=30), "1800"),
+        (timedelta(days=7), "604800"),
+        (timedelta(seconds=1, milliseconds=900), "1"),
+    ],
+)
+def test_a_link_is_signed_for_its_time_and_never_longer(
+    link: Link, ttl: timedelta, seconds: str
+) -> None:
+    assert _query(link(ttl=ttl))["X-Amz-Expires"] == seconds
+
+
+def test_a_link_names_the_file_for_people(link: Link) -> None:
+    asked = _query(link(name="订单-2026.csv"))["response-content-disposition"]
+    assert asked == content_disposition("订单-2026.csv")
+
+
+def test_a_link_leads_where_clients_reach_the_store(link: Link, settings: Settings) -> None:
+    public = link(s3_public_endpoint_url="https://files.example.com")
+    inside = link()
+    path = f"/{settings.s3_bucket}/{settings.s3_prefix}files/t/r/a/export.csv"
+    assert public.startswith(f"https://files.example.com{path}?")
+    assert inside.startswith(f"{settings.s3_endpoint_url}{path}?")
+    # The host is part of what is signed.
+    assert _query(public)["X-Amz-SignedHeaders"] == "host"
+    assert _query(public)["X-Amz-Signature"] != _query(inside)["X-Amz-Signature"]
+
+
+def test_a_link_to_tencent_cos_has_the_bucket_in_its_host(link: Link) -> None:
+    url = link(**COS)
+    assert url.startswith(
+        "https://team-1250000000.cos.ap-shanghai.myqcloud.com/files/t/r/a/export.csv?"
+    )
+    query = _query(url)
+    assert query["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
+    assert "/ap-shanghai/s3/aws4_request" in query["X-Amz-Credential"]
+    assert set(query) == {
+        *("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires"),
+        *("X-Amz-SignedHeaders", "X-Amz-Signature", "response-content-disposition"),
+    }
+
+
+def test_without_an_endpoint_a_link_leads_to_aws(link: Link) -> None:
+    host = urlsplit(link(**AWS, s3_region="eu-central-1")).hostname
+    assert host == "exports.s3.eu-central-1.amazonaws.com"
+
+
+def test_a_link_holds_no_secret_key(link: Link, settings: Settings) -> None:
+    assert settings.s3_secret_access_key
+    assert settings.s3_secret_access_key.get_secret_value() not in link()

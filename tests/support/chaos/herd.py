@@ -1,0 +1,286 @@
+"""Worker processes that are killed while they are inside a step, and replaced."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from dev.endpoints import Endpoints
+from exports.settings import Settings
+from tests.support.chaos.operations import Operation, Record
+from tests.support.chaos.worker_entry import STEPS
+from tests.support.paths import REPOSITORY
+
+_CHUNK: Final = 1 << 16
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that a worker is inside of.
+
+    Attributes:
+        id: Of this attempt.
+        workflow: Whose step it is.
+        name: The activity's name.
+        unit: Which of several such steps.
+        since: When it began, by the monotonic clock.
+    """
+
+    id: str
+    workflow: str
+    name: str
+    unit: str
+    since: float
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The same for each attempt at the same step."""
+        return (self.workflow, self.name, self.unit)
+
+
+class HerdWorker:
+    """One worker process.
+
+    Args:
+        environment: All of its environment, but for the descriptor of the step lines.
+        log: Takes what it says.
+        heard: Told of each step that begins or ends: the step, and whether it began.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        heard: Callable[["HerdWorker", Step, bool], None],
+    ) -> None:
+        self.inside: dict[str, Step] = {}
+        self._heard = heard
+        self._rest = b""
+        self._lines, theirs = os.pipe()
+        os.set_blocking(self._lines, False)
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.chaos.worker_entry"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**environment, STEPS: str(theirs)},
+                cwd=REPOSITORY,
+                pass_fds=[theirs],
+            )
+        os.close(theirs)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._lines, self.read)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def read(self) -> None:
+        """Take in all that it has said."""
+        while True:
+            try:
+                chunk = os.read(self._lines, _CHUNK)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._loop.remove_reader(self._lines)
+                return
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                self._take(json.loads(line))
+
+    def stop_if_inside(self, step: Step) -> bool:
+        """Hold the process, and let it go on at once if it is not inside the step any more."""
+        self.process.send_signal(signal.SIGSTOP)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WUNTRACED)
+        self.read()
+        if step.id in self.inside:
+            return True
+        self.process.send_signal(signal.SIGCONT)
+        return False
+
+    def kill(self) -> None:
+        """End it as a machine does that loses power."""
+        self.process.kill()
+        self.process.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of a process that has ended."""
+        self._loop.remove_reader(self._lines)
+        os.close(self._lines)
+        if self.process.stdin:
+            self.process.stdin.close()
+
+    def _take(self, said: dict[str, str]) -> None:
+        began = said["event"] == "begin"
+        known = self.inside.get(said["id"])
+        step = known or Step(
+            id=said["id"],
+            workflow=said["workflow"],
+            name=said["step"],
+            unit=said["unit"],
+            since=time.monotonic(),
+        )
+        if began:
+            self.inside[step.id] = step
+        else:
+            self.inside.pop(step.id, None)
+        self._heard(self, step, began)
+
+
+def environment_of(settings: Settings, endpoints: Endpoints, **more: str) -> dict[str, str]:
+    """Return the environment of a worker that serves as these settings say."""
+    source, source_database = settings.source
+    return endpoints.environment() | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(REPOSITORY),
+        "EXPORTS_MONGO_URI": settings.mongo_uri.get_secret_value(),
+        "EXPORTS_SOURCE_URI": source.get_secret_value(),
+        "EXPORTS_SOURCE_DATABASE": source_database,
+        "EXPORTS_MONGO_DATABASE": settings.mongo_database,
+        "EXPORTS_S3_PREFIX": settings.s3_prefix,
+        "EXPORTS_TASK_QUEUE": settings.task_queue,
+        "EXPORTS_REPORTS_FILE": str(settings.reports_file),
+        "EXPORTS_MAX_CONCURRENT_ACTIVITIES": str(settings.max_concurrent_activities),
+        "EXPORTS_MAX_CONCURRENT_BULK_ACTIVITIES": str(settings.max_concurrent_bulk_activities),
+        **more,
+    }
+
+
+class Herd:
+    """So many workers, always.
+
+    Args:
+        count: How many.
+        environment: All of their environment.
+        folder: Where their logs go.
+        record: See below.
+
+    Attributes:
+        lost: How often each place was lost since it last ended well.
+        kills: How often a worker was killed inside each step, by the step's name.
+        seconds: About how long each step takes, by its name.
+        deaths: How many workers have ended by themselves.
+        record: Takes starts, kills and deaths.
+    """
+
+    def __init__(
+        self, count: int, environment: Mapping[str, str], folder: Path, record: Record
+    ) -> None:
+        self.lost: Counter[tuple[str, str, str]] = Counter()
+        self.kills: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
+        self.deaths = 0
+        self._count = count
+        self._environment = environment
+        self._folder = folder
+        self.record = record
+        self._workers: list[HerdWorker] = []
+        self._awaited: dict[str, list[asyncio.Future[tuple[HerdWorker, Step]]]] = {}
+        self._started = 0
+
+    async def __aenter__(self) -> Self:
+        for _ in range(self._count):
+            self._start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            try:
+                await asyncio.to_thread(worker.process.wait, 60)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+            worker.close()
+
+    def inside(self) -> list[tuple[HerdWorker, Step]]:
+        """Return every step that some worker is inside of."""
+        return [(worker, step) for worker in self._workers for step in worker.inside.values()]
+
+    async def begin_of(self, name: str) -> tuple[HerdWorker, Step]:
+        """Wait until a worker begins a step of that name."""
+        waiting: asyncio.Future[tuple[HerdWorker, Step]] = asyncio.Future()
+        self._awaited.setdefault(name, []).append(waiting)
+        return await waiting
+
+    def kill(self, worker: HerdWorker, step: Step) -> bool:
+        """Kill a worker if it is inside the step, and start another.
+
+        Returns:
+            Whether it was; otherwise it goes on.
+        """
+        if worker not in self._workers or not worker.stop_if_inside(step):
+            return False
+        steps = list(worker.inside.values())
+        worker.kill()
+        self.kills[step.name] += 1
+        self._gone(worker, steps)
+        self.record.add(
+            Operation(
+                what="kill",
+                pid=worker.pid,
+                steps=[f"{one.name} {one.unit} {one.workflow}" for one in steps],
+            )
+        )
+        return True
+
+    def crash(self) -> None:
+        """Kill a worker, one that is inside a step if there is one, and start another."""
+        worker = max(self._workers, key=lambda one: len(one.inside))
+        steps = list(worker.inside.values())
+        worker.kill()
+        self._gone(worker, steps)
+        self.record.add(Operation(what="crash", pid=worker.pid, steps=[one.name for one in steps]))
+
+    def replace_dead(self) -> None:
+        """Start another worker for each that has ended by itself."""
+        for worker in [one for one in self._workers if one.process.poll() is not None]:
+            worker.read()
+            steps = list(worker.inside.values())
+            worker.close()
+            self.deaths += 1
+            self._gone(worker, steps)
+            self.record.add(
+                Operation(
+                    what="died",
+                    pid=worker.pid,
+                    code=f"exit code {worker.process.returncode}",
+                    steps=[f"{one.name} {one.unit} {one.workflow}" for one in steps],
+                )
+            )
+
+    def _gone(self, worker: HerdWorker, steps: list[Step]) -> None:
+        self.lost.update(step.place for step in steps)
+        self._workers.remove(worker)
+        self._start()
+
+    def _start(self) -> None:
+        self._started += 1
+        log = self._folder / f"worker-{self._started:03}.log"
+        worker = HerdWorker(self._environment, log, self._heard)
+        self._workers.append(worker)
+        self.record.add(Operation(what="start", pid=worker.pid))
+
+    def _heard(self, worker: HerdWorker, step: Step, began: bool) -> None:  # noqa: FBT001 -- a callback
+        if not began:
+            self.lost.pop(step.place, None)
+            took = time.monotonic() - step.since
+            self.seconds[step.name] = (self.seconds.get(step.name, took) + took) / 2
+            return
+        for waiting in self._awaited.pop(step.name, []):
+            if not waiting.done():
+                waiting.set_result((worker, step))

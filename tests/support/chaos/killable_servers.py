@@ -1,0 +1,56 @@
+"""Servers of a test's own that keep what they were told, to be killed and started again."""
+
+from typing import Final
+
+from dev import readiness
+from dev.process import Process
+from dev.servers import Servers
+from tests.support.chaos.wires import SERVERS
+
+_CHECKS: Final = (readiness.temporal, readiness.mongo, readiness.s3)
+
+
+class KillableServers(Servers):
+    """A set of servers whose data outlives each of their processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: list[tuple[str, list[str]]] = []
+
+    def kill(self, server: str) -> None:
+        """End a server as a machine does that loses power.
+
+        Args:
+            server: One of `SERVERS`.
+        """
+        process = self._processes[SERVERS.index(server)]
+        process.kill()
+        process.ask_to_stop()  # closes our end
+        if server == "s3":
+            for socket in self._sockets:
+                socket.unlink(missing_ok=True)
+
+    def start_again(self, server: str) -> None:
+        """Start a server that was killed, where it was and with what it had, and wait for it."""
+        index = SERVERS.index(server)
+        process = self._process(*self._started[index])
+        self._processes[index] = process
+        readiness.wait_until(_CHECKS[index], self.endpoints, process)
+
+    def _process(self, name: str, command: list[str]) -> Process:
+        if (name, command) not in self._started:
+            self._started = [item for item in self._started if item[0] != name]
+            self._started.append((name, command))
+        return super()._process(name, command)
+
+    def _temporal(self, chosen: dict[str, int]) -> list[str]:
+        return [
+            *super()._temporal(chosen),
+            "--db-filename",
+            str(self.directory / "temporal.sqlite"),
+        ]
+
+    def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
+        # What a replica set has acknowledged to a majority is in its journals. This one would
+        # keep the last milliseconds of it in memory.
+        return [*super()._mongo(chosen, auth=auth), "--sync-on-commit"]

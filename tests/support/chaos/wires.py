@@ -1,0 +1,95 @@
+"""Corners of the servers for tests that need several at once, and services behind wires to them."""
+
+import secrets
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import SecretStr
+from pymongo import AsyncMongoClient
+
+from dev import object_store
+from dev.endpoints import Endpoints
+from exports.settings import Settings
+from tests.support.chaos.proxy import Fault, Proxy, proxy_to
+from tests.support.paths import REPORTS
+from tests.support.service import Service, open_service
+
+SERVERS: Final = ("temporal", "mongo", "s3")
+
+
+@dataclass(frozen=True)
+class Wires:
+    """A wire to each of the servers."""
+
+    temporal: Proxy
+    mongo: Proxy
+    s3: Proxy
+
+    def suffer(self, server: str, fault: Fault) -> Proxy:
+        """Let a fault begin at the wire to a server."""
+        wire: Proxy = getattr(self, server)
+        wire.suffer(fault)
+        return wire
+
+    def settings(self, settings: Settings) -> Settings:
+        """Return settings that lead through the wires."""
+        # Otherwise the driver asks the server for its own address, and goes there.
+        uri = f"mongodb://{self.mongo.address}/?directConnection=true"
+        return settings.model_copy(
+            update={
+                "mongo_uri": SecretStr(uri),
+                "s3_endpoint_url": f"http://{self.s3.address}",
+            }
+        )
+
+
+@asynccontextmanager
+async def corner(endpoints: Endpoints, **changes: Any) -> AsyncGenerator[Settings]:
+    """Give a test a database, a prefix and a task queue of its own, and empty them afterwards."""
+    name = f"t_{secrets.token_hex(8)}"
+    settings = Settings(
+        mongo_uri=SecretStr(endpoints.mongo_uri),
+        mongo_database=name,
+        s3_endpoint_url=endpoints.s3_endpoint_url,
+        s3_bucket=endpoints.s3_bucket,
+        s3_prefix=f"{name}/",
+        s3_region=endpoints.s3_region,
+        s3_access_key_id=endpoints.s3_access_key_id,
+        s3_secret_access_key=endpoints.s3_secret_access_key,
+        s3_addressing_style="path",
+        reports_file=REPORTS,
+        task_queue=name,
+    ).model_copy(update=changes)
+    yield settings
+    async with AsyncMongoClient[dict[str, Any]](endpoints.mongo_uri) as client:
+        await client.drop_database(name)
+    bucket = object_store.connect(endpoints)
+    found = bucket.list_objects_v2(Bucket=endpoints.s3_bucket, Prefix=f"{name}/")
+    for item in found.get("Contents", []):
+        bucket.delete_object(Bucket=endpoints.s3_bucket, Key=item.get("Key", ""))
+    bucket.close()
+
+
+@contextmanager
+def wires_to(endpoints: Endpoints) -> Generator[Wires]:
+    """Lay a wire to each server."""
+    with (
+        proxy_to(endpoints.temporal_address) as temporal,
+        proxy_to(endpoints.mongo_uri) as mongo,
+        proxy_to(endpoints.s3_endpoint_url) as s3,
+    ):
+        yield Wires(temporal, mongo, s3)
+
+
+@asynccontextmanager
+async def behind_wires(
+    settings: Settings, endpoints: Endpoints
+) -> AsyncGenerator[tuple[Service, Wires]]:
+    """Open a service that reaches each server through a wire; no worker runs yet."""
+    with wires_to(endpoints) as wires:
+        async with open_service(wires.settings(settings), wires.temporal.address) as service:
+            yield service, wires
+            for wire in (wires.temporal, wires.mongo, wires.s3):
+                wire.recover()  # so that what still goes on can end in order

@@ -1,0 +1,121 @@
+"""`worker.py` as it is, with a line for each step that begins or ends, for whoever kills it.
+
+    python -m tests.support.chaos.worker_entry
+
+The lines go to the file descriptor that `CHAOS_STEPS` names. Standard input ends when whoever
+started this process is gone; it ends then, too. What the environment may change, because no
+setting of the product does, is how soon a worker is missed, how large a part of an upload is, and
+where a step that has begun is held: see `tests/support/chaos/gates.py`.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+from temporalio import activity
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    Worker,
+)
+
+import worker
+from activities import boundary
+from exports.runtime.process import end
+from exports.storage import upload as uploads
+from tests.support.chaos.gates import GATES, pass_gate
+from workflows import policies
+
+STEPS: Final = "CHAOS_STEPS"
+HEARTBEAT: Final = "CHAOS_HEARTBEAT"
+"""Seconds of silence after which a worker counts as lost; by default, the product's own."""
+PART_SIZE: Final = "CHAOS_PART_SIZE"
+"""Bytes of one part of a multipart upload; by default, the product's own."""
+_STEP_POLICIES: Final = (
+    *("CLAIM_STEP", "AGGREGATE_STEP", "UPLOAD_STEP", "WRITEBACK_STEP", "CLEANUP_STEP"),
+    "SWEEP_STEP",
+)
+_BEATS_IN_A_SILENCE: Final = 6
+
+
+class _StepLines(Interceptor):
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 -- the SDK names it
+        return _Lines(next, self._descriptor)
+
+
+class _Lines(ActivityInboundInterceptor):
+    def __init__(self, inner: ActivityInboundInterceptor, descriptor: int) -> None:
+        super().__init__(inner)
+        self._descriptor = descriptor
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 -- the SDK names it
+        info = activity.info()
+        unit = getattr(input.args[0], "unit", None) if input.args else None
+        said = {
+            "id": f"{info.workflow_run_id} {info.activity_id} {info.attempt}",
+            "workflow": info.workflow_id,
+            "step": info.activity_type,
+            "unit": getattr(unit, "key", ""),
+        }
+        self._say(said | {"event": "begin"})
+        try:
+            if GATES in os.environ:
+                await pass_gate(Path(os.environ[GATES]))
+            return await super().execute_activity(input)
+        finally:
+            self._say(said | {"event": "end"})
+
+    def _say(self, said: dict[str, Any]) -> None:
+        # One write of less than PIPE_BUF bytes is whole, or not there.
+        os.write(self._descriptor, (json.dumps(said) + "\n").encode())
+
+
+def _end_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
+def _missed_within(silence: timedelta) -> dict[str, Any]:
+    for name in _STEP_POLICIES:
+        setattr(policies, name, replace(getattr(policies, name), heartbeat=silence))
+    boundary.BEAT_EVERY = silence.total_seconds() / _BEATS_IN_A_SILENCE
+    # The server offers a run to the worker that knows it, for ten seconds, even if that is dead.
+    return {"sticky_queue_schedule_to_start_timeout": silence}
+
+
+def main() -> int:
+    """Run the worker; return the exit code of the process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    lines = _StepLines(int(os.environ[STEPS]))
+    changed: dict[str, Any] = {}
+    if HEARTBEAT in os.environ:
+        changed = _missed_within(timedelta(seconds=float(os.environ[HEARTBEAT])))
+
+    class Watched(Worker):
+        def __init__(
+            self, *args: Any, interceptors: Sequence[Interceptor] = (), **given: Any
+        ) -> None:
+            super().__init__(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own is bare
+                *args, **(given | changed | {"interceptors": [*interceptors, lines]})
+            )
+
+    if PART_SIZE in os.environ:
+        setattr(uploads, "PART_SIZE", int(os.environ[PART_SIZE]))  # noqa: B010 -- it is Final
+    with patch.object(worker, "Worker", Watched):
+        return worker.main()
+
+
+if __name__ == "__main__":
+    end(main())

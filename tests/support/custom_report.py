@@ -1,0 +1,56 @@
+"""A report as a team writes it where TOML is not enough: the day before a date."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+from pydantic import JsonValue
+
+from exports.errors import ParamsError
+from exports.models import Unit
+from exports.reports.params import ParamDescription
+from exports.reports.report import Report, Rows
+from exports.source.database import Source
+from exports.tables.columns import Column, Sheet, field, schema
+
+
+class Yesterday(Report):
+    """One row, for the day before the one that is asked for."""
+
+    def check_params(self, params: object) -> dict[str, JsonValue]:
+        match params:
+            case {"today": str(today)}:
+                return {"today": date.fromisoformat(today).isoformat()}
+            case _:
+                raise ParamsError("Say which day today is.")
+
+    def describe_params(self) -> list[ParamDescription]:
+        return [ParamDescription(name="today", type="date", required=True, values="any")]
+
+    def period(self, params: dict[str, JsonValue]) -> str:
+        return str(params["today"])
+
+    def units(self, params: dict[str, JsonValue]) -> list[Unit]:
+        end = datetime.fromisoformat(str(params["today"])).replace(tzinfo=UTC)
+        start = end - timedelta(days=1)
+        key = start.date().isoformat()
+        return [Unit(key=key, start=_milliseconds(start), end=_milliseconds(end))]
+
+    async def read(
+        self,
+        source: Source,  # noqa: ARG002 -- this one needs no rows
+        unit: Unit,
+        *,
+        params: dict[str, JsonValue],  # noqa: ARG002 -- same
+        created_by: str,  # noqa: ARG002 -- same
+    ) -> AsyncGenerator[Rows]:
+        day = pa.array([date.fromisoformat(unit.key)], pa.date32())
+        column = Column(name="day", title="Day", role="period", period="day")
+        sheet = Sheet(title=self.title, summary=f"{self.type} {unit.key}")
+        # The stubs of this method name a type that they do not have.
+        make = pa.RecordBatch.from_arrays  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        yield Rows(make([day], schema=schema([field(column, pa.date32())], sheet)))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,65 @@
+"""A report whose reading can be held, also in a worker process: it waits for a file to appear."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import JsonValue
+
+from exports.models import Unit
+from exports.reports.params import ParamDescription
+from exports.reports.report import Report, Rows
+from exports.source.database import Source
+from exports.tables.arrow import record_batch
+from exports.tables.columns import Column, Sheet, field, schema
+
+GATE = "HELD_REPORT_GATE"
+"""Names the folder of the gate: `reached-PID` appears when a worker waits, and `reached-PID-TYPE`
+says with what; `open` lets it go."""
+
+
+class HeldReport(Report):
+    """One row, once the gate is open."""
+
+    def check_params(self, params: object) -> dict[str, JsonValue]:
+        del params
+        return {}
+
+    def describe_params(self) -> list[ParamDescription]:
+        return []
+
+    def period(self, params: dict[str, JsonValue]) -> str:
+        del params
+        return "now"
+
+    def units(self, params: dict[str, JsonValue]) -> list[Unit]:
+        del params
+        return [Unit(key="only", start=0, end=1)]
+
+    async def read(
+        self,
+        source: Source,
+        unit: Unit,
+        *,
+        params: dict[str, JsonValue],
+        created_by: str,
+    ) -> AsyncGenerator[Rows]:
+        del source, unit, params, created_by
+        gate = Path(os.environ[GATE])
+        (gate / f"reached-{os.getpid()}").touch()
+        (gate / f"reached-{os.getpid()}-{self.type}").touch()
+        while not (gate / "open").exists():
+            await asyncio.sleep(0.02)
+        rows = schema(
+            [field(Column(name="n", title="n", role="measure", total="sum"), pa.int64())],
+            Sheet(title="held", summary="held"),
+        )
+        yield Rows(record_batch([pa.array([1], pa.int64())], rows))
+
+
+class HeldBulkReport(HeldReport):
+    """The same, as one of those that may have millions of rows."""
+
+    bulk = True

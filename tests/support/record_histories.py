@@ -1,0 +1,84 @@
+"""Records the histories that `test_replay.py` replays: `make record-histories`.
+
+Only those that are not there are recorded: what is there shows that runs which began under the
+code of its day go on under the code of today. To record one anew, because a workflow was changed
+on purpose, give the file of the old one another name, and keep it as long as such runs may be
+open: see docs/changing-workflows.md.
+"""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from pydantic import SecretStr
+
+from dev.endpoints import Endpoints
+from dev.servers import Servers
+from exports.settings import Settings
+from tests.support import recorded_cancels, recorded_ends, recorded_troubles, recording
+from tests.support.paths import HISTORIES, REPORTS
+from tests.support.service import Service, open_service
+
+RECORDINGS: Final = recording.RECORDINGS
+MODULES: Final = (recorded_ends, recorded_troubles, recorded_cancels)
+_LONGEST: Final = 120
+_LENIENT: Final = """
+[reports.lenient]
+kind = "rows"
+collection = "orders"
+time_field = "createdAt"
+on_mismatch = "null"
+columns.quantity = { field = "quantity", type = "integer" }
+"""
+
+
+def _without_places(history: str) -> str:
+    """Leave out where the recording machine keeps its code, and what it is called."""
+    bare = re.sub(r'"(stackTrace|identity)": "(?:[^"\\]|\\.)*"', r'"\1": ""', history)
+    return json.dumps(json.loads(bare), separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+@asynccontextmanager
+async def _throw_away(endpoints: Endpoints, name: str) -> AsyncGenerator[Service]:
+    with TemporaryDirectory() as folder:
+        reports = Path(folder) / "reports.toml"
+        reports.write_text(REPORTS.read_text(encoding="utf-8") + _LENIENT, encoding="utf-8")
+        settings = Settings(
+            mongo_uri=SecretStr(endpoints.mongo_uri),
+            mongo_database=f"recorded-{name}"[:63],
+            s3_endpoint_url=endpoints.s3_endpoint_url,
+            s3_bucket=endpoints.s3_bucket,
+            s3_prefix=f"{name}/",
+            s3_access_key_id=endpoints.s3_access_key_id,
+            s3_secret_access_key=endpoints.s3_secret_access_key,
+            s3_addressing_style="path",
+            task_queue=f"recorded-{name}",
+            reports_file=reports,
+        )
+        async with open_service(settings, endpoints.temporal_address) as service:
+            yield service
+
+
+async def main(chosen: list[str]) -> None:
+    """Record what is chosen, or else what is not there, on servers of its own."""
+    HISTORIES.mkdir(exist_ok=True)
+    missing = [name for name in RECORDINGS if not (HISTORIES / f"{name}.json").exists()]
+    with Servers() as servers:
+        for name in chosen or missing:
+            async with _throw_away(servers.endpoints, name) as service, asyncio.timeout(_LONGEST):
+                run = await RECORDINGS[name](service)
+                history = await run.fetch_history()
+            path = HISTORIES / f"{name}.json"
+            path.write_text(_without_places(history.to_json()), encoding="utf-8")
+            size = path.stat().st_size
+            print(f"{path.name}: {len(history.events)} events, {size:,} bytes", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,131 @@
+"""What the recordings of workflow histories share: their list, and faults to run into.
+
+A recording is a function that lets one workflow run to its end, on a service of its own, and
+returns the run. `tests/support/record_histories.py` writes the histories down.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+from temporalio.client import WorkflowHandle
+
+from activities import boundary
+from exports.errors import ExportError, StoreUnavailableError
+from exports.reports.stats.report import StatsReport
+from exports.storage.bucket import ObjectStore
+from exports.storage.upload import StoppedError
+from tests.support.service import Service
+from workflows import policies
+
+Run = WorkflowHandle[Any, Any]
+Recording = Callable[[Service], Awaitable[Run]]
+
+RECORDINGS: dict[str, Recording] = {}
+"""By the name of the file that the history is in."""
+
+
+def recorded(name: str) -> Callable[[Recording], Recording]:
+    """Add a recording to the list."""
+
+    def add(recording: Recording) -> Recording:
+        assert name not in RECORDINGS
+        RECORDINGS[name] = recording
+        return recording
+
+    return add
+
+
+class Held:
+    """A step that is reached and goes no further until it is let go.
+
+    Attributes:
+        reached: Set as soon as it is.
+        released: Set to let it go on.
+    """
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self.released.wait()
+
+
+@contextmanager
+def reading_held(*, after: int = 0) -> Generator[Held]:
+    """Hold whoever reads statistics, after some units."""
+    held, read, left = Held(), StatsReport.read, iter(range(after))
+
+    async def wait(self: StatsReport, *given: Any, **named: Any) -> AsyncGenerator[Any]:
+        if next(left, None) is None:
+            await held.wait()
+        async for rows in read(self, *given, **named):
+            yield rows
+
+    with patch.object(StatsReport, "read", wait):
+        yield held
+
+
+@contextmanager
+def reading_fails(error: ExportError, *, times: int = 1_000) -> Generator[None]:
+    """Let the first readings of statistics fail."""
+    read, left = StatsReport.read, iter(range(times))
+
+    async def fail(self: StatsReport, *given: Any, **named: Any) -> AsyncGenerator[Any]:
+        if next(left, None) is not None:
+            raise error
+        async for rows in read(self, *given, **named):
+            yield rows
+
+    with patch.object(StatsReport, "read", fail):
+        yield
+
+
+@contextmanager
+def upload_held() -> Generator[asyncio.Event]:
+    """Hold whoever uploads, until it is stopped; what is given is set when it is reached."""
+    reached, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def hold(*_: object, stop: threading.Event, **__: object) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        stop.wait()
+        raise StoppedError
+
+    with patch.object(ObjectStore, "upload", hold):
+        yield reached
+
+
+@contextmanager
+def store_fails(method: str) -> Generator[None]:
+    """Let the object store fail at one thing."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise StoreUnavailableError("The object store is away.")
+
+    with patch.object(ObjectStore, method, fail):
+        yield
+
+
+@contextmanager
+def quick_retries(delay: timedelta = timedelta(milliseconds=50)) -> Generator[None]:
+    """Wait less between attempts than in production; what is done is the same."""
+    with patch.object(policies, "FIRST_DELAY", delay):
+        yield
+
+
+@contextmanager
+def silent_steps() -> Generator[None]:
+    """Let no step beat, as if its worker were gone, and let that be noticed soon."""
+    with ExitStack() as patched:
+        patched.enter_context(patch.object(boundary, "BEAT_EVERY", 1000))
+        for name in ("AGGREGATE_STEP", "UPLOAD_STEP"):
+            quick = replace(getattr(policies, name), heartbeat=timedelta(seconds=2))
+            patched.enter_context(patch.object(policies, name, quick))
+        yield

@@ -1,0 +1,142 @@
+"""`python worker.py` as a process of its own."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import leaks
+from tests.support.paths import REPOSITORY
+
+_WORKER = REPOSITORY / "worker.py"
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker ended.
+
+    Attributes:
+        code: Its exit code.
+        out: What it wrote to standard output.
+        lines: What it wrote to standard error.
+        at: When it ended, by the monotonic clock.
+    """
+
+    code: int
+    out: str
+    lines: list[str]
+    at: float
+
+
+class RunningWorker:
+    """A worker that has been started."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._lines: list[str] = []
+
+    async def says(self, text: str) -> None:
+        """Wait until it writes a line with `text` to standard error."""
+        assert self._process.stderr
+        async with asyncio.timeout(_PATIENCE):
+            async for line in self._process.stderr:
+                self._heard(line)
+                if text in self._lines[-1]:
+                    return
+        raise AssertionError(f"It ended without saying {text!r}: {self._lines}")
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(signum)
+
+    async def ended(self) -> Ended:
+        """Wait until it has ended."""
+        async with asyncio.timeout(_PATIENCE):
+            out, err = await self._process.communicate()
+        at = time.monotonic()
+        for line in err.splitlines():
+            self._heard(line)
+        leaks.keep("worker-stdout", out.decode())
+        return Ended(self._process.returncode or 0, out.decode(), self._lines, at)
+
+    async def heard_out(self) -> None:
+        """Read what it has left in its log, for the search for leaks."""
+        assert self._process.stderr
+        async for line in self._process.stderr:
+            self._heard(line)
+
+    def _heard(self, line: bytes) -> None:
+        self._lines.append(line.decode().rstrip())
+        leaks.keep("worker-stderr", f"{self._lines[-1]}\n")
+
+
+@asynccontextmanager
+async def started(environment: dict[str, str], cwd: Path) -> AsyncGenerator[RunningWorker]:
+    """Start a worker; it is killed if it is still there in the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(_WORKER)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=environment,
+        cwd=cwd,
+    )
+    worker = RunningWorker(process)
+    try:
+        yield worker
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await worker.heard_out()
+            await process.wait()
+
+
+class Silence:
+    """A server that takes connections and never says a word.
+
+    Attributes:
+        address: Where it listens.
+    """
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.setblocking(False)  # noqa: FBT003 -- takes no keyword
+        self._open: list[socket.socket] = []
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
+
+    async def first_call(self) -> float:
+        """Take connections from now on; return when the first came, by the monotonic clock."""
+        loop = asyncio.get_running_loop()
+        first, _ = await loop.sock_accept(self._listening)
+        self._open.append(first)
+        return time.monotonic()
+
+    def close(self) -> None:
+        """Hang up."""
+        for one in (*self._open, self._listening):
+            one.close()
+
+
+@contextmanager
+def silence() -> Generator[Silence]:
+    """Be a server that never answers."""
+    server = Silence()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def nobody() -> Generator[str]:
+    """Hold an address at which nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"

@@ -1,0 +1,385 @@
+"""The audit record: true, complete, only ever added to, and bounded."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+
+from exports import envelope, names
+from exports.models import Author, AuthorRole, CancelRequest, TaskStatus
+from exports.tasks.audit import ROOM, AuditAction, AuditEntry, entries_of, entry, stored
+from exports.tasks.store import TaskStore
+from exports.tasks.task import ExportTask
+from tests.support.protections import protected_by
+from tests.support.service import USER, Service, insert_orders, working
+from tests.support.task_steps import (
+    ENDED,
+    LATER,
+    ME,
+    REQUEST,
+    SWEEP,
+    TRANSITIONS,
+    WHY,
+    Transition,
+    claimed,
+    done,
+    insert,
+)
+
+Database = AsyncDatabase[dict[str, Any]]
+Step = Callable[[TaskStore], Awaitable[object]]
+
+
+@pytest.fixture
+def store(mongo_database: Database) -> TaskStore:
+    return TaskStore(mongo_database, origin="7@host")
+
+
+@pytest.fixture
+def collection(mongo_database: Database) -> Any:
+    return mongo_database["ExportTasks"]
+
+
+async def record(store: TaskStore, task_id: str = "t1") -> list[AuditEntry]:
+    return await store.audit(task_id, created_by=None)
+
+
+async def actions(store: TaskStore) -> list[str]:
+    return [item.did.value for item in await record(store)]
+
+
+async def stored_task(store: TaskStore) -> ExportTask:
+    return await store.get("t1", created_by=None)
+
+
+async def _renewed(store: TaskStore) -> object:
+    return await store.renewed(
+        await stored_task(store), url="https://2", expires_at=9, asked_by="u1"
+    )
+
+
+async def _reset(store: TaskStore) -> object:
+    return await store.reset(await stored_task(store), asked_by="u1")
+
+
+async def _closed(store: TaskStore) -> object:
+    document = await store.find("t1")
+    assert document is not None
+    return await store.close_unowned(document, TaskStatus.CANCELLED, {}, author=SWEEP)
+
+
+def _by_me(step: Transition) -> Step:
+    return lambda store: step(store, ME)
+
+
+STEPS: dict[str, Step] = {
+    "create": lambda store: store.create_for_run(REQUEST, ME),
+    "claim": lambda store: store.claim(ME, run_started_at=100),
+    "claim by a later run": lambda store: store.claim(LATER, run_started_at=200),
+    **{name: _by_me(step) for name, step in TRANSITIONS.items()},
+    "renew": _renewed,
+    "reset": _reset,
+    "close": _closed,
+    "expire": lambda store: store.expired({"_id": "t1"}),
+}
+LIVES = [
+    ["create", "claim", "attempt failed", "attempt started", "progress", "done", "renew", "expire"],
+    ["create", "claim", "attempt failed", "last attempt failed", "failed", "reset", "claim"],
+    ["create", "claim", "cancelled"],
+    ["create", "claim", "claim by a later run", "close"],
+    ["create", "close"],
+]
+
+
+async def test_a_record_says_what_happened_when_by_whom_and_from_where(service: Service) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    await service.client.renew(task.id, created_by=USER)
+    await service.client.renew(task.id, created_by=None)
+    await service.database["ExportTasks"].update_one({}, {"$set": {"purgeAt": 1}})
+    await service.client.sweep()
+    found = await service.client.audit(task.id, created_by=USER)
+    machine = service.temporal.identity
+    said = [(item.did.value, item.role.value, item.user, item.origin) for item in found]
+    assert said == [
+        ("created", "user", USER, "client"),
+        ("started", "worker", None, machine),
+        ("signed", "worker", None, machine),
+        ("done", "worker", None, machine),
+        ("renewed", "user", USER, "client"),
+        ("renewed", "operator", None, "client"),
+        ("expired", "sweep", None, machine),
+    ]
+    assert [item.at for item in found] == sorted(item.at for item in found)
+    first = await service.client.get(task.id, created_by=USER)
+    assert (found[0].at, found[1].at, found[3].at, found[-1].at) == (
+        *(task.created_at, task.started_at, task.finished_at),
+        first.updated_at,
+    )
+    assert found[2].until == task.expires_at
+    assert {item.run for item in found[1:4]} == {task.run_id}
+
+
+async def test_a_record_holds_no_link_no_key_and_nothing_of_anybody_but_who_asked(
+    service: Service,
+) -> None:
+    await insert_orders(service.database)
+    task = await service.exported()
+    await service.client.renew(task.id, created_by=USER)
+    raw = await service.database["ExportTasks"].find_one({})
+    assert raw is not None
+    text = json.dumps(raw["audit"])
+    assert raw["objectKey"] not in text
+    assert "http" not in text
+    assert "X-Amz" not in text
+    fields = {"at", "did", "role", "user", "origin", "run", "until"}
+    assert {name for item in raw["audit"] for name in item} == fields
+
+
+async def test_a_record_tells_failed_attempts_and_who_asked_again(service: Service) -> None:
+    task = await service.exported()  # there is no collection to read
+    await service.client.retry(task.id, created_by=USER)
+    await service.ended(task.id)
+    found = await service.client.audit(task.id, created_by=USER)
+    assert [(item.did.value, item.role.value, item.code) for item in found] == [
+        ("created", "user", None),
+        ("started", "worker", None),
+        ("failed", "worker", "E_COLLECTION"),
+        ("retried", "user", None),
+        ("started", "worker", None),
+        ("failed", "worker", "E_COLLECTION"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("signal", "expected"),
+    [
+        (None, ("operator", None, "temporal")),
+        ({"reason": "x"}, ("operator", None, "temporal")),
+        (
+            {"askedBy": {"role": "worker", "user": "u2", "origin": "1@host"}},
+            ("operator", None, "temporal"),
+        ),
+        ({"askedBy": {"role": "user", "user": {"$ne": 1}}}, ("operator", None, "temporal")),
+        (
+            CancelRequest(asked_by=Author.person("u1", origin=names.FROM_CLI)),
+            ("user", "u1", "cli"),
+        ),
+    ],
+)
+async def test_a_cancelled_export_names_who_asked_for_it(
+    idle_service: Service, signal: object, expected: tuple[str, str | None, str]
+) -> None:
+    task = await idle_service.create()
+    args = [] if signal is None else [signal]
+    await idle_service.run_of(task.id).signal("cancel", args=args)
+    async with working(idle_service):
+        await idle_service.ended(task.id)
+    last = (await idle_service.client.audit(task.id, created_by=USER))[-1]
+    assert last.did is AuditAction.CANCELLED
+    assert (last.role.value, last.user, last.origin) == expected
+
+
+async def test_the_envelope_and_a_lost_run_are_told_apart_from_the_client(
+    idle_service: Service,
+) -> None:
+    client = idle_service.client
+    payload = {"type": "statsMonthly", "params": {"year": 2026, "month": 10}}
+    created = await envelope.handle(client, {"action": "create", "payload": payload, "uid": "u1"})
+    assert isinstance(created["data"], dict)
+    task_id = str(created["data"]["id"])
+    await idle_service.run_of(task_id).terminate()
+    cancel = {"action": "cancel", "payload": {"id": task_id}, "uid": "u1"}
+    assert (await envelope.handle(client, cancel))["ok"]
+    found = await client.audit(task_id, created_by="u1")
+    assert [(item.did.value, item.user, item.origin) for item in found] == [
+        ("created", "u1", "envelope"),
+        ("cancelled", "u1", "envelope"),
+    ]
+
+
+@protected_by(
+    "exports/tasks/transitions.py",
+    ') or await self.update_one({**claimable, "runId": ref.run_id}, claimed)',
+    instead=""") or await self.recorded(
+            {**claimable, "runId": ref.run_id},
+            claimed,
+            entry(self._worker, AuditAction.STARTED, now),
+        )""",
+)
+@protected_by(
+    "exports/tasks/transitions.py",
+    'uncounted = {**_owned(ref), "retries": {"$not": {"$gte": retries}}}',
+    instead="uncounted = _owned(ref)",
+)
+@pytest.mark.parametrize("life", LIVES, ids=" ".join)
+async def test_a_write_that_is_repeated_adds_nothing(store: TaskStore, life: list[str]) -> None:
+    for name in life:
+        await STEPS[name](store)
+        once = await record(store)
+        if name != "renew":  # whoever asks for a link twice gets two
+            await STEPS[name](store)
+        assert await record(store) == once, name
+
+
+class _Updates(CommandListener):
+    def __init__(self) -> None:
+        self.sent: list[Mapping[str, Any]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        for update in event.command.get("updates", []):
+            self.sent.append(update["u"])
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.mark.parametrize("life", LIVES, ids=" ".join)
+async def test_entries_are_added_at_the_end_and_never_changed_nor_removed(
+    mongo_uri: str, mongo_database: Database, life: list[str]
+) -> None:
+    updates = _Updates()
+    async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[updates]) as client:
+        store = TaskStore(client[mongo_database.name])
+        before: list[AuditEntry] = []
+        for name in life:
+            await STEPS[name](store)
+            now = await record(store)
+            assert now[: len(before)] == before
+            before = now
+    assert before
+    assert all(isinstance(update, dict) for update in updates.sent), "no pipeline rewrites it"
+    for update in updates.sent:
+        assert set(update) <= {"$set", "$unset", "$max", "$min", "$push"}
+        for operator, changes in update.items():
+            ours = [name for name in changes if name.split(".")[0] == "audit"]
+            assert ours == (["audit"] if operator == "$push" else [])
+            assert all(set(changes[name]) == {"$each"} for name in ours), "neither cut nor sorted"
+
+
+def _full() -> list[dict[str, Any]]:
+    author = Author.person("u1", origin="client")
+    return stored([entry(author, AuditAction.RENEWED, number) for number in range(ROOM)])
+
+
+@protected_by(
+    "exports/tasks/audit.py",
+    'return {f"{AUDIT}.{ROOM - 1}": {"$exists": False}}',
+    instead="return {}",
+)
+async def test_a_link_that_is_renewed_for_ever_does_not_fill_the_document(
+    store: TaskStore, collection: Any
+) -> None:
+    await insert(collection, status="done", objectKey="files/a", audit=_full())
+    for _ in range(3):
+        assert await _renewed(store) is not None
+    task = await stored_task(store)
+    assert (task.download_url, task.expires_at) == ("https://2", 9)
+    assert len(await record(store)) == ROOM
+
+
+@protected_by(
+    "exports/tasks/audit.py",
+    "if all(item.did in _ONCE for item in entries):",
+    instead="if not entries:",
+)
+async def test_a_full_record_still_says_how_the_export_ended(
+    store: TaskStore, collection: Any
+) -> None:
+    await insert(collection, audit=_full())
+    for name in ("claim", "attempt failed", "failed", "reset", "claim by a later run"):
+        await STEPS[name](store)
+    assert len(await record(store)) == ROOM
+    await done(store, LATER)
+    await STEPS["expire"](store)
+    assert (await actions(store))[ROOM:] == ["signed", "done", "expired"]
+
+
+@protected_by(
+    "exports/tasks/collection.py",
+    "return await self._updated({**query, **FULL}, update)",
+    instead="return await self._updated(query, update)",
+)
+async def test_nothing_happens_without_its_entry_because_it_became_possible_a_moment_later(
+    store: TaskStore, collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert(collection, status="failed", error=WHY.model_dump())
+    plain = store._updated  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- to get in between
+
+    async def updated(query: dict[str, Any], update: dict[str, Any]) -> bool:
+        found = await plain(query, update)
+        await collection.update_one({}, {"$set": {"status": "pending"}})
+        return found
+
+    monkeypatch.setattr(store, "_updated", updated)
+    assert await store.claim(ME, run_started_at=100) is None
+    assert (await stored_task(store)).status is TaskStatus.PENDING
+
+
+@protected_by("exports/tasks/collection.py", "if error.code != _NO_ARRAY:", instead="if True:")
+@pytest.mark.parametrize("foreign", ["yes", {"x": 1}, 7, None, {"499": 1}])
+async def test_what_another_system_calls_audit_stops_no_export(
+    store: TaskStore, collection: Any, foreign: object
+) -> None:
+    await insert(collection, audit=foreign)
+    assert await store.claim(ME, run_started_at=100) is not None
+    assert (await done(store, ME)).status is TaskStatus.DONE
+    assert await _renewed(store) is not None
+    assert await record(store) == []
+    assert (await collection.find_one({}))["audit"] == foreign
+
+
+async def test_an_older_document_gets_its_record_from_here_on(
+    store: TaskStore, collection: Any
+) -> None:
+    await insert(collection)
+    assert await record(store) == []
+    await STEPS["claim"](store)
+    assert await actions(store) == ["started"]
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [7, None, "x", {}, {"at": "now", "did": "created"}, {"did": "stolen", "at": 1}, [[]]],
+)
+def test_what_makes_no_sense_in_a_record_is_left_out(rubbish: object) -> None:
+    good = entry(SWEEP, AuditAction.EXPIRED, 1)
+    assert entries_of({"audit": [rubbish, *stored([good]), rubbish]}) == [good]
+
+
+@pytest.mark.parametrize("status", ENDED)
+async def test_a_task_of_any_end_keeps_its_record_to_itself(
+    store: TaskStore, collection: Any, status: TaskStatus
+) -> None:
+    await insert(collection, status=status.value, audit=_full())
+    found = [
+        *[await stored_task(store), await store.find("t1")],
+        *await store.newest(created_by=None, status=None, limit=1),
+        *[document async for document in store.matching({}, sort=[("_id", 1)])],
+    ]
+    assert "renewed" not in repr(found), "whoever reads tasks does not pay for their records"
+
+
+async def test_an_author_with_a_long_name_is_no_reason_to_fail(
+    store: TaskStore, collection: Any
+) -> None:
+    long = "u" * 5000
+    await claimed(store, collection)
+    await done(store, ME)
+    await collection.update_one({}, {"$set": {"createdBy": long}})
+    task = await stored_task(store)
+    assert await store.renewed(task, url="https://2", expires_at=9, asked_by=long) is not None
+    last = (await record(store))[-1]
+    assert (last.role, last.user) == (AuthorRole.USER, "u" * names.MAX_CREATED_BY_LENGTH)

@@ -1,0 +1,217 @@
+"""Finding and storing tasks: how the database is asked, and what is said when it is away."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import bson
+import pytest
+from bson import DatetimeMS, ObjectId
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+
+from exports.errors import (
+    DatabaseAccessError,
+    DatabaseUnavailableError,
+    ExportError,
+    TaskInvalidError,
+    TaskNotFoundError,
+)
+from exports.models import TaskStatus
+from exports.tasks.collection import translated
+from exports.tasks.store import TaskStore
+from exports.tasks.task import ExportTask
+from tests.support.task_steps import ME, REQUEST, TRANSITIONS, done, insert
+
+Database = AsyncDatabase[dict[str, Any]]
+
+NOW = datetime(2026, 10, 5, tzinfo=UTC)
+LAST = DatetimeMS(8_640_000_000_000_000)  # the last moment that a date of JavaScript can be
+
+
+@pytest.fixture
+def store(mongo_database: Database) -> TaskStore:
+    return TaskStore(mongo_database)
+
+
+@pytest.fixture
+def collection(mongo_database: Database) -> Any:
+    return mongo_database["ExportTasks"]
+
+
+@pytest.mark.parametrize("task_id", [ObjectId(), "t1", "0" * 24, "12 bytes str", "任务/1", "a$b.c"])
+async def test_ids_of_any_kind_lead_to_their_document(
+    store: TaskStore, collection: Any, task_id: object
+) -> None:
+    await insert(collection, _id=ObjectId(), createdBy="another")
+    await insert(collection, _id=task_id)
+    ref = ME.model_copy(update={"task_id": str(task_id)})
+    assert (await store.get(str(task_id), created_by="u1")).id == str(task_id)
+    assert await store.claim(ref, run_started_at=100) is not None
+    assert (await done(store, ref)).task_id == str(task_id)
+    assert set(await store.owners([str(task_id), "none"])) == {str(task_id)}
+
+
+async def test_what_somebody_else_asked_for_does_not_exist(
+    store: TaskStore, collection: Any
+) -> None:
+    await insert(collection)
+    await insert(collection, _id="ownerless", createdBy=None)
+    for task_id, asking in (("t1", "u2"), ("t1", ""), ("ownerless", ""), ("none", None)):
+        with pytest.raises(TaskNotFoundError):
+            await store.get(task_id, created_by=asking)
+    assert (await store.get("t1", created_by=None)).created_by == "u1"
+
+
+async def test_the_newest_tasks_come_first(store: TaskStore, collection: Any) -> None:
+    for number, owner in enumerate(["u1", "u2", "u1", "u1"]):
+        await insert(collection, _id=str(number), createdAt=number, createdBy=owner)
+    await insert(collection, _id="rubbish", status="on hold", createdAt=9)
+    found = await store.newest(created_by="u1", status=None, limit=2)
+    assert [task.id for task in found] == ["3", "2"]
+    assert len(await store.newest(created_by=None, status=None, limit=10)) == 4
+    assert await store.newest(created_by=None, status=TaskStatus.DONE, limit=10) == []
+
+
+async def test_a_document_is_made_once_for_a_run(store: TaskStore, collection: Any) -> None:
+    await store.create_for_run(REQUEST, ME)
+    await store.claim(ME, run_started_at=100)
+    await store.create_for_run(REQUEST, ME)
+    [only] = await collection.find({}).to_list()
+    assert (only["_id"], only["status"], only["maxRetries"]) == ("t1", "running", 3)
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, {"a\0b": 1}])
+async def test_what_the_database_can_not_hold_is_refused_for_good(
+    store: TaskStore, value: Any
+) -> None:
+    request = REQUEST.model_copy(update={"params": {"year": value}})
+    for storing in (store.create(request), store.create_for_run(request, ME)):
+        with pytest.raises(TaskInvalidError) as refused:
+            await storing
+        assert refused.value.permanent
+        assert str(value) not in refused.value.msg
+
+
+def test_a_document_that_is_hard_to_read_does_not_hide_the_others(
+    mongo_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other drivers store these; the embedded server does not, so the decoding alone is tested.
+    asked: dict[str, Any] = {}
+
+    def get_collection(_: str, **how: Any) -> None:
+        asked.update(how)
+
+    monkeypatch.setattr(mongo_database, "get_collection", get_collection)
+    TaskStore(mongo_database)
+
+    def read(field: str, stored: object, part: bytes, instead: bytes) -> ExportTask:
+        encoded = bson.encode({"_id": "t1", "status": "pending", field: stored})
+        assert encoded.count(part) == 1
+        changed = encoded.replace(part, instead)
+        decoded = bson.decode(changed, asked["codec_options"])  # pyright: ignore[reportUnknownMemberType] -- bson's own annotation of what it decodes
+        return ExportTask.from_document(decoded)
+
+    assert read("createdAt", NOW, _bytes(NOW), _bytes(LAST)).created_at == int(LAST)
+    assert read("type", "Zstats", b"Zstats", b"\xffstats").type == "�stats"
+
+
+def _bytes(moment: datetime | DatetimeMS) -> bytes:
+    return bson.encode({"t": moment})[7:15]
+
+
+class _Commands(CommandListener):
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.sent.append(dict(event.command))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
+    mongo_uri: str, mongo_database: Database
+) -> None:
+    commands = _Commands()
+    async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
+        store = TaskStore(client[mongo_database.name])
+        await store.ensure_indexes()
+        task = await store.create(REQUEST)
+        await store.create_for_run(REQUEST, ME)
+        await store.claim(ME, run_started_at=100)
+        for name in ("attempt started", "progress", "attempt failed", "failed"):
+            await TRANSITIONS[name](store, ME)
+        await store.reset(await store.get("t1", created_by=None), asked_by=None)
+        document = await store.find(task.id)
+        assert document is not None
+        await store.close_unowned(document, TaskStatus.FAILED, {}, author=store.sweep)
+        await store.newest(created_by=None, status=None, limit=5)
+        await store.owners([task.id])
+        assert [_ async for _ in store.matching({}, sort=[("_id", 1)])]
+    reads = [command for command in commands.sent if "find" in command]
+    writes = [
+        command for command in commands.sent if {"insert", "update", "createIndexes"} & set(command)
+    ]
+    assert len(reads) >= 5
+    assert len(writes) >= 10
+    assert all(command["readConcern"] == {"level": "majority"} for command in reads)
+    assert all(command["writeConcern"] == {"w": "majority"} for command in writes)
+
+
+async def test_indexes_may_be_there_already(store: TaskStore, collection: Any) -> None:
+    await store.ensure_indexes()
+    first = await collection.index_information()
+    await store.ensure_indexes()
+    assert await collection.index_information() == first
+    assert {"status_1_nextRunAt_1", "status_1_purgeAt_1", "createdBy_1_createdAt_-1"} < set(first)
+
+
+async def _listed(store: TaskStore) -> None:
+    async for _ in store.matching({}, sort=[("_id", 1)]):
+        pass
+
+
+AWAY: dict[str, Callable[[TaskStore], Awaitable[object]]] = {
+    "create": lambda store: store.create(REQUEST),
+    "create for run": lambda store: store.create_for_run(REQUEST, ME),
+    "find": lambda store: store.find("s3cr3t-id"),
+    "newest": lambda store: store.newest(created_by="u1", status=None, limit=1),
+    "claim": lambda store: store.claim(ME, run_started_at=1),
+    "matching": _listed,
+    "owners": lambda store: store.owners(["t1"]),
+    "ensure indexes": lambda store: store.ensure_indexes(),
+    "done": lambda store: done(store, ME, "https://s3cr3t"),
+}
+
+
+@pytest.mark.parametrize("name", AWAY)
+async def test_a_database_that_is_away_is_named_without_any_value(name: str) -> None:
+    uri = "mongodb://us3r:s3cr3t@%2Fnowhere.sock"
+    async with AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=50) as client:
+        with pytest.raises(DatabaseUnavailableError) as away:
+            await AWAY[name](TaskStore(client["t"]))
+    assert not away.value.permanent
+    assert "s3cr3t" not in f"{away.value!r} {away.value.__cause__!r}"
+    assert "ServerSelectionTimeoutError" in away.value.msg
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(13, DatabaseAccessError), (18, DatabaseAccessError), (11600, DatabaseUnavailableError)],
+)
+def test_a_refusal_is_told_from_an_outage(code: int, error: type[ExportError]) -> None:
+    with pytest.raises(error) as told, translated():
+        raise OperationFailure("not authorized on s3cr3t", code)
+    assert "s3cr3t" not in told.value.msg

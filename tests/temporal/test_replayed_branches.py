@@ -1,0 +1,56 @@
+"""The recorded histories take every branch of the workflows, but for those that say why not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from tests.support.paths import REPOSITORY
+
+WORKFLOWS = ("admission", "carrying", "export", "policies", "steps", "surviving", "sweep")
+NOT_TAKEN = {
+    ("admission", "if input.signal == names.CANCEL_SIGNAL:"): "there is no other signal",
+    (
+        "carrying",
+        'if size > MOST_BYTES and workflow.patched("too-large-is-refused"):',
+    ): "a history of two megabytes; see test_too_large.py",
+    ("export", "if claim.ended is None:"): "no claim says nothing",
+    ("export", "if isinstance(cause, StepTimeoutError):"): "no step fails in a third way",
+    ("surviving", "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:"): "takes a day",
+}
+"""Branches that only something that does not exist would take, or nobody waits for."""
+
+
+class _Measured(BaseModel):
+    missing_branches: list[tuple[int, int]]
+
+
+class _Report(BaseModel):
+    files: dict[str, _Measured]
+
+
+def test_the_recorded_histories_take_every_branch_of_the_workflows(tmp_path: Path) -> None:
+    measured, report = tmp_path / "measured", tmp_path / "report.json"
+    coverage = (sys.executable, "-m", "coverage")
+    replays = "tests/temporal/test_replay.py::test_a_recorded_run_replays"
+    for command in (
+        ("run", "--branch", "--source=workflows", "-m", *("pytest", "-n0", "-q", replays)),
+        ("json", "-q", "-o", str(report)),
+    ):
+        subprocess.run(  # noqa: S603 -- our own tests
+            (*coverage, *command),
+            cwd=REPOSITORY,
+            env=os.environ | {"COVERAGE_FILE": str(measured)},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+    found = _Report.model_validate(json.loads(report.read_text(encoding="utf-8"))).files
+    not_taken: set[tuple[str, str]] = set()
+    for name in WORKFLOWS:
+        path = f"workflows/{name}.py"
+        lines = (REPOSITORY / path).read_text(encoding="utf-8").splitlines()
+        not_taken |= {(name, lines[at - 1].strip()) for at, _ in found[path].missing_branches}
+    assert not_taken == set(NOT_TAKEN)

@@ -1,0 +1,171 @@
+"""What Temporal does not carry at once fails once, for good and in words; it never hangs."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pydantic import JsonValue
+from temporalio import activity
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from activities.aggregate import AggregateActivities
+from exports.clock import now_ms
+from exports.errors import TooLargeError
+from exports.models import (
+    AggregateInput,
+    ExportRequest,
+    StagedPart,
+    StagedUnit,
+    TaskStatus,
+)
+from exports.reports.stats.report import StatsReport
+from exports.temporal.payload_size import (
+    MOST_BYTES,
+    MOST_PARAMS,
+    check_fits,
+    check_params_fit,
+    size_of,
+)
+from tests.support.protections import protected_by
+from tests.support.service import MONTH, USER, Service, insert_orders
+
+_SENTENCE = "The list of staged parts is larger than the 2 MB that Temporal takes at once"
+
+
+def part(number: int) -> StagedPart:
+    key = f"staging/{'t' * 200}/{'r' * 36}/2026-10/5-1/part-{number:05d}.arrow"
+    return StagedPart(key=key, rows=1, bytes=4 << 20, sha256="a" * 64, schema_id="s" * 16)
+
+
+def staged(unit: str, size: int) -> StagedUnit:
+    """Return what stands for gigabytes of rows: so many bytes of names."""
+    parts = [part(number) for number in range(size // size_of(part(0)))]
+    return StagedUnit(unit=unit, parts=parts, rows=len(parts))
+
+
+class _LongLists(AggregateActivities):
+    @activity.defn(name="aggregate")
+    async def aggregate(self, ask: AggregateInput) -> StagedUnit:
+        return staged(ask.unit.key, MOST_BYTES // 8)
+
+
+@pytest.fixture
+def twelve_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each of twelve months come to a list that fits alone, and not with the others."""
+    monkeypatch.setattr(AggregateActivities, "aggregate", _LongLists.aggregate)
+
+
+async def _fails_at_once(service: Service, kind: str = "statsMonthly") -> None:
+    task = await service.exported(kind)
+    assert task.status is TaskStatus.FAILED
+    assert task.error is not None
+    assert task.error.code == "E_TOO_LARGE"
+    assert task.error.msg.startswith(_SENTENCE)
+    history = await service.run_of(task.id).fetch_history()
+    assert not [event for event in history.events if event.HasField(_FAILED_TASK)]
+    assert service.keys() == []
+
+
+_FAILED_TASK: Any = "workflow_task_failed_event_attributes"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("twelve_units")
+@protected_by("workflows/carrying.py", "size > MOST_BYTES and ", instead="False and ")
+async def test_a_list_of_parts_that_upload_can_not_be_told_fails_the_export_once(
+    service: Service,
+) -> None:
+    await _fails_at_once(service, "statsAnnual")
+
+
+@pytest.mark.timeout(60)
+@protected_by(
+    "activities/aggregate.py", 'check_fits(staged, "The list of staged parts")', instead="pass"
+)
+async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def finished(_: object) -> list[StagedPart]:
+        return staged("2026-10", MOST_BYTES + 100_000).parts
+
+    monkeypatch.setattr("activities.aggregate._Staging.finished", finished)
+    await insert_orders(service.database)
+    await _fails_at_once(service)
+
+
+@pytest.mark.timeout(60)
+@protected_by(
+    "workflows/export.py", 'refuse_too_large(size_of(ask), "The request")', instead="pass"
+)
+async def test_a_workflow_that_is_started_with_too_much_fails_at_once(
+    service: Service, task_queue: str
+) -> None:
+    # The server takes the request, but not the request and what the first step adds to it.
+    request = ExportRequest(
+        type="statsMonthly", params={"x": "x" * (MOST_BYTES + 15_000)}, created_by=USER
+    )
+    handle = await service.temporal.start_workflow(
+        "ExportWorkflow", request, id=f"large-{task_queue}", task_queue=task_queue
+    )
+    with pytest.raises(WorkflowFailureError) as closed:
+        await handle.result()
+    assert isinstance(closed.value.cause, ApplicationError)
+    assert closed.value.cause.type == "E_TOO_LARGE"
+
+
+@pytest.fixture
+def anything_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the report take any parameters, as one that a team wrote in Python may."""
+    check = StatsReport.check_params
+
+    def lenient(self: StatsReport, params: Any) -> dict[str, JsonValue]:
+        return {**check(self, MONTH), "note": params.get("note", "")}
+
+    monkeypatch.setattr(StatsReport, "check_params", lenient)
+
+
+@pytest.mark.usefixtures("anything_goes")
+@protected_by("exports/client.py", "        check_params_fit(checked)\n")
+async def test_parameters_that_are_too_large_are_refused_and_nothing_is_stored(
+    idle_service: Service,
+) -> None:
+    with pytest.raises(TooLargeError, match="64 KiB"):
+        await idle_service.create(params={**MONTH, "note": "x" * MOST_PARAMS})
+    assert await idle_service.tasks.documents.count_documents({}) == 0
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("anything_goes")
+@protected_by("activities/claim.py", "        check_params_fit(params)\n")
+async def test_a_stored_task_with_too_large_parameters_fails_once(service: Service) -> None:
+    task_id = ObjectId()
+    await service.database["ExportTasks"].insert_one(
+        {
+            "_id": task_id,
+            "type": "statsMonthly",
+            "params": {**MONTH, "note": "x" * 3_000_000},
+            "status": "pending",
+            "createdBy": USER,
+            "nextRunAt": now_ms(),
+        }
+    )
+    await service.client.sweep()
+    task = await service.ended(str(task_id))
+    assert task.error is not None
+    assert task.error.code == "E_TOO_LARGE"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_limits_are_exact(more: int) -> None:
+    params: dict[str, JsonValue] = {"x": "x" * (MOST_PARAMS - len('{"x":""}') + more)}
+    unit = StagedUnit(unit="", parts=[], rows=0)
+    unit = unit.model_copy(update={"unit": "x" * (MOST_BYTES - size_of(unit) + more)})
+    if not more:
+        check_params_fit(params)
+        check_fits(unit, "It")
+        return
+    with pytest.raises(TooLargeError):
+        check_params_fit(params)
+    with pytest.raises(TooLargeError):
+        check_fits(unit, "It")

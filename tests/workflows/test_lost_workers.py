@@ -1,0 +1,258 @@
+"""A worker that goes away is no failed attempt, unless the export itself is what takes it away."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from activities import boundary
+from dev.endpoints import Endpoints
+from exports.models import TaskStatus
+from exports.reports.stats.report import StatsReport
+from exports.settings import Settings
+from tests.support.held_report import GATE
+from tests.support.paths import REPOSITORY
+from tests.support.protections import protected_by
+from tests.support.service import USER, Service, insert_orders, open_service
+from workflows import policies
+
+LONGEST = 40
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def held(settings: Settings, temporal_address: str, tmp_path: Path) -> AsyncIterator[Service]:
+    """A service whose one report waits at the gate; its workers are processes of the test's."""
+    reports = tmp_path / "held.toml"
+    reports.write_text('[reports.held]\npython = "tests.support.held_report:HeldReport"\n')
+    changed = settings.model_copy(update={"reports_file": reports})
+    async with open_service(changed, temporal_address) as service:
+        yield service
+
+
+@asynccontextmanager
+async def _process(
+    service: Service, endpoints: Endpoints, gate: Path, **changes: str
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    settings = service.settings
+    environment = endpoints.environment() | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(REPOSITORY),
+        "EXPORTS_MONGO_DATABASE": settings.mongo_database,
+        "EXPORTS_S3_PREFIX": settings.s3_prefix,
+        "EXPORTS_TASK_QUEUE": settings.task_queue,
+        "EXPORTS_REPORTS_FILE": str(settings.reports_file),
+        GATE: str(gate),
+        **changes,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(REPOSITORY / "worker.py"),
+        env=environment,
+        stderr=None,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _reached(gate: Path, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(LONGEST):
+        while not (gate / f"reached-{process.pid}").exists():
+            await asyncio.sleep(0.05)
+
+
+@protected_by(
+    "workflows/worker_loss.py",
+    "if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:",
+    instead="if False:",
+)
+async def test_an_export_survives_kill_9_and_it_costs_no_attempt(
+    held: Service, endpoints: Endpoints, gate: Path
+) -> None:
+    task = await held.create("held", params={})
+    async with _process(held, endpoints, gate) as first:
+        await _reached(gate, first)
+        first.send_signal(signal.SIGKILL)
+    (gate / "open").touch()
+    async with _process(held, endpoints, gate):
+        ended = await held.ended(task.id)
+        await held.run_of(task.id).result()
+    assert (ended.status, ended.retries, ended.rows) == (TaskStatus.DONE, 0, 1)
+    assert held.keys() == [(await held.document(task.id))["objectKey"]]
+
+
+async def test_a_deploy_costs_no_attempt(held: Service, endpoints: Endpoints, gate: Path) -> None:
+    task = await held.create("held", params={})
+    async with _process(held, endpoints, gate, EXPORTS_SHUTDOWN_GRACE="1") as first:
+        await _reached(gate, first)
+        first.terminate()
+        assert await asyncio.wait_for(first.wait(), LONGEST) == 0
+    (gate / "open").touch()
+    async with _process(held, endpoints, gate):
+        ended = await held.ended(task.id)
+    assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+
+
+async def test_a_deploy_waits_for_a_step_that_fits_into_the_grace(
+    held: Service, endpoints: Endpoints, gate: Path
+) -> None:
+    task = await held.create("held", params={})
+    async with _process(held, endpoints, gate) as only:
+        await _reached(gate, only)
+        only.terminate()
+        await asyncio.sleep(0.5)
+        assert only.returncode is None
+        (gate / "open").touch()
+        assert await asyncio.wait_for(only.wait(), LONGEST) == 0
+    history = (await held.run_of(task.id).fetch_history()).events
+    completed = [
+        event for event in history if event.HasField("activity_task_completed_event_attributes")
+    ]
+    assert len(completed) == 2  # the claim, and the rows that it was reading
+
+
+@pytest.fixture
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Activities beat once, as those of a worker that is killed right then; it shows in 2 s."""
+    monkeypatch.setattr(boundary, "BEAT_EVERY", 1000)
+    monkeypatch.setattr(
+        policies, "AGGREGATE_STEP", replace(policies.AGGREGATE_STEP, heartbeat=timedelta(seconds=2))
+    )
+
+
+@protected_by(
+    "workflows/policies.py",
+    "non_retryable_error_types=[HEARTBEAT_TIMED_OUT, WORKER_SHUTDOWN],",
+    instead="non_retryable_error_types=[WORKER_SHUTDOWN],",
+)
+@pytest.mark.usefixtures("_silent")
+async def test_an_export_that_takes_every_worker_with_it_is_given_up(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = 0
+
+    async def hang(*_: Any, **__: Any) -> AsyncIterator[pa.RecordBatch]:
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+        yield
+
+    monkeypatch.setattr(StatsReport, "read", hang)
+    task = await service.exported()
+    assert task.status is TaskStatus.FAILED
+    assert task.error is not None
+    assert task.error.code == "E_WORKER_LOST"
+    assert begun == policies.MOST_WORKERS_LOST
+
+
+@protected_by("workflows/worker_loss.py", "if again and stopped():", instead="if False:")
+@pytest.mark.usefixtures("_silent")
+async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker_went_away(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, times = asyncio.Event(), 0
+
+    async def hang(*_: Any, **__: Any) -> AsyncIterator[pa.RecordBatch]:
+        nonlocal times
+        times += 1
+        begun.set()
+        if times > 1:
+            return
+        await asyncio.Event().wait()
+        raise AssertionError
+        yield
+
+    monkeypatch.setattr(StatsReport, "read", hang)
+    task = await service.create()
+    await asyncio.wait_for(begun.wait(), LONGEST)
+    # The worker hears of it with the answer to a beat, and this one has gone silent.
+    await service.run_of(task.id).signal("cancel", {"reason": "enough"})
+    ended = await service.ended(task.id)
+    assert (ended.status, ended.cancel_reason) == (TaskStatus.CANCELLED, "enough")
+    assert times == 1
+
+
+@pytest.mark.usefixtures("_silent")
+async def test_a_zombie_writes_nothing_that_anyone_sees(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = StatsReport.read
+    risen, attempts = asyncio.Event(), 0
+
+    async def zombie_first(self: StatsReport, *given: Any, **named: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            # The beats of this attempt are set; those of its successor come as they should.
+            await asyncio.sleep(0.1)
+            monkeypatch.setattr(boundary, "BEAT_EVERY", 0.5)
+            await risen.wait()
+        async for batch in read(self, *given, **named):
+            yield batch
+
+    monkeypatch.setattr(StatsReport, "read", zombie_first)
+    await insert_orders(service.database)
+    task = await service.exported()
+    await service.run_of(task.id).result()
+    before = await service.document(task.id)
+    kept = service.keys()
+    risen.set()
+    async with asyncio.timeout(LONGEST):
+        while service.keys() == kept:
+            await asyncio.sleep(0.05)
+    assert (task.status, task.retries) == (TaskStatus.DONE, 0)
+    assert await service.document(task.id) == before
+    await service.client.sweep()
+    assert service.keys() == kept == [before["objectKey"]]
+
+
+_LAST_WORD = """heartbeat_timeout=policies.WRITEBACK_STEP.heartbeat,
+        schedule_to_close_timeout=policies.LAST_WORD_WITHIN,
+        retry_policy=policies.LAST_WORD,
+        summary=summary,"""
+
+
+@protected_by("workflows/steps.py", _LAST_WORD, instead="retry_policy=policies.LAST_WORD,")
+@protected_by(
+    "workflows/steps.py",
+    _LAST_WORD.replace("summary=summary", 'summary="close the run as Canceled"'),
+    instead="retry_policy=policies.LAST_WORD,",
+)
+async def test_a_worker_that_dies_over_the_last_words_is_missed_as_soon_as_any_other(
+    service: Service,
+) -> None:
+    failed = await service.exported()
+    stopped = await service.create()
+    await service.client.cancel(stopped.id, created_by=USER)
+    for task_id in (failed.id, stopped.id):
+        with suppress(WorkflowFailureError):
+            await service.run_of(task_id).result()
+        history = (await service.run_of(task_id).fetch_history()).events
+        steps = [
+            event.activity_task_scheduled_event_attributes
+            for event in history
+            if event.HasField("activity_task_scheduled_event_attributes")
+        ]
+        silences = {step.activity_type.name: step.heartbeat_timeout.ToSeconds() for step in steps}
+        assert set(silences.values()) == {12}, silences
