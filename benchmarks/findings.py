@@ -44,9 +44,9 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
         " takes 50 ms, and the ratio was 1.00. `dev/servers.py` raises that limit."
     ),
     ("fairness", "200 small exports beside 5,000,000 rows, one worker: p95"): (
-        "No small export waits for a slot (`tests/workflows/test_bulk.py`), but all wait for the processors:"
-        " 200 of them keep two processors busy for as long as they take on an idle worker. The big"
-        " export takes its share of the same two, in the worker and in the object store. Fewer"
+        "No small export waits for a slot (`tests/workflows/test_bulk.py`), but all wait for the"
+        " processors: 200 of them keep two processors busy for as long as they take on an idle"
+        " worker. The big export takes its share of the same two, in the worker and in the object store. Fewer"
         " slots for heavy steps made no difference; a worker of their own with a lower priority,"
         " which docs/production.md recommends, does: see the figures below."
     ),

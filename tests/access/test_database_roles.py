@@ -36,7 +36,6 @@ from exports.tasks.collection import Stored
 from exports.tasks.store import TaskStore
 from tests.support.lone_servers import LoneDatabase
 from tests.support.paths import REPOSITORY
-from tests.support.protections import protected_by
 from tests.support.service import Service, insert_orders, open_service
 from worker import at_work, create_workers
 
@@ -89,11 +88,6 @@ SESSION = {"ping", "endSessions", "hello", "saslStart", "saslContinue"}
 
 
 @pytest.mark.usefixtures("admin")
-@protected_by(
-    "exports/connections.py",
-    "return source[database]",
-    instead="return connections.mongo[database]",
-)
 @pytest.mark.parametrize(
     ("kind", "params"),
     [

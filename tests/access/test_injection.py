@@ -28,7 +28,6 @@ from exports.tasks.task import ExportTask, request_to_start
 from tests.support import hostile
 from tests.support.command_line import CommandLine, environment_of
 from tests.support.hostile import Commands
-from tests.support.protections import protected_by
 from tests.support.service import MONTH, USER, Service, insert_orders, open_service, working
 
 # The operators of all our own filters, updates and, below, pipelines.
@@ -145,11 +144,6 @@ async def _call(client: ExportClient, name: str, a: str, b: str, params: Any) ->
     params=_PARAMS,
 )
 @few
-@protected_by(
-    "exports/names.py",
-    "    if not is_text(text):\n        raise",
-    instead="    if not text:\n        raise",
-)
 async def test_any_text_in_any_call_has_an_answer_with_a_code(
     watched: Service, commands: Commands, name: str, a: str, b: str, params: Any
 ) -> None:
@@ -163,14 +157,6 @@ async def test_any_text_in_any_call_has_an_answer_with_a_code(
 
 
 @pytest.mark.parametrize("half", ["\ud800", "a\udfff"])
-@protected_by(
-    "exports/names.py",
-    '        raise RequestError(f"{what} is not text in UTF-8.")',
-    instead="        return text",
-)
-@protected_by(
-    "exports/tasks/collection.py", "if not names.is_text(task_id):", instead="if task_id is None:"
-)
 async def test_half_a_character_is_refused_in_words_wherever_it_stands(
     idle_service: Service, half: str
 ) -> None:
@@ -281,7 +267,6 @@ async def _stored(service: Service, document: dict[str, Any]) -> str | None:
 
 
 @pytest.mark.parametrize("levels", [21, 90, 5000])
-@protected_by("exports/tasks/task.py", "    if deep > _DEEPEST:\n        return None\n")
 def test_a_task_of_any_depth_can_be_read(levels: int) -> None:
     document: dict[str, Any] = {"x": 1}
     for _ in range(levels):

@@ -27,7 +27,6 @@ from exports.storage.upload import PART_SIZE
 from exports.temporal.converter import data_converter
 from tests.support.lone_servers import LoneStore
 from tests.support.paths import REPOSITORY
-from tests.support.protections import protected_by
 from tests.support.service import USER, Service, downloaded, insert_orders, open_service
 from worker import at_work, create_workers
 
@@ -213,11 +212,6 @@ async def _working_as(
         yield
 
 
-@protected_by(
-    "exports/storage/bucket.py",
-    "prefix = self._prefix + names.FILES",
-    instead="prefix = self._prefix",
-)
 async def test_whole_exports_need_no_more_than_the_roles_may(
     settings: Settings, temporal_address: str, store_with_roles: LoneStore
 ) -> None:

@@ -53,7 +53,6 @@ async def test_a_document_with_only_the_seeds_fields_is_exported(
     [None, 0, 1.0, datetime(2026, 1, 1, tzinfo=UTC), "soon", float("nan"), Decimal128("NaN")],
     ids=["null", "zero", "double", "date", "rubbish", "no number", "no decimal"],
 )
-@protected_by("activities/sweep.py", '                {"nextRunAt": {"$in": _NOT_A_NUMBER}},\n')
 async def test_a_task_is_due_however_its_time_was_written(service: Service, due: object) -> None:
     await insert_orders(service.database)
     task_id = await insert_task(service, nextRunAt=due)
@@ -199,11 +198,6 @@ async def test_a_cancelled_run_whose_document_says_running_is_closed_as_cancelle
     assert (await idle_service.ended(task.id)).status is TaskStatus.CANCELLED
 
 
-@protected_by(
-    "activities/purge.py",
-    '{"status": TaskStatus.DONE.value, "purgeAt": {"$lte": now_ms()}}',
-    instead='{"status": "nobody"}',
-)
 async def test_expired_files_go_and_their_tasks_say_so(service: Service) -> None:
     await insert_orders(service.database)
     old, new = await service.exported(), await service.exported()
@@ -216,11 +210,6 @@ async def test_expired_files_go_and_their_tasks_say_so(service: Service) -> None
     assert service.keys() == [(await service.document(new.id))["objectKey"]]
 
 
-@protected_by(
-    "activities/purge.py",
-    "item.changed_at < oldest if task is None else not _wanted(item, owner[1], task)",
-    instead="False",
-)
 @protected_by("activities/purge.py", 'task.get("objectKey") == item.key', instead="True")
 async def test_objects_and_uploads_that_no_run_wants_go(service: Service) -> None:
     await insert_orders(service.database)
@@ -239,7 +228,6 @@ async def test_objects_and_uploads_that_no_run_wants_go(service: Service) -> Non
     assert service.keys() == sorted([*kept, foreign])
 
 
-@protected_by("activities/purge.py", "            self._store.open_uploads,\n", instead="")
 async def test_an_open_upload_that_no_run_wants_is_aborted(
     service: Service, s3_client: Any, bucket: str, s3_prefix: str
 ) -> None:

@@ -120,7 +120,6 @@ async def _units_read(service: Service, task_id: str) -> int:
 @protected_by(
     "activities/aggregate.py", "if planned_by in (None, report.fingerprint):", instead="if True:"
 )
-@protected_by("workflows/export.py", "self._plans == MOST_PLANS", instead="True")
 async def test_a_report_that_has_changed_for_good_is_read_anew_from_its_first_unit(
     versions: Versions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,9 +142,6 @@ async def test_a_report_that_has_changed_for_good_is_read_anew_from_its_first_un
 
 
 @pytest.mark.parametrize("here", [TODAY, WITHOUT], ids=["changed", "unknown"])
-@protected_by(
-    "workflows/worker_loss.py", "self._refused >= policies.MOST_WORKERS_THAT_DIFFER", instead="True"
-)
 async def test_a_worker_whose_report_differs_leaves_the_unit_to_another_and_no_attempt_is_counted(
     versions: Versions,
     here: str,
@@ -187,7 +183,6 @@ async def test_workers_that_never_agree_on_a_report_make_an_export_fail_and_say_
     assert small.keys() == []
 
 
-@protected_by("exports/models.py", 'extra="ignore"', instead='extra="forbid"')
 def test_a_worker_of_yesterday_understands_what_one_of_today_has_written() -> None:
     unit = Unit(key="2026-01", start=0, end=1).model_dump() | {"ofToday": 1}
     claim = {"task": {"taskId": "t", "workflowId": "w", "runId": "r", "ofToday": 1}, "ofToday": 1}
@@ -195,7 +190,6 @@ def test_a_worker_of_yesterday_understands_what_one_of_today_has_written() -> No
     assert Claim.model_validate(claim).task.task_id == "t"
 
 
-@protected_by("exports/models.py", 'model_config = ConfigDict(extra="forbid")', instead="")
 def test_a_field_that_a_person_mistyped_is_still_refused() -> None:
     request = {"type": "year", "createdBy": "u1"}
     assert ExportRequest.model_validate(request).type == "year"

@@ -14,7 +14,6 @@ from exports.storage import s3
 from tests.support.chaos.forms import LONG
 from tests.support.chaos.proxy import BlackHole, Fault, HalfOpen, Refused
 from tests.support.chaos.wires import SERVERS, behind_wires
-from tests.support.protections import protected_by
 from tests.support.service import MONTH, USER, Service, insert_orders, working
 
 BOUND: Final = 120
@@ -94,26 +93,6 @@ async def answers(
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("server", SERVERS)
-@protected_by(
-    "exports/client.py",
-    "raise self._told(error) from None\n        except Work",
-    instead="raise\n        except Work",
-)
-@protected_by(
-    "exports/client.py",
-    "error.status.name\n            )\n            return True",
-    instead="error.status.name\n            )\n            return False",
-)
-@protected_by(
-    "exports/tasks/collection.py",
-    "except PyMongoError as error:",
-    instead="except ZeroDivisionError as error:",
-)
-@protected_by(
-    "exports/storage/s3.py",
-    "except (BotoCoreError, HTTPError) as error:",
-    instead="except ZeroDivisionError as error:",
-)
 async def test_every_call_comes_back_in_time_and_says_with_a_code_which_server_is_away(
     idle_service: Service, endpoints: Endpoints, server: str
 ) -> None:

@@ -46,9 +46,6 @@ async def _nothing(client: ExportClient) -> None:
     del client
 
 
-@protected_by(
-    "exports/connections.py", 'check_clock(there, whose="the database\'s")', instead="_ = there"
-)
 @pytest.mark.parametrize("minutes", [-20, -2, 2, 20])
 @pytest.mark.parametrize("who", ["worker", "client"])
 async def test_a_worker_or_client_with_a_wrong_clock_does_not_start_and_says_why(
@@ -80,7 +77,6 @@ async def test_a_clock_that_is_off_by_half_a_minute_is_good_enough(
         assert (await service.client.renew(task.id, created_by=USER)).download_url
 
 
-@protected_by("activities/writeback.py", "            check_worker_clock()\n", instead="")
 @pytest.mark.parametrize("minutes", [-20, 20])
 async def test_a_worker_whose_clock_goes_wrong_signs_nothing_and_says_so(
     service: Service, shift: Shift, monkeypatch: pytest.MonkeyPatch, minutes: int
@@ -123,7 +119,6 @@ async def _swept(service: Service) -> ApplicationError:
     return failed.value.cause.cause
 
 
-@protected_by("activities/sweep.py", "            check_worker_clock()\n", instead="")
 @pytest.mark.parametrize("minutes", [-20, 20])
 async def test_a_sweep_by_a_wrong_clock_starts_nothing_and_says_so(
     service: Service, shift: Shift, minutes: int
@@ -165,7 +160,6 @@ async def test_a_file_is_not_purged_by_a_clock_that_goes_fast(
     assert downloaded(task.download_url)
 
 
-@protected_by("exports/client.py", "        await self._tasks.check_clock()\n", instead="")
 @pytest.mark.parametrize("minutes", [-20, 20])
 async def test_a_client_whose_clock_went_wrong_renews_no_link(
     service: Service, shift: Shift, minutes: int

@@ -20,7 +20,6 @@ from tests.activities.test_sweep import insert_task
 from tests.support.chaos.corners import closed, corner, working
 from tests.support.chaos.forked import ENDED_THERE, Orders, environment_of, forked, until
 from tests.support.chaos.forms import LONG, SEED
-from tests.support.protections import protected_by
 from tests.support.service import MONTH, USER, Service, downloaded, insert_orders
 
 Set = Callable[[Service], Awaitable[str]]
@@ -187,11 +186,6 @@ class Swept:
         assert service.keys() == sorted(keys)
 
 
-@protected_by(
-    "workflows/steps.py",
-    "        heartbeat_timeout=step.heartbeat,\n        retry_policy=retry,",
-    instead="        retry_policy=retry,",
-)
 @pytest.mark.timeout(1800 if LONG else 400)
 async def test_a_sweep_comes_to_its_end_wherever_its_workers_die_twice(
     idle_service: Service, tmp_path: Path

@@ -14,7 +14,6 @@ from exports.models import TaskStatus
 from exports.settings import Settings
 from tests.support.chaos.deployed import Attempted, attempts_of, deployed
 from tests.support.held_report import GATE
-from tests.support.protections import protected_by
 from tests.support.service import Service, open_service, working
 from workflows import policies
 
@@ -38,11 +37,6 @@ async def _readings(service: Service, task_id: str) -> list[Attempted]:
     return [each for each in await attempts_of(service, task_id) if each.step == "aggregate"]
 
 
-@protected_by(
-    "worker.py",
-    "await asyncio.gather(*(worker.shutdown() for worker in workers))",
-    instead="raise SystemExit(0)",
-)
 async def test_what_ends_within_the_grace_is_finished_by_the_worker_that_was_told_to_stop(
     held: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
@@ -121,7 +115,6 @@ class _Line:
                 await writer.drain()
 
 
-@protected_by("exports/runtime/stopping.py", "deadline.start()", instead="pass")
 async def test_a_worker_ends_in_time_also_while_temporal_is_away_and_its_work_is_done_elsewhere(
     held: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
@@ -143,7 +136,6 @@ async def test_a_worker_ends_in_time_also_while_temporal_is_away_and_its_work_is
     await _done_elsewhere(held, task.id, tmp_path)
 
 
-@protected_by("exports/runtime/stopping.py", "end(_BY_SIGNAL + signum)", instead="pass")
 async def test_a_second_signal_ends_a_worker_at_once_and_its_work_is_done_elsewhere(
     held: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:

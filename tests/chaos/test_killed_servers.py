@@ -27,7 +27,6 @@ from tests.support.chaos.herd import Herd, environment_of
 from tests.support.chaos.killable_servers import KillableServers
 from tests.support.chaos.operations import Record
 from tests.support.chaos.wires import SERVERS, corner
-from tests.support.protections import protected_by
 from tests.support.service import MONTH, USER, Service, downloaded, insert_orders, open_service
 
 PATIENCE: Final = 240
@@ -257,11 +256,6 @@ async def check_all(ground: Ground) -> None:
 
 
 @pytest.mark.timeout(3600 if LONG else 600)
-@protected_by(
-    "exports/errors.py",
-    'code = "E_STORE"\n    permanent = False',
-    instead='code = "E_STORE"\n    permanent = True',
-)
 async def test_exports_and_sweeps_outlive_the_servers_that_are_killed_under_them(
     ground: Ground,
 ) -> None:

@@ -61,16 +61,6 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
     "suspect = in_a_row >= policies.SUSPECT_AFTER",
     instead="suspect = False",
 )
-@protected_by(
-    "worker.py",
-    "slots = {names.suspect_task_queue(settings.task_queue): 1}",
-    instead="slots = {names.suspect_task_queue(settings.task_queue): 8}",
-)
-@protected_by(
-    "workflows/worker_loss.py",
-    "in_a_row >= policies.MOST_WORKERS_LOST",
-    instead="in_a_row >= 1000",
-)
 @pytest.mark.timeout(720 if LONG else 300)
 async def test_one_export_that_kills_its_workers_takes_no_other_with_it(
     poisoned: Service, endpoints: Endpoints, tmp_path: Path

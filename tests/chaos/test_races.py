@@ -57,11 +57,6 @@ async def _answered(service: Service, task_id: str) -> TaskStatus | None:
     return told.status if told.status.ended else None
 
 
-@protected_by(
-    "workflows/export.py",
-    "await self._discard()\n        with suppress(ActivityError):",
-    instead="with suppress(ActivityError):",
-)
 @pytest.mark.timeout(1800 if LONG else 400)
 async def test_a_cancel_that_races_with_the_end_leaves_one_of_two_and_says_which(
     service: Service,
@@ -224,11 +219,6 @@ async def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         one.open.set()
 
 
-@protected_by(
-    "exports/tasks/transitions.py",
-    "raise _lost()\n\n    async def _move",
-    instead="return ExportTask(id=ref.task_id, status=status)\n\n    async def _move",
-)
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_task_that_is_deleted_takes_its_objects_with_it_and_its_run_closes(
     service: Service, hold: Hold, stage: str
@@ -278,11 +268,6 @@ async def _of_the_old_run_nothing_is_left(service: Service, task_id: str) -> Non
     assert await service.document(task_id) == document
 
 
-@protected_by(
-    "workflows/export.py",
-    "with suppress(asyncio.CancelledError):\n                await asyncio.shield(task)",
-    instead="await asyncio.shield(task)",
-)
 @pytest.mark.parametrize("stage", STAGES)
 async def test_the_signal_and_the_servers_own_cancel_at_once_are_one_cancel(
     service: Service, hold: Hold, stage: str

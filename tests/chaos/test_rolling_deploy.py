@@ -14,7 +14,6 @@ from dev.endpoints import Endpoints
 from exports.models import TaskStatus
 from tests.support.chaos.deployed import attempts_of, deployed
 from tests.support.paths import REPOSITORY
-from tests.support.protections import protected_by
 from tests.support.service import Service, downloaded, insert_orders
 
 if TYPE_CHECKING:
@@ -79,7 +78,6 @@ async def test_workers_are_replaced_one_after_the_other_and_every_export_is_done
     assert {kind: len(contents) for kind, contents in files.items()} == dict.fromkeys(files, 1)
 
 
-@protected_by("dev/servers.py", 'f"{_ENDS_POLLS}=true"', instead='f"{_ENDS_POLLS}=false"')
 async def test_the_server_hands_no_step_to_a_worker_that_is_about_to_hang_up(
     temporal_client: "Client",
 ) -> None:

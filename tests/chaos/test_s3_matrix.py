@@ -28,7 +28,6 @@ from exports.storage.upload import StoppedError, Uploaded
 from exports.tasks.task import ExportTask
 from tests.support.chaos.certificates import Certificates
 from tests.support.chaos.proxy import Proxy, proxy_to
-from tests.support.protections import protected_by
 from tests.support.traffic import Traffic
 
 PART = 5 * 1024 * 1024  # the least that S3 takes for any part but the last
@@ -114,16 +113,6 @@ def content(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-@protected_by(
-    "exports/storage/s3.py", "request_checksum_calculation=settings.s3_checksums,", instead=""
-)
-@protected_by("exports/storage/s3.py", 's3={"addressing_style": style},', instead="")
-@protected_by("exports/storage/upload.py", "self._abort(upload_id)", instead="pass")
-@protected_by(
-    "exports/storage/upload.py",
-    "rest = rest[PART_SIZE - size :]",
-    instead="rest = rest[PART_SIZE:]",
-)
 def test_every_byte_that_is_written_is_read_again(
     settings: Settings, https: Proxy, certificates: Certificates, traffic: Traffic, way: Way
 ) -> None:
@@ -194,7 +183,6 @@ def check_spoken(traffic: Traffic, way: Way, bucket: str) -> None:
 
 
 @pytest.mark.parametrize("size", [100, 2 * PART])
-@protected_by("exports/storage/s3.py", "verify=_trusted(settings),", instead="verify=False,")
 def test_a_store_whose_certificate_is_not_trusted_gets_nothing(
     settings: Settings, https: Proxy, certificates: Certificates, size: int
 ) -> None:

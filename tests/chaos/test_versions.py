@@ -18,7 +18,6 @@ from exports.tasks.task import ExportTask
 from tests.support.chaos.deployed import PATIENCE, Deployed, attempts_of, deployed
 from tests.support.chaos.temporal_command import temporal, temporal_json
 from tests.support.paths import REPOSITORY
-from tests.support.protections import protected_by
 from tests.support.service import Service, open_service
 
 KINDS = ("held", "heldBulk")
@@ -112,10 +111,6 @@ async def deployment(
         yield versions
 
 
-_SAID = "default_versioning_behavior=VersioningBehavior.PINNED"
-
-
-@protected_by("worker.py", _SAID, instead=_SAID.replace("PINNED", "AUTO_UPGRADE"))
 async def test_an_export_ends_on_the_version_that_it_began_on_while_new_ones_begin_on_the_next(
     deployment: Deployment,
 ) -> None:

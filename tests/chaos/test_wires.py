@@ -20,7 +20,6 @@ from tests.support.chaos.forms import LONG
 from tests.support.chaos.herd import environment_of
 from tests.support.chaos.proxy import BlackHole, Fault, HalfOpen, Latency, Proxy, Refused, Reset
 from tests.support.chaos.wires import SERVERS, corner, wires_to
-from tests.support.protections import protected_by
 from tests.support.service import Service, downloaded, insert_orders, open_service
 
 # Far more than any of it needs; what has not ended then never ends.
@@ -133,16 +132,6 @@ SCENARIOS: Final[list[tuple[str, Fault]]] = [
 
 
 @pytest.mark.timeout(1800 if LONG else 600)
-@protected_by(
-    "exports/errors.py",
-    'code = "E_STORE"\n    permanent = False',
-    instead='code = "E_STORE"\n    permanent = True',
-)
-@protected_by(
-    "exports/errors.py",
-    'code = "E_DATABASE"\n    permanent = False',
-    instead='code = "E_DATABASE"\n    permanent = True',
-)
 async def test_an_export_over_a_bad_wire_ends_as_over_a_good_one_and_leaves_nothing(
     endpoints: Endpoints, tmp_path: Path
 ) -> None:

@@ -56,7 +56,6 @@ async def test_a_call_that_stored_its_task_and_died_is_carried_on_by_the_next(
     assert (await service.exported(**KEY)).status is TaskStatus.DONE
 
 
-@protected_by("exports/tasks/store.py", "raise IdempotencyKeyError(", instead="RuntimeError(")
 @pytest.mark.parametrize(
     "other",
     [

@@ -28,7 +28,6 @@ from exports.settings import Settings
 from tests.support import compose_file
 from tests.support.compose_file import Compose
 from tests.support.paths import REPOSITORY
-from tests.support.protections import protected_by
 
 if TYPE_CHECKING:
     from tests.support.compose_file import Service
@@ -138,9 +137,6 @@ def test_there_can_be_three_workers(compose: Compose) -> None:
     assert all(":ro" in volume for volume in worker.volumes), "workers share no file they write"
 
 
-@protected_by("docker-compose.yml", "read_only: true\n")
-@protected_by("docker-compose.yml", "cap_drop: [ALL]\n")
-@protected_by("docker-compose.yml", 'security_opt: ["no-new-privileges:true"]\n')
 def test_what_runs_our_image_can_write_nowhere_but_in_memory_and_gain_no_right(
     compose: Compose,
 ) -> None:
@@ -254,7 +250,7 @@ def test_both_database_users_are_made_with_no_more_rights_than_they_need() -> No
         (tasks["username"], '{ role: "exportsTasks", db: "admin" }'),
         (source["username"], '{ role: "read", db: process.env.SOURCE_DATABASE }'),
     ]
-    # tests/access/test_database_roles.py shows that its four actions are enough, and what they are not.
+    # tests/access/test_database_roles.py shows that its four actions are enough.
     database = worker["EXPORTS_MONGO_DATABASE"]
     assert f'resource: {{ db: "{database}", collection: "ExportTasks" }},' in script
 

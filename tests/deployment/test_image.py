@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict
 
 from tests.support import compose_file
 from tests.support.paths import REPOSITORY
-from tests.support.protections import protected_by
 
 
 class Dependency(BaseModel):
@@ -92,8 +91,6 @@ def test_what_is_installed_is_what_the_lock_file_says_without_development_tools(
     assert f"\nuv=={pinned[1]} " in tool.read_text(encoding="utf-8"), "the uv of the Makefile"
 
 
-@protected_by("Dockerfile", "--require-hashes --requirement", instead="--requirement")
-@protected_by("Makefile", "--require-hashes --requirement dev/uv", instead="--requirement dev/uv")
 def test_nothing_is_installed_whose_hash_is_not_written_down() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     installs = [

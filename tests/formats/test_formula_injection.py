@@ -92,11 +92,6 @@ def test_nor_to_one_that_cuts_the_line_at_another_sign(text: str) -> None:
 @settings(max_examples=40, deadline=None)
 @protected_by("exports/formats/xlsx/cells.py", "sheet.write_string(", instead="sheet.write(")
 @protected_by("exports/formats/xlsx/xml.py", '("<", "&lt;"), ', instead="")
-@protected_by(
-    "exports/formats/xlsx/xml.py",
-    """(' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c>")""",
-    instead="""("><f>", "</f></c>")""",
-)
 def test_no_cell_of_an_xlsx_file_is_a_formula_or_a_link(
     layout: Literal["stats", "rows"], texts: list[str], number: int
 ) -> None:

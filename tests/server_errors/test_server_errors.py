@@ -47,7 +47,6 @@ from exports.storage import s3
 from exports.tasks.collection import translated
 from tests.support import error_pages, readme
 from tests.support.paths import REPOSITORY
-from tests.support.protections import protected_by
 
 RETRY, GIVE_UP = False, True
 OPERATOR, SERVER, US = Fault.OPERATOR, Fault.SERVER, Fault.US
@@ -152,11 +151,6 @@ def _called(row: Told, what: str) -> Told:
 
 
 @pytest.mark.parametrize(("code", "expected"), MONGO.items())
-@protected_by(
-    "exports/server_errors/mongo.py",
-    "    return _BY_CODE.get(code, MONGO_BUSY)",
-    instead="    return MONGO_BUSY",
-)
 def test_a_code_of_mongodb_is_told_for_what_it_is(code: int, expected: tuple[Told, Told]) -> None:
     error = OperationFailure(SECRET, code, {"code": code, "codeName": "Name", "errmsg": SECRET})
     verdict = mongo.mongo_verdict(error)
@@ -170,11 +164,6 @@ def test_every_code_of_mongodb_has_its_row_here() -> None:
 
 
 @pytest.mark.parametrize("label", mongo.MONGO_LABELS)
-@protected_by(
-    "exports/server_errors/mongo.py",
-    "any(error.has_error_label(label) for label in MONGO_LABELS)",
-    instead="False",
-)
 def test_what_mongodb_itself_calls_passing_is_retried_whatever_its_code(label: str) -> None:
     error = OperationFailure(SECRET, 13, {"code": 13, "errorLabels": [label]})
     assert source_error(error, "orders").code == "E_SOURCE"
@@ -216,11 +205,6 @@ def test_what_is_not_listed_may_pass(error: PyMongoError, source: str, tasks: st
         UnicodeEncodeError("utf-8", "\ud800", 0, 1, SECRET),
         RecursionError(SECRET),
     ],
-)
-@protected_by(
-    "exports/tasks/collection.py",
-    "    except NO_VALUES as error:",
-    instead="    except ZeroDivisionError as error:",
 )
 def test_what_the_driver_can_not_write_is_the_tasks_fault(error: Exception) -> None:
     assert told(mongo.MONGO_VALUES.tasks, _of_tasks(error)) == TASK
@@ -371,7 +355,6 @@ def _answered(code: str, status: int) -> ClientError:
 
 
 @pytest.mark.parametrize(("code", "expected"), STORE.items())
-@protected_by("exports/server_errors/store.py", "for key in (code, ", instead="for key in (")
 def test_a_code_of_the_object_store_is_told_for_what_it_is(
     code: str, expected: tuple[int, Told]
 ) -> None:
@@ -382,7 +365,6 @@ def test_a_code_of_the_object_store_is_told_for_what_it_is(
 
 @pytest.mark.parametrize("in_the_body", [True, False])
 @pytest.mark.parametrize(("status", "expected"), STATUSES.items())
-@protected_by("exports/server_errors/store.py", '(code, f"{status}", ', instead="(code, ")
 def test_without_a_code_that_is_known_the_status_decides(
     status: int, expected: Told, *, in_the_body: bool
 ) -> None:
@@ -446,10 +428,6 @@ TEMPORAL: Final[dict[str, Told]] = {
 
 
 @pytest.mark.parametrize(("name", "expected"), TEMPORAL.items())
-@protected_by(
-    "activities/boundary.py",
-    "    if isinstance(error, RPCError):\n        return temporal_error(error.status)\n",
-)
 def test_a_status_of_temporal_is_told_for_what_it_is(name: str, expected: Told) -> None:
     status = RPCStatusCode[name]
     [row] = [row for row in temporal.TEMPORAL if row.status is status]

@@ -69,13 +69,6 @@ def _temporary(left: timedelta) -> dict[str, str]:
     }
 
 
-@protected_by(
-    "exports/storage/bucket.py",
-    "return Link(url, end_of_link(url))",
-    instead="""return Link(
-            url, int((datetime.now(UTC) + ttl).timestamp() * 1000)
-        )""",
-)
 def test_the_end_of_a_link_is_that_of_its_signature(settings: Settings) -> None:
     store = ObjectStore(settings)
     try:
@@ -88,9 +81,6 @@ def test_the_end_of_a_link_is_that_of_its_signature(settings: Settings) -> None:
     assert link.url not in repr(link), "a link is a secret"
 
 
-@protected_by(
-    "exports/storage/links.py", "if credentials is None:", instead="if credentials is not None:"
-)
 @pytest.mark.parametrize("left", [timedelta(minutes=16), timedelta(minutes=20, seconds=7)])
 def test_a_link_ends_before_the_credentials_that_signed_it(
     store_of_chain: Callable[..., ObjectStore], left: timedelta
@@ -118,9 +108,6 @@ def test_a_key_without_a_token_does_not_end(store_of_chain: Callable[..., Object
     assert _query(link.url)["X-Amz-Expires"] == str(7 * 24 * 3600)
 
 
-@protected_by(
-    "exports/storage/links.py", "if found is not None and found.token:", instead="if False:"
-)
 def test_credentials_that_end_nobody_knows_when_sign_nothing(
     store_of_chain: Callable[..., ObjectStore],
 ) -> None:
@@ -155,7 +142,6 @@ def test_credentials_that_are_due_are_fetched_before_their_end_is_looked_at() ->
     assert lifetime(credentials, 1800) == 1800
 
 
-@protected_by("exports/storage/links.py", "if good < 1:", instead="if good < -9:")
 def test_credentials_that_are_about_to_end_sign_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = _refreshed([datetime.now(UTC) + timedelta(hours=1)])
 
@@ -169,16 +155,6 @@ def test_credentials_that_are_about_to_end_sign_nothing(monkeypatch: pytest.Monk
     assert not refused.value.permanent
 
 
-@protected_by(
-    "activities/writeback.py",
-    "expires_at=min(link.expires_at, purge_at),",
-    instead="expires_at=link.expires_at,",
-)
-@protected_by(
-    "activities/writeback.py",
-    "ttl=min(self._url_ttl, self._retention),",
-    instead="ttl=self._url_ttl,",
-)
 async def test_a_first_link_ends_no_later_than_its_file(
     settings: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

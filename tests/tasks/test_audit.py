@@ -19,7 +19,6 @@ from exports.models import Author, AuthorRole, CancelRequest, TaskStatus
 from exports.tasks.audit import ROOM, AuditAction, AuditEntry, entries_of, entry, stored
 from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
-from tests.support.protections import protected_by
 from tests.support.service import USER, Service, insert_orders, working
 from tests.support.task_steps import (
     ENDED,
@@ -207,20 +206,6 @@ async def test_the_envelope_and_a_lost_run_are_told_apart_from_the_client(
     ]
 
 
-@protected_by(
-    "exports/tasks/transitions.py",
-    ') or await self.update_one({**claimable, "runId": ref.run_id}, claimed)',
-    instead=""") or await self.recorded(
-            {**claimable, "runId": ref.run_id},
-            claimed,
-            entry(self._worker, AuditAction.STARTED, now),
-        )""",
-)
-@protected_by(
-    "exports/tasks/transitions.py",
-    'uncounted = {**_owned(ref), "retries": {"$not": {"$gte": retries}}}',
-    instead="uncounted = _owned(ref)",
-)
 @pytest.mark.parametrize("life", LIVES, ids=" ".join)
 async def test_a_write_that_is_repeated_adds_nothing(store: TaskStore, life: list[str]) -> None:
     for name in life:
@@ -274,11 +259,6 @@ def _full() -> list[dict[str, Any]]:
     return stored([entry(author, AuditAction.RENEWED, number) for number in range(ROOM)])
 
 
-@protected_by(
-    "exports/tasks/audit.py",
-    'return {f"{AUDIT}.{ROOM - 1}": {"$exists": False}}',
-    instead="return {}",
-)
 async def test_a_link_that_is_renewed_for_ever_does_not_fill_the_document(
     store: TaskStore, collection: Any
 ) -> None:
@@ -290,11 +270,6 @@ async def test_a_link_that_is_renewed_for_ever_does_not_fill_the_document(
     assert len(await record(store)) == ROOM
 
 
-@protected_by(
-    "exports/tasks/audit.py",
-    "if all(item.did in _ONCE for item in entries):",
-    instead="if not entries:",
-)
 async def test_a_full_record_still_says_how_the_export_ended(
     store: TaskStore, collection: Any
 ) -> None:
@@ -307,11 +282,6 @@ async def test_a_full_record_still_says_how_the_export_ended(
     assert (await actions(store))[ROOM:] == ["signed", "done", "expired"]
 
 
-@protected_by(
-    "exports/tasks/collection.py",
-    "return await self._updated({**query, **FULL}, update)",
-    instead="return await self._updated(query, update)",
-)
 async def test_nothing_happens_without_its_entry_because_it_became_possible_a_moment_later(
     store: TaskStore, collection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,7 +298,6 @@ async def test_nothing_happens_without_its_entry_because_it_became_possible_a_mo
     assert (await stored_task(store)).status is TaskStatus.PENDING
 
 
-@protected_by("exports/tasks/collection.py", "if error.code != _NO_ARRAY:", instead="if True:")
 @pytest.mark.parametrize("foreign", ["yes", {"x": 1}, 7, None, {"499": 1}])
 async def test_what_another_system_calls_audit_stops_no_export(
     store: TaskStore, collection: Any, foreign: object

@@ -169,11 +169,6 @@ async def test_done_twice_keeps_the_first_link(store: TaskStore, collection: Any
     assert ended.finished_at is not None
 
 
-@protected_by(
-    "exports/tasks/transitions.py",
-    "TaskStatus.DONE: (TaskStatus.DONE.value, TaskStatus.EXPIRED.value)",
-    instead="TaskStatus.DONE: (TaskStatus.DONE.value,)",
-)
 async def test_done_twice_is_done_although_the_file_has_expired_in_between(
     store: TaskStore, collection: Any
 ) -> None:

@@ -27,7 +27,6 @@ from exports.temporal.payload_size import (
     check_params_fit,
     size_of,
 )
-from tests.support.protections import protected_by
 from tests.support.service import MONTH, USER, Service, insert_orders
 
 _SENTENCE = "The list of staged parts is larger than the 2 MB that Temporal takes at once"
@@ -72,7 +71,6 @@ _FAILED_TASK: Any = "workflow_task_failed_event_attributes"
 
 @pytest.mark.timeout(60)
 @pytest.mark.usefixtures("twelve_units")
-@protected_by("workflows/carrying.py", "size > MOST_BYTES and ", instead="False and ")
 async def test_a_list_of_parts_that_upload_can_not_be_told_fails_the_export_once(
     service: Service,
 ) -> None:
@@ -80,9 +78,6 @@ async def test_a_list_of_parts_that_upload_can_not_be_told_fails_the_export_once
 
 
 @pytest.mark.timeout(60)
-@protected_by(
-    "activities/aggregate.py", 'check_fits(staged, "The list of staged parts")', instead="pass"
-)
 async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,9 +90,6 @@ async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
 
 
 @pytest.mark.timeout(60)
-@protected_by(
-    "workflows/export.py", 'refuse_too_large(size_of(ask), "The request")', instead="pass"
-)
 async def test_a_workflow_that_is_started_with_too_much_fails_at_once(
     service: Service, task_queue: str
 ) -> None:
@@ -126,7 +118,6 @@ def anything_goes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("anything_goes")
-@protected_by("exports/client.py", "        check_params_fit(checked)\n")
 async def test_parameters_that_are_too_large_are_refused_and_nothing_is_stored(
     idle_service: Service,
 ) -> None:
@@ -137,7 +128,6 @@ async def test_parameters_that_are_too_large_are_refused_and_nothing_is_stored(
 
 @pytest.mark.timeout(60)
 @pytest.mark.usefixtures("anything_goes")
-@protected_by("activities/claim.py", "        check_params_fit(params)\n")
 async def test_a_stored_task_with_too_large_parameters_fails_once(service: Service) -> None:
     task_id = ObjectId()
     await service.database["ExportTasks"].insert_one(

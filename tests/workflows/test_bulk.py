@@ -21,7 +21,6 @@ from exports.reports.stats.report import StatsReport
 from exports.settings import Settings
 from exports.tables.warnings import WarningCounts
 from tests.support.held_report import GATE
-from tests.support.protections import protected_by
 from tests.support.service import Service, insert_orders, open_service, working, write_reports
 
 EVENTS_OF_A_SMALL_EXPORT = [
@@ -136,11 +135,6 @@ async def test_a_small_export_has_only_the_events_that_docs_architecture_explain
     assert found == EVENTS_OF_A_SMALL_EXPORT
 
 
-@protected_by(
-    "workflows/export.py",
-    "asyncio.Semaphore(plan.side_by_side)",
-    instead="asyncio.Semaphore(1000)",
-)
 async def test_so_many_units_of_an_export_are_read_at_once_as_is_set_and_no_more(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,11 +161,6 @@ async def test_so_many_units_of_an_export_are_read_at_once_as_is_set_and_no_more
     assert most == 2
 
 
-@protected_by(
-    "activities/boundary.py",
-    "running = asyncio.ensure_future(asyncio.to_thread(work, stop))",
-    instead="running = asyncio.get_running_loop().create_future(); running.set_result(work(stop))",
-)
 async def test_a_busy_encoder_keeps_no_heartbeat_back(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,6 @@ from exports.reports.stats.report import StatsReport
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import ExportTask
-from tests.support.protections import protected_by
 from tests.support.service import (
     MONTH,
     USER,
@@ -316,11 +315,6 @@ async def test_a_step_that_takes_too_long_is_counted_and_explained(
     await _ended_with(service, task.id, "E_STEP_TIMEOUT", attempts=3)
 
 
-@protected_by(
-    "workflows/export.py",
-    "return self._task.max_retries if ended_by_server else self._retries",
-    instead="return self._retries",
-)
 async def test_an_attempt_that_the_server_ended_counts_as_well(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,18 +227,6 @@ async def test_a_zombie_writes_nothing_that_anyone_sees(
     assert service.keys() == kept == [before["objectKey"]]
 
 
-_LAST_WORD = """heartbeat_timeout=policies.WRITEBACK_STEP.heartbeat,
-        schedule_to_close_timeout=policies.LAST_WORD_WITHIN,
-        retry_policy=policies.LAST_WORD,
-        summary=summary,"""
-
-
-@protected_by("workflows/steps.py", _LAST_WORD, instead="retry_policy=policies.LAST_WORD,")
-@protected_by(
-    "workflows/steps.py",
-    _LAST_WORD.replace("summary=summary", 'summary="close the run as Canceled"'),
-    instead="retry_policy=policies.LAST_WORD,",
-)
 async def test_a_worker_that_dies_over_the_last_words_is_missed_as_soon_as_any_other(
     service: Service,
 ) -> None:
