@@ -1,11 +1,11 @@
 """Small exports beside a huge one.
 
-200 `statsMonthly` are asked for at once, on a worker that is idle and on one that is at work on an
-export of millions of rows to csv; when that one is done before them, the next is asked for. A
-small export's time runs from asking until its workflow has closed. The source is replayed.
+200 `statsMonthly` are asked for at once: on an idle worker, and on one that is exporting millions
+of rows to csv. If that export ends before them, the next one is asked for. A small export's time is
+from asking until its workflow has closed. The source is replayed.
 
-Measured on one worker process for everything, and on two, as docs/production.md has them for large
-installations: one for small exports, and one for the heavy steps of big ones, which runs with
+Measured with one worker process for everything, and with two, as docs/production.md recommends for
+large installations: one for small exports, and one for the heavy steps of big ones, which runs with
 `nice -n 10`.
 """
 

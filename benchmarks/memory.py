@@ -1,7 +1,7 @@
-"""Peak memory of a worker process, by how many rows it exports.
+"""Peak memory of a worker process, by the number of rows that it exports.
 
-Each figure is that of a worker process that did this one export and nothing else: all of it, with
-the interpreter, the libraries and both ends of the pipeline (`ru_maxrss`). The source is replayed.
+Each figure is that of a worker process that made this one export and nothing else. It includes the
+interpreter, the libraries and both ends of the pipeline (`ru_maxrss`). The source is replayed.
 """
 
 import time

@@ -1,16 +1,16 @@
-"""Many rows from the real database, beside only draining the same cursors.
+"""Many rows from the real database, compared with only draining the same cursors.
 
 `recordsDetail` to csv, on the embedded servers. The reference reads the batches of the same
 queries (filter, projection, order, size of batches) with the driver's `find_raw_batches`, in as
-many threads as an export has units side by side, and does nothing with them. Which units there
-were is taken from the history of the export that it is held against.
+many threads as an export has units in parallel, and does nothing with them. The units are taken
+from the history of the export that it is compared with.
 
-One unit at a time, on both sides: the embedded database does one thing at a time, sorts all that a
-query may give before its first row, and answers nobody meanwhile. So the driver is told, in its
-URI, to wait longer than it usually would before it takes a silent server for dead.
+Both sides read one unit at a time: the embedded database does one thing at a time, sorts all that a
+query may return before its first row, and answers nobody meanwhile. So the driver is told, in its
+URI, to wait longer than usual before it takes a silent server for dead.
 
-An export asks for one thing besides: the newest `_id`, which bounds what it reads. MongoDB looks
-that up in an index; the embedded database sorts the whole collection. So it is measured by itself,
+An export also asks for the newest `_id`, which is the upper limit of what it reads. MongoDB looks
+that up in an index; the embedded database sorts the whole collection. So it is measured separately
 after each export, and the second figure is without it.
 """
 

@@ -11,9 +11,9 @@ PAGE: Final = DIRECTORY / "RESULTS.md"
 _HEAD: Final = """\
 # Results
 
-What `make bench` measured last. Of each figure there is the median of the runs; a ratio is the \
-median of the ratios of each run, because a reference is measured in turn with what it is held \
-against. `results.json` has every run. A benchmark that is run alone leaves the others as they \
+The latest results of `make bench`. Each figure is the median of the runs. A ratio is the median of \
+the ratios of each run, because a reference is measured alternately with what it is compared with. \
+`results.json` has every run. A benchmark that is run alone leaves the results of the others as they \
 were.
 """
 _COLUMNS: Final = ("what", "ours", "reference", "ratio", "goal", "")
@@ -33,8 +33,8 @@ def page(results: Results, order: list[str]) -> str:
     """Return `RESULTS.md`.
 
     Args:
-        results: All there are.
-        order: Names of the benchmarks, as they are to stand.
+        results: All results.
+        order: Names of the benchmarks, in their order on the page.
     """
     records = [results.records[name] for name in order if name in results.records]
     lines = [
@@ -59,10 +59,13 @@ def _section(record: Record) -> list[str]:
     lines += [f"{record.machine}. {_versions(record)}.", ""]
     for note in record.outcome.notes:
         lines += [note, ""]
+    missed: dict[str, list[str]] = {}
     for row in record.outcome.rows:
         if row.met is False:
-            why = FINDINGS.get((record.name, row.what), "Not looked into yet.")
-            lines += [f"**Missed: {row.what}.** {why}", ""]
+            why = FINDINGS.get((record.name, row.what), "Not examined yet.")
+            missed.setdefault(why, []).append(row.what)
+    for why, whats in missed.items():
+        lines += [f"**Missed: {'; '.join(whats)}.** {why}", ""]
     return lines[:-1]
 
 

@@ -1,10 +1,10 @@
-"""More worker processes, on a database and an object store that take their time.
+"""More worker processes, on a slow database and a slow object store.
 
-Row-level exports to csv, always ten for each worker, which is more than it can be at. Each batch
-of rows takes two seconds to come, and each request to the object store 50 ms longer, by a fixed
-delay in the worker; so that workers wait, as they do in production, and two cores are enough
-for four of them. What counts is how many rows the exports had that were finished within a window
-of time, which begins when the workers have been busy for a while.
+Row-level exports to csv, always ten per worker, which is more than it can run at once. Each batch
+of rows takes two seconds, and each request to the object store 50 ms more, by a fixed delay in the
+worker. So workers wait, as they do in production, and two cores are enough for four of them. The
+figure is the number of rows of the exports that ended within a window of time, which begins when
+the workers have been busy for a while.
 """
 
 import asyncio

@@ -1,12 +1,12 @@
-"""Many rows to a file, beside the script that a good engineer writes.
+"""Many rows to a file, compared with the script that a good engineer writes.
 
 The rows come from batches of BSON that were recorded from the real database, so that it is not the
-limit; the object store is the real one. Ours is the whole way through the service: from asking
-until the workflow has closed, with staged parts and their removal. The script
-(`benchmarks/plain.py`) decodes batches that hold nothing but the ten fields that are written, with
-`bson.decode_all`, writes a file with the csv module, `json.dumps`, pyarrow from Python lists or
-xlsxwriter in its mode of constant memory, and calls `upload_file`; its start and its imports are
-not counted. Making the batches takes both the same time, which is part of both figures.
+limit; the object store is the real one. Our time is that of the whole service: from asking until
+the workflow has closed, with staged parts and their removal. The script (`benchmarks/plain.py`)
+decodes batches that hold only the ten fields that are written, with `bson.decode_all`, writes a
+file with the csv module, `json.dumps`, pyarrow from Python lists or xlsxwriter in its mode of
+constant memory, and calls `upload_file`; its start and its imports are not counted. Making the
+batches takes both the same time, which is part of both figures.
 """
 
 import asyncio

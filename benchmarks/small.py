@@ -1,10 +1,10 @@
-"""Small exports, beside a workflow that does nothing in as many activities.
+"""Small exports, compared with a workflow that does nothing in as many activities.
 
 `statsMonthly` of one month. The source is replayed, so that the embedded database's processor
-time is not the limit; tasks and files are as real as ever. The reference is a workflow with as many
-activities of similar payloads that do nothing, on the same server, with the same settings of the
-worker. A second reference is the same export written by hand, which promises nothing
-(`benchmarks/by_hand.py`): what the requests alone cost. All are waited for until their workflow has
+time is not the limit; tasks and files are real. The reference is a workflow with as many activities
+of similar payloads that do nothing, on the same server, with the same settings of the worker. A
+second reference is the same export written by hand, which promises nothing
+(`benchmarks/by_hand.py`): it shows what the requests alone cost. A run ends when its workflow has
 closed, and each is measured on servers that have just been started.
 """
 

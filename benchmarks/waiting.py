@@ -1,9 +1,9 @@
-"""From asking for an export to holding its file, beside the sweep that the service replaces.
+"""From asking for an export to holding its file, compared with the timer that is replaced.
 
 `statsMonthly` of one month on the embedded servers, the database included, by an idle worker:
-from the call of `ExportClient.create` until the downloaded file is checked and under its name. The
-sweep is simulated from its own rules: a timer every 300 seconds, five tasks a tick, each task
-asked for at a random moment. What the work itself takes is left out, in the sweep's favour.
+from the call of `ExportClient.create` until the downloaded file is checked and has its final name.
+The timer is simulated from its own rules: a sweep every 300 seconds, five tasks per sweep, each
+task asked for at a random moment. The time of the work itself is left out, in the timer's favour.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""The same small export on other tools that good engineers would take for it.
+"""The same small export on other tools that a good engineer might choose.
 
 `statsMonthly` of 60 orders, the real database included: 100 at once and 8 at a time in one worker,
-then one at a time; and what becomes of 100 that are on their way when the worker is killed with
-SIGKILL and another is started. How each tool is set up, and why, stands in `peers/README.md`.
+then one at a time. Then 100 whose worker is killed with SIGKILL and replaced by another one.
+`peers/README.md` says how each tool is set up, and why.
 """
 
 from benchmarks.peers import measure, report
