@@ -11,10 +11,10 @@ PAGE: Final = DIRECTORY / "RESULTS.md"
 _HEAD: Final = """\
 # Results
 
-The latest results of `make bench`. Each figure is the median of the runs. A ratio is the median of \
-the ratios of each run, because a reference is measured alternately with what it is compared with. \
-`results.json` has every run. A benchmark that is run alone leaves the results of the others as they \
-were.
+The latest results of `make bench`. Each figure is the median of the runs. A ratio is the median \
+of the ratios of each run, because a reference is measured alternately with what it is compared \
+with. `results.json` has every run. A benchmark that is run alone leaves the results of the \
+others as they were.
 """
 _COLUMNS: Final = ("what", "ours", "reference", "ratio", "goal", "")
 

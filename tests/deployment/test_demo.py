@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
-from tests.support import processes
+from tests.support import pages, processes
 
 if TYPE_CHECKING:
     import subprocess
@@ -54,6 +54,14 @@ def test_a_newcomer_holds_two_finished_files_and_can_go_on_playing(tmp_path: Pat
     assert re.search(rf"^statsAnnual{row}/statsAnnual-2026\.csv$", said, re.MULTILINE)
     assert re.search(r"http://127\.0\.0\.1:\d+/namespaces/default/workflows", said)
     assert not {"\x1b", "\r"} & set(said)
+    # The README shows this output, with its own figures, ports and widths of columns.
+    [shown] = pages.blocks("console", pages.text(pages.README))
+    printed = _shape(said.replace(str(tmp_path), "demo-exports"))
+    assert set(_shape(shown)[1:]) <= set(printed)
+
+
+def _shape(output: str) -> list[str]:
+    return [re.sub(r"\s+", " ", re.sub(r"[\d,.]*\d", "0", line)) for line in output.splitlines()]
 
 
 def test_a_demo_whose_worker_dies_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ from exports.server_errors.verdict import Fault, Verdict
 from exports.source.database import source_error
 from exports.storage import s3
 from exports.tasks.collection import translated
-from tests.support import error_pages, readme
+from tests.support import error_pages, pages
 from tests.support.paths import REPOSITORY
 
 RETRY, GIVE_UP = False, True
@@ -503,4 +503,4 @@ def test_what_nobody_expected_is_ours_and_shows_nothing_of_itself() -> None:
 def test_the_page_shows_the_table_of_the_code(heading: str) -> None:
     page = (REPOSITORY / "docs" / "errors.md").read_text(encoding="utf-8")
     _, _, rest = page.partition(f"\n## {heading}\n")
-    assert next(readme.tables(rest)) == error_pages.tables()[heading]
+    assert next(pages.tables(rest)) == error_pages.tables()[heading]

@@ -1,0 +1,186 @@
+"""What the README, the quickstart and the page on reports tell people to type works as it is."""
+
+import asyncio
+import os
+import re
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import Final, get_args
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from dev import binaries
+from exports.errors import ParamsError
+from exports.models import TaskStatus
+from exports.reports.definition import Measure
+from exports.reports.rows.definition import COLUMN_TYPES
+from exports.settings import Settings
+from tests.support import pages
+from tests.support.command_line import environment_of
+from tests.support.paths import REPOSITORY
+from tests.support.service import Service, insert_orders, open_service, working
+
+_QUICKSTART: Final = pages.DOCS / "quickstart.md"
+_REPORTS: Final = pages.DOCS / "reports.md"
+_SCRIPTS: Final = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [(pages.README, "Ask for an export"), (_QUICKSTART, "With the command line")],
+    ids=["README", "quickstart"],
+)
+async def test_an_export_by_command_line_gives_a_file(
+    service: Service, temporal_address: str, tmp_path: Path, page: Path, title: str
+) -> None:
+    await insert_orders(service.database)
+    block = pages.blocks("sh", pages.section(page, title))[0]
+    out = await _ran(service, temporal_address, tmp_path, "bash", "-euc", block)
+    assert "statsAnnual" in out
+    assert "done" in out
+    assert (tmp_path / "statsMonthly-2026-10.xlsx").is_file()
+
+
+async def test_the_python_of_the_readme_gives_a_link(
+    service: Service, temporal_address: str, tmp_path: Path
+) -> None:
+    await insert_orders(service.database)
+    [block] = pages.blocks("python", pages.section(pages.README, "Ask for an export"))
+    [imported] = re.findall(r"# (from .*)", block)
+    program = (
+        f"import asyncio\n{imported}\nasync def main():\n"
+        f"{textwrap.indent(block, '    ')}asyncio.run(main())\n"
+    )
+    out = await _ran(service, temporal_address, tmp_path, "python", "-c", program)
+    assert "X-Amz-Signature=" in out
+
+
+async def test_the_python_of_the_quickstart_gives_a_file(
+    service: Service, temporal_address: str, tmp_path: Path
+) -> None:
+    await insert_orders(service.database)
+    [program] = pages.blocks("python", pages.section(_QUICKSTART, "With Python"))
+    (tmp_path / "first.py").write_text(program, encoding="utf-8")
+    out = await _ran(service, temporal_address, tmp_path, "python", "first.py")
+    assert "done finished" in out
+    assert (tmp_path / "statsAnnual-2026.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("block", "task"),
+    [
+        (pages.blocks("sh", pages.section(pages.README, "Ask for an export"))[1], "october"),
+        (
+            pages.blocks(
+                "sh", pages.section(_QUICKSTART, "With the `temporal` CLI, or any Temporal SDK")
+            )[0],
+            "october-by-hand",
+        ),
+    ],
+    ids=["README", "quickstart"],
+)
+async def test_an_export_by_the_temporal_cli_gives_a_file(
+    service: Service, temporal_address: str, tmp_path: Path, block: str, task: str
+) -> None:
+    await insert_orders(service.database)
+    # The service of a test has a task queue of its own; `show` may come before the claim.
+    block = block.replace("--task-queue exports ", f"--task-queue {service.settings.task_queue} ")
+    waiting = f"temporal workflow result --workflow-id {task}\nexports show {task}\n"
+    block = block.replace(f"exports show {task}\n", waiting)
+    out = await _ran(service, temporal_address, tmp_path, "bash", "-euc", block)
+    assert "statsMonthly" in out
+    assert (await service.ended(task)).status is TaskStatus.DONE
+
+
+async def test_the_temporal_cli_cancels_an_export(
+    idle_service: Service, temporal_address: str, tmp_path: Path
+) -> None:
+    section = pages.section(_QUICKSTART, "With the `temporal` CLI, or any Temporal SDK")
+    queue = idle_service.settings.task_queue
+    block = pages.blocks("sh", section)[1].replace(
+        "--task-queue exports ", f"--task-queue {queue} "
+    )
+    start_and_signal, _, trigger = block.rpartition("temporal schedule trigger")
+    assert trigger == " --schedule-id exports-sweep\n"
+    await _ran(idle_service, temporal_address, tmp_path, "bash", "-euc", start_and_signal)
+    async with working(idle_service):
+        with pytest.raises(WorkflowFailureError):  # it closes as Canceled
+            await idle_service.temporal.get_workflow_handle("year-by-hand").result()
+    ended = await idle_service.client.get("year-by-hand", created_by="u1")
+    assert ended.status is TaskStatus.CANCELLED
+    assert ended.cancel_reason == "wrong year"
+
+
+async def _ran(service: Service, temporal_address: str, folder: Path, *command: str) -> str:
+    environment = environment_of(service.settings, temporal_address)
+    found = (str(_SCRIPTS), str(Path(binaries.temporal()).parent), environment.get("PATH", ""))
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=environment | {"PATH": os.pathsep.join(found), "PYTHONPATH": str(REPOSITORY)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+async def test_the_statistics_that_are_shown_give_rows(
+    settings: Settings, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custom = pages.section(_REPORTS, "A report in Python")
+    [program] = pages.blocks("python", custom)
+    (tmp_path / "team_reports.py").write_text(program, encoding="utf-8")
+    [short] = pages.blocks("toml", pages.section(pages.README, "Define a report"))
+    tables = [
+        short.replace("reports.refunds", "reports.short"),
+        *pages.blocks("toml", pages.section(_REPORTS, "Statistics")),
+        *pages.blocks("toml", custom),
+    ]
+    (tmp_path / "shown.toml").write_text("\n".join(tables), "utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "team_reports", raising=False)
+    changed = settings.model_copy(update={"reports_file": tmp_path / "shown.toml"})
+    async with open_service(changed, temporal_address) as service, working(service):
+        await insert_orders(service.database)
+        await service.database["orders"].update_many({}, {"$set": {"kind": "refund"}})
+        shortest = await service.exported("short")
+        refunds = await service.exported("refunds")
+        day = await service.exported("ordersOfDay", params={"day": "2026-10-02"}, format="xlsx")
+        with pytest.raises(ParamsError, match="2026-10-31"):
+            await service.create("ordersOfDay", params={"day": {"$gt": ""}})
+    assert (shortest.status, shortest.rows) == (TaskStatus.DONE, 3)
+    assert (refunds.status, refunds.rows) == (TaskStatus.DONE, 3)
+    assert refunds.file_name == "退款 Refunds-2026-10.csv"
+    assert (day.status, day.rows) == (TaskStatus.DONE, 1)
+    assert day.file_name == "ordersOfDay-2026-10-02.xlsx"
+
+
+async def test_the_row_level_report_that_is_shown_gives_rows(
+    settings: Settings, temporal_address: str, tmp_path: Path
+) -> None:
+    [block] = pages.blocks("toml", pages.section(_REPORTS, "Rows"))
+    (tmp_path / "shown.toml").write_text(block, "utf-8")
+    changed = settings.model_copy(update={"reports_file": tmp_path / "shown.toml"})
+    async with open_service(changed, temporal_address) as service, working(service):
+        await insert_orders(service.database)
+        await service.database["orders"].update_many({}, {"$set": {"kind": "sale"}})
+        params = {"from": "2026-10-01", "to": "2026-10-03"}
+        sales = await service.exported("sales", params=params)
+    assert (sales.status, sales.rows) == (TaskStatus.DONE, 2)
+
+
+def test_the_rules_of_all_column_types_are_listed() -> None:
+    rows = next(pages.tables(pages.section(_REPORTS, "Column types")))
+    assert tuple(row[0].strip("`") for row in rows) == COLUMN_TYPES
+
+
+def test_the_report_that_is_shown_names_every_operation() -> None:
+    [block] = pages.blocks("toml", pages.section(_REPORTS, "Statistics"))
+    assert "measures" in tomllib.loads(block)["reports"]["refunds"]
+    [listed] = re.findall(r"measures\] +# (.*)", block)
+    assert tuple(re.split(", | or ", listed)) == get_args(Measure.model_fields["op"].annotation)
