@@ -16,8 +16,8 @@ from dev import binaries
 from exports.errors import ParamsError
 from exports.models import TaskStatus
 from exports.reports.definition import Measure
-from exports.reports.rows.definition import COLUMN_TYPES
 from exports.settings import Settings
+from exports.source.types import ColumnType
 from tests.support import pages
 from tests.support.command_line import environment_of
 from tests.support.paths import REPOSITORY
@@ -176,7 +176,7 @@ async def test_the_row_level_report_that_is_shown_gives_rows(
 
 def test_the_rules_of_all_column_types_are_listed() -> None:
     rows = next(pages.tables(pages.section(_REPORTS, "Column types")))
-    assert tuple(row[0].strip("`") for row in rows) == COLUMN_TYPES
+    assert tuple(row[0].strip("`") for row in rows) == get_args(ColumnType)
 
 
 def test_the_report_that_is_shown_names_every_operation() -> None:
