@@ -1,7 +1,7 @@
-"""The one clock that stamps documents, and how wrong it may be."""
+"""Times as epoch milliseconds, as stored documents hold them, and the check of the clock."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from exports.errors import ClockError
@@ -9,34 +9,56 @@ from exports.errors import ClockError
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant that epoch milliseconds count from."""
 
-MOST_SKEW: Final = 60_000
-"""Milliseconds by which the clocks of a worker or client and of a server may differ.
+MAX_SKEW_MS: Final = 60_000
+"""By how many milliseconds the clock of a worker or client may differ from a server's.
 
-Longer than the 12 s that an attempt may be silent: one that only waited so long to begin has been
-replaced. Short beside the half hour that a link is good.
+More than the 12 s after which an attempt without a heartbeat is replaced, so that an attempt that
+starts late is not taken for one with a wrong clock. Short compared with the 30 minutes for which a
+link is valid.
 """
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def now_ms() -> int:
-    """Return the present as epoch milliseconds (UTC), as the stored documents hold times."""
+    """Return the present as epoch milliseconds (UTC)."""
     return time.time_ns() // 1_000_000
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Return an instant, which has a time zone, as epoch milliseconds, rounded down."""
+    return (moment - EPOCH) // _MILLISECOND
+
+
+def from_epoch_ms(milliseconds: int) -> datetime:
+    """Return the instant of epoch milliseconds, in UTC.
+
+    Raises:
+        OverflowError: It is not in the years 1 to 9999.
+    """
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def millis(duration: timedelta) -> int:
+    """Return a duration in milliseconds, rounded down."""
+    return duration // _MILLISECOND
 
 
 def check_clock(there: datetime, *, whose: str) -> None:
     """Compare this machine's clock with that of a server.
 
     Args:
-        there: What the server says, just now; with a time zone.
+        there: The server's present time, with a time zone.
         whose: Which server, in the genitive: `Temporal's`.
 
     Raises:
-        ClockError: They differ by more than `MOST_SKEW`, so that a link signed here, or a file
+        ClockError: They differ by more than `MAX_SKEW_MS`, so that a link signed here, or a file
             purged by this clock, would end at another time than people are told.
     """
-    ahead = now_ms() - int(there.timestamp() * 1000)
-    if abs(ahead) > MOST_SKEW:
+    ahead = now_ms() - epoch_ms(there)
+    if abs(ahead) > MAX_SKEW_MS:
         raise ClockError(
             f"The clock of this machine is {abs(ahead) // 1000} s "
-            f"{'ahead of' if ahead > 0 else 'behind'} {whose}; at most {MOST_SKEW // 1000} s are "
-            "let pass. Set it right (NTP), then start again."
+            f"{'ahead of' if ahead > 0 else 'behind'} {whose}; the limit is "
+            f"{MAX_SKEW_MS // 1000} s. Set the clock right (NTP), then start again."
         )

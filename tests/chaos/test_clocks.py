@@ -16,7 +16,7 @@ from activities import writeback
 from activities.boundary import check_worker_clock
 from exports import clock
 from exports.client import ExportClient
-from exports.clock import MOST_SKEW, now_ms
+from exports.clock import MAX_SKEW_MS, now_ms
 from exports.errors import ClockError
 from exports.models import SweepInput, TaskStatus
 from exports.tasks.audit import AuditAction
@@ -70,7 +70,7 @@ async def test_a_clock_that_is_off_by_half_a_minute_is_good_enough(
     service: Service, shift: Shift
 ) -> None:
     await insert_orders(service.database)
-    for by in (-MOST_SKEW // 2, MOST_SKEW // 2):
+    for by in (-MAX_SKEW_MS // 2, MAX_SKEW_MS // 2):
         shift(by)
         task = await service.exported()
         assert task.status is TaskStatus.DONE
