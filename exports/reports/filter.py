@@ -1,11 +1,10 @@
 """Which documents a unit of a report is about."""
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 
-from exports.clock import EPOCH
+from exports.clock import from_epoch_ms
 from exports.models import Unit
 from exports.reports.definition import Definition
 
@@ -21,7 +20,9 @@ def match(
         created_by: Whose documents, if the report has an owner field.
         conditions: Further filters, all of which have to hold.
     """
-    period = {definition.time_field: {"$gte": _instant(unit.start), "$lt": _instant(unit.end)}}
+    period = {
+        definition.time_field: {"$gte": from_epoch_ms(unit.start), "$lt": from_epoch_ms(unit.end)}
+    }
     every: list[dict[str, Any]] = [
         {path: {"$eq": value}} for path, value in definition.filter.items()
     ]
@@ -38,7 +39,3 @@ def _ids(created_by: str) -> list[str | ObjectId]:
     if ObjectId.is_valid(created_by):
         return [created_by, ObjectId(created_by)]
     return [created_by]
-
-
-def _instant(milliseconds: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=milliseconds)  # exact, where a float of seconds is not

@@ -1,6 +1,6 @@
 """Whole columns as pymongoarrow decodes them, turned into what a file holds, without a loop."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from bson import Decimal128
 
-from exports.clock import EPOCH
+from exports.clock import epoch_ms
 from exports.source.values import EXACT, Rule
 from exports.tables.arrow import AnyArray
+from exports.tables.local_times import local_times
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -21,11 +22,9 @@ Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 
 _OBJECT_ID: Final = 12
 _HEX: Final = 2 * _OBJECT_ID
-# A day or so from where `datetime` ends, so that no offset leads out of it.
-_FIRST_MS: Final = round(datetime(1, 1, 3, tzinfo=UTC).timestamp()) * 1000
-_LAST_MS: Final = round(datetime(9999, 12, 29, tzinfo=UTC).timestamp()) * 1000
-_DAY_MS: Final = 86_400_000
-_QUARTER_MS: Final = 900_000
+# Two days from where `datetime` ends, so that no offset from UTC leads out of it.
+_FIRST_MS: Final = epoch_ms(datetime(1, 1, 3, tzinfo=UTC))
+_LAST_MS: Final = epoch_ms(datetime(9999, 12, 29, tzinfo=UTC))
 
 # A Decimal128 in its binary form: 1 bit of sign, 14 of exponent, 113 of coefficient, if the two
 # bits after the sign are not both set: https://speleotrove.com/decimal/decbits.html
@@ -84,18 +83,7 @@ def zoned(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
 
 def local_days(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
     """Return the local day of each instant; all of them are `in_datetime_range`."""
-    there = valid(dates)
-    instants = np.where(there, int64s(dates), 0)
-    # One look at the zone's rules per quarter of an hour that occurs, not per instant.
-    quarters, where = np.unique(instants // _QUARTER_MS, return_inverse=True)
-    firsts = quarters * _QUARTER_MS
-    offsets = np.array([_offset(first, zone) for first in firsts.tolist()], np.int64)
-    lasts = np.array([_offset(last, zone) for last in (firsts + _QUARTER_MS - 1).tolist()])
-    shifts = offsets[where]
-    for index in np.flatnonzero((offsets != lasts)[where]).tolist():
-        shifts[index] = _offset(int(instants[index]), zone)
-    days = ((instants + shifts) // _DAY_MS).astype(np.int32)
-    return pa.Array.from_buffers(pa.date32(), len(dates), [_validity(dates), buffer_of(days)])
+    return local_times(zoned(dates, zone)).cast(pa.date32())
 
 
 def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> AnyArray:
@@ -136,11 +124,6 @@ def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> A
         whole = int(value.scaleb(scale, EXACT))
         pairs[index] = np.frombuffer(whole.to_bytes(16, "little", signed=True), np.int64)
     return pa.Array.from_buffers(kind, len(numbers), [_validity(numbers), buffer_of(pairs)])
-
-
-def _offset(milliseconds: int, zone: ZoneInfo) -> int:
-    moment = (EPOCH + timedelta(milliseconds=milliseconds)).astimezone(zone)
-    return round((moment.utcoffset() or timedelta()) / timedelta(milliseconds=1))
 
 
 def _memory(array: AnyArray) -> bytes:

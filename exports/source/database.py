@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from exports.clock import millis
 from exports.errors import CollectionMissingError, ExportError, SourceUnavailableError
 from exports.server_errors.mongo import MONGO_VALUES, NO_VALUES, mongo_name, mongo_verdict
 
@@ -145,7 +146,7 @@ class Source:
 
     @property
     def _max_time_ms(self) -> int:
-        return max(1, round(self._query_timeout.total_seconds() * 1000))
+        return max(1, millis(self._query_timeout))
 
     def _collection(self, name: str) -> AsyncCollection[dict[str, Any]]:
         return self.database.get_collection(

@@ -34,8 +34,8 @@ from exports.source.losses import DOUBLES, INTEGERS, KEY, OTHERS, nothing_lost
 from exports.source.order import keys_of, keys_of_object_ids
 from exports.source.text import text_of
 from exports.source.types import ColumnType, OnMismatch
-from exports.source.values import DECIMAL_DIGITS, Misfit, rule, type_name
-from exports.tables.arrow import AnyArray
+from exports.source.values import Misfit, rule, type_name
+from exports.tables.arrow import DECIMAL128_DIGITS, AnyArray
 from exports.tables.plain import plain
 
 _PREFIXES: Final = {"integer": INTEGERS, "number": DOUBLES}
@@ -284,7 +284,7 @@ def arrow_type(item: Field, zone: ZoneInfo) -> pa.DataType:
     """Return the Arrow type of a column, as long as every value fits."""
     match item.kind:
         case "decimal":
-            return pa.decimal128(DECIMAL_DIGITS, item.scale)
+            return pa.decimal128(DECIMAL128_DIGITS, item.scale)
         case "datetime":
             return pa.timestamp("ms", tz=zone.key)
         case "date":

@@ -11,7 +11,7 @@ every total into another.
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,13 +19,10 @@ import pyarrow as pa
 from bson import Decimal128, Int64
 
 from exports.source.text import text_of
-from exports.tables.arrow import AnyArray
+from exports.source.values import EXACT
+from exports.tables.arrow import DECIMAL128_DIGITS, DECIMAL256_DIGITS, AnyArray
 
 _LARGEST_EXACT_IN_FLOAT: Final = 2**53
-_DECIMAL128_DIGITS: Final = 38
-_DECIMAL256_DIGITS: Final = 76
-# Wide enough for every Decimal128 that an Arrow decimal can hold, so nothing is rounded.
-_EXACT: Final = Context(prec=2 * _DECIMAL256_DIGITS)
 
 
 def column(values: Iterable[object], zone: str) -> AnyArray:
@@ -89,18 +86,18 @@ def _decimals(numbers: Sequence[Decimal | None]) -> "AnyArray | None":
         present = [number for number in candidates if number is not None]
         scale = max(_places(number) for number in present)
         digits = scale + max(_integer_digits(number) for number in present)
-        if digits > _DECIMAL256_DIGITS:
+        if digits > DECIMAL256_DIGITS:
             continue
         step = Decimal((0, (1,), -scale))
-        exact = [None if n is None else n.quantize(step, context=_EXACT) for n in candidates]
-        if digits <= _DECIMAL128_DIGITS:
-            return pa.array(exact, pa.decimal128(_DECIMAL128_DIGITS, scale))
-        return pa.array(exact, pa.decimal256(_DECIMAL256_DIGITS, scale))
+        exact = [None if n is None else n.quantize(step, context=EXACT) for n in candidates]
+        if digits <= DECIMAL128_DIGITS:
+            return pa.array(exact, pa.decimal128(DECIMAL128_DIGITS, scale))
+        return pa.array(exact, pa.decimal256(DECIMAL256_DIGITS, scale))
     return None
 
 
 def _without_zeros(number: Decimal) -> Decimal:
-    return number.normalize(_EXACT) if number else Decimal(0)
+    return number.normalize(EXACT) if number else Decimal(0)
 
 
 def _exponent(number: Decimal) -> int:

@@ -32,14 +32,12 @@ from bson.int64 import Int64
 
 from exports.source.text import json_of, text_of
 from exports.source.types import ColumnType
-
-DECIMAL_DIGITS: Final = 38
-"""Digits of an Arrow decimal128."""
+from exports.tables.arrow import DECIMAL128_DIGITS
 
 _INT64: Final = range(-(2**63), 2**63)
 _LARGEST_INT64: Final = 2**63
-# Wide enough for every finite Decimal128 and double that passes the limits: nothing is rounded.
 EXACT: Final = Context(prec=1000)
+"""Wide enough for every number that an Arrow decimal holds: nothing is rounded."""
 
 # Of the others the driver's own names will do: Binary, Regex, Timestamp, DatetimeMS.
 _TYPE_NAMES: Final[Mapping[type, str]] = {
@@ -76,7 +74,7 @@ def rule(kind: ColumnType, *, scale: int, zone: ZoneInfo) -> Rule:
         zone: Time zone of dates.
     """
     step = Decimal((0, (1,), -scale))
-    limit = Decimal((0, (1,), DECIMAL_DIGITS - scale))
+    limit = Decimal((0, (1,), DECIMAL128_DIGITS - scale))
     rules: dict[ColumnType, Rule] = {
         "text": lambda value: text_of(value, zone),
         "integer": _integer,

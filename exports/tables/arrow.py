@@ -1,13 +1,18 @@
 """Typed views of Arrow objects, whose published stubs leave element types open."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 AnyArray: TypeAlias = "pa.Array[Any]"
-"""An Arrow array of whatever type."""
+"""An Arrow array of any type."""
+
+DECIMAL128_DIGITS: Final = 38
+"""Digits that a decimal128 holds at most."""
+DECIMAL256_DIGITS: Final = 76
+"""Digits that a decimal256 holds at most."""
 
 
 def fields_of(schema: pa.Schema) -> list["pa.Field[Any]"]:

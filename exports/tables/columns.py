@@ -5,10 +5,12 @@ report's definition nor the database.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
+
+from exports.tables.arrow import fields_of
 
 _COLUMN: Final = b"export.column"
 _SHEET: Final = b"export.sheet"
@@ -75,8 +77,7 @@ def schema(fields: Iterable["pa.Field[Any]"], sheet: Sheet) -> pa.Schema:
 
 def columns_of(of: pa.Schema) -> list[Column]:
     """Return the descriptions that `field` attached, in order."""
-    fields = cast("Iterable[pa.Field[Any]]", of)
-    return [Column.model_validate_json((item.metadata or {})[_COLUMN]) for item in fields]
+    return [Column.model_validate_json((item.metadata or {})[_COLUMN]) for item in fields_of(of)]
 
 
 def sheet_of(of: pa.Schema) -> Sheet:

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from exports.errors import StagingError
 from exports.tables.arrow import (
+    DECIMAL128_DIGITS,
+    DECIMAL256_DIGITS,
     AnyArray,
     cells_of,
     column_of,
@@ -32,8 +34,6 @@ _OTHER_COLUMNS: Final = "The staged parts of one export have different columns; 
 _NOT_EXACT: Final = "A staged value does not fit its column exactly; export again."
 _DOUBLE: Final = 15  # decimal digits that a float64 holds, whatever they are (DBL_DIG)
 _INTEGER: Final = 20  # digits of the widest integer, a uint64
-_DECIMAL128: Final = 38
-_DECIMAL256: Final = 76
 
 
 class _Digits(NamedTuple):
@@ -200,9 +200,9 @@ def _noted(field: "pa.Field[Any]") -> _Digits | None:
 
 def _decimal_type(digits: _Digits) -> pa.DataType:
     precision = max(digits.whole + digits.places, 1)
-    if precision <= _DECIMAL128:
+    if precision <= DECIMAL128_DIGITS:
         return pa.decimal128(precision, digits.places)
-    if precision <= _DECIMAL256:
+    if precision <= DECIMAL256_DIGITS:
         return pa.decimal256(precision, digits.places)
     return pa.string()
 

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -12,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 from bson import ObjectId
 
-from exports.clock import EPOCH
+from exports.clock import from_epoch_ms
 from exports.models import Unit
 from exports.reports.filter import match
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
@@ -231,5 +230,5 @@ class _Scan:
 
 
 def _key(start: int) -> str:
-    moment = EPOCH + timedelta(milliseconds=start)
+    moment = from_epoch_ms(start)
     return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03}Z"

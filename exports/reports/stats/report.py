@@ -22,7 +22,7 @@ from exports.reports.report import Report, Rows
 from exports.reports.stats.pipeline import PERIOD, build, group_key, measure_key
 from exports.source.database import Source, Stage
 from exports.source.inferred import column
-from exports.tables.arrow import AnyArray
+from exports.tables.arrow import AnyArray, record_batch
 from exports.tables.columns import Column, Sheet, field, schema
 
 _ROWS_PER_BATCH: Final = 1000
@@ -143,9 +143,9 @@ class StatsReport(Report):
         every = {described.name: (described, values) for described, values in self._columns(rows)}
         shown = [every[name] for name in chosen(columns, every)]
         summary = f"{self.type} {self._period_of(month)}"
-        return pa.RecordBatch.from_arrays(  # pyright: ignore[reportUnknownMemberType] -- stubs
+        return record_batch(
             [values for _, values in shown],
-            schema=schema(
+            schema(
                 [field(described, values.type) for described, values in shown],
                 Sheet(title=self.title, summary=summary, grouped=bool(self._definition.group_by)),
             ),
