@@ -7,26 +7,27 @@ minute past), it is the second midnight. A date that a zone skipped (Pacific/Api
 not a day there.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from exports.clock import epoch_ms, from_epoch_ms
+
 MIN_YEAR: Final = 1970
-# The last year of `datetime` is 9999, and the end of a year is the start of the next one.
+"""The first year of reports."""
 MAX_YEAR: Final = 9998
+"""The last year of reports. That of `datetime` is 9999, and a year ends where the next one starts.
+"""
 
-_DAY: Final = timedelta(days=1)
 
-
-@dataclass(frozen=True)
-class Period:
+class Period(NamedTuple):
     """A day or a month.
 
     Attributes:
         label: The day, or the first day of the month.
-        start: First instant, in epoch milliseconds.
-        end: First instant after, in epoch milliseconds.
+        start: Its first instant, in epoch milliseconds.
+        end: The first instant after it, in epoch milliseconds.
     """
 
     label: date
@@ -36,8 +37,8 @@ class Period:
 
 def month(year: int, number: int, zone: ZoneInfo) -> Period:
     """Return a month; `number` is 1 to 12 and `year` is `MIN_YEAR` to `MAX_YEAR`."""
-    first = date(year, number, 1)
-    return Period(first, start_of_day(first, zone), start_of_day(_next_month(first), zone))
+    first, end = _bounds(year, number)
+    return Period(first, start_of_day(first, zone), start_of_day(end, zone))
 
 
 def months(year: int, zone: ZoneInfo) -> list[Period]:
@@ -47,23 +48,38 @@ def months(year: int, zone: ZoneInfo) -> list[Period]:
 
 def days(year: int, number: int, zone: ZoneInfo) -> list[Period]:
     """Return the days of a month, in order, without those that the zone skipped."""
-    first = date(year, number, 1)
-    count = (_next_month(first) - first).days
-    dates = [first + index * _DAY for index in range(count)]
-    periods = (
-        Period(day, start_of_day(day, zone), start_of_day(day + _DAY, zone)) for day in dates
-    )
-    return [period for period in periods if period.start < period.end]
+    first, end = _bounds(year, number)
+    dates = [first + timedelta(days=index) for index in range((end - first).days + 1)]
+    starts = [(day, start_of_day(day, zone)) for day in dates]
+    return [
+        Period(day, start, following)
+        for (day, start), (_, following) in pairwise(starts)
+        if start < following
+    ]
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> int:
     """Return the first instant of a day, in epoch milliseconds."""
-    return 1000 * _start(day, zone)
+    # PEP 495: the two folds of a local time differ only where a clock was changed. The first is
+    # the earlier instant where the time is shown twice, and the later one where it is skipped.
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    first, second = (epoch_ms(midnight.replace(fold=fold)) for fold in (0, 1))
+    if first < second:
+        return second if _date(second - 1, zone) < day else first
+    # The one change of the clock, if any, lies between the two, so the dates there ascend.
+    before, until = second, first
+    while until - before > 1:
+        middle = (before + until) // 2
+        if _date(middle, zone) < day:
+            before = middle
+        else:
+            until = middle
+    return until
 
 
 def month_key(label: date) -> str:
     """Return the name of a month: `2026-10`."""
-    return f"{label.year:04}-{label.month:02}"
+    return f"{label:%Y-%m}"
 
 
 def month_of_key(key: str) -> date:
@@ -71,32 +87,10 @@ def month_of_key(key: str) -> date:
     return date.fromisoformat(f"{key}-01")
 
 
-def _next_month(first: date) -> date:
-    return (first + 31 * _DAY).replace(day=1)
+def _bounds(year: int, number: int) -> tuple[date, date]:
+    """The first day of a month and that of the next one."""
+    return date(year, number, 1), date(year + number // 12, number % 12 + 1, 1)
 
 
-def _start(day: date, zone: ZoneInfo) -> int:
-    # PEP 495: the two folds of a local time differ only where a clock was changed. The first is
-    # the earlier instant where the time is shown twice, and the later one where it is skipped.
-    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-    first, second = (int(midnight.replace(fold=fold).timestamp()) for fold in (0, 1))
-    if first < second:
-        return second if _local(second - 1, zone).date() < day else first
-    if first > second:
-        return _first_instant_of(day, zone, after=second - 1, until=first)
-    return first
-
-
-def _first_instant_of(day: date, zone: ZoneInfo, *, after: int, until: int) -> int:
-    # The one change of the clock lies between the two, so the dates before and after it ascend.
-    while until - after > 1:
-        middle = (after + until) // 2
-        if _local(middle, zone).date() < day:
-            after = middle
-        else:
-            until = middle
-    return until
-
-
-def _local(seconds: int, zone: ZoneInfo) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).astimezone(zone)
+def _date(instant: int, zone: ZoneInfo) -> date:
+    return from_epoch_ms(instant).astimezone(zone).date()

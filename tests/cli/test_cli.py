@@ -188,7 +188,7 @@ async def test_settings_that_are_missing_are_named(command: list[str], options: 
     assert "EXPORTS_MONGO_URI, EXPORTS_S3_BUCKET" in str(said)
 
 
-def test_a_mistake_in_the_reports_file_is_told_with_its_line(
+def test_a_mistake_in_the_reports_file_is_reported_with_its_key(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     reports = tmp_path / "mine.toml"

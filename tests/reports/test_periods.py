@@ -1,7 +1,7 @@
 """Days and months are what the clocks of a place show, whatever the clocks do."""
 
 import zoneinfo
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exports.clock import from_epoch_ms
 from exports.reports.periods import (
     MAX_YEAR,
     MIN_YEAR,
@@ -18,8 +19,10 @@ from exports.reports.periods import (
     month_key,
     month_of_key,
     months,
+    start_of_day,
 )
 
+APIA = ZoneInfo("Pacific/Apia")
 ZONES = sorted(zoneinfo.available_timezones() - {"Factory", "localtime"})
 
 zones = st.sampled_from(ZONES).map(ZoneInfo)
@@ -28,9 +31,7 @@ month_numbers = st.integers(1, 12)
 
 
 def _local(milliseconds: int, zone: ZoneInfo) -> datetime:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)).astimezone(
-        zone
-    )
+    return from_epoch_ms(milliseconds).astimezone(zone)
 
 
 def _is_shown_twice(moment: datetime) -> bool:
@@ -67,6 +68,31 @@ def test_the_days_of_a_month_follow_one_another_and_fill_it(
     assert all(before.end == after.start for before, after in pairwise(parts))
 
 
+@pytest.mark.parametrize(
+    ("number", "zone", "start", "end"),
+    [
+        (1, "UTC", "2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00"),
+        (3, "Europe/Berlin", "2026-02-28T23:00:00+00:00", "2026-03-31T22:00:00+00:00"),
+        (10, "Asia/Shanghai", "2026-09-30T16:00:00+00:00", "2026-10-31T16:00:00+00:00"),
+        (12, "America/New_York", "2026-12-01T05:00:00+00:00", "2027-01-01T05:00:00+00:00"),
+    ],
+)
+def test_a_month_starts_on_its_first_day_and_ends_where_the_next_one_starts(
+    number: int, zone: str, start: str, end: str
+) -> None:
+    period = month(2026, number, ZoneInfo(zone))
+
+    assert period.label == date(2026, number, 1)
+    assert (_utc(period.start), _utc(period.end)) == (start, end)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", "UTC"])
+def test_reports_are_of_the_years_1970_to_9998(zone: str) -> None:
+    assert (MIN_YEAR, MAX_YEAR) == (1970, 9998)
+    assert len(months(MIN_YEAR, ZoneInfo(zone))) == 12
+    assert len(months(MAX_YEAR, ZoneInfo(zone))) == 12
+
+
 @given(years, zones)
 def test_the_months_of_a_year_follow_one_another_and_fill_it(year: int, zone: ZoneInfo) -> None:
     parts = months(year, zone)
@@ -94,7 +120,7 @@ def test_every_instant_belongs_to_the_day_that_the_clock_shows(
 
 
 @given(years, month_numbers, zones)
-def test_the_clock_shows_the_date_of_a_day_in_its_first_and_no_more_after_its_last_instant(
+def test_the_clock_shows_the_date_of_a_day_at_its_start_and_a_later_one_at_its_end(
     year: int, number: int, zone: ZoneInfo
 ) -> None:
     for day in days(year, number, zone):
@@ -133,9 +159,10 @@ def test_a_day_on_which_the_clocks_change_starts_and_lasts_as_people_there_saw_i
 
 
 def test_a_date_that_was_skipped_is_not_a_day() -> None:
-    labels = [day.label.day for day in days(2011, 12, ZoneInfo("Pacific/Apia"))]
+    labels = [day.label.day for day in days(2011, 12, APIA)]
 
     assert labels == [*range(1, 30), 31]
+    assert start_of_day(date(2011, 12, 30), APIA) == start_of_day(date(2011, 12, 31), APIA)
 
 
 @pytest.mark.parametrize(("year", "count"), [(2023, 28), (2024, 29), (2100, 28), (2000, 29)])

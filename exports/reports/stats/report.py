@@ -78,7 +78,7 @@ class StatsReport(Report):
         checked = self._params.model_validate(params)
         if isinstance(checked, MonthParams):
             return periods.month_key(date(checked.year, checked.month, 1))
-        return f"{checked.year:04}"
+        return str(checked.year)
 
     def units(self, params: dict[str, JsonValue]) -> list[Unit]:
         """See `Report.units`: one month, or the twelve months of a year."""
@@ -158,7 +158,7 @@ class StatsReport(Report):
 
     def _period_of(self, month: date) -> str:
         by_month = self._definition.period == "month"
-        return periods.month_key(month) if by_month else f"{month.year:04}"
+        return periods.month_key(month) if by_month else str(month.year)
 
     def _columns(self, rows: Sequence[_Row]) -> Iterator[tuple[Column, AnyArray]]:
         definition, zone = self._definition, self._definition.timezone
