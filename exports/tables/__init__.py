@@ -1,1 +1,1 @@
-"""An Arrow table as this service means it: columns, exact values, warnings."""
+"""What this service adds to Arrow tables: descriptions of columns, exact values, warnings."""

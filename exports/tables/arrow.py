@@ -45,17 +45,17 @@ def column_of(batch: pa.RecordBatch, index: int) -> AnyArray:
 
 
 def values_of(batch: pa.RecordBatch) -> list[list[object]]:
-    """Return the values of each column, in order, as Python objects; None where there is none."""
+    """Return the values of each column, in order, as Python objects; None for no value."""
     return [cells_of(batch, index) for index in range(batch.num_columns)]
 
 
 def cells_of(batch: pa.RecordBatch, index: int) -> list[object]:
-    """Return the values of one column as Python objects; None where there is none."""
+    """Return the values of one column as Python objects; None for no value."""
     return cast("list[object]", column_of(batch, index).to_pylist())
 
 
 def extremes_of(column: AnyArray) -> tuple[object, object]:
-    """Return the least and the greatest value of a column; twice None if it has none."""
+    """Return the least and the greatest value of a column; None for both if it has no values."""
     both = cast("pa.StructScalar", kernel("min_max", column))
     return both["min"].as_py(), both["max"].as_py()
 
@@ -71,18 +71,18 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def kernel(name: str, *arguments: object, options: pc.FunctionOptions | None = None) -> AnyArray:
-    """Return what an element-wise compute function makes of arrays, and of scalars for all rows.
+    """Call one of Arrow's element-wise compute functions.
 
     Args:
-        name: As https://arrow.apache.org/docs/cpp/compute.html lists it.
-        arguments: At least one of them an array.
-        options: Of that function.
+        name: As in the list at https://arrow.apache.org/docs/cpp/compute.html.
+        arguments: Arrays, at least one; a scalar stands for the same value in every row.
+        options: Options of that function.
     """
     call = cast("Callable[..., AnyArray]", pc.call_function)  # pyright: ignore[reportUnknownMemberType] -- open stubs
     return call(name, list(arguments), options)
 
 
 def dictionary_of(encoded: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """Return the different values of a dictionary array, and for each row which of them it is."""
+    """Return the distinct values of a dictionary array, and for each row the index of its value."""
     both = cast("pa.DictionaryArray[Any, Any]", encoded)
     return both.dictionary, both.indices

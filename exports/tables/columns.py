@@ -1,4 +1,4 @@
-"""What a file format needs to know of a column, carried in the Arrow schema of the staged parts.
+"""What a file format needs to know about a column, kept in the Arrow schema of staged parts.
 
 The schema travels with the rows, so that the worker that encodes a file needs neither the
 report's definition nor the database.
@@ -25,15 +25,15 @@ class Column(_Metadata):
 
     Attributes:
         name: Its name in the report's definition.
-        title: Its heading, for people.
+        title: Its heading in the file.
         role: A `period` is a date32 (a day, or the first day of a month), a `group` is what rows
-            are grouped by, a `measure` is what was counted or added up, a `field` is a value of
+            are grouped by, a `measure` is a figure that was computed, and a `field` is a value of
             the one document that a row stands for.
         period: For a period: whether the date stands for its day or for its month.
-        total: How the totals row combines the column; None leaves its cell empty, because adding
-            up averages or distinct counts gives a wrong figure.
+        total: How the totals row combines the column. None leaves the cell empty: the sum of
+            averages or of distinct counts would be a wrong figure.
         number_format: How spreadsheets show the column, in Excel's notation (`#,##0.00`); None
-            for what suits the type.
+            for the usual format of the type.
     """
 
     name: str
@@ -45,17 +45,17 @@ class Column(_Metadata):
 
 
 class Sheet(_Metadata):
-    """What the rows are, as a whole.
+    """A description of all rows of a file together.
 
     Attributes:
-        title: The report's title, for people.
+        title: The report's title.
         summary: Which export this is: `statsMonthly 2026-10`.
-        layout: `stats` are few rows for people, with totals and a chart where the format has
-            them; `rows` are as many as there are documents, and nothing but them.
-        long_text: What becomes of a text that is longer than the format can hold: the export
-            fails, or the text is cut and counted among the warnings.
-        grouped: Whether several rows may stand for one period, also if the columns that tell them
-            apart are not shown. Then only what has a total can be combined over them.
+        layout: `stats` is a short table, with totals and a chart if the format can have them;
+            `rows` is a row for each document and nothing else.
+        long_text: What happens to a text that is longer than the format allows: the export
+            fails, or the text is cut and counted in the warnings.
+        grouped: Whether several rows may have the same period, even if the group columns that
+            tell them apart are not shown. Then only columns with a `total` can be combined.
     """
 
     title: str
@@ -66,12 +66,12 @@ class Sheet(_Metadata):
 
 
 def field(column: Column, kind: pa.DataType) -> "pa.Field[Any]":
-    """Return the Arrow field of a column, its description attached."""
+    """Return the Arrow field of a column, with the description attached."""
     return pa.field(column.name, kind, metadata={_COLUMN: column.model_dump_json().encode()})
 
 
 def schema(fields: Iterable["pa.Field[Any]"], sheet: Sheet) -> pa.Schema:
-    """Return the Arrow schema of a report's rows, the sheet's description attached."""
+    """Return the Arrow schema of a report's rows, with the sheet's description attached."""
     return pa.schema(list(fields), metadata={_SHEET: sheet.model_dump_json().encode()})
 
 

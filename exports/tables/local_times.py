@@ -1,4 +1,4 @@
-"""What the clock in a column's time zone shows, for whole Arrow columns."""
+"""Local times of a time zone, for whole Arrow columns."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -12,18 +12,18 @@ from exports.tables.arrow import AnyArray, dictionary_of, kernel
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
 _LAST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
-_SPANS_KEPT: Final = 1 << 16
+_CACHED_SPANS: Final = 1 << 16
 
 
 class _Unit(NamedTuple):
-    """How a column counts time.
+    """A unit in which a column counts time.
 
     Attributes:
-        a_second: Units in a second.
-        span_bits: So many bits of a moment are the place within its span of 18 to 19 hours.
+        per_second: Units in a second.
+        span_bits: A span is 2 to the power of this many units, which is 18 to 20 hours.
     """
 
-    a_second: int
+    per_second: int
     span_bits: int
 
 
@@ -35,52 +35,54 @@ _UNITS: Final = {
 }
 
 
-def local_times(moments: AnyArray) -> AnyArray:
-    """Return moments as times without a zone, as the clock in their column's zone shows them.
+def local_times(instants: AnyArray) -> AnyArray:
+    """Return instants as local times of their column's time zone, without a zone.
 
-    Arrow's own `local_timestamp` knows the changes of a zone's clock that its file lists, and not
-    the rule for the years after them: with Debian's files those after 2037. So the offsets are
-    Python's. One is enough for all moments between two at which the clock is equally far ahead of
-    UTC, 19 hours apart at most: no clock changes twice in that time and ends where it was.
+    Arrow's own `local_timestamp` applies the clock changes that the zone's file lists, but not the
+    rule for later years: with Debian's files, those after 2037. So the offsets come from Python.
+    If a clock has the same offset at both ends of a span of less than a day, it has that offset
+    for the whole span: no clock changes twice in that time and returns to where it was.
 
     Args:
-        moments: Of a type with an IANA time zone. Before the year 1 and after 9999 the zone's
-            first and last offset is taken.
+        instants: A timestamp column with an IANA time zone. Before the year 1 and after 9999, the
+            zone's first and last offset is used.
     """
-    kind = cast("pa.TimestampType[Any, Any]", moments.type)
+    kind = cast("pa.TimestampType[Any, Any]", instants.type)
     unit = _UNITS[kind.unit]
-    counts = moments.cast(pa.int64())
-    spans, which = dictionary_of(
+    counts = instants.cast(pa.int64())
+    spans, span_of_row = dictionary_of(
         kernel("dictionary_encode", kernel("shift_right", counts, unit.span_bits))
     )
-    ahead: AnyArray = pa.array(
+    offsets: AnyArray = pa.array(
         [
-            _ahead_throughout(str(kind.tz), unit, span)
+            _offset_of_span(str(kind.tz), unit, span)
             for span in cast("list[int]", spans.to_pylist())
         ],
         pa.int64(),
-    ).take(which)
-    if ahead.null_count > counts.null_count:
-        changing = kernel("and", kernel("is_null", ahead), kernel("is_valid", counts))
-        each = cast("list[int]", kernel("filter", counts, changing).to_pylist())
-        offsets = pa.array([_ahead(str(kind.tz), unit, count) for count in each], pa.int64())
-        ahead = kernel("replace_with_mask", ahead, changing, offsets)
-    return kernel("add", counts, ahead).cast(pa.timestamp(kind.unit))
+    ).take(span_of_row)
+    if offsets.null_count > counts.null_count:
+        changing = kernel("and", kernel("is_null", offsets), kernel("is_valid", counts))
+        one_by_one = [
+            _offset(str(kind.tz), unit, count)
+            for count in cast("list[int]", kernel("filter", counts, changing).to_pylist())
+        ]
+        offsets = kernel("replace_with_mask", offsets, changing, pa.array(one_by_one, pa.int64()))
+    return kernel("add", counts, offsets).cast(pa.timestamp(kind.unit))
 
 
-@lru_cache(maxsize=_SPANS_KEPT)
-def _ahead_throughout(zone: str, unit: _Unit, span: int) -> int | None:
-    """Return how many units the clock is ahead of UTC during a span; None if that changes."""
-    first = _ahead(zone, unit, span << unit.span_bits)
-    last = _ahead(zone, unit, ((span + 1) << unit.span_bits) - 1)
+@lru_cache(maxsize=_CACHED_SPANS)
+def _offset_of_span(zone: str, unit: _Unit, span: int) -> int | None:
+    """Return the offset from UTC during a span, in units; None if it changes."""
+    first = _offset(zone, unit, span << unit.span_bits)
+    last = _offset(zone, unit, ((span + 1) << unit.span_bits) - 1)
     return first if first == last else None
 
 
-def _ahead(zone: str, unit: _Unit, count: int) -> int:
+def _offset(zone: str, unit: _Unit, count: int) -> int:
     try:
-        moment = EPOCH + timedelta(seconds=count // unit.a_second)
+        instant = EPOCH + timedelta(seconds=count // unit.per_second)
     except OverflowError:
-        moment = _LAST if count > 0 else _FIRST
-    within = min(max(moment, _FIRST), _LAST)
-    offset = within.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
-    return offset // timedelta(seconds=1) * unit.a_second
+        instant = _LAST if count > 0 else _FIRST
+    in_range = min(max(instant, _FIRST), _LAST)
+    offset = in_range.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    return offset // timedelta(seconds=1) * unit.per_second

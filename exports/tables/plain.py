@@ -9,11 +9,11 @@ def plain(value: object) -> str:
     """Return a value as text that holds it exactly.
 
     Decimals are in plain notation with all their places, floats the shortest text that reads
-    back as the same float, booleans `true` and `false`. Dates and times are ISO 8601; a time has
-    its offset and three places of a second, six if it has microseconds.
+    back as the same float, booleans `true` and `false`. Dates and times are in ISO 8601; a time
+    has its offset and milliseconds, or microseconds if it has any.
 
     Raises:
-        TypeError: No column of an export has values of this type.
+        TypeError: Columns of an export do not have values of this type.
     """
     match value:
         case str():
@@ -29,7 +29,7 @@ def plain(value: object) -> str:
         case date():
             return _date(value)
         case _:
-            raise TypeError(f"A {type(value).__name__} is not a value of an export.")
+            raise TypeError(f"A column of an export cannot hold a {type(value).__name__}.")
 
 
 def _date(value: date) -> str:

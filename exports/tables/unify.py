@@ -1,9 +1,9 @@
 """One schema for batches whose columns came out with different types.
 
-A database gives values, not types. A column may hold nothing in one month, whole numbers in the
-next and decimals in a third, and each month was staged before the others were known. So a part
-says in its schema how many digits its numbers need (`note_digits`), and `unify` finds the
-narrowest type that holds the numbers of all parts exactly.
+A database gives values, not types. A column may be empty in one month, hold integers in the next
+and decimals in a third, and each month is staged before the others are known. So the schema of a
+part says how many digits its numbers need (`note_digits`), and `unify` finds the narrowest type
+that holds the numbers of all parts exactly.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,10 @@ from exports.tables.plain import plain
 _DIGITS: Final = b"export.digits"
 _OTHER_COLUMNS: Final = "The staged parts of one export have different columns; export again."
 _NOT_EXACT: Final = "A staged value does not fit its column exactly; export again."
-_DOUBLE: Final = 15  # decimal digits that a float64 holds, whatever they are (DBL_DIG)
-_INTEGER: Final = 20  # digits of the widest integer, a uint64
+_FLOAT64_DIGITS: Final = 15
+"""A float64 holds every decimal number of this many digits (DBL_DIG)."""
+_INTEGER_DIGITS: Final = 20
+"""Digits of the widest integer, a uint64."""
 
 
 class _Digits(NamedTuple):
@@ -49,17 +51,18 @@ class _Digits(NamedTuple):
 def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
     """Return the schema that the parts of one export have in common.
 
-    Nothing and a type make that type. Integers and floats make floats, if floats hold the
-    integers; otherwise, and as soon as there are decimals, numbers make a decimal that holds them
-    all, a float as the shortest text that reads back as the same float. Where no decimal does
-    (NaN, infinities, more than 76 digits), and for any other mixture, the column becomes text.
+    An empty column takes the type of the others. Integers and floats become floats if floats hold
+    the integers exactly. Otherwise, and as soon as there are decimals, numbers become a decimal
+    that holds all of them, a float as the shortest text that reads back as the same float. If no
+    decimal can (NaN, infinities, more than 76 digits), and for any other mixture, the column
+    becomes text.
 
     Args:
-        schemas: At least one, of rows whose digits were noted. A float column of another origin
-            does not say what it holds and becomes text beside decimals.
+        schemas: At least one, of rows whose digits were noted. A float column without that note
+            becomes text beside decimals.
 
     Returns:
-        A schema with the columns' and the sheet's descriptions of the first.
+        A schema with the descriptions of the columns and the sheet of the first one.
 
     Raises:
         StagingError: There is no schema, or they have different columns.
@@ -75,10 +78,10 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
     Args:
         batch: Rows of a part.
-        schema: What `unify` made of the schemas of this part and others.
+        schema: The result of `unify` for the schemas of this part and others.
 
     Raises:
-        StagingError: A value can't be held exactly, or the columns are others: the schema was
+        StagingError: A value does not fit exactly, or the columns are different: the schema was
             not made for this batch.
     """
     if batch.schema.names != schema.names:
@@ -92,7 +95,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def note_digits(schema: pa.Schema, rows: Sequence[pa.RecordBatch]) -> pa.Schema:
-    """Return the schema of rows, with the digits that each column of numbers needs."""
+    """Return the schema of rows, with a note of the digits that each column of numbers needs."""
     fields = fields_of(schema)
     for index, field in enumerate(fields):
         if is_number(field.type):
@@ -104,10 +107,10 @@ def note_digits(schema: pa.Schema, rows: Sequence[pa.RecordBatch]) -> pa.Schema:
 
 
 def _longest(column: AnyArray) -> list[object]:
-    """Return values of a column of which one needs as many digits as any.
+    """Return values of a column, among them the one that needs the most digits.
 
-    Of floats, that may be any one. Of integers and decimals, which have as many places each, it is
-    the least or the greatest.
+    In a column of floats that can be any value. In a column of integers or decimals, which all have
+    the same number of places, it is the least or the greatest.
     """
     if pa.types.is_floating(column.type):
         return cast("list[object]", column.to_pylist())
@@ -117,13 +120,13 @@ def _longest(column: AnyArray) -> list[object]:
 def _described(
     field: "pa.Field[Any]", kind: pa.DataType, note: Mapping[bytes, bytes]
 ) -> "pa.Field[Any]":
-    """A field's name and description, another type and another note."""
+    """The field with its description, but another type and another note."""
     kept = {key: text for key, text in (field.metadata or {}).items() if key != _DIGITS}
     return pa.field(field.name, kind, metadata={**kept, **note})
 
 
 def _digits(values: Iterable[object]) -> _Digits | None:
-    """None for numbers that no decimal holds."""
+    """Return the digits that all values need; None if no decimal holds one of them."""
     most = _Digits(0, 0)
     for value in values:
         if value is None:
@@ -137,7 +140,7 @@ def _digits(values: Iterable[object]) -> _Digits | None:
 
 def _digits_of(value: object) -> _Digits | None:
     if isinstance(value, float):
-        # As most floats are written; a Decimal of each would take ten times as long.
+        # Most floats are written like this; making a Decimal of each takes ten times as long.
         whole, point, places = repr(value).lstrip("-").partition(".")
         if point and places.isdecimal():
             return _Digits(len(whole.lstrip("0")), len(places.rstrip("0")))
@@ -171,7 +174,7 @@ def _common(fields: Sequence["pa.Field[Any]"]) -> pa.DataType:
     if all(pa.types.is_signed_integer(field.type) for field in fields):
         return pa.int64()
     digits = [_noted(field) for field in fields]
-    if all(_fits_double(*pair) for pair in zip(fields, digits, strict=True)):
+    if all(_fits_float64(*pair) for pair in zip(fields, digits, strict=True)):
         return pa.float64()
     most = _Digits(0, 0)
     for item in digits:
@@ -181,9 +184,9 @@ def _common(fields: Sequence["pa.Field[Any]"]) -> pa.DataType:
     return _decimal_type(most)
 
 
-def _fits_double(field: "pa.Field[Any]", digits: _Digits | None) -> bool:
+def _fits_float64(field: "pa.Field[Any]", digits: _Digits | None) -> bool:
     if pa.types.is_integer(field.type):
-        return digits is not None and digits.whole <= _DOUBLE
+        return digits is not None and digits.whole <= _FLOAT64_DIGITS
     return pa.types.is_floating(field.type)
 
 
@@ -195,7 +198,7 @@ def _noted(field: "pa.Field[Any]") -> _Digits | None:
     kind = field.type
     if is_decimal(kind):
         return _Digits(kind.precision - kind.scale, max(kind.scale, 0))
-    return _Digits(_INTEGER, 0) if pa.types.is_integer(kind) else None
+    return _Digits(_INTEGER_DIGITS, 0) if pa.types.is_integer(kind) else None
 
 
 def _decimal_type(digits: _Digits) -> pa.DataType:
@@ -222,11 +225,11 @@ def _cell(value: object, kind: pa.DataType) -> object:
     if pa.types.is_integer(kind) and isinstance(value, int):
         return value
     if pa.types.is_floating(kind) and isinstance(value, int | float):
-        return _double(value)
+        return _float64(value)
     raise ValueError(_NOT_EXACT)
 
 
-def _double(value: float) -> float:
+def _float64(value: float) -> float:
     double = float(value)
     if isinstance(value, int) and int(double) != value:
         raise ValueError(_NOT_EXACT)

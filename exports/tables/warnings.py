@@ -1,4 +1,4 @@
-"""What an export changed in values that did not fit, counted by column."""
+"""Warnings: values that did not fit and were changed, counted by column."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,18 +7,18 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 MISMATCH_TEXT: Final = "W_MISMATCH_TEXT"
-"""A value had not the type of its column, so that the whole column became text."""
+"""A value did not have the type of its column, so the whole column became text."""
 MISMATCH_NULL: Final = "W_MISMATCH_NULL"
-"""A value had not the type of its column and was left out."""
+"""A value did not have the type of its column and was left out."""
 TEXT_CUT: Final = "W_TEXT_CUT"
-"""A text was longer than the format can hold and was cut."""
+"""A text was longer than the format allows and was cut."""
 
 
 class TaskWarning(BaseModel):
-    """What an export changed in values that did not fit where they had to go.
+    """Values of a column that did not fit and were changed.
 
     Attributes:
-        code: What was done, stable: one of the codes of `this module`.
+        code: What was done to them: one of the codes of this module, which are stable.
         column: Name of the column.
         count: How many values.
     """
@@ -34,7 +34,7 @@ class WarningCounts:
     """Adds up warnings.
 
     Args:
-        before: Those of earlier steps.
+        before: Warnings of earlier steps.
     """
 
     def __init__(self, before: Iterable[TaskWarning] = ()) -> None:
@@ -47,7 +47,7 @@ class WarningCounts:
             self._counts[code, column] += count
 
     def add_all(self, warnings: Iterable[TaskWarning]) -> None:
-        """Count what another step has counted."""
+        """Add the warnings of another step."""
         for warning in warnings:
             self.add(warning.code, warning.column, warning.count)
 
