@@ -1,4 +1,4 @@
-"""Whole columns as pymongoarrow decodes them, turned into what a file holds, without a loop."""
+"""Converts whole columns from the types of pymongoarrow to those of a file, without a loop."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -26,8 +26,8 @@ _HEX: Final = 2 * _OBJECT_ID
 _FIRST_MS: Final = epoch_ms(datetime(1, 1, 3, tzinfo=UTC))
 _LAST_MS: Final = epoch_ms(datetime(9999, 12, 29, tzinfo=UTC))
 
-# A Decimal128 in its binary form: 1 bit of sign, 14 of exponent, 113 of coefficient, if the two
-# bits after the sign are not both set: https://speleotrove.com/decimal/decbits.html
+# The binary form of a Decimal128 has 1 bit of sign, 14 of exponent and 113 of coefficient, unless
+# both bits after the sign are set: https://speleotrove.com/decimal/decbits.html
 _SIGN_BIT: Final = np.uint64(63)
 _FORM_BITS: Final = np.uint64(61)
 _EXPONENT_BITS: Final = np.uint64(49)
@@ -39,28 +39,28 @@ _INT64_MAX: Final = np.iinfo(np.int64).max
 
 
 def valid(array: AnyArray) -> "npt.NDArray[np.bool_]":
-    """Return where an array has a value."""
+    """Return for each row whether it has a value."""
     return cast("npt.NDArray[np.bool_]", array.is_valid().to_numpy(zero_copy_only=False))
 
 
 def int64s(array: AnyArray) -> Int64s:
-    """Return the 64-bit values of an array; where it has none, anything."""
+    """Return the 64-bit values of an array; rows without a value have any number."""
     return np.frombuffer(_memory(array), np.int64)[array.offset : array.offset + len(array)]
 
 
 def fixed_bytes(array: AnyArray, width: int) -> Bytes:
-    """Return the values of an array of ids or decimals, a row of bytes each."""
+    """Return the values of an array of ids or decimals, as a row of bytes each."""
     flat = np.frombuffer(_memory(array), np.uint8)
     return flat.reshape(-1, width)[array.offset : array.offset + len(array)]
 
 
 def buffer_of(values: "npt.NDArray[Any]") -> pa.Buffer:
-    """Return the memory of values that lie one after the other."""
-    return pa.py_buffer(cast("bytes", values))  # the stubs do not know that arrays have memory
+    """Return the memory of contiguous values."""
+    return pa.py_buffer(cast("bytes", values))  # the stubs do not know that arrays are buffers
 
 
 def hexadecimal(ids: AnyArray) -> AnyArray:
-    """Return ObjectIds as text."""
+    """Return ObjectIds as texts of hexadecimal digits."""
     digits = fixed_bytes(ids, _OBJECT_ID).tobytes().hex().encode()
     offsets = np.arange(0, _HEX * (len(ids) + 1), _HEX, dtype=np.int32)
     buffers = [_validity(ids), buffer_of(offsets), pa.py_buffer(digits)]
@@ -68,13 +68,13 @@ def hexadecimal(ids: AnyArray) -> AnyArray:
 
 
 def in_datetime_range(dates: AnyArray) -> bool:
-    """Whether all dates are, in any time zone, in the years 1 to 9999."""
+    """Whether all dates are in the years 1 to 9999 in every time zone."""
     there = int64s(dates)[valid(dates)]
     return not len(there) or bool(there.min() >= _FIRST_MS and there.max() <= _LAST_MS)
 
 
 def zoned(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
-    """Return instants, labelled with the time zone that they are shown in."""
+    """Return dates as instants that are shown in a time zone."""
     values = buffer_of(int64s(dates))
     return pa.Array.from_buffers(
         pa.timestamp("ms", tz=zone.key), len(dates), [_validity(dates), values]
@@ -82,7 +82,7 @@ def zoned(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
 
 
 def local_days(dates: AnyArray, zone: ZoneInfo) -> AnyArray:
-    """Return the local day of each instant; all of them are `in_datetime_range`."""
+    """Return the local day of each date; all of them are `in_datetime_range`."""
     return local_times(zoned(dates, zone)).cast(pa.date32())
 
 
@@ -90,13 +90,13 @@ def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> A
     """Return Decimal128 values as an Arrow decimal.
 
     Args:
-        numbers: What pymongoarrow made of them.
-        kind: A decimal128 of `scale` places.
+        numbers: The column that pymongoarrow decoded.
+        kind: A decimal128 type with `scale` places.
         scale: Its places.
         exact: The rule for the few values whose coefficient has more than 18 digits or so.
 
     Raises:
-        Misfit: One of them does not fit.
+        Mismatch: A value does not fit.
     """
     there = valid(numbers)
     words = fixed_bytes(numbers, 16).view(np.uint64)
@@ -111,7 +111,7 @@ def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> A
         & ((high >> _FORM_BITS) & np.uint64(3) != np.uint64(3))
         & (high & _HIGH_MASK == np.uint64(0))
         & (magnitude >= 0)
-        & (np.abs(shift) <= 18)  # noqa: PLR2004 -- the last of the powers
+        & (np.abs(shift) <= 18)  # noqa: PLR2004 -- the last one in _POWERS
         & (magnitude <= _INT64_MAX // up)
         & (magnitude % down == 0)
     )
@@ -128,7 +128,7 @@ def decimals(numbers: AnyArray, kind: pa.DataType, scale: int, exact: Rule) -> A
 
 def _memory(array: AnyArray) -> bytes:
     values = array.buffers()[-1]
-    return b"" if values is None else cast("bytes", values)  # same, of Arrow's
+    return b"" if values is None else cast("bytes", values)  # same for the stubs of Arrow
 
 
 def _validity(array: AnyArray) -> pa.Buffer | None:

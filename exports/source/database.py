@@ -1,4 +1,4 @@
-"""Reads the database that reports are about, and says in our words what went wrong."""
+"""Reads the source database, and translates its errors into those of this service."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -24,17 +24,19 @@ Stage = dict[str, Any]
 _T = TypeVar("_T")
 
 _DOCUMENTS_PER_BATCH: Final = 1000
-# Decoding a batch holds the interpreter: this many small documents for about 15 ms, during which
-# neither heartbeats nor other exports get on.
 ROWS_PER_BATCH: Final = 10_000
-"""At most so many documents come with one answer of the database to a query."""
-# The server keeps the query timeout. This is for a server that does not answer at all.
+"""Most documents in one batch of a query.
+
+Decoding a batch holds the interpreter lock, for about 15 ms if the documents are small. Heartbeats
+and other exports wait meanwhile.
+"""
 _GRACE: Final = timedelta(seconds=15)
+"""How much longer than the query timeout to wait for a server that does not answer at all."""
 
 CODEC: Final = CodecOptions[dict[str, Any]](
     tz_aware=True,
-    # One damaged document must not stop an export: a date beyond the year 9999 stays a number of
-    # milliseconds, and what is not UTF-8 shows as replacement characters.
+    # One damaged document must not stop an export: a date after the year 9999 stays a number of
+    # milliseconds, and bytes that are not UTF-8 become replacement characters.
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     unicode_decode_error_handler="replace",
 )
@@ -46,9 +48,9 @@ class RowQuery:
 
     Attributes:
         filter: Which documents.
-        projection: What of them.
-        sort: In which order.
-        limit: At most how many; None for all.
+        projection: Which of their fields.
+        sort: In which order: fields with 1 (ascending) or -1.
+        limit: The largest number of documents; None for all.
     """
 
     filter: dict[str, Any]
@@ -58,12 +60,12 @@ class RowQuery:
 
 
 class Source:
-    """The database that reports read, which is never written.
+    """The database that reports read. Nothing is ever written to it.
 
-    It reads what a majority of the replica set has, so that no failover takes a row back.
+    Reads have read concern `majority`, so that a failover cannot roll back a row that was read.
 
     Args:
-        database: Where the collections are.
+        database: The database with the collections.
         query_timeout: Longest time of one aggregation or query on the server (`maxTimeMS`).
     """
 
@@ -79,34 +81,34 @@ class Source:
             pipeline: Its stages.
 
         Raises:
-            CollectionMissingError: There is no such collection; MongoDB itself gives no rows.
-            PipelineError: The database refuses the aggregation as such.
+            CollectionMissingError: There is no such collection. (MongoDB returns no rows.)
+            PipelineError: The database refuses the aggregation, whenever it is sent.
             SourceAccessError: The database refuses the credentials or the permission.
-            SourceUnavailableError: The database can't be reached or did not answer in time.
+            SourceUnavailableError: The database cannot be reached or did not answer in time.
         """
-        with self._in_our_words(collection):
-            found = await self._in_time(self._aggregated(collection, pipeline))
+        with self._translate_errors(collection):
+            found = await self._with_timeout(self._run_aggregation(collection, pipeline))
             if not found:
                 await self._check_exists(collection)
             return found
 
     async def raw_batches(self, collection: str, query: RowQuery) -> AsyncGenerator[bytes]:
-        """Run a query and yield its result as it comes from the wire.
+        """Run a query and yield its result as raw BSON.
 
         Args:
             collection: A collection or a view.
             query: What to read.
 
         Yields:
-            BSON documents, one after the other, some thousand at a time.
+            BSON documents, one after the other, at most `ROWS_PER_BATCH` at a time.
 
         Raises:
-            CollectionMissingError: There is no such collection; MongoDB itself gives no rows.
-            PipelineError: The database refuses the query as such.
+            CollectionMissingError: There is no such collection. (MongoDB returns no rows.)
+            PipelineError: The database refuses the query, whenever it is sent.
             SourceAccessError: The database refuses the credentials or the permission.
-            SourceUnavailableError: The database can't be reached or did not answer in time.
+            SourceUnavailableError: The database cannot be reached or did not answer in time.
         """
-        with self._in_our_words(collection):
+        with self._translate_errors(collection):
             cursor = self._collection(collection).find_raw_batches(
                 query.filter,
                 query.projection,
@@ -116,27 +118,28 @@ class Source:
                 allow_disk_use=True,
                 max_time_ms=self._max_time_ms,
             )
-            some = False
+            found = False
             async with cursor:
-                # The last one of a cursor may be empty.
-                while batch := await self._in_time(anext(cursor, b"")):
-                    some = True
+                # The last batch of a cursor may be empty.
+                while batch := await self._with_timeout(anext(cursor, b"")):
+                    found = True
                     yield cast("bytes", batch)  # the driver types it as a document
-            if not some:
+            if not found:
                 await self._check_exists(collection)
 
     async def newest_id(self, collection: str) -> ObjectId | None:
         """Return the greatest `_id` of a collection.
 
         Returns:
-            None if there is none, or if it is not an ObjectId and so may be somebody's name.
+            None if the collection is empty, or if the `_id` is not an ObjectId: it may be personal
+            data, such as a name.
 
         Raises:
             SourceAccessError: The database refuses the credentials or the permission.
-            SourceUnavailableError: The database can't be reached or did not answer in time.
+            SourceUnavailableError: The database cannot be reached or did not answer in time.
         """
-        with self._in_our_words(collection):
-            found = await self._in_time(
+        with self._translate_errors(collection):
+            found = await self._with_timeout(
                 self._collection(collection).find_one(
                     {}, {"_id": True}, sort=[("_id", -1)], max_time_ms=self._max_time_ms
                 )
@@ -154,14 +157,16 @@ class Source:
         )
 
     async def _check_exists(self, collection: str) -> None:
-        # The names that this user may read are enough: needs no privilege on the whole database.
+        # Only the names that this user may read, so that it needs no privilege on the database.
         names = await self.database.list_collection_names(
             filter={"name": collection}, authorizedCollections=True
         )
         if not names:
             raise _missing(collection)
 
-    async def _aggregated(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
+    async def _run_aggregation(
+        self, collection: str, pipeline: list[Stage]
+    ) -> list[dict[str, Any]]:
         cursor = await self._collection(collection).aggregate(
             pipeline,
             allowDiskUse=True,
@@ -171,12 +176,12 @@ class Source:
         async with cursor:
             return await cursor.to_list()
 
-    async def _in_time(self, answer: Awaitable[_T]) -> _T:
+    async def _with_timeout(self, answer: Awaitable[_T]) -> _T:
         async with asyncio.timeout((self._query_timeout + _GRACE).total_seconds()):
             return await answer
 
     @contextmanager
-    def _in_our_words(self, collection: str) -> Generator[None]:
+    def _translate_errors(self, collection: str) -> Generator[None]:
         try:
             yield
         except TimeoutError:
@@ -190,15 +195,15 @@ class Source:
 
 
 def source_error(error: PyMongoError, collection: str) -> ExportError:
-    """Say in our words what the database or the driver said.
+    """Translate an error of the driver or the server into one of this service.
 
     Args:
         error: What pymongo raised.
         collection: The collection that was read.
 
     Returns:
-        An error whose message has the code, its name and the collection, and nothing else that
-        the server wrote.
+        An error whose message has the server's code, its name and the collection, but not the
+        server's message, which may quote values.
     """
     return mongo_verdict(error).source.about(what=mongo_name(error), where=repr(collection))
 

@@ -1,11 +1,11 @@
 """Finds the Arrow type of a column of MongoDB values.
 
-All integers make an int64, integers and floats a float64. As soon as there is a Decimal128, or
-beside floats an integer that no float holds, they make an Arrow decimal that holds every one
-exactly (a float as its shortest text). Dates make a timestamp. Everything else makes text.
+Integers become int64, integers and floats become float64. If there is a Decimal128, or floats and
+an integer that no float holds exactly, they become an Arrow decimal that holds all of them exactly
+(a float as its shortest text). Dates become timestamps. Everything else becomes text.
 
-NaN and the infinities become null: no spreadsheet cell can hold them, and one of them would turn
-every total into another.
+NaN and the infinities become null: no spreadsheet cell can hold them, and with one of them every
+total would be NaN or infinite too.
 """
 
 import math
@@ -33,9 +33,9 @@ def column(values: Iterable[object], zone: str) -> AnyArray:
         zone: IANA time zone that dates are shown in.
 
     Returns:
-        An array of the narrowest type that holds every value; of type null if there is none.
+        An array of the narrowest type that holds every value; of type null if it has no value.
     """
-    found = [_plain(value) for value in values]
+    found = [_normal(value) for value in values]
     kinds = {type(value) for value in found if value is not None}
     if not kinds:
         return pa.nulls(len(found))
@@ -55,7 +55,7 @@ def _fits_float(value: object) -> bool:
     return not isinstance(value, int) or abs(value) <= _LARGEST_EXACT_IN_FLOAT
 
 
-def _plain(value: object) -> object:
+def _normal(value: object) -> object:
     match value:
         case Decimal128():
             number = value.to_decimal()
@@ -80,7 +80,7 @@ def _decimal(value: object) -> Decimal | None:
 
 def _decimals(numbers: Sequence[Decimal | None]) -> "AnyArray | None":
     """Return an array of decimals, or None if no Arrow decimal holds all of them exactly."""
-    # Zeros at the end are kept where there is room: 12.50 is how an amount is written.
+    # Trailing zeros are kept if they fit: 12.50 is how an amount is written.
     shortest = [None if number is None else _without_zeros(number) for number in numbers]
     for candidates in (numbers, shortest):
         present = [number for number in candidates if number is not None]
@@ -102,7 +102,7 @@ def _without_zeros(number: Decimal) -> Decimal:
 
 def _exponent(number: Decimal) -> int:
     exponent = number.as_tuple().exponent
-    # Only NaN and the infinities have letters there, and `_plain` has taken them out.
+    # Only NaN and the infinities have a letter here, and `_normal` has made them None.
     return exponent if isinstance(exponent, int) else 0
 
 

@@ -1,22 +1,22 @@
-"""Notices what pymongoarrow changes in values that have not the type of their column.
+"""Finds out whether pymongoarrow changed values that do not have the type of their column.
 
-It refuses most of them, but silently
+It refuses most of them, but some it changes silently:
 
-- truncates a double in a column of integers, and makes 0 or 1 of a boolean among numbers,
-- rounds a long in a column of doubles,
-- makes null of a NaN, whatever the column is.
+- a double in a column of integers is truncated, and a boolean among numbers becomes 0 or 1,
+- a long in a column of doubles is rounded,
+- a NaN in any column becomes null.
 
-So fields have names of our own on the wire, by which the raw bytes tell what was there. A BSON
-element is a byte for its type, its name and its value (https://bsonspec.org/spec.html), and each
-double in a field `int0` begins with the bytes `01 i n t`. If they do not occur, there is none. If
-they do, it may be the inside of some other value; then the batch is decoded the slow way for
-nothing, but never wrongly.
+So the query gives each field a name that shows in the raw bytes which values were there. A BSON
+element is a byte for its type, then its name, then its value (https://bsonspec.org/spec.html), so
+each double in a field `int0` begins with the bytes `01 i n t`. If these bytes do not occur, there
+is no double. If they do, they may be part of another value; then the batch is decoded the slow way
+without need, but never wrongly.
 
-For NaN among doubles, elements are counted. Those that look like doubles, integers or longs are
-at least as many as there are. Once it is sure that there is no boolean, each that there is has
-become a value, or was NaN. So if there are no more of them than values, none was NaN.
+For NaN among doubles, elements are counted. The number of byte sequences that look like doubles,
+integers or longs is at least the number of such elements. If there is no boolean, each of these
+elements became a value or was NaN. So if there are no more of them than values, none was NaN.
 
-One look at the bytes takes about 0.1 s for a million rows of 180 bytes, where decoding takes 1 s.
+Searching the bytes takes about 0.1 s for a million rows of 180 bytes; decoding them takes 1 s.
 """
 
 from collections.abc import Mapping
@@ -28,15 +28,15 @@ import pyarrow as pa
 from exports.source.arrays import valid
 from exports.tables.arrow import AnyArray
 
-# With the byte of the type before them, four bytes: seldom inside of a value.
+# Four bytes with the type's byte before them: they seldom occur inside of a value.
 INTEGERS: Final = "int"
-"""Names of integer fields begin with this, and no others."""
+"""The names of integer fields begin with this, and no others."""
 DOUBLES: Final = "dbl"
-"""Names of fields of doubles begin with this, and no others."""
+"""The names of fields of doubles begin with this, and no others."""
 KEY: Final = "key"
-"""The name of the `_id` begins with this, whatever it is read as."""
+"""The name of the `_id` field begins with this, whatever its type is."""
 OTHERS: Final = "any"
-"""Names of all other fields begin with this."""
+"""The names of all other fields begin with this."""
 
 _PREFIX: Final = 3
 _DOUBLE, _BOOLEAN, _INT, _LONG = b"\x01", b"\x08", b"\x10", b"\x12"
@@ -44,14 +44,14 @@ _FIRST_INEXACT: Final = 2**53
 
 
 def nothing_lost(raw: bytes, found: Mapping[str, AnyArray]) -> bool:
-    """Whether pymongoarrow gave every value of a batch as it was.
+    """Whether pymongoarrow decoded every value of a batch without a change.
 
     Args:
         raw: The batch.
-        found: What it made of it, by the names of the fields.
+        found: The decoded columns, by the names of the fields.
 
     Returns:
-        False also where it can't be told.
+        False also if it is not certain.
     """
     integers = {name[:_PREFIX] for name, column in found.items() if column.type == pa.int64()}
     if any(_seen(raw, kind, prefix) for prefix in integers for kind in (_DOUBLE, _BOOLEAN)):
@@ -59,7 +59,7 @@ def nothing_lost(raw: bytes, found: Mapping[str, AnyArray]) -> bool:
     doubles = [column for column in found.values() if column.type == pa.float64()]
     if doubles and not _doubles_kept(raw, doubles):
         return False
-    # Where every row has a value, no NaN was lost, and there is nothing to look for.
+    # If every row of a column has a value, no NaN was lost.
     others = {
         name[:_PREFIX]
         for name, column in found.items()

@@ -1,7 +1,7 @@
-"""Rows of one instant, put in order of their `_id`: the database sorts by time alone.
+"""Sorts rows of the same instant by their `_id`, because the database sorts by time alone.
 
-A sort by time and `_id` would need an index of both, or the database would have to hold all rows
-before it gives the first. An index of the time field alone is what such a collection has.
+To sort by time and `_id`, the database would need an index of both, or would have to read all rows
+before it returns the first. Such a collection usually has an index of the time field alone.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from exports.source.text import json_of
 from exports.tables.arrow import AnyArray, kernel, record_batch, schema_of
 from exports.tables.unify import conform, unify
 
-# Before the value, so that ids of different types do not mix.
+# The first byte of a key, so that ids of different types are kept apart.
 _INTEGER: Final = b"\x01"
 _TEXT: Final = b"\x02"
 _BINARY: Final = b"\x05"
@@ -26,17 +26,17 @@ _OTHER: Final = b"\xff"
 _INT64_OFFSET: Final = 2**63
 _OBJECT_ID_BYTES: Final = 12
 
-_BY: Final = schema_of([pa.field("time", pa.int64()), pa.field("key", pa.binary())], None)
+_SORT_KEYS: Final = schema_of([pa.field("time", pa.int64()), pa.field("key", pa.binary())], None)
 _ASCENDING: Final = pc.SortOptions([("time", "ascending"), ("key", "ascending")])
 
 
 class Chunk(NamedTuple):
-    """Rows with what they are ordered by.
+    """Rows with their sort keys.
 
     Attributes:
         rows: The rows.
-        times: Their instants, ascending.
-        keys: What orders rows of one instant; bytes, none of them null.
+        times: Their instants in epoch milliseconds, ascending.
+        keys: Sort keys for rows of the same instant: bytes, none of them null.
     """
 
     rows: pa.RecordBatch
@@ -52,10 +52,10 @@ class Chunk(NamedTuple):
         )
 
 
-class InOrder:
-    """Takes chunks in order of time and gives them back in order of time and `_id`.
+class RowSorter:
+    """Takes chunks in order of time and returns them in order of time and `_id`.
 
-    The rows of the last instant are kept until it is known that there are no more of them.
+    It keeps the rows of the last instant until rows of a later one show that they are complete.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class InOrder:
 
 
 def keys_of_object_ids(ids: AnyArray) -> AnyArray:
-    """Return the keys of ids that are ObjectIds, none of them null."""
+    """Return the sort keys of ObjectIds, none of them null."""
     keys = np.empty((len(ids), 1 + _OBJECT_ID_BYTES), np.uint8)
     keys[:, 0] = _OBJECT_ID[0]
     keys[:, 1:] = fixed_bytes(ids, _OBJECT_ID_BYTES)
@@ -94,7 +94,7 @@ def keys_of_object_ids(ids: AnyArray) -> AnyArray:
 
 
 def keys_of(ids: Sequence[object]) -> AnyArray:
-    """Return the keys of ids of any type."""
+    """Return the sort keys of ids of any type."""
     return pa.array([_key(value) for value in ids], pa.binary())
 
 
@@ -102,7 +102,7 @@ def _key(value: object) -> bytes:
     match value:
         case None:
             key = b""
-        case bool() | Code():  # to Python, an integer and a text
+        case bool() | Code():  # subclasses of int and of str
             key = _OTHER + json_of(value).encode()
         case ObjectId():
             key = _OBJECT_ID + value.binary
@@ -120,7 +120,7 @@ def _key(value: object) -> bytes:
 def _joined(chunks: Sequence[Chunk]) -> Chunk:
     if len(chunks) == 1:
         return chunks[0]
-    # A column turns into text in the middle of the rows if its report says so.
+    # A column may become text in the middle of the rows, if its report says so.
     schema = unify([chunk.rows.schema for chunk in chunks])
     rows = pa.Table.from_batches([conform(chunk.rows, schema) for chunk in chunks])
     return Chunk(
@@ -133,5 +133,5 @@ def _joined(chunks: Sequence[Chunk]) -> Chunk:
 def _sorted(chunk: Chunk) -> pa.RecordBatch:
     if not (chunk.times[1:] == chunk.times[:-1]).any():
         return chunk.rows
-    by = record_batch([pa.array(chunk.times), chunk.keys], _BY)
+    by = record_batch([pa.array(chunk.times), chunk.keys], _SORT_KEYS)
     return chunk.rows.take(kernel("sort_indices", by, options=_ASCENDING))

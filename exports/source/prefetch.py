@@ -1,4 +1,4 @@
-"""The next item of a stream is on its way while one works on this."""
+"""Fetches the next item of a stream while the current one is processed."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,10 +9,10 @@ _T = TypeVar("_T")
 
 
 async def one_ahead(items: AsyncGenerator[_T]) -> AsyncGenerator[_T]:
-    """Yield the items of a stream, one of them fetched ahead.
+    """Yield the items of a stream; while one is processed, the next is fetched.
 
     Args:
-        items: The stream; closed at the end, however that comes about.
+        items: The stream. It is closed at the end, also after an error.
     """
     async with aclosing(items):
         coming = asyncio.ensure_future(anext(items, None))

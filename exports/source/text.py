@@ -19,14 +19,14 @@ def text_of(value: object, zone: ZoneInfo) -> str | None:
         zone: Time zone that dates are shown in.
 
     Returns:
-        None for null. A text as it is; numbers, ids and booleans as one writes them; a date in
-        ISO 8601 with milliseconds and offset, or as its number of milliseconds if it is beyond
-        the year 9999. Everything else as extended JSON.
+        None for null. A text as it is; numbers, ids and booleans as people write them; a date in
+        ISO 8601 with milliseconds and offset, or as its epoch milliseconds if it is outside of
+        the years 1 to 9999. Everything else as extended JSON.
     """
     match value:
         case None:
             text = None
-        case str() if not isinstance(value, Code):  # which is a kind of text to Python
+        case str() if not isinstance(value, Code):  # Code is a subclass of str
             text = value
         case bool():
             text = "true" if value else "false"
@@ -44,10 +44,9 @@ def text_of(value: object, zone: ZoneInfo) -> str | None:
 
 
 def json_of(value: object) -> str:
-    """Return a value as extended JSON, in its relaxed form.
+    """Return a value as relaxed extended JSON, which reads like ordinary JSON.
 
-    It is the form that people and other programs read as ordinary JSON:
-    https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/
+    See https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/
     """
     return json_util.dumps(value, json_options=json_util.RELAXED_JSON_OPTIONS, ensure_ascii=False)
 
@@ -56,5 +55,5 @@ def _date(value: datetime, zone: ZoneInfo) -> str:
     try:
         return value.astimezone(zone).isoformat(timespec="milliseconds")
     except OverflowError:
-        # Still the year 9999 in UTC, but not where the clock is ahead of it.
+        # The date is in the years 1 to 9999 in UTC, but not in this zone.
         return value.isoformat(timespec="milliseconds")

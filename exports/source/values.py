@@ -1,19 +1,19 @@
 """The rule of each column type for every BSON value, one value at a time.
 
-This is the definition. `exports.source.decoder` decodes whole batches without a Python object per
-value, gives the same, and leaves to these rules whatever it can't be sure of.
+These rules are the definition. `exports.source.decoder` decodes whole batches without a Python
+object per value, with the same results, and applies these rules wherever it cannot be sure.
 
 Missing fields, null and the deprecated `undefined` are no value. Otherwise:
 
-- text: everything; what is no text as `exports.source.text.text_of` writes it.
+- text: everything; other values than texts as `exports.source.text.text_of` writes them.
 - integer: numbers without a fraction that 64 bits hold. 5.0 and Decimal128 5.00 are 5.
-- number: numbers that a double holds exactly, NaN and the infinities. A Decimal128 is held
-  exactly if the double's shortest text is the same number, as with 0.1.
-- decimal: numbers that the column's places and 38 digits hold exactly; a double counts as its
-  shortest text. Not NaN, not the infinities.
+- number: numbers that a double holds exactly, NaN and the infinities. A Decimal128 fits if the
+  double's shortest text is the same number, as with 0.1.
+- decimal: numbers that 38 digits with the column's places hold exactly; of a double, the shortest
+  text counts. Not NaN, not the infinities.
 - boolean: booleans.
 - datetime: dates in the years 1 to 9999 of the report's time zone.
-- date: the same, and the day is that of the zone.
+- date: the same; the column has the day in that time zone.
 - id: an ObjectId, as 24 hexadecimal digits, or a text.
 - json: everything, as relaxed extended JSON.
 
@@ -39,7 +39,7 @@ _LARGEST_INT64: Final = 2**63
 EXACT: Final = Context(prec=1000)
 """Wide enough for every number that an Arrow decimal holds: nothing is rounded."""
 
-# Of the others the driver's own names will do: Binary, Regex, Timestamp, DatetimeMS.
+# For other types the names of the driver's classes are clear: Binary, Regex, Timestamp.
 _TYPE_NAMES: Final[Mapping[type, str]] = {
     float: "double",
     str: "string",
@@ -54,14 +54,14 @@ _TYPE_NAMES: Final[Mapping[type, str]] = {
 }
 
 
-class Misfit(Exception):  # noqa: N818 -- a finding about a value, not a failure
-    """The value has not the type of its column. Never leaves this service, and holds no value."""
+class Mismatch(Exception):  # noqa: N818 -- about one value; the report says whether it is an error
+    """A value does not fit the type of its column. Caught in `exports.source`; holds no value."""
 
 
 Rule = Callable[[object], object]
-"""Takes a value as pymongo decodes it, not None, and returns it as its column holds it.
+"""Takes a value as pymongo decodes it, but not None; returns it as its column holds it.
 
-Raises `Misfit`.
+Raises `Mismatch`.
 """
 
 
@@ -70,7 +70,7 @@ def rule(kind: ColumnType, *, scale: int, zone: ZoneInfo) -> Rule:
 
     Args:
         kind: The type.
-        scale: Places of a decimal.
+        scale: Decimal places, for the type decimal.
         zone: Time zone of dates.
     """
     step = Decimal((0, (1,), -scale))
@@ -90,18 +90,18 @@ def rule(kind: ColumnType, *, scale: int, zone: ZoneInfo) -> Rule:
 
 
 def type_name(value: object) -> str:
-    """Return the BSON type of a value, as MongoDB calls it."""
+    """Return MongoDB's name for the BSON type of a value."""
     return _TYPE_NAMES.get(type(value), type(value).__name__)
 
 
 def _integer(value: object) -> int:
-    # Not by its shortest text, which has zeros for the last digits of a large double.
+    # Not from the shortest text, in which the last digits of a large double are zeros.
     number = Decimal(value) if isinstance(value, float) else _as_decimal(value)
     if not number.is_finite() or number.copy_abs() > _LARGEST_INT64:
-        raise Misfit
+        raise Mismatch
     whole = int(number)
     if whole != number or whole not in _INT64:
-        raise Misfit
+        raise Mismatch
     return whole
 
 
@@ -114,45 +114,45 @@ def _number(value: object) -> float:
     double = float(number)
     exact = Decimal(double) if isinstance(value, int) else Decimal(repr(double))
     if exact != number:
-        raise Misfit
+        raise Mismatch
     return double
 
 
 def _fixed(value: object, step: Decimal, limit: Decimal) -> Decimal:
     number = _as_decimal(value)
     if not number.is_finite() or number.copy_abs() >= limit:
-        raise Misfit
+        raise Mismatch
     fixed = number.quantize(step, context=EXACT)
     if fixed != number:
-        raise Misfit
+        raise Mismatch
     return fixed
 
 
 def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise Misfit
+    raise Mismatch
 
 
 def _local(value: object, zone: ZoneInfo) -> datetime:
     if not isinstance(value, datetime):
-        raise Misfit
+        raise Mismatch
     try:
         return value.astimezone(zone)
     except OverflowError:
-        raise Misfit from None
+        raise Mismatch from None
 
 
 def _id(value: object) -> str:
     if isinstance(value, str | ObjectId) and not isinstance(value, Code):
         return str(value)
-    raise Misfit
+    raise Mismatch
 
 
 def _as_decimal(value: object) -> Decimal:
     match value:
         case bool():
-            raise Misfit
+            raise Mismatch
         case int():
             return Decimal(value)
         case float():
@@ -160,4 +160,4 @@ def _as_decimal(value: object) -> Decimal:
         case Decimal128():
             return value.to_decimal()
         case _:
-            raise Misfit
+            raise Mismatch

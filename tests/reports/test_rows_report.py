@@ -280,7 +280,7 @@ async def test_a_value_of_another_type_fails_the_export_unless_the_report_says_o
 ) -> None:
     await _insert(mongo_database, {"n": "secret"})
 
-    with pytest.raises(MismatchError, match="column 'n' is declared as integer") as raised:
+    with pytest.raises(MismatchError, match="column 'n' has the type integer") as raised:
         await _all(_source(mongo_database), _report())
     assert "secret" not in raised.value.msg
 

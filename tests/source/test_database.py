@@ -1,4 +1,4 @@
-"""What is asked of the database that reports read, and what is said when it does not answer."""
+"""What is sent to the source database, and which error follows if it does not answer."""
 
 from datetime import timedelta
 from typing import Any
@@ -52,7 +52,9 @@ class _Commands(CommandListener):
         pass
 
 
-async def test_the_server_is_told_how_to_read(mongo_uri: str, mongo_database: Database) -> None:
+async def test_an_aggregation_is_sent_with_its_read_concern_and_limits(
+    mongo_uri: str, mongo_database: Database
+) -> None:
     await mongo_database["orders"].insert_many([{"n": number} for number in range(1500)])
     commands = _Commands()
     async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
@@ -71,12 +73,12 @@ async def test_the_server_is_told_how_to_read(mongo_uri: str, mongo_database: Da
     assert len(rows) == 1500
 
 
-async def test_a_collection_that_is_not_there_is_named(mongo_database: Database) -> None:
+async def test_a_missing_collection_is_named(mongo_database: Database) -> None:
     with pytest.raises(CollectionMissingError, match="There is no collection 'ordres'"):
         await Source(mongo_database, MINUTE).aggregate("ordres", [])
 
 
-async def test_an_empty_collection_a_view_and_a_capped_collection_are_there(
+async def test_an_empty_collection_a_view_and_a_capped_collection_can_be_read(
     mongo_database: Database,
 ) -> None:
     await mongo_database.create_collection("empty")
@@ -97,7 +99,7 @@ async def test_an_empty_collection_a_view_and_a_capped_collection_are_there(
         {"$project": {"x": {"$dateToString": {"date": "$d", "timezone": "Mars/Base"}}}},
     ],
 )
-async def test_a_pipeline_that_the_server_refuses_is_permanent_and_shows_no_value(
+async def test_a_pipeline_that_the_server_refuses_fails_at_once_and_its_error_shows_no_value(
     mongo_database: Database, stage: Stage
 ) -> None:
     await mongo_database["orders"].insert_one({"a": Decimal128("471.1"), "d": None})
@@ -109,9 +111,8 @@ async def test_a_pipeline_that_the_server_refuses_is_permanent_and_shows_no_valu
     assert not any(text in raised.value.msg for text in ("471", "decimal", "nonsense", "Mars"))
 
 
-async def test_a_database_that_is_not_there_may_come_back() -> None:
-    # A socket of the file system fails at once; a client that is closed while it still connects
-    # leaves its socket open.
+async def test_a_database_that_cannot_be_reached_is_worth_a_retry() -> None:
+    # A Unix socket fails at once. A client that is closed while it connects leaves its socket open.
     async with AsyncMongoClient[dict[str, Any]](
         "mongodb://user:secret@%2Fnowhere.sock", serverSelectionTimeoutMS=200
     ) as client:
@@ -151,7 +152,7 @@ def _refused(code: int | None, name: str = "Name") -> OperationFailure:
         (PyMongoError("text with a row"), SourceUnavailableError),
     ],
 )
-def test_only_what_is_known_to_stay_is_permanent(
+def test_only_errors_that_a_retry_cannot_help_are_permanent(
     error: PyMongoError, kind: type[ExportError]
 ) -> None:
     found = source_error(error, "orders")

@@ -1,10 +1,10 @@
-"""Every value of a document stands in the file as its column's rule says, however fast it came."""
+"""Every value of a document is in the file as its column's rule says, however it was decoded."""
 
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
@@ -19,8 +19,7 @@ from pymongoarrow.context import PyMongoArrowContext
 from pymongoarrow.schema import Schema
 
 from exports.errors import MismatchError
-from exports.reports.rows.definition import COLUMN_TYPES
-from exports.source import decoder as bson_columns
+from exports.source import decoder as decoder_module
 from exports.source.decoder import BatchDecoder, Decoded, Field
 from exports.source.types import ColumnType, OnMismatch
 
@@ -29,6 +28,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 ID = ObjectId("65f0a1b2c3d4e5f607182930")
 UUID = Binary(bytes(16), 4)
+COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
 FAST: list[ColumnType] = [kind for kind in COLUMN_TYPES if kind != "json"]
 
 
@@ -67,7 +67,7 @@ def _found_of(act: Callable[[], Decoded]) -> object:
         [(str(column.type), repr(column.to_pylist())) for column in found.columns],
         found.times.tolist(),
         found.keys.to_pylist(),
-        [times.tolist() for times in found.misfits],
+        [times.tolist() for times in found.mismatches],
     )
 
 
@@ -135,7 +135,7 @@ def _found_of(act: Callable[[], Decoded]) -> object:
         ("json", Regex("^a", "i"), '{"$regularExpression": {"pattern": "^a", "options": "i"}}'),
     ],
 )
-def test_a_value_that_fits_its_column_stands_there_exactly(
+def test_a_value_that_fits_its_column_is_there_exactly(
     kind: ColumnType, value: object, expected: object
 ) -> None:
     assert _column(kind, value) == [expected]
@@ -155,7 +155,7 @@ def test_null_and_a_missing_field_are_no_value(kind: ColumnType) -> None:
     assert found.columns[0].to_pylist() == [None, None]
 
 
-MISFITS: Sequence[tuple[ColumnType, object, str]] = [
+MISMATCHES: Sequence[tuple[ColumnType, object, str]] = [
     ("integer", 1.5, "double"),
     ("integer", NAN, "double"),
     ("integer", INFINITY, "double"),
@@ -196,7 +196,7 @@ MISFITS: Sequence[tuple[ColumnType, object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "value", "found"), MISFITS)
+@pytest.mark.parametrize(("kind", "value", "found"), MISMATCHES)
 def test_a_value_that_does_not_fit_fails_the_export_and_is_not_in_the_message(
     kind: ColumnType, value: object, found: str
 ) -> None:
@@ -205,13 +205,13 @@ def test_a_value_that_does_not_fit_fails_the_export_and_is_not_in_the_message(
 
     assert raised.value.permanent
     assert raised.value.msg == (
-        f"The column 'column0' is declared as {kind}, and a document has a value there that is "
-        f"none (BSON type {found}); change the column's `type`, or say "
-        '`on_mismatch = "text"` or `"null"`.'
+        f"The column 'column0' has the type {kind}, but a document has a value of BSON type "
+        f"{found} that does not fit; change the column's `type`, or set `on_mismatch` to "
+        '"text" or "null".'
     )
 
 
-@pytest.mark.parametrize(("kind", "value", "found"), MISFITS)
+@pytest.mark.parametrize(("kind", "value", "found"), MISMATCHES)
 def test_a_value_that_does_not_fit_is_left_out_and_counted_if_the_report_says_so(
     kind: ColumnType, value: object, found: str
 ) -> None:
@@ -221,7 +221,7 @@ def test_a_value_that_does_not_fit_is_left_out_and_counted_if_the_report_says_so
     decoded = decoder.decode(raw)
 
     assert decoded.columns[0].to_pylist() == [None, None], found
-    assert [times.tolist() for times in decoded.misfits] == [[decoded.times[1]]]
+    assert [times.tolist() for times in decoded.mismatches] == [[decoded.times[1]]]
 
 
 def test_a_column_becomes_text_with_the_text_of_every_value_if_the_report_says_so() -> None:
@@ -235,8 +235,8 @@ def test_a_column_becomes_text_with_the_text_of_every_value_if_the_report_says_s
         ["7", "1.5"],
         [datetime(2026, 10, 1, 8, tzinfo=SHANGHAI), None],
     ]
-    assert [len(times) for times in first.misfits] == [1, 1, 0]
-    # Once text, always text: so the parts of a unit do not change back and forth.
+    assert [len(times) for times in first.mismatches] == [1, 1, 0]
+    # It stays text, so that the parts of a unit do not change back and forth.
     assert [str(column.type) for column in second.columns[:2]] == ["string", "string"]
     assert [column.to_pylist() for column in second.columns[:2]] == [["1.50"], ["7"]]
 
@@ -258,7 +258,7 @@ def test_a_column_becomes_text_with_the_text_of_every_value_if_the_report_says_s
 def test_what_pymongoarrow_changes_silently_is_known(
     kind: pa.DataType, value: object, given_by_pymongoarrow: object
 ) -> None:
-    # The reason for looking at the raw bytes. If this fails, there is less or more to look for.
+    # The reason for searching the raw bytes. If this fails, pymongoarrow changes other values.
     context = PyMongoArrowContext(Schema({"a": kind}))
     context.process_bson_stream(bson.encode({"a": value}))
 
@@ -276,8 +276,8 @@ def test_what_pymongoarrow_refuses_is_known(kind: pa.DataType, value: object) ->
         context.process_bson_stream(bson.encode({"a": value}))
 
 
-def test_a_boolean_does_not_make_up_for_a_nan() -> None:
-    # As many elements that look like numbers as values that came out.
+def test_a_boolean_among_numbers_does_not_hide_a_nan() -> None:
+    # The batch has as many elements that look like numbers as decoded values.
     decoder = _decoder("number", "number", on_mismatch="null")
 
     found = decoder.decode(_raw(decoder, {"f0": True, "f1": NAN}))
@@ -299,14 +299,14 @@ def test_a_text_that_looks_like_another_element_is_only_a_text(inside: bytes) ->
     )
 
 
-def test_a_text_that_is_no_utf8_shows_replacement_characters() -> None:
+def test_a_text_that_is_not_utf8_has_replacement_characters() -> None:
     decoder = _decoder("text")
     raw = _raw(decoder, {"f0": "abcd"}).replace(b"abcd", b"a\xff\xfed")
 
     assert decoder.decode(raw).columns[0].to_pylist() == ["a\ufffd\ufffdd"]
 
 
-def test_an_id_that_is_no_utf8_is_an_id_like_others() -> None:
+def test_an_id_that_is_not_utf8_is_an_id_like_others() -> None:
     decoder = _decoder("integer")
     raw = _raw(decoder, {"_id": "abcd"}).replace(b"abcd", b"a\xff\xfed")
 
@@ -351,7 +351,7 @@ def test_a_decoder_learns_what_the_ids_are(ids: list[object]) -> None:
 def test_a_document_whose_time_is_an_array_fails_the_export() -> None:
     decoder = _decoder("text")
 
-    with pytest.raises(MismatchError, match="'at' is an array"):
+    with pytest.raises(MismatchError, match="field 'at' of a document is an array"):
         decoder.decode(_raw(decoder, {"at": [AT, AT]}))
 
 
@@ -420,7 +420,7 @@ def _batches(draw: st.DrawFn) -> tuple[list[ColumnType], list[dict[str, Any]]]:
 )
 @example((["number", "number"], [{"f0": True, "f1": NAN}]), "null", "UTC", 2)
 @example((["decimal"], [{"f0": Decimal128("92233720368547758.08")}]), "fail", "UTC", 2)
-def test_the_fast_way_gives_the_same_as_the_rules(
+def test_the_fast_way_gives_the_same_rows_as_the_rules(
     batch: tuple[list[ColumnType], list[dict[str, Any]]],
     on_mismatch: OnMismatch,
     zone: str,
@@ -431,7 +431,7 @@ def test_the_fast_way_gives_the_same_as_the_rules(
         _decoder(*kinds, on_mismatch=on_mismatch, zone=zone, scale=scale) for _ in range(2)
     )
     raw = _raw(quick, *documents)
-    with patch.object(bson_columns, "PyMongoArrowContext", side_effect=TypeError):
+    with patch.object(decoder_module, "PyMongoArrowContext", side_effect=TypeError):
         rules = [_found_of(lambda: exact.decode(raw)) for _ in range(2)]
 
     assert [_found_of(lambda: quick.decode(raw)) for _ in range(2)] == rules

@@ -1,4 +1,4 @@
-"""Rows of one instant come in the same order each time, however the database cut its batches."""
+"""Rows of one instant come in the same order each time, wherever the database cut its batches."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ from bson import Binary, Code, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exports.source.order import Chunk, InOrder, keys_of, keys_of_object_ids
+from exports.source.order import Chunk, RowSorter, keys_of, keys_of_object_ids
 from exports.tables.arrow import record_batch
 from tests.support.rows import ABOUT, group, measure, table
 
@@ -34,7 +34,7 @@ def _keys(ids: Sequence[object]) -> list[bytes]:
 
 
 def _out(chunks: list[Chunk]) -> list[dict[str, Any]]:
-    ordered = InOrder()
+    ordered = RowSorter()
     ready = [*(ordered.push(chunk) for chunk in chunks), ordered.finish()]
     return [row for batch in ready if batch is not None for row in batch.to_pylist()]
 
@@ -53,7 +53,7 @@ def test_rows_come_in_order_of_time_and_id_wherever_the_batches_were_cut(
 
 
 def test_rows_of_one_instant_are_kept_until_there_are_no_more_of_them() -> None:
-    ordered = InOrder()
+    ordered = RowSorter()
 
     assert ordered.push(_chunk([(1, 5)])) is None
     assert ordered.push(_chunk([(1, 4), (1, 3)])) is None

@@ -1,4 +1,4 @@
-"""The next batch is on its way while one works on this, and nothing is left behind."""
+"""The next item is fetched while the current one is processed, and the stream is always closed."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -45,7 +45,7 @@ async def test_one_item_is_fetched_ahead_and_no_more() -> None:
     assert stream.closed
 
 
-async def test_what_breaks_the_stream_comes_after_the_items_before_it() -> None:
+async def test_an_error_of_the_stream_comes_after_the_items_before_it() -> None:
     items = one_ahead(_Stream(5, fails_at=2).items())
 
     assert [await anext(items), await anext(items)] == [0, 1]

@@ -1,14 +1,12 @@
 """The definition of a row-level report: a table `[reports.NAME]` with `kind = "rows"`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from exports.reports.definition import Definition, FieldPath, Name, Table, field_as_table
 from exports.source.types import ColumnType, OnMismatch
-
-COLUMN_TYPES: Final[tuple[ColumnType, ...]] = get_args(ColumnType)
 
 _DEFAULT_SCALE: Final = 2
 _FORMATTED: Final = ("integer", "number", "decimal", "datetime", "date")

@@ -17,7 +17,7 @@ from exports.reports.filter import match
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
 from exports.source.database import RowQuery, Source
 from exports.source.decoder import BatchDecoder, Field, arrow_type
-from exports.source.order import Chunk, InOrder
+from exports.source.order import Chunk, RowSorter
 from exports.source.prefetch import one_ahead
 from exports.tables.arrow import AnyArray, record_batch
 from exports.tables.columns import Column, Sheet, field, schema
@@ -93,7 +93,7 @@ class UnitReading:
             zone=self._zone,
             on_mismatch=definition.on_mismatch,
         )
-        self._misfits: list[list[Int64s]] = []
+        self._mismatches: list[list[Int64s]] = []
 
     async def batches(self) -> AsyncGenerator[pa.RecordBatch]:
         """Yield the rows, in order of time and `_id`; at least one batch, possibly empty.
@@ -105,7 +105,7 @@ class UnitReading:
         some = False
         while unit is not None:
             scan = _Scan(unit)
-            self._misfits.clear()  # of a scan that gave nothing
+            self._mismatches.clear()  # of a scan that gave nothing
             async with aclosing(self._scanned(scan)) as found:
                 async for batch in found:
                     some = True
@@ -121,7 +121,7 @@ class UnitReading:
         code = MISMATCH_TEXT if self._definition.on_mismatch == "text" else MISMATCH_NULL
         until = self.rest[0].start if self.rest else self._unit.end
         counts = WarningCounts()
-        for batch in self._misfits:
+        for batch in self._mismatches:
             for name, times in zip(self._columns, batch, strict=True):
                 counts.add(code, name, int((times < until).sum()))
         return counts.warnings
@@ -158,7 +158,7 @@ class UnitReading:
 
     def _decoded(self, scan: "_Scan", raw: bytes) -> pa.RecordBatch | None:
         decoded = self._decoder.decode(raw)
-        self._misfits.append(decoded.misfits)
+        self._mismatches.append(decoded.mismatches)
         return scan.push(Chunk(self._batch(decoded.columns), decoded.times, decoded.keys))
 
     def _batch(self, arrays: list[AnyArray]) -> pa.RecordBatch:
@@ -191,7 +191,7 @@ class _Scan:
         self.unit = unit
         self.rest: list[Unit] = []
         self.again: Unit | None = None
-        self._ordered = InOrder()
+        self._ordered = RowSorter()
         self._rows = 0
         self._first = 0
 
