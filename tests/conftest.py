@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from pymongo import AsyncMongoClient
@@ -29,6 +30,10 @@ from tests.support.service import Service, open_service, working
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+# An example may take long on a busy machine. A hang is stopped by the timeout of its test.
+hypothesis.settings.register_profile("exports", deadline=None)
+hypothesis.settings.load_profile("exports")
 
 _SHARED = "EXPORTS_TEST_SERVERS"
 _SERVERS = pytest.StashKey[Servers]()

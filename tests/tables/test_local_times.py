@@ -40,7 +40,7 @@ def naive(moments: list[datetime | None], unit: Unit, zone: str) -> list[datetim
     st.sampled_from(["s", "ms", "us", "ns"]),
 )
 @example("Europe/Berlin", [datetime(2038, 7, 1, tzinfo=UTC)], "ms")
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_local_times_are_the_same_as_in_python(
     zone: str, moments: list[datetime | None], unit: Unit
 ) -> None:
