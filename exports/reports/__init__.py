@@ -1,1 +1,1 @@
-"""What can be asked for."""
+"""Reports: the definitions of what can be exported."""

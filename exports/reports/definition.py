@@ -10,15 +10,16 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _LONGEST_NAME: Final = 100
-# Both are files of the system that hold no zone of the world.
-_NO_ZONES: Final = frozenset({"Factory", "localtime"})
-# BSON has no wider integers: https://bsonspec.org/spec.html
+"""Characters of a name or a title."""
+_NOT_ZONES: Final = frozenset({"Factory", "localtime"})
+"""Files beside those of the time zones that are not a zone of any place."""
 _LARGEST_INTEGER: Final = 2**63 - 1
+"""BSON has no wider integers: https://bsonspec.org/spec.html."""
 
 
 @cache
 def _time_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones() - _NO_ZONES)
+    return frozenset(zoneinfo.available_timezones() - _NOT_ZONES)
 
 
 def _check_zone(name: str) -> str:
@@ -33,7 +34,7 @@ def _check_path(path: str) -> str:
     if "$" in path:
         raise ValueError("has a `$`; a field name is plain text, never an operator")
     if "\0" in path:
-        raise ValueError("has a null byte; no field name can hold one")
+        raise ValueError("has a null byte; a field name cannot have one")
     if not all(path.split(".")):
         raise ValueError("has an empty part; write a field name or a path such as buyer.name")
     return path
@@ -46,14 +47,14 @@ def _check_collection(name: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return a name or a title that people will read.
+    """Check a name or a title, and return it.
 
     Raises:
-        ValueError: It is blank, too long, or has a character that can't be seen.
+        ValueError: It is blank, too long, or has an invisible character.
     """
     if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValueError(
-            f"is not a name; it has 1 to {_LONGEST_NAME} characters that can all be seen"
+            f"is not a valid name; use 1 to {_LONGEST_NAME} characters, all of them visible"
         )
     return name
 
@@ -69,13 +70,13 @@ def _check_fixed_value(value: object) -> object:
         case datetime():
             raise ValueError("has no offset from UTC; write 2026-01-01T00:00:00+08:00")
         case dict():
-            raise ValueError('is a table; a path into a document is quoted, as in "buyer.name"')
+            raise ValueError('is a table; put a path into a document in quotes, as in "buyer.name"')
         case _:
-            raise ValueError("is not text, a number, true, false or a date with time and offset")
+            raise ValueError("is not a text, a number, true, false, or a date with time and offset")
 
 
 def field_as_table(value: object) -> object:
-    """Return the table that a bare field path is short for."""
+    """Return the table that a field path alone stands for."""
     return {"field": value} if isinstance(value, str) else value
 
 
@@ -85,7 +86,7 @@ FixedValue = Annotated[str | bool | int | float | datetime, BeforeValidator(_che
 
 
 class Table(BaseModel):
-    """Base of the tables: strict, because a wrong type is a mistake to be shown."""
+    """Base of the tables. It is strict: a value of another type is a mistake, not converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -98,12 +99,12 @@ class GroupBy(Table):
 
 
 class Measure(Table):
-    """A figure of each row.
+    """A figure in each row.
 
     Attributes:
-        op: What is done with the values of the field. `count` counts documents. `sum` and `avg`
-            take numbers and leave out everything else. `count_distinct` leaves out null and
-            missing values, as `COUNT(DISTINCT ...)` of SQL does.
+        op: What is computed. `count` counts documents. `sum` and `avg` use numbers and ignore
+            everything else. `count_distinct` ignores null and missing values, like
+            `COUNT(DISTINCT ...)` of SQL.
         field: Path of the field; None for `count`.
         title: Heading of the column; its name if None.
     """
@@ -115,14 +116,14 @@ class Measure(Table):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.op == "count" and self.field is not None:
-            raise ValueError("counts documents and takes no field; leave `field` out")
+            raise ValueError("counts documents and has no field; remove `field`")
         if self.op != "count" and self.field is None:
-            raise ValueError(f"needs the `field` that {self.op} is taken of")
+            raise ValueError(f"has no field; add the `field` whose {self.op} is computed")
         return self
 
     @property
     def total(self) -> Literal["sum", "min", "max"] | None:
-        """How the totals row combines it: averages and distinct counts do not add up."""
+        """How the totals row combines it; None for averages and distinct counts."""
         match self.op:
             case "count" | "sum":
                 return "sum"
@@ -139,10 +140,10 @@ class Definition(Table):
         collection: Collection or view that is read.
         time_field: Path of the field that holds a document's date, as a BSON date.
         timezone: IANA time zone of days and months.
-        title: Title for people, in the file's name; the report's name if None.
-        owner_field: Path of the field that holds whose document it is. Set, everyone gets only
-            their own.
-        filter: Fields that must have exactly this value.
+        title: Title for people, used in the name of the file; the report's name if None.
+        owner_field: Path of the field with the owner of a document. If it is set, each user gets
+            only their own documents.
+        filter: Fields that must have exactly these values.
     """
 
     collection: Annotated[str, AfterValidator(_check_collection)]
@@ -157,9 +158,9 @@ class StatsDefinition(Definition):
     """A statistics report.
 
     Attributes:
-        kind: Tells it from other kinds of reports.
-        period: `month` asks for year and month and gives a row per day, `year` asks for the year
-            and gives a row per month.
+        kind: The kind of report.
+        period: `month` has the parameters year and month and gives a row per day; `year` has the
+            parameter year and gives a row per month.
         period_title: Heading of the first column.
         group_by: What rows are grouped by, by the names of the columns.
         measures: The figures of a row, by the names of the columns.
@@ -175,5 +176,5 @@ class StatsDefinition(Definition):
 
     @property
     def row_period(self) -> Literal["day", "month"]:
-        """What one row stands for, and the name of its column."""
+        """The period of one row, which is also the name of its column."""
         return "day" if self.period == "month" else "month"

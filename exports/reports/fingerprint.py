@@ -1,7 +1,7 @@
-"""Fingerprints of reports: whether two workers mean the same when they say `statsMonthly`.
+"""Fingerprints of reports, which tell whether two workers define `statsMonthly` in the same way.
 
-During a deploy, workers with different reports files run side by side. All units of an export are
-read by one definition, or its columns would change in the middle of the file.
+During a deploy, workers with different reports files run side by side. All units of an export must
+be read with the same definition, or the columns would change in the middle of the file.
 """
 
 import hashlib
@@ -11,33 +11,34 @@ from typing import Final
 
 from pydantic import BaseModel
 
-# To be raised whenever a definition comes to mean other rows, columns or units than before.
-_MEANING: Final = 1
+_VERSION: Final = 1
+"""Raise this if the same definition gives other rows, columns or units than before."""
 _DIGITS: Final = 16
+"""Hexadecimal digits of a fingerprint."""
 
 
 def of_definition(name: str, definition: BaseModel) -> str:
     """Return the fingerprint of a report that a table of the reports file defines.
 
-    Comments and the order of keys do not matter, the order of columns does. What stands at its
-    default is left out, so that a release that knows one key more agrees with the one before.
+    Comments and the order of keys do not matter, the order of columns does. Values that equal the
+    default are left out, so that a release with one more key agrees with the release before.
 
     Args:
-        name: What the report is called.
-        definition: What its table says.
+        name: The name of the report.
+        definition: The content of its table.
     """
-    said = definition.model_dump(mode="json", exclude_defaults=True)
-    return _fingerprint(type(definition).__name__, name, json.dumps(said))
+    content = definition.model_dump(mode="json", exclude_defaults=True)
+    return _fingerprint(type(definition).__name__, name, json.dumps(content))
 
 
 def of_class(name: str, title: str, made_by: type) -> str:
-    """Return the fingerprint of a report that is a class: of its module's source, if it is there.
+    """Return the fingerprint of a report that is a class, from its module's source if available.
 
-    What that module imports is not looked at.
+    Changes in modules that it imports do not change the fingerprint.
 
     Args:
-        name: What the report is called.
-        title: What people call it.
+        name: The name of the report.
+        title: Its title for people.
         made_by: Its class.
     """
     try:
@@ -48,5 +49,5 @@ def of_class(name: str, title: str, made_by: type) -> str:
     return _fingerprint(f"{made_by.__module__}:{made_by.__qualname__}", name, title, source)
 
 
-def _fingerprint(*said: str) -> str:
-    return hashlib.sha256(json.dumps([_MEANING, *said]).encode()).hexdigest()[:_DIGITS]
+def _fingerprint(*parts: str) -> str:
+    return hashlib.sha256(json.dumps([_VERSION, *parts]).encode()).hexdigest()[:_DIGITS]

@@ -1,24 +1,26 @@
-"""What a client says about a statistics export: its year, or its year and month; and columns."""
+"""Parameters of reports; of statistics reports: a year, or a year and a month."""
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, TypeVar, cast
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from exports.errors import ParamsError
+from exports.errors import ParamsError, explain
 from exports.reports.periods import MAX_YEAR, MIN_YEAR
+
+_Params = TypeVar("_Params", bound=BaseModel)
 
 _DIGITS: Final = re.compile(r"[0-9]{1,4}")
 
 
 def _whole_number(value: object) -> object:
-    # A command line sends text. `True` is an int to Python, but no year.
+    # The command line sends text. `True` is an int in Python, but not a year.
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("is not a whole number")  # noqa: TRY004 -- pydantic turns it into its own
+        raise ValueError("is not a whole number")  # noqa: TRY004 -- pydantic expects a ValueError
     return value
 
 
@@ -28,7 +30,7 @@ _WholeNumber = BeforeValidator(_whole_number)
 def _names(value: object) -> object:
     if value is None:
         return None
-    # A command line sends text.
+    # The command line sends text.
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list):
         raise ValueError("is not a list of column names")  # noqa: TRY004 -- same
@@ -41,7 +43,7 @@ def _names(value: object) -> object:
 
 
 ColumnNames = Annotated[list[str] | None, BeforeValidator(_names)]
-"""Which columns of a report, in which order; None for all. A text has commas between them."""
+"""Which columns of a report, in this order; None for all. In a text, commas separate them."""
 
 
 class YearParams(BaseModel):
@@ -59,28 +61,50 @@ class MonthParams(YearParams):
     month: Annotated[int, _WholeNumber, Field(ge=1, le=12)]
 
 
-def chosen(names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
-    """Return the columns that were asked for, in that order; all there are if none were.
+def validate(model: type[_Params], params: object, *, report: str) -> _Params:
+    """Return the parameters that a client sent as a model.
+
+    Args:
+        model: The model of the report's parameters.
+        params: What the client sent.
+        report: The report's type, for messages.
 
     Raises:
-        ParamsError: There is no such column; the message lists those there are.
+        ParamsError: They are not an object, or one is missing, unknown or wrong.
     """
-    there = list(known)
+    if not isinstance(params, dict):
+        required = [
+            field.alias or name for name, field in model.model_fields.items() if field.is_required()
+        ]
+        raise ParamsError(f"The parameters of {report} are an object with: {', '.join(required)}.")
+    try:
+        return model.model_validate(params)
+    except ValidationError as error:
+        raise ParamsError(f"The parameters of {report} are wrong: {explain(error)}.") from None
+
+
+def chosen(names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
+    """Return the columns that a client chose, in that order; all columns if it chose none.
+
+    Raises:
+        ParamsError: There is no such column; the message lists the columns.
+    """
+    columns = list(known)
     if names is None:
-        return there
-    if not set(names) <= set(there):
-        raise ParamsError(f"There is no column of that name; use some of: {', '.join(there)}.")
+        return columns
+    if not set(names) <= set(columns):
+        raise ParamsError(f"There is no column of that name; use some of: {', '.join(columns)}.")
     return list(names)
 
 
 class ParamDescription(BaseModel):
-    """One parameter, for people.
+    """A description of a parameter for people.
 
     Attributes:
         name: Its name.
-        type: What it is: `integer`.
-        required: Whether it has to be given.
-        values: Which values it may have: `1 to 12`.
+        type: Its type: `integer`.
+        required: Whether it is required.
+        values: The values that are allowed: `1 to 12`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,7 +119,7 @@ def describe(params: type[YearParams], columns: Sequence[str]) -> list[ParamDesc
     """Describe the parameters of a statistics report, in order.
 
     Args:
-        params: The parameters.
+        params: The model of the parameters.
         columns: The names of the report's columns.
     """
     numbers = [name for name in ("year", "month") if name in params.model_fields]
@@ -111,7 +135,7 @@ def describe(params: type[YearParams], columns: Sequence[str]) -> list[ParamDesc
 
 
 def describe_columns(columns: Sequence[str]) -> ParamDescription:
-    """Describe the parameter that every report has.
+    """Describe the parameter `columns`, which every report has.
 
     Args:
         columns: The names of the report's columns.

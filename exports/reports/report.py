@@ -1,4 +1,4 @@
-"""What a report is: where the rows of an export come from, and what columns they have."""
+"""A report defines where the rows of an export come from and which columns they have."""
 
 import re
 import unicodedata
@@ -17,20 +17,20 @@ from exports.reports.params import ParamDescription
 from exports.source.database import Source
 from exports.tables.warnings import TaskWarning
 
-# What Windows, the strictest, does not allow in a file name:
+# The rules of Windows, which are the strictest:
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _NOT_IN_FILE_NAMES: Final = re.compile(r'[<>:"/\\|?*]')
-# File systems allow 255 bytes; the period, the extension and a browser's " (1)" need some.
 _TITLE_BYTES: Final = 180
+"""File systems allow 255 bytes; the period, the extension and a browser's " (1)" need the rest."""
 
 
 class Rows(NamedTuple):
     """Some rows of a unit.
 
     Attributes:
-        batch: The rows; possibly none.
-        warnings: What was changed in them.
-        rest: On the last rows of a unit: what of it is still to be read.
+        batch: The rows; it may be empty.
+        warnings: Values that were changed in them.
+        rest: With the last rows of a unit: units for the part of it that was not read.
     """
 
     batch: pa.RecordBatch
@@ -41,13 +41,13 @@ class Rows(NamedTuple):
 class Report(ABC):
     """One type of export.
 
-    `check_params` comes first: what the other methods get as `params` is what it returned.
+    `check_params` is called first; the other methods get what it returned as `params`.
 
     Attributes:
-        type: What clients call it: `statsMonthly`.
-        title: What people call it; the type if nobody chose one.
-        bulk: Whether there may be millions of rows, so that reading and writing them is left to
-            workers and slots that small exports do not wait for.
+        type: The name that clients use: `statsMonthly`.
+        title: The name for people; the same as `type` if none is given.
+        bulk: Whether an export may have millions of rows. Then it is read and written by workers
+            and slots for bulk exports, so that small exports do not wait for it.
     """
 
     type: str
@@ -60,7 +60,7 @@ class Report(ABC):
 
     @abstractmethod
     def check_params(self, params: object) -> dict[str, JsonValue]:
-        """Return the parameters as the report understands them.
+        """Check the parameters that a client sent, and return them in normal form.
 
         Raises:
             ParamsError: They are not an object, or one is missing, unknown or wrong.
@@ -72,11 +72,11 @@ class Report(ABC):
 
     @abstractmethod
     def period(self, params: dict[str, JsonValue]) -> str:
-        """Return what the parameters stand for, in a few characters: `2026-10`."""
+        """Return the period of the parameters, in a few characters: `2026-10`."""
 
     @abstractmethod
     def units(self, params: dict[str, JsonValue]) -> list[Unit]:
-        """Return the pieces that are read side by side, in the order of their rows."""
+        """Return the units, which are read in parallel, in the order of their rows."""
 
     @abstractmethod
     def read(
@@ -86,9 +86,10 @@ class Report(ABC):
 
         Args:
             source: Where the rows are.
-            unit: One of `units`, or of the rest of one.
-            params: What the client asked for.
-            created_by: Who asks; an owner's report gives only the rows of this person.
+            unit: One of `units`, or one of the `rest` of another.
+            params: The parameters, as `check_params` returned them.
+            created_by: Who asked for the export. A report with an owner field gives only the rows
+                of this user.
 
         Yields:
             At least one batch, so that a file without rows has a header. Their schemas, made by
@@ -96,21 +97,21 @@ class Report(ABC):
 
         Raises:
             CollectionMissingError: There is no such collection.
-            PipelineError: The database refuses the aggregation as such.
+            PipelineError: The database refuses the aggregation, whenever it is sent.
             SourceAccessError: The database refuses the credentials or the permission.
-            SourceUnavailableError: The database can't be reached or did not answer in time.
+            SourceUnavailableError: The database cannot be reached or did not answer in time.
         """
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this definition of the report from others of the same name, in a few letters.
+        """A short text that is different for another definition of the report.
 
-        All rows of an export are read by workers whose report has the same.
+        All rows of an export are read by workers whose report has the same fingerprint.
         """
         return of_class(self.type, self.title, type(self))
 
     def summary(self, params: dict[str, JsonValue]) -> str:
-        """Return which export this is, for people: `statsMonthly 2026-10`."""
+        """Return a short description of an export: `statsMonthly 2026-10`."""
         return f"{self.type} {self.period(params)}"
 
     def file_stem(self, params: dict[str, JsonValue]) -> str:
@@ -119,16 +120,16 @@ class Report(ABC):
 
 
 class ReportCatalog:
-    """The reports that are configured. Does not change."""
+    """The reports that are configured. It does not change."""
 
     def __init__(self, reports: Iterable[Report]) -> None:
         self._reports = {report.type: report for report in reports}
 
     def named(self, name: str) -> Report:
-        """Return the report of that type.
+        """Return the report of a type.
 
         Raises:
-            TypeUnknownError: There is none; the message lists those there are.
+            TypeUnknownError: There is none; the message lists the types.
         """
         try:
             return self._reports[name]
@@ -143,8 +144,8 @@ class ReportCatalog:
 
 def _for_file_name(title: str) -> str:
     composed = unicodedata.normalize("NFC", title)
-    # Category C is what can't be seen: control characters, and marks that turn text around and
-    # could make `exe.csv` of `csv.exe`.
+    # Category C are invisible characters: control characters, and marks that change the direction
+    # of text, so that `csv.exe` would look like `exe.csv`.
     visible = "".join(
         "-" if unicodedata.category(character).startswith("C") else character
         for character in composed

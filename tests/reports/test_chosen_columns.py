@@ -1,4 +1,4 @@
-"""Whoever asks for statistics may choose which columns to see."""
+"""A client can choose which columns of a statistics report it gets."""
 
 import io
 from datetime import date
@@ -25,7 +25,7 @@ async def test_columns_are_chosen_and_ordered(mongo_database: Database) -> None:
     chosen = OCTOBER | {"columns": ["total", "day"]}
     ((batch,),) = await read_batches(mongo_database, report, chosen)
 
-    # The rows are those of days and categories all the same.
+    # The rows are still one per day and category.
     assert batch.to_pylist() == [
         {"total": 3, "day": date(2026, 10, 5)},
         {"total": 4, "day": date(2026, 10, 5)},
@@ -43,7 +43,7 @@ async def test_columns_are_chosen_and_ordered(mongo_database: Database) -> None:
         ([], "columns: is not a list of column names"),
     ],
 )
-def test_a_wrong_choice_is_answered_with_what_would_be_right(columns: object, reason: str) -> None:
+def test_a_wrong_choice_is_refused_with_what_would_be_right(columns: object, reason: str) -> None:
     with pytest.raises(ParamsError) as raised:
         make_report(measures=MEASURES).check_params(OCTOBER | {"columns": columns})
 

@@ -23,13 +23,8 @@ city = { field = "buyer.city" }
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
-
-
-def _report(folder: Path, text: str, name: str = "sales") -> Report:
-    path = folder / "reports.toml"
+def _report(tmp_path: Path, text: str, name: str = "sales") -> Report:
+    path = tmp_path / "reports.toml"
     path.write_text(text, encoding="utf-8")
     return load_reports(path).named(name)
 
@@ -48,10 +43,12 @@ def _report(folder: Path, text: str, name: str = "sales") -> Report:
         ),
     ],
 )
-def test_what_changes_nothing_does_not_matter(folder: Path, text: str, instead: str) -> None:
+def test_a_change_that_leaves_rows_and_columns_the_same_does_not_matter(
+    tmp_path: Path, text: str, instead: str
+) -> None:
     changed = TABLE.replace(text, instead, 1)
     assert changed != TABLE
-    assert _report(folder, changed).fingerprint == _report(folder, TABLE).fingerprint
+    assert _report(tmp_path, changed).fingerprint == _report(tmp_path, TABLE).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -69,13 +66,15 @@ def test_what_changes_nothing_does_not_matter(folder: Path, text: str, instead: 
         ),
     ],
 )
-def test_what_changes_the_rows_or_the_columns_does(folder: Path, text: str, instead: str) -> None:
+def test_a_change_of_the_rows_or_the_columns_gives_another_fingerprint(
+    tmp_path: Path, text: str, instead: str
+) -> None:
     changed = TABLE.replace(text, instead, 1)
     assert changed != TABLE
-    assert _report(folder, changed).fingerprint != _report(folder, TABLE).fingerprint
+    assert _report(tmp_path, changed).fingerprint != _report(tmp_path, TABLE).fingerprint
 
 
-def test_statistics_differ_by_their_measures(folder: Path) -> None:
+def test_other_measures_give_another_fingerprint(tmp_path: Path) -> None:
     table = """
     [reports.sales]
     period = "month"
@@ -84,22 +83,22 @@ def test_statistics_differ_by_their_measures(folder: Path) -> None:
     measures.n = { op = "count" }
     """
     other = table.replace('op = "count"', 'op = "count_distinct", field = "uid"')
-    assert _report(folder, table).fingerprint != _report(folder, other).fingerprint
-    assert _report(folder, table).fingerprint == _report(folder, table).fingerprint
+    assert _report(tmp_path, table).fingerprint != _report(tmp_path, other).fingerprint
+    assert _report(tmp_path, table).fingerprint == _report(tmp_path, table).fingerprint
 
 
-def test_a_report_that_is_a_class_differs_with_its_source(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_source_of_a_report_class_gives_another_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     source = Path(custom_report.__file__).read_text(encoding="utf-8")
     seen: list[str] = []
     for module, text in (
         ("first", source),
         ("second", source.replace("timedelta(days=1)", "timedelta(days=2)")),
     ):
-        (folder / f"report_{module}.py").write_text(text, encoding="utf-8")
+        (tmp_path / f"report_{module}.py").write_text(text, encoding="utf-8")
         table = f'[reports.sales]\npython = "report_{module}:Yesterday"\n'
-        seen.append(_report(folder, table).fingerprint)
-        assert _report(folder, table).fingerprint == seen[-1]
+        seen.append(_report(tmp_path, table).fingerprint)
+        assert _report(tmp_path, table).fingerprint == seen[-1]
     assert len(set(seen)) == 2

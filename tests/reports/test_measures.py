@@ -1,4 +1,4 @@
-"""The figures of a row are those that a person would work out by hand from the documents."""
+"""The figures of a row are those that a person would compute by hand from the documents."""
 
 import json
 from collections import defaultdict
@@ -41,7 +41,7 @@ async def test_sums_of_amounts_are_exact_and_averages_as_exact_as_a_float(
     assert row["avg"] == float(total / 5)
 
 
-async def test_an_average_is_of_the_numbers_only(mongo_database: Database) -> None:
+async def test_an_average_ignores_values_that_are_not_numbers(mongo_database: Database) -> None:
     await insert_orders(mongo_database, {"a": 1}, {"a": 2}, {"a": "3"}, {"a": None}, {}, {"c": 1})
     report = make_report(
         group_by={"c": "c"},
@@ -53,7 +53,7 @@ async def test_an_average_is_of_the_numbers_only(mongo_database: Database) -> No
     assert [(row["c"], row["avg"], row["sum"]) for row in rows] == [(None, 1.5, 3), (1, None, 0)]
 
 
-async def test_least_and_greatest_may_be_dates_or_text(mongo_database: Database) -> None:
+async def test_minimum_and_maximum_may_be_dates_or_text(mongo_database: Database) -> None:
     early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     await insert_orders(mongo_database, {"d": late, "s": "乙"}, {"d": early, "s": "a"}, {"d": None})
     report = make_report(
@@ -177,7 +177,7 @@ def test_no_pipeline_collects_values_into_one_document(distinct: int) -> None:
     assert sum("$unwind" in stage for stage in stages) == (1 if distinct > 1 else 0)
 
 
-async def test_a_figure_that_is_no_number_is_an_empty_cell(mongo_database: Database) -> None:
+async def test_a_figure_that_is_not_a_number_is_an_empty_cell(mongo_database: Database) -> None:
     await insert_orders(
         mongo_database,
         {"c": 1, "a": float("nan"), "b": Decimal128("NaN")},

@@ -1,4 +1,4 @@
-"""Whoever asks for an export gets it, or reads what would have been right."""
+"""Parameters are accepted, or refused with a message that says what would be right."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from exports.reports.file import load_reports
 from tests.support.paths import REPORTS
 
 
-def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         TypeUnknownError, match="use one of: recordsDetail, statsAnnual, statsMonthly"
     ) as raised:
@@ -56,9 +56,7 @@ def test_parameters_may_come_from_json_or_a_command_line(
         ("year=2026", "are an object with: year, month"),
     ],
 )
-def test_wrong_parameters_are_answered_with_what_would_be_right(
-    params: object, reason: str
-) -> None:
+def test_wrong_parameters_are_refused_with_what_would_be_right(params: object, reason: str) -> None:
     with pytest.raises(ParamsError) as raised:
         load_reports(REPORTS).named("statsMonthly").check_params(params)
 

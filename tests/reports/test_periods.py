@@ -1,4 +1,4 @@
-"""Days and months are what the clocks of a place show, whatever the clocks do."""
+"""Days and months are those of the local clock, however it is changed."""
 
 import zoneinfo
 from datetime import date, datetime

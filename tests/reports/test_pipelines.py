@@ -61,7 +61,7 @@ async def test_every_month_of_a_year_is_one_unit_with_one_row_when_there_are_no_
     ]
 
 
-async def test_only_days_and_groups_where_there_is_something_haveread_rows(
+async def test_only_days_and_groups_with_documents_have_rows(
     mongo_database: Database,
 ) -> None:
     await insert_orders(
@@ -88,7 +88,7 @@ async def test_a_missing_group_and_a_null_are_one_group(mongo_database: Database
     assert [(row["c"], row["n"]) for row in rows] == [(None, 2), ("a", 1)]
 
 
-async def test_a_report_of_nothing_still_has_its_columns(mongo_database: Database) -> None:
+async def test_a_report_without_documents_has_its_columns(mongo_database: Database) -> None:
     await mongo_database.create_collection("orders")
     report = make_report(
         group_by={"c": "c"}, measures={**COUNT, "total": {"op": "sum", "field": "a"}}
@@ -151,7 +151,7 @@ async def test_a_month_has_its_first_instant_and_not_that_of_the_next(
 @pytest.mark.parametrize(
     ("zone", "moment", "day"),
     [
-        # No midnight on that day, and the last instant of the day before.
+        # That day has no midnight; and the last second of the day before.
         ("America/Sao_Paulo", "2018-11-04T03:00:00Z", date(2018, 11, 4)),
         ("America/Sao_Paulo", "2018-11-04T02:59:59Z", date(2018, 11, 3)),
         # 01:30 of a night in which that time came twice: both times.
@@ -275,7 +275,7 @@ async def test_a_second_read_gives_the_same_rows_in_the_same_order(
 
 
 async def test_many_rows_come_in_batches_of_one_schema(mongo_database: Database) -> None:
-    # The one decimal stands in the last row: the first batch has to know of it.
+    # The only decimal is in the last row, and the type of the first batch depends on it.
     documents: list[dict[str, Any]] = [{"c": f"{index:05}", "a": index} for index in range(2500)]
     documents[-1]["a"] = Decimal128("0.5")
     await insert_orders(mongo_database, *documents)

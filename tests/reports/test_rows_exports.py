@@ -1,4 +1,4 @@
-"""The documents of some days, from asking to holding the file."""
+"""A row-level export, from the request to the finished file."""
 
 import csv
 import io
@@ -71,7 +71,7 @@ async def test_a_large_export_is_read_in_many_units_and_is_one_file_in_order(
 ) -> None:
     monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 20)
     monkeypatch.setattr(reading, "ROWS_PER_UNIT", 25)
-    # Three of each instant, and the second half of the month far busier than the first.
+    # Three of each instant, and later far more in a time than at first.
     hours = [number // 3 * (6 if number < 60 else 1) for number in range(400)]
     await _insert(service, *(FIRST + timedelta(hours=hour) for hour in reversed(hours)))
     task = await service.exported("recordsDetail", params=OCTOBER | {"columns": "created,id"})
@@ -89,7 +89,7 @@ async def test_a_large_export_is_read_in_many_units_and_is_one_file_in_order(
         ("fail", [], []),
     ],
 )
-async def test_what_does_not_fit_is_dealt_with_as_the_report_says(
+async def test_a_value_that_does_not_fit_is_handled_as_the_report_says(
     settings: Settings,
     temporal_address: str,
     tmp_path: Path,

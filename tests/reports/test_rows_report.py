@@ -1,4 +1,4 @@
-"""A row-level report gives exactly the documents that it is about, in an order that stays."""
+"""A row-level report gives exactly the documents of its period, in the same order each time."""
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from bson import Decimal128, ObjectId
 from pydantic import JsonValue
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.clock import from_epoch_ms
 from exports.errors import CollectionMissingError, MismatchError, ParamsError
 from exports.models import Unit
 from exports.reports.report import Rows
@@ -52,7 +53,7 @@ async def _unit(
 async def _all(
     source: Source, report: RowsReport, created_by: str = "u1", **params: JsonValue
 ) -> list[list[Rows]]:
-    """Every unit, with the rest of each after it, as the workflow goes about it."""
+    """Read every unit, and after each the rest of it, as the workflow does."""
     waiting = report.units(report.check_params(OCTOBER | params))
     done: list[list[Rows]] = []
     while waiting:
@@ -157,7 +158,7 @@ async def test_a_missing_collection_is_named(mongo_database: Database) -> None:
 
 
 async def test_columns_can_be_chosen_and_ordered(mongo_database: Database) -> None:
-    # What is not asked for is not looked at either: `x` would not fit.
+    # A column that was not chosen is not read: `x` would not fit.
     await _insert(mongo_database, {"n": "many"})
     report = _report(columns={"a": "_id", "x": {"field": "n", "type": "integer"}, "b": "at"})
 
@@ -167,10 +168,10 @@ async def test_columns_can_be_chosen_and_ordered(mongo_database: Database) -> No
 
 
 @pytest.mark.usefixtures("small_units")
-async def test_a_large_period_is_cut_into_units_and_no_row_is_lost_or_doubled(
+async def test_a_large_period_is_divided_into_units_and_no_row_is_lost_or_doubled(
     mongo_database: Database,
 ) -> None:
-    # Seven documents an instant at first, later one, as real ones are: not evenly.
+    # Unevenly, as in real collections: first seven documents in an instant, later one.
     moments = [0] * 7 + [1] * 5 + [5, 5, 9, 40, 41, 41, 41, 90_000, 90_001, 2_000_000_000]
     numbers = [(index * 37) % len(moments) for index in range(len(moments))]
     await _insert(
@@ -197,7 +198,7 @@ async def test_units_do_not_overlap_and_have_keys_of_their_own(mongo_database: D
     (*_, last) = await _unit(_source(mongo_database), report, whole)
     rest = last.rest
 
-    # A document an hour from the fourth on, and room for four in a unit: at most 64 of them.
+    # From the fourth document on, a document an hour and four in a unit: the limit of 64 units.
     assert len(rest) == 64
     assert rest[0].start == whole.start + 3 * 3_600_000
     assert [unit.start for unit in rest[1:]] == [unit.end for unit in rest[:-1]]
@@ -214,7 +215,7 @@ async def test_a_small_export_is_one_unit(mongo_database: Database) -> None:
 
 
 @pytest.mark.usefixtures("small_units")
-async def test_what_is_inserted_after_the_start_is_left_out_of_all_units(
+async def test_documents_that_are_inserted_after_the_start_are_left_out_of_all_units(
     mongo_database: Database,
 ) -> None:
     def documents() -> list[dict[str, Any]]:
@@ -232,7 +233,9 @@ async def test_what_is_inserted_after_the_start_is_left_out_of_all_units(
 
 
 @pytest.mark.usefixtures("small_units")
-async def test_ids_that_are_no_object_ids_are_all_exported(mongo_database: Database) -> None:
+async def test_documents_whose_id_is_not_an_object_id_are_all_exported(
+    mongo_database: Database,
+) -> None:
     await _insert(mongo_database, {"_id": "a"}, {"_id": 7}, {"_id": ObjectId()}, {"_id": {"x": 1}})
 
     units = await _all(_source(mongo_database), _report())
@@ -245,11 +248,11 @@ async def test_ids_that_are_no_object_ids_are_all_exported(mongo_database: Datab
     [("text", MISMATCH_TEXT, "1.5"), ("null", MISMATCH_NULL, None)],
 )
 @pytest.mark.usefixtures("small_units")
-async def test_what_was_replaced_is_counted_once_however_the_units_were_cut(
+async def test_values_that_were_replaced_are_counted_once_however_the_period_was_divided(
     mongo_database: Database, on_mismatch: str, code: str, value: object
 ) -> None:
-    # The fourth document is read by the first unit, to see that there is more, and left to the
-    # next one.
+    # The first unit reads the fourth document to see that there are more, and leaves it to the
+    # next unit.
     await _insert(
         mongo_database,
         *({"at": START + timedelta(hours=hour), "n": 1.5} for hour in range(4)),
@@ -265,7 +268,7 @@ async def test_what_was_replaced_is_counted_once_however_the_units_were_cut(
 
 
 @pytest.mark.usefixtures("small_units")
-async def test_what_was_replaced_in_one_long_instant_is_counted_once(
+async def test_values_that_were_replaced_in_an_instant_with_many_rows_are_counted_once(
     mongo_database: Database,
 ) -> None:
     await _insert(mongo_database, *({"n": 1.5} for _ in range(6)))
@@ -286,7 +289,7 @@ async def test_a_value_of_another_type_fails_the_export_unless_the_report_says_o
 
 
 class _AnyOrder(Source):
-    """Gives documents of one instant in an order of its own, as a database may."""
+    """Returns documents of one instant in any order, as a database may."""
 
     backwards = False
 
@@ -313,8 +316,8 @@ async def test_documents_of_one_instant_come_in_order_of_their_ids(
     [
         ({}, "from: Field required; to: Field required"),
         ({"from": "2026-10-01"}, "to: Field required"),
-        ({"from": "2026-10-01", "to": "2026-10-01"}, "comes after `from`"),
-        ({"from": "2026-10-02", "to": "2026-10-01"}, "comes after `from`"),
+        ({"from": "2026-10-01", "to": "2026-10-01"}, "`to` is not after `from`"),
+        ({"from": "2026-10-02", "to": "2026-10-01"}, "`to` is not after `from`"),
         ({"from": "2026-02-29", "to": "2026-10-01"}, "from: is not a day of the calendar"),
         ({"from": "1.10.2026", "to": "2026-10-01"}, "from: is not a date such as 2026-10-31"),
         ({"from": "20261001", "to": "2026-10-01"}, "from: is not a date such as 2026-10-31"),
@@ -334,9 +337,7 @@ async def test_documents_of_one_instant_come_in_order_of_their_ids(
         ([], "are an object with: from, to."),
     ],
 )
-def test_wrong_parameters_are_answered_with_what_would_be_right(
-    params: object, reason: str
-) -> None:
+def test_wrong_parameters_are_refused_with_what_would_be_right(params: object, reason: str) -> None:
     with pytest.raises(ParamsError) as raised:
         _report().check_params(params)
 
@@ -355,14 +356,14 @@ def test_columns_may_come_from_json_or_a_command_line() -> None:
     assert report.check_params({**OCTOBER, "columns": None}) == OCTOBER
 
 
-def test_days_begin_where_the_report_is() -> None:
+def test_days_begin_at_midnight_in_the_time_zone_of_the_report() -> None:
     (unit,) = _report(timezone="Asia/Shanghai").units(OCTOBER)
 
-    assert datetime.fromtimestamp(unit.start / 1000, UTC) == START - timedelta(hours=8)
+    assert from_epoch_ms(unit.start) == START - timedelta(hours=8)
     assert unit.end - unit.start == 31 * 86_400_000
 
 
-async def test_amounts_have_every_cent(mongo_database: Database) -> None:
+async def test_decimals_are_exact(mongo_database: Database) -> None:
     await _insert(mongo_database, {"n": Decimal128("0.10")}, {"n": Decimal128("-0.30")}, {"n": 7})
     report = _report(columns={"amount": {"field": "n", "type": "decimal"}})
 

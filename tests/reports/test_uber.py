@@ -1,4 +1,4 @@
-"""The figures of a public data set, known beforehand, come out exactly."""
+"""The known figures of a public data set are exported exactly."""
 
 import csv
 import io

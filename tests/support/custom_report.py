@@ -1,4 +1,4 @@
-"""A report as a team writes it where TOML is not enough: the day before a date."""
+"""A report class as a team would write it: one row with the day before a date."""
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, timedelta
@@ -17,14 +17,14 @@ from exports.tables.columns import Column, Sheet, field, schema
 
 
 class Yesterday(Report):
-    """One row, for the day before the one that is asked for."""
+    """One row, for the day before the parameter `today`."""
 
     def check_params(self, params: object) -> dict[str, JsonValue]:
         match params:
             case {"today": str(today)}:
                 return {"today": date.fromisoformat(today).isoformat()}
             case _:
-                raise ParamsError("Say which day today is.")
+                raise ParamsError("The parameters are an object with: today.")
 
     def describe_params(self) -> list[ParamDescription]:
         return [ParamDescription(name="today", type="date", required=True, values="any")]
@@ -40,7 +40,7 @@ class Yesterday(Report):
 
     async def read(
         self,
-        source: Source,  # noqa: ARG002 -- this one needs no rows
+        source: Source,  # noqa: ARG002 -- this report reads no database
         unit: Unit,
         *,
         params: dict[str, JsonValue],  # noqa: ARG002 -- same

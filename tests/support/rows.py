@@ -1,4 +1,4 @@
-"""Rows for the tests of file formats: small tables as people would describe them."""
+"""Small tables for the tests of file formats."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Reports over a few documents, for the tests of their rows."""
+"""Statistics reports over a few documents, for tests of their rows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,1 +1,1 @@
-"""Rows: one per document."""
+"""Row-level reports: a row per document."""

@@ -10,13 +10,14 @@ from exports.source.types import ColumnType, OnMismatch
 
 _DEFAULT_SCALE: Final = 2
 _FORMATTED: Final = ("integer", "number", "decimal", "datetime", "date")
-_LONGEST_FORMAT: Final = 255  # of Excel, which rejects a workbook with a longer one
+_LONGEST_FORMAT: Final = 255
+"""Characters. Excel rejects a workbook with a longer number format."""
 
 
 def _check_number_format(text: str) -> str:
     if not text or len(text) > _LONGEST_FORMAT or not text.isprintable():
         raise ValueError(
-            f"is not a number format; it has 1 to {_LONGEST_FORMAT} characters, such as #,##0.00"
+            f"is not a number format; use 1 to {_LONGEST_FORMAT} characters, such as #,##0.00"
         )
     return text
 
@@ -25,12 +26,12 @@ class FieldColumn(Table):
     """A column of the file: one field of each document.
 
     Attributes:
-        field: Path of the field. Where an array stands on the way, it is the array of the values
-            in its documents, as in MongoDB's own expressions.
+        field: Path of the field. If the path leads through an array, the value is the array of
+            the values in its documents, as in MongoDB's own expressions.
         title: Heading of the column; its name if None.
-        type: What the column holds.
-        number_format: How spreadsheets show it, in Excel's notation (`#,##0.00`).
-        scale: For a decimal: how many places it has; 2 if None.
+        type: Type of the column's values.
+        number_format: How spreadsheets show them, in Excel's notation (`#,##0.00`).
+        scale: For a decimal: the number of decimal places; 2 if None.
     """
 
     field: FieldPath
@@ -42,16 +43,16 @@ class FieldColumn(Table):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.scale is not None and self.type != "decimal":
-            raise ValueError(f"is of type {self.type}; only a decimal has a `scale`")
+            raise ValueError(f"has the type {self.type}; only a decimal has a `scale`")
         if self.number_format is not None and self.type not in _FORMATTED:
             raise ValueError(
-                f"is of type {self.type}; only numbers and dates have a `number_format`"
+                f"has the type {self.type}; only numbers and dates have a `number_format`"
             )
         return self
 
     @property
     def places(self) -> int:
-        """How many digits of a decimal stand after the point."""
+        """The number of decimal places."""
         return _DEFAULT_SCALE if self.scale is None else self.scale
 
 
@@ -59,12 +60,13 @@ class RowsDefinition(Definition):
     """A row-level report: one row per document.
 
     Attributes:
-        kind: Tells it from other kinds of reports.
-        columns: What is shown of a document, by the names of the columns.
-        on_mismatch: What becomes of a value that does not fit its column: the export fails; or
-            the whole column becomes text; or the value is left out. The last two are counted.
-        long_text: What becomes of a text that is longer than the file format can hold: the
-            export fails, or the text is cut. The second is counted.
+        kind: The kind of report.
+        columns: Which fields of a document are shown, by the names of the columns.
+        on_mismatch: What happens to a value that does not fit its column: the export fails; or
+            the whole column becomes text; or the value is left out. The last two are counted in
+            the warnings.
+        long_text: What happens to a text that is longer than the file format allows: the export
+            fails, or the text is cut, which is counted in the warnings.
     """
 
     kind: Literal["rows"]

@@ -1,4 +1,4 @@
-"""What a client says about a row-level export: from when to when, and which columns."""
+"""Parameters of row-level reports: the first day, the day after the last, and columns."""
 
 import re
 from datetime import date
@@ -34,8 +34,8 @@ class RowsParams(BaseModel):
 
     Attributes:
         first: The first day, in the report's time zone.
-        end: The first day after.
-        columns: Which columns, in which order; None for all.
+        end: The day after the last one.
+        columns: Which columns, in this order; None for all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ class RowsParams(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "RowsParams":
         if self.first >= self.end:
-            raise ValueError("`to` is the first day that is left out, so it comes after `from`")
+            raise ValueError("`to` is not after `from`; it is the first day that is not exported")
         return self
 
 
@@ -57,7 +57,10 @@ def describe_rows(columns: list[str]) -> list[ParamDescription]:
     return [
         ParamDescription(name="from", type="date", required=True, values=days),
         ParamDescription(
-            name="to", type="date", required=True, values=f"{days}, the first day left out"
+            name="to",
+            type="date",
+            required=True,
+            values=f"{days}, the first day that is not exported",
         ),
         describe_columns(columns),
     ]

@@ -27,43 +27,44 @@ if TYPE_CHECKING:
     from exports.source.arrays import Int64s
 
 ROWS_TO_LEARN_FROM: Final = 25_000
-"""The first unit reads so many rows and learns how dense they are.
+"""The first unit reads this many rows, and so learns how many rows there are in a time.
 
-Small exports end with it. Counting first would take a large export as long as reading it does.
+A small export needs no other unit. To count the rows of a large one takes as long as to read them.
 """
 ROWS_PER_UNIT: Final = 250_000
-"""At most about so many rows a further unit has."""
-MOST_UNITS: Final = 64
-"""Into at most so many pieces the rest of a unit is cut."""
+"""Most rows of each unit after the first one."""
+MAX_UNITS: Final = 64
+"""The rest of a unit is divided into at most this many units."""
+_FILL_FACTOR: Final = 0.8
+"""Planned rows of a unit, as a part of `ROWS_PER_UNIT`.
 
-# Pieces are made a little smaller than a unit may be: rows do not come evenly, and whatever goes
-# beyond a unit costs one more.
-_FILLED: Final = 0.8
+Rows are not spread evenly over time, and the rows that exceed a unit need another one.
+"""
 
 
 def whole_period(start: int, end: int) -> Unit:
-    """Return the first unit of an export; what it does not come to, it cuts into further ones.
+    """Return the first unit of an export. What it does not read is divided into more units.
 
     Args:
-        start: First instant, in epoch milliseconds.
-        end: First instant after, in epoch milliseconds.
+        start: First instant of the period, in epoch milliseconds.
+        end: First instant after it, in epoch milliseconds.
     """
     return Unit(key=_key(start), start=start, end=end, limit=ROWS_TO_LEARN_FROM)
 
 
-class UnitReading:
-    """One reading of one unit.
+class UnitReader:
+    """Reads one unit, once.
 
     Args:
         definition: The report.
-        columns: Which of its columns, in order.
-        sheet: What the rows are, as a whole.
-        source: Where they are.
-        unit: Which of them.
-        created_by: Whose they are, if the report has an owner field.
+        columns: Which of its columns, in this order.
+        sheet: The description of the rows.
+        source: The database.
+        unit: The unit.
+        created_by: The owner of the documents, if the report has an owner field.
 
     Attributes:
-        rest: When all is read: what of the unit is still to be read.
+        rest: After the last batch: units for the part that was not read.
     """
 
     def __init__(
@@ -96,28 +97,28 @@ class UnitReading:
         self._mismatches: list[list[Int64s]] = []
 
     async def batches(self) -> AsyncGenerator[pa.RecordBatch]:
-        """Yield the rows, in order of time and `_id`; at least one batch, possibly empty.
+        """Yield the rows in order of time and `_id`: at least one batch, which may be empty.
 
         Raises:
             MismatchError: A value does not fit its column, and the report says to fail.
         """
-        unit: Unit | None = await self._bounded(self._unit)
-        some = False
+        unit: Unit | None = await self._with_newest_id(self._unit)
+        found = False
         while unit is not None:
             scan = _Scan(unit)
-            self._mismatches.clear()  # of a scan that gave nothing
-            async with aclosing(self._scanned(scan)) as found:
-                async for batch in found:
-                    some = True
+            self._mismatches.clear()  # those of a scan without rows
+            async with aclosing(self._scanned(scan)) as batches:
+                async for batch in batches:
+                    found = True
                     yield batch
             self.rest += scan.rest
             unit = scan.again
-        if not some:
+        if not found:
             yield self._batch([pa.array([], arrow_type(item, self._zone)) for item in self._fields])
 
     @property
     def warnings(self) -> list[TaskWarning]:
-        """When all is read: what was changed in the rows."""
+        """After the last batch: values that were changed."""
         code = MISMATCH_TEXT if self._definition.on_mismatch == "text" else MISMATCH_NULL
         until = self.rest[0].start if self.rest else self._unit.end
         counts = WarningCounts()
@@ -126,7 +127,7 @@ class UnitReading:
                 counts.add(code, name, int((times < until).sum()))
         return counts.warnings
 
-    async def _bounded(self, unit: Unit) -> Unit:
+    async def _with_newest_id(self, unit: Unit) -> Unit:
         if unit.newest_id is not None:
             return unit
         newest = await self._source.newest_id(self._definition.collection)
@@ -136,8 +137,8 @@ class UnitReading:
         raw_batches = self._source.raw_batches(self._definition.collection, self._query(scan.unit))
         async with aclosing(one_ahead(raw_batches)) as ahead:
             async for raw in ahead:
-                # In a thread: it holds the interpreter for some milliseconds, and the next batch
-                # is on its way meanwhile.
+                # In a thread, because it takes some milliseconds. Meanwhile the next batch is
+                # fetched.
                 ready = await asyncio.to_thread(self._decoded, scan, raw)
                 if ready is not None:
                     yield ready
@@ -146,13 +147,13 @@ class UnitReading:
             yield ready
 
     def _query(self, unit: Unit) -> RowQuery:
-        # Ids of other types than ObjectId are not greater than one, so those stay.
+        # MongoDB compares only ids of the same type here, so ids of other types are not left out.
         until = {"_id": {"$not": {"$gt": ObjectId(unit.newest_id)}}} if unit.newest_id else None
         return RowQuery(
             filter=match(self._definition, unit, self._created_by, *([until] if until else [])),
             projection=self._decoder.projection,
             sort=[(self._definition.time_field, 1)],
-            # One more than the unit may have tells whether there are more.
+            # One row more than the limit shows whether there are more rows.
             limit=None if unit.limit is None else unit.limit + 1,
         )
 
@@ -178,13 +179,14 @@ class UnitReading:
 
 
 class _Scan:
-    """One query over a unit, cut at an instant if there are more rows than the unit may have.
+    """One query over a unit. It ends early if there are more rows than the limit of the unit.
 
     Attributes:
         unit: What is queried.
-        rest: When it is finished: what of the unit is still to be read.
-        again: When it is finished: what has to be queried anew, because the unit may not even
-            have the rows of its first instant. They can only be put in order together.
+        rest: At the end: units for the part that was not read.
+        again: At the end: a unit that has to be queried instead, if even the rows of the first
+            instant exceed the limit. It has only these rows and no limit, because rows of one
+            instant can only be sorted together.
     """
 
     def __init__(self, unit: Unit) -> None:
@@ -196,30 +198,30 @@ class _Scan:
         self._first = 0
 
     def push(self, chunk: Chunk) -> pa.RecordBatch | None:
-        """Take rows; return those that are complete and in order."""
+        """Take rows; return those that are complete, in order."""
         if not self._rows:
             self._first = int(chunk.times[0])
         self._rows += len(chunk.times)
         return self._ordered.push(chunk)
 
     def finish(self) -> pa.RecordBatch | None:
-        """Return what was kept if it belongs to the unit."""
+        """Return the rows that were kept, unless they exceed the limit."""
         if self.unit.limit is None or self._rows <= self.unit.limit:
             return self._ordered.finish()
         cut = self._ordered.held_since
         if cut == self._first:
             self.again = self._piece(cut, cut + 1, limit=None)
             cut += 1
-        self.rest = self._cut(cut)
+        self.rest = self._divided(cut)
         return None
 
-    def _cut(self, start: int) -> list[Unit]:
+    def _divided(self, start: int) -> list[Unit]:
         length = self.unit.end - start
         if not length:
             return []
         seen = start - self._first
         expected = self._rows * length / seen
-        count = min(math.ceil(expected / (_FILLED * ROWS_PER_UNIT)), MOST_UNITS, length)
+        count = min(math.ceil(expected / (_FILL_FACTOR * ROWS_PER_UNIT)), MAX_UNITS, length)
         bounds = [start + length * index // count for index in range(count + 1)]
         return [self._piece(first, end, limit=ROWS_PER_UNIT) for first, end in pairwise(bounds)]
 

@@ -1,4 +1,4 @@
-"""The report that a table with `kind = "rows"` defines: a row per document."""
+"""A row-level report, defined by a table with `kind = "rows"`: a row per document."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -6,17 +6,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from exports.errors import ParamsError, explain
 from exports.models import Unit
 from exports.reports import periods
 from exports.reports.fingerprint import of_definition
-from exports.reports.params import ParamDescription, chosen
+from exports.reports.params import ParamDescription, chosen, validate
 from exports.reports.report import Report, Rows
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
 from exports.reports.rows.params import RowsParams, describe_rows
-from exports.reports.rows.reading import UnitReading, whole_period
+from exports.reports.rows.reading import UnitReader, whole_period
 from exports.source.database import Source
 from exports.tables.columns import Sheet
 
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class RowsReport(Report):
-    """The documents of some days, one row each, in order of time and `_id`.
+    """The documents of a period of days, one row each, in order of time and `_id`.
 
-    The first unit is the whole period, and what it does not come to it cuts into further ones.
+    The first unit is the whole period. What it does not read is divided into more units.
     """
 
     bulk = True
@@ -44,14 +43,7 @@ class RowsReport(Report):
 
     def check_params(self, params: object) -> dict[str, JsonValue]:
         """See `Report.check_params`."""
-        if not isinstance(params, dict):
-            raise ParamsError(f"The parameters of {self.type} are an object with: from, to.")
-        try:
-            checked = RowsParams.model_validate(params)
-        except ValidationError as error:
-            raise ParamsError(
-                f"The parameters of {self.type} are wrong: {explain(error)}."
-            ) from None
+        checked = validate(RowsParams, params, report=self.type)
         chosen(checked.columns, self._definition.columns)
         return checked.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -65,7 +57,7 @@ class RowsReport(Report):
         return f"{checked.first}_{checked.end}"
 
     def units(self, params: dict[str, JsonValue]) -> list[Unit]:
-        """See `Report.units`: one for the whole period; the others are the rest of it."""
+        """See `Report.units`: one for the whole period; more follow from its `rest`."""
         checked = RowsParams.model_validate(params)
         start, end = (periods.start_of_day(day, self._zone) for day in (checked.first, checked.end))
         return [whole_period(start, end)]
@@ -78,7 +70,7 @@ class RowsReport(Report):
         Raises:
             MismatchError: A value does not fit its column, and the report says to fail.
         """
-        reading = UnitReading(
+        reader = UnitReader(
             self._definition,
             self._columns(params),
             Sheet(
@@ -91,15 +83,15 @@ class RowsReport(Report):
             unit=unit,
             created_by=created_by,
         )
-        # The last rows carry what is known only after them, so they wait until it is known.
+        # Warnings and rest are known only at the end, and belong to the last rows: keep one back.
         last: pa.RecordBatch | None = None
-        async with aclosing(reading.batches()) as batches:
+        async with aclosing(reader.batches()) as batches:
             async for batch in batches:
                 if last is not None:
                     yield Rows(last)
                 last = batch
-        if last is not None:  # there is at least one
-            yield Rows(last, warnings=reading.warnings, rest=reading.rest)
+        if last is not None:  # there is at least one batch
+            yield Rows(last, warnings=reader.warnings, rest=reader.rest)
 
     def _columns(self, params: dict[str, JsonValue]) -> Mapping[str, FieldColumn]:
         columns = self._definition.columns

@@ -1,15 +1,15 @@
 """The aggregation pipeline of one unit of a statistics report.
 
-Names of groups and measures never enter the pipeline, which uses `g0`, `m0` and so on, and
-nothing that a client sends stands where an operator could. A document of the result is
+The pipeline names groups and measures `g0`, `m0` and so on, not by their names in the report, and
+has nothing that a client sends where an operator could be. A document of the result is
 `{_id: {p, g0, g1, ...}, m0, m1, ...}`; without periods and groups its `_id` is null.
 
-A distinct count groups twice: by the value, then without it, and counts what the first `$group`
-made. So no document ever holds a set of values, and both groups may spill to disk. Several
-distinct counts share one scan: each source document becomes one entry per distinct count
-(`$unwind`), and the other measures look at the first of them only. That multiplies the work of
-the first `$group`, but all figures of a row come from the same documents, which several
-aggregations one after the other could not promise.
+A distinct count groups twice: first by the value too, then without it, where it counts the results
+of the first `$group`. So no document ever holds a set of values, and both groups may spill to disk.
+Several distinct counts share one scan: `$unwind` makes one entry per distinct count of each source
+document, and the other measures use only the first entry. That multiplies the work of the first
+`$group`, but all figures of a row come from the same documents. With several aggregations one
+after the other, documents could change in between.
 """
 
 from exports.models import Unit
@@ -18,16 +18,16 @@ from exports.reports.filter import match
 from exports.source.database import Stage
 
 PERIOD = "p"
-"""Where in `_id` the day is, as `2026-10-31`."""
+"""Key in `_id` of the day, such as `2026-10-31`."""
 
 
 def group_key(index: int) -> str:
-    """Return where in `_id` the value of a group is."""
+    """Return the key in `_id` of the value of a group."""
     return f"g{index}"
 
 
 def measure_key(index: int) -> str:
-    """Return where in a document the figure of a measure is."""
+    """Return the key of the figure of a measure."""
     return f"m{index}"
 
 
@@ -42,12 +42,12 @@ def build(
 
     Args:
         definition: The report.
-        unit: Which documents: those from its start to before its end.
+        unit: The unit: the documents from its start to before its end.
         days: First and last day of the unit, for a row per day. None for one row per unit.
-        created_by: Whose documents, if the report has an owner field.
+        created_by: The owner of the documents, if the report has an owner field.
 
     Returns:
-        Stages whose result is sorted, so that it comes in the same order each time.
+        Stages whose result is sorted, so that its order is the same each time.
     """
     measures = list(definition.measures.values())
     distinct = [index for index, measure in enumerate(measures) if measure.op == "count_distinct"]
@@ -74,7 +74,7 @@ def build(
     }
     if averages:
         stages.append({"$set": averages})
-    # The whole `_id` is what tells two rows apart, so this order is total.
+    # No two rows have the same `_id`, so this order is total.
     stages.append({"$sort": {"_id": 1}})
     return stages
 
@@ -89,7 +89,7 @@ def _values(
     if days is not None:
         values[PERIOD] = _day(definition, *days)
     for index, group in enumerate(definition.group_by.values()):
-        # A missing field and a null are one group, as they are to the people who read it.
+        # A missing field and a null are the same group, because readers see no difference.
         values[group_key(index)] = _or_null(group.field)
     for index, measure in enumerate(measures):
         if measure.field is not None and measure.op != "count_distinct":
@@ -105,8 +105,8 @@ def _values(
 
 
 def _day(definition: StatsDefinition, first: str, last: str) -> Stage:
-    # The unit decides what belongs to the month. A clock that goes back over its first midnight,
-    # or a server with an older time zone database, must not make a row of another month.
+    # The unit decides which documents belong to the month. If a clock goes back over midnight, or
+    # the server has an older time zone database, there must still be no row of another month.
     day = {
         "$dateToString": {
             "date": f"${definition.time_field}",

@@ -1,4 +1,4 @@
-"""The report that a `[reports.NAME]` table defines: a row per day or month, and group."""
+"""A statistics report, defined by a `[reports.NAME]` table: a row per day or month, and group."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -9,14 +9,20 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from bson import Decimal128
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from exports.errors import ParamsError, explain
 from exports.models import Unit
 from exports.reports import periods
 from exports.reports.definition import Measure, StatsDefinition
 from exports.reports.fingerprint import of_definition
-from exports.reports.params import MonthParams, ParamDescription, YearParams, chosen, describe
+from exports.reports.params import (
+    MonthParams,
+    ParamDescription,
+    YearParams,
+    chosen,
+    describe,
+    validate,
+)
 from exports.reports.periods import Period
 from exports.reports.report import Report, Rows
 from exports.reports.stats.pipeline import PERIOD, build, group_key, measure_key
@@ -28,17 +34,16 @@ from exports.tables.columns import Column, Sheet, field, schema
 _ROWS_PER_BATCH: Final = 1000
 
 _Row = tuple[date, dict[str, Any]]
-# What a day or a month without documents shows: nothing was counted, nothing adds up to zero,
-# and there is no average, least or greatest of nothing.
-_OF_NOTHING: Final = {"count": 0, "sum": 0, "count_distinct": 0}
+_OF_NO_DOCUMENTS: Final = {"count": 0, "sum": 0, "count_distinct": 0}
+"""Figures of a day or a month without documents. It has no average, minimum or maximum."""
 
 
 class StatsReport(Report):
     """Statistics over one month, by day, or over one year, by month.
 
-    A unit is a month. Its rows are days times groups, few enough to be held at once: the Arrow
-    type of a column depends on all of them. Without groups, every day of the month and every
-    month of the year has a row; with groups, only those where there is something.
+    A unit is a month. It has a row per day and group, few enough to be held in memory at once,
+    because the Arrow type of a column depends on all of its values. Without groups, every day of
+    the month or every month of the year has a row; with groups, only those that have documents.
     """
 
     def __init__(self, name: str, definition: StatsDefinition) -> None:
@@ -55,17 +60,7 @@ class StatsReport(Report):
 
     def check_params(self, params: object) -> dict[str, JsonValue]:
         """See `Report.check_params`."""
-        if not isinstance(params, dict):
-            raise ParamsError(
-                f"The parameters of {self.type} are an object with: "
-                f"{', '.join(item.name for item in self.describe_params() if item.required)}."
-            )
-        try:
-            checked = self._params.model_validate(params)
-        except ValidationError as error:
-            raise ParamsError(
-                f"The parameters of {self.type} are wrong: {explain(error)}."
-            ) from None
+        checked = validate(self._params, params, report=self.type)
         chosen(checked.columns, self._names)
         return checked.model_dump(exclude_none=True)
 
@@ -102,7 +97,7 @@ class StatsReport(Report):
     ) -> AsyncGenerator[Rows]:
         """See `Report.read`."""
         documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
-        # In a thread, so that heartbeats go on while a large result is converted.
+        # In a thread, so that heartbeats are sent while a large result is converted.
         columns = self._params.model_validate(params).columns
         batch = await asyncio.to_thread(self.batch, unit, documents, columns)
         for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
@@ -114,7 +109,7 @@ class StatsReport(Report):
         return self._definition.collection
 
     def pipeline(self, unit: Unit, created_by: str) -> list[Stage]:
-        """Return the aggregation of one unit, for somebody."""
+        """Return the aggregation of one unit for a user."""
         days = self._days(unit)
         return build(
             self._definition,
@@ -129,12 +124,12 @@ class StatsReport(Report):
         documents: list[dict[str, Any]],
         columns: Sequence[str] | None = None,
     ) -> pa.RecordBatch:
-        """Return the rows of one unit: what its aggregation found, as Arrow.
+        """Return the rows of one unit.
 
         Args:
             unit: The unit.
-            documents: What its `pipeline` gave.
-            columns: Which columns, in order; None for all.
+            documents: The result of its `pipeline`.
+            columns: Which columns, in this order; None for all.
         """
         month, days = periods.month_of_key(unit.key), self._days(unit)
         rows = [(_label(document, month), document) for document in documents]
@@ -180,7 +175,7 @@ class StatsReport(Report):
             )
         for index, (name, measure) in enumerate(definition.measures.items()):
             key = measure_key(index)
-            figures = [document.get(key, _OF_NOTHING.get(measure.op)) for _, document in rows]
+            figures = [document.get(key, _OF_NO_DOCUMENTS.get(measure.op)) for _, document in rows]
             yield (
                 Column(name=name, title=measure.title or name, role="measure", total=measure.total),
                 _figures(measure, figures, zone),
@@ -203,8 +198,8 @@ def _figures(measure: Measure, figures: Sequence[object], zone: str) -> AnyArray
     if measure.op in ("count", "count_distinct"):
         return pa.array(figures, pa.int64())
     if measure.op == "avg":
-        # A quotient is rounded wherever it is kept. The 34 digits that the database has for one
-        # of decimals are no use to anybody, and a spreadsheet could hold them as text only.
+        # A quotient is rounded anyway. Nobody needs the 34 digits of a quotient of decimals, and a
+        # spreadsheet could hold them only as text.
         return column(map(_as_float, figures), zone)
     return column(figures, zone)
 

@@ -1,4 +1,4 @@
-"""What the sample orders promise to the demo and to those who try things out on them."""
+"""What the demo and its readers can rely on in the sample orders."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -72,7 +72,7 @@ def test_there_is_chinese_and_english_text(sample: list[dict[str, Any]]) -> None
     assert {"图书", "Books"} <= categories
 
 
-async def test_loading_again_after_a_broken_load_leaves_the_same_documents(
+async def test_loading_again_after_an_interrupted_load_gives_the_same_documents(
     mongo_database: AsyncDatabase[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orders, "ORDERS", 9_000)
