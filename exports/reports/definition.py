@@ -1,4 +1,4 @@
-"""The definition of a report: what a `[reports.NAME]` table of the reports file says."""
+"""The definition of a report: the content of a `[reports.NAME]` table in the reports file."""
 
 import difflib
 import zoneinfo

@@ -1,10 +1,10 @@
 """Days and months as half-open intervals of time in a time zone.
 
-A day starts when the local clock passes to its date for good. That is midnight on nearly every
-day. Where a clock goes forward over midnight (America/Sao_Paulo 2018-11-04), it is the first
-instant after the gap. Where a clock goes back over midnight (America/St_Johns 2010-11-07, at one
-minute past), it is the second midnight. A date that a zone skipped (Pacific/Apia 2011-12-30) is
-not a day there.
+A day starts when the local clock changes to its date and does not go back to the day before. On
+nearly every day that is midnight. Where a clock goes forward over midnight (America/Sao_Paulo
+2018-11-04), it is the first instant after the gap. Where a clock goes back over midnight
+(America/St_Johns 2010-11-07, at one minute past), it is the second midnight. A date that a zone
+skipped (Pacific/Apia 2011-12-30) is not a day there.
 """
 
 from datetime import date, datetime, timedelta
