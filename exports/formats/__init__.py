@@ -1,6 +1,6 @@
 """File formats: Arrow record batches in, bytes out.
 
-A new format is one module with one class and one line in `FORMATS`.
+A new format is one module with one class and one entry in `FORMATS`.
 """
 
 from typing import Final
@@ -15,24 +15,22 @@ from exports.formats.xlsx.book import Xlsx
 
 __all__ = ["FORMATS", "FileFormat", "format_named"]
 
-_ALL: Final[tuple[FileFormat, ...]] = (
-    *(Csv(), Gzipped(Csv())),
-    *(Ndjson(), Gzipped(Ndjson())),
-    Parquet(),
-    Xlsx(),
-)
-FORMATS: Final = {item.name: item for item in _ALL}
+FORMATS: Final[dict[str, FileFormat]] = {
+    item.name: item
+    for item in (Csv(), Gzipped(Csv()), Ndjson(), Gzipped(Ndjson()), Parquet(), Xlsx())
+}
+"""All formats by name."""
 
 
 def format_named(name: str) -> FileFormat:
-    """Return the format of that name.
+    """Return the format with this name.
 
     Raises:
-        FormatUnknownError: There is none; the message lists those there are.
+        FormatUnknownError: There is none; the message lists the formats that exist.
     """
     try:
         return FORMATS[name]
     except KeyError:
         raise FormatUnknownError(
-            f"There is no format of that name; use one of: {', '.join(sorted(FORMATS))}."
+            f"There is no format with this name. Use one of: {', '.join(sorted(FORMATS))}."
         ) from None

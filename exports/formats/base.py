@@ -1,37 +1,27 @@
 """What every file format is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 import pyarrow as pa
 
 from exports.tables.warnings import WarningCounts
 
 
-class FileFormat(Protocol):
-    """One kind of file.
+class FileFormat(ABC):
+    """One kind of file. A format is a subclass that sets the attributes and encodes rows.
 
     Attributes:
         name: What people ask for: `csv`.
-        extension: Ending of the file name, without the dot.
+        extension: Extension of the file name, without the dot before it: `csv`, `csv.gz`.
         media_type: Content type of the finished object.
     """
 
-    @property
-    def name(self) -> str:
-        """What people ask for."""
-        ...
+    name: str
+    extension: str
+    media_type: str
 
-    @property
-    def extension(self) -> str:
-        """Ending of the file name."""
-        ...
-
-    @property
-    def media_type(self) -> str:
-        """Content type of the finished object."""
-        ...
-
+    @abstractmethod
     def encode(
         self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
     ) -> Iterator[bytes]:
@@ -39,13 +29,13 @@ class FileFormat(Protocol):
 
         Args:
             schema: Made by `exports.tables.columns.schema`; every batch has exactly this schema.
-            batches: The rows, in order; possibly none. Pulled one at a time.
-            warn: Told of values that had to be changed. Complete when the last piece is out.
+            batches: The rows, in order; possibly none. Read one batch at a time.
+            warn: Counts values that had to be changed. Complete after the last piece.
 
         Yields:
-            Pieces of the file, none of them empty.
+            Pieces of the file. No piece is empty.
 
         Raises:
             FormatLimitError: The rows do not fit into this kind of file.
+            TypeError: A column has a type that exports do not have.
         """
-        ...

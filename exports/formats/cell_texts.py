@@ -24,11 +24,12 @@ from exports.formats.text_arrays import (
     Texts,
     all_bytes,
     change,
+    is_text,
     join,
     replace,
     with_bytes,
 )
-from exports.tables.arrow import is_decimal, kernel
+from exports.tables.arrow import AnyArray, is_decimal, kernel
 from exports.tables.columns import Column
 from exports.tables.local_times import local_times
 
@@ -38,7 +39,7 @@ _ARROW_WRITES_EXPONENT: Final = 1e10
 _EXACT_INTEGERS: Final = 2.0**53
 
 
-def cell_texts(column: Column, values: "pa.Array[Any]") -> Texts:
+def cell_texts(column: Column, values: AnyArray) -> Texts:
     """Return a column's values as text; null where there is no value.
 
     Args:
@@ -60,15 +61,14 @@ def cell_texts(column: Column, values: "pa.Array[Any]") -> Texts:
     if (
         pa.types.is_integer(kind)
         or pa.types.is_boolean(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
+        or is_text(kind)
         or pa.types.is_null(kind)
     ):
         return _cast(values)
     raise TypeError(f"A {kind} is not a value of an export.")
 
 
-def _cast(values: "pa.Array[Any]") -> Texts:
+def _cast(values: AnyArray) -> Texts:
     return cast("Texts", values.cast(pa.string()))
 
 
@@ -78,7 +78,7 @@ def _without_exponents(numbers: Texts) -> Texts:
     return change(numbers, "E", lambda text: f"{Decimal(text):f}")
 
 
-def _floats(values: "pa.Array[Any]") -> Texts:
+def _floats(values: AnyArray) -> Texts:
     texts = replace(replace(_cast(values), "nan", "NaN"), "inf", "Infinity")
     if b"e" not in all_bytes(texts):
         return texts
@@ -101,7 +101,7 @@ def _dates(days: Texts, *, months: bool) -> Texts:
     return cast("Texts", kernel("utf8_slice_codeunits", days, options=options))
 
 
-def _times(moments: "pa.Array[Any]", kind: "pa.TimestampType[Any, Any]") -> Texts:
+def _times(moments: AnyArray, kind: "pa.TimestampType[Any, Any]") -> Texts:
     if kind.tz is None:
         return _clock_texts(moments)
     local = local_times(moments)
@@ -115,7 +115,7 @@ def _times(moments: "pa.Array[Any]", kind: "pa.TimestampType[Any, Any]") -> Text
     return join(_clock_texts(local), offsets.take(which))
 
 
-def _clock_texts(moments: "pa.Array[Any]") -> Texts:
+def _clock_texts(moments: AnyArray) -> Texts:
     texts = _cast(moments)
     return with_bytes(texts, all_bytes(texts).replace(b" ", b"T"))
 

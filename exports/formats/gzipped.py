@@ -17,7 +17,7 @@ _WINDOW: Final = 15
 _BLOCK: Final = 1 << 18
 
 
-class Gzipped:
+class Gzipped(FileFormat):
     """One member of RFC 1952 without a time or a name, so that the same rows give the same bytes.
 
     It is compressed with Intel's ISA-L. With the same release of it on the same kind of
@@ -28,28 +28,17 @@ class Gzipped:
         content: The format of what is compressed.
     """
 
+    media_type = "application/gzip"
+
     def __init__(self, content: FileFormat) -> None:
+        self.name = f"{content.name}.gz"
+        self.extension = f"{content.extension}.gz"
         self._content = content
-
-    @property
-    def name(self) -> str:
-        """What people ask for."""
-        return f"{self._content.name}.gz"
-
-    @property
-    def extension(self) -> str:
-        """Ending of the file name."""
-        return f"{self._content.extension}.gz"
-
-    @property
-    def media_type(self) -> str:
-        """Content type of the finished object."""
-        return "application/gzip"
 
     def encode(
         self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
     ) -> Iterator[bytes]:
-        """Encode rows and compress; see `exports.formats.base.FileFormat.encode`.
+        """Encode rows and compress; see `FileFormat.encode`.
 
         Yields:
             What the compressor has ready, which may be less often than there are batches.

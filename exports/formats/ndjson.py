@@ -2,24 +2,16 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exports.formats.base import FileFormat
 from exports.formats.cell_texts import cell_texts
-from exports.formats.side_by_side import encoded
-from exports.formats.text_arrays import (
-    Cells,
-    Texts,
-    change,
-    has_byte_below,
-    join,
-    lines,
-    replace,
-    slices,
-)
-from exports.tables.arrow import column_of, kernel
+from exports.formats.lines import Cells, encode_lines
+from exports.formats.text_arrays import Texts, change, has_byte_below, is_text, join, replace
+from exports.tables.arrow import AnyArray, kernel
 from exports.tables.columns import Column, columns_of
 from exports.tables.warnings import WarningCounts
 
@@ -28,7 +20,7 @@ _SHORT_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t
 _FIRST_PRINTABLE: Final = 0x20
 
 
-class Ndjson:
+class Ndjson(FileFormat):
     r"""UTF-8, a JSON object (RFC 8259) and a line feed for each row; no heading.
 
     The names of a row are the names of the columns in the report, not their titles, in the order
@@ -44,50 +36,36 @@ class Ndjson:
     Texts are exact: nothing is done about formulas, because JSON has none.
     """
 
-    @property
-    def name(self) -> str:
-        """What people ask for."""
-        return "ndjson"
-
-    @property
-    def extension(self) -> str:
-        """Ending of the file name."""
-        return "ndjson"
-
-    @property
-    def media_type(self) -> str:
-        """Content type of the finished object."""
-        return "application/x-ndjson"
+    name = "ndjson"
+    extension = "ndjson"
+    media_type = "application/x-ndjson"
 
     def encode(
         self,
         schema: pa.Schema,
         batches: Iterable[pa.RecordBatch],
-        warn: WarningCounts,  # noqa: ARG002 -- nothing is changed here
+        warn: WarningCounts,  # noqa: ARG002 -- ndjson changes no value
     ) -> Iterator[bytes]:
-        """Encode rows as JSON lines; see `exports.formats.base.FileFormat.encode`.
+        """Encode rows as JSON lines; see `FileFormat.encode`.
 
         Yields:
-            A piece for each batch that has rows; several for a large one.
-
-        Raises:
-            TypeError: A column has a type that no export has.
+            One piece for each batch that has rows; several for a large batch.
         """
         columns = columns_of(schema)
         names = [json.dumps(column.name, ensure_ascii=False) + ":" for column in columns]
-        between = ["{" + names[0], *("," + name for name in names[1:]), "}\n"]
+        return encode_lines(
+            columns,
+            batches,
+            _cells,
+            separators=["{" + names[0], *("," + name for name in names[1:]), "}\n"],
+            no_value="null",
+        )
 
-        def encode(rows: pa.RecordBatch) -> bytes:
-            cells = [_cells(column, column_of(rows, index)) for index, column in enumerate(columns)]
-            return lines(cells, between, no_value="null")
 
-        yield from encoded((rows for batch in batches for rows in slices(batch)), encode)
-
-
-def _cells(column: Column, values: "pa.Array[Any]") -> Cells:
+def _cells(column: Column, values: AnyArray) -> Cells:
     texts = cell_texts(column, values)
     kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         return Cells(_escaped(texts), in_quotes=True)
     if pa.types.is_int64(kind) or pa.types.is_uint64(kind):
         return Cells(_in_quotes_where(_is_unsafe(values), texts), in_quotes=False)
@@ -98,7 +76,7 @@ def _cells(column: Column, values: "pa.Array[Any]") -> Cells:
     return Cells(texts, in_quotes=not is_literal)
 
 
-def _is_unsafe(integers: "pa.Array[Any]") -> "pa.Array[Any]":
+def _is_unsafe(integers: AnyArray) -> AnyArray:
     kind: pa.DataType = integers.type
     above = kernel("greater", integers, pa.scalar(_LARGEST_SAFE, kind))
     if pa.types.is_unsigned_integer(kind):
@@ -107,7 +85,7 @@ def _is_unsafe(integers: "pa.Array[Any]") -> "pa.Array[Any]":
     return kernel("or", above, below)
 
 
-def _in_quotes_where(mask: "pa.Array[Any]", texts: Texts) -> Texts:
+def _in_quotes_where(mask: AnyArray, texts: Texts) -> Texts:
     if not pc.any(mask).as_py():
         return texts
     return cast("Texts", kernel("if_else", mask, join('"', texts, '"'), texts))

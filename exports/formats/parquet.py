@@ -6,6 +6,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
+from exports.formats.base import FileFormat
 from exports.formats.cell_texts import cell_texts
 from exports.formats.pieces import Pieces
 from exports.tables.arrow import column_of, fields_of, record_batch, schema_of
@@ -16,7 +17,7 @@ _GROUP_ROWS: Final = 1 << 17
 _GROUP_BYTES: Final = 32 << 20
 
 
-class Parquet:
+class Parquet(FileFormat):
     """One table with a column for each of the report's, under its name in the report.
 
     Values keep their types: decimals of up to 38 digits, dates, times as moments in UTC. Wider
@@ -29,28 +30,17 @@ class Parquet:
     Memory holds one row group: 131,072 rows, or 32 MiB if that is less.
     """
 
-    @property
-    def name(self) -> str:
-        """What people ask for."""
-        return "parquet"
-
-    @property
-    def extension(self) -> str:
-        """Ending of the file name."""
-        return "parquet"
-
-    @property
-    def media_type(self) -> str:
-        """Content type of the finished object."""
-        return "application/vnd.apache.parquet"
+    name = "parquet"
+    extension = "parquet"
+    media_type = "application/vnd.apache.parquet"
 
     def encode(
         self,
         schema: pa.Schema,
         batches: Iterable[pa.RecordBatch],
-        warn: WarningCounts,  # noqa: ARG002 -- nothing is changed here
+        warn: WarningCounts,  # noqa: ARG002 -- parquet changes no value
     ) -> Iterator[bytes]:
-        """Encode rows as parquet; see `exports.formats.base.FileFormat.encode`.
+        """Encode rows as parquet; see `FileFormat.encode`.
 
         Yields:
             Pieces of the file, one for each row group and one for the footer.

@@ -1,12 +1,12 @@
 """Arrow arrays of texts, changed and put together without a Python object for each."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exports.tables.arrow import dictionary_of, kernel
+from exports.tables.arrow import AnyArray, dictionary_of, kernel
 
 Texts: TypeAlias = pa.StringArray
 """An array of texts, some of which may be null."""
@@ -15,16 +15,9 @@ _ROWS: Final = 16_384
 _BYTES: Final = 8 << 20
 
 
-class Cells(NamedTuple):
-    """The cells of one column, as a line shows them.
-
-    Attributes:
-        texts: Ready to be written; null where there is no value.
-        in_quotes: Whether each stands between double quotes.
-    """
-
-    texts: Texts
-    in_quotes: bool
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type are text."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -37,28 +30,6 @@ def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     step = max(1, min(_ROWS, _BYTES // average))
     for first in range(0, batch.num_rows, step):
         yield batch.slice(first, step)
-
-
-def lines(columns: Sequence[Cells], between: Sequence[str], no_value: str) -> bytes:
-    """Return rows as one text in UTF-8.
-
-    Args:
-        columns: The cells of each column, at least one, all with the same number of rows.
-        between: What stands before the first cell of a row, between two, and after the last.
-        no_value: What a cell shows that is null; never in quotes.
-    """
-    before, *others = between
-    pieces: list[Texts | str] = []
-    for cells, after in zip(columns, others, strict=True):
-        quote = '"' if cells.in_quotes else ""
-        if not cells.texts.null_count:
-            pieces += [before + quote, cells.texts]
-            before = quote + after
-            continue
-        with_nulls = join(quote, cells.texts, quote) if quote else cells.texts
-        pieces += [before, fill_null(with_nulls, no_value)]
-        before = after
-    return all_bytes(join(*pieces, before))
 
 
 def join(*pieces: Texts | str) -> Texts:
@@ -109,13 +80,13 @@ def change_different(texts: Texts, pattern: str, by: Callable[[Texts], Texts]) -
     return _texts("replace_with_mask", texts, marked, kernel("take", after, which))
 
 
-def one_by_one(texts: Texts, marked: "pa.Array[Any]", by: Callable[[str], str]) -> Texts:
+def one_by_one(texts: Texts, marked: AnyArray, by: Callable[[str], str]) -> Texts:
     """Return texts, those that a mask marks changed one after another, in Python."""
     changed = [by(str(text)) for text in kernel("filter", texts, marked).to_pylist()]
     return _texts("replace_with_mask", texts, marked, pa.array(changed, pa.string()))
 
 
-def matches(texts: Texts, pattern: str) -> "pa.Array[Any]":
+def matches(texts: Texts, pattern: str) -> AnyArray:
     """Return which texts a regular expression in the syntax of RE2 is found in; null in none."""
     found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
     return kernel("coalesce", found, pa.scalar(value=False))

@@ -10,60 +10,53 @@ from xlsxwriter import Workbook
 from xlsxwriter.exceptions import FileSizeError
 
 from exports.errors import FormatLimitError
+from exports.formats.base import FileFormat
 from exports.formats.totals import total_of
 from exports.formats.xlsx.cells import (
-    HEADING_LOOK,
-    MAX_COLUMNS,
     MAX_ROWS,
     PlainWorksheet,
     cell_look,
     display_width,
-    fit_pages,
     number_format,
     write_cell,
 )
-from exports.formats.xlsx.chart import PeriodSums, add_chart
+from exports.formats.xlsx.chart import ChartData, add_chart
 from exports.formats.xlsx.names import chart_sheet_name, sheet_name
-from exports.formats.xlsx.parts import describe
 from exports.formats.xlsx.rows import encode_rows
+from exports.formats.xlsx.sheet import (
+    MAX_WIDTH,
+    PADDING,
+    check_column_count,
+    filled_heading_look,
+    heading_width,
+    set_properties,
+    set_up_table,
+)
 from exports.tables.arrow import types_of, values_of
 from exports.tables.columns import columns_of, sheet_of
 from exports.tables.warnings import WarningCounts
 
-_PIECE: Final = 1 << 20
-_NARROWEST: Final = 8
-_WIDEST: Final = 60
-_PADDING: Final = 2
-_FILTER_BUTTON: Final = 3
+_PIECE_BYTES: Final = 1 << 20
+_MIN_WIDTH: Final = 8
+"""The narrowest column, in digits."""
 _TOTAL_LABEL: Final = "Total"
 
 
-class Xlsx:
+class Xlsx(FileFormat):
     """A sheet with typed cells and a filter.
 
-    Statistics have totals, and a second sheet with a native chart. Rows have nothing of that, and
-    go on in further sheets where one is full; see `exports.formats.xlsx.rows`.
+    Statistics have totals, and a second sheet with a native chart. Rows have neither; when a sheet
+    is full, they continue in the next one (see `exports.formats.xlsx.rows`).
 
     No cell holds a formula or a link. Numbers of more than 15 significant digits are text, because
     Excel would change their last digits. A workbook of statistics is built in a temporary
-    directory that goes when the generator ends or is closed, so memory holds one batch, and one
-    value for each period.
+    directory, which is removed when the generator ends or is closed; so memory holds one batch,
+    and one value for each period.
     """
 
-    @property
-    def name(self) -> str:
-        """What people ask for."""
-        return "xlsx"
-
-    @property
-    def extension(self) -> str:
-        """Ending of the file name."""
-        return "xlsx"
-
-    @property
-    def media_type(self) -> str:
-        """Content type of the finished object."""
-        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    name = "xlsx"
+    extension = "xlsx"
+    media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
     def encode(
         self,
@@ -71,15 +64,15 @@ class Xlsx:
         batches: Iterable[pa.RecordBatch],
         warn: WarningCounts,
     ) -> Iterator[bytes]:
-        """Encode rows as xlsx; see `exports.formats.base.FileFormat.encode`.
+        """Encode rows as xlsx; see `FileFormat.encode`.
 
         Yields:
-            Pieces of the file: of statistics after all rows were taken, of rows as they come.
+            Pieces of the file: statistics after all rows were read, rows as they come.
 
         Raises:
             FormatLimitError: There are more rows, columns or characters in a cell than Excel
-                takes, or the file would be larger than 4 GiB.
-            TypeError: A column has a type that no export has.
+                allows, or the file would be larger than 4 GiB (rows: 2 GiB).
+            TypeError: A column has a type that exports do not have.
         """
         if sheet_of(schema).layout == "rows":
             yield from encode_rows(schema, batches, warn)
@@ -88,7 +81,7 @@ class Xlsx:
             path = Path(folder, "export.xlsx")
             _write(path, schema, batches)
             with path.open("rb") as file:
-                while piece := file.read(_PIECE):
+                while piece := file.read(_PIECE_BYTES):
                     yield piece
 
 
@@ -99,37 +92,37 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> 
         workbook.close()
     except FileSizeError:
         raise FormatLimitError(
-            "The rows make an xlsx file larger than 4 GiB; csv has no such limit."
+            "The xlsx file would be larger than 4 GiB, which is the limit; csv has no such limit."
         ) from None
     finally:
-        # A workbook that is given up half-way leaves its temporary files open.
+        # After an error, XlsxWriter leaves its temporary files open.
         for sheet in workbook.worksheets():
             sheet.row_data_fh.close()
 
 
 def _fill(workbook: Workbook, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     about = sheet_of(schema)
-    describe(workbook, about)
+    set_properties(workbook, about)
     table = _Table(workbook, schema, sheet_name(about.title))
-    sums = PeriodSums(schema)
+    chart_data = ChartData(schema)
     for batch in batches:
         table.add(batch)
-        sums.add(batch)
+        chart_data.add(batch)
     table.finish()
-    add_chart(workbook, chart_sheet_name(table.name), about, sums)
+    add_chart(workbook, chart_sheet_name(table.name), about, chart_data)
 
 
 class _Table:
-    """The first sheet: heading, rows, totals."""
+    """The first sheet: heading, rows, totals.
+
+    Attributes:
+        name: The name of the sheet.
+    """
 
     def __init__(self, workbook: Workbook, schema: pa.Schema, name: str) -> None:
         self.name = name
         self._columns = columns_of(schema)
-        if len(self._columns) > MAX_COLUMNS:
-            raise FormatLimitError(
-                f"An xlsx file takes {MAX_COLUMNS:,} columns and there are more; csv has no such"
-                " limit."
-            )
+        check_column_count(self._columns)
         kinds = types_of(schema)
         self._formats = [
             number_format(kind, column.period)
@@ -144,21 +137,19 @@ class _Table:
             workbook.add_format({**look, "bold": True, "top": 1}) for look in looks
         ]
         self._label_style = workbook.add_format({"num_format": "@", "bold": True, "top": 1})
-        self._widths = [
-            display_width(column.title, None) + _FILTER_BUTTON for column in self._columns
-        ]
+        self._widths = [heading_width(column) for column in self._columns]
         self._sheet = workbook.add_worksheet(name, worksheet_class=PlainWorksheet)
         self._rows = 1
         for index, (column, look) in enumerate(zip(self._columns, looks, strict=True)):
-            heading = {**look, **HEADING_LOOK, "bg_color": "#DDEBF7"}
-            write_cell(self._sheet, 0, index, column.title, workbook.add_format(heading))
+            style = workbook.add_format(filled_heading_look(look))
+            write_cell(self._sheet, 0, index, column.title, style)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Write the rows of a batch."""
         if self._rows + batch.num_rows + self._has_totals() > MAX_ROWS:
             raise FormatLimitError(
-                f"An xlsx file takes {MAX_ROWS:,} rows, heading and totals included, and there are"
-                " more; csv has no such limit."
+                f"The export has more rows than fit into one sheet of an xlsx file: {MAX_ROWS:,}"
+                " rows, heading and totals included; csv has no such limit."
             )
         values = values_of(batch)
         for row, cells in enumerate(zip(*values, strict=True), start=self._rows):
@@ -178,19 +169,12 @@ class _Table:
                 self._widths[index] = max(self._widths[index], width)
 
     def finish(self) -> None:
-        """Write the totals, and all that depends on the number of rows."""
-        last = self._rows - 1
-        if self._has_totals() and last > 0:
+        """Write the totals, and everything that depends on the number of rows."""
+        if self._has_totals() and self._rows > 1:
             self._write_totals()
-        end = len(self._columns) - 1
-        self._sheet.freeze_panes(1, 0)
-        self._sheet.repeat_rows(0)
-        fit_pages(self._sheet)
-        self._sheet.autofilter(0, 0, last, end)
-        # Without this, Excel marks each text that looks like a number as a likely mistake.
-        self._sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{MAX_ROWS}"})
+        set_up_table(self._sheet, self._rows, len(self._columns))
         for index, width in enumerate(self._widths):
-            self._sheet.set_column(index, index, min(max(width, _NARROWEST), _WIDEST) + _PADDING)
+            self._sheet.set_column(index, index, min(max(width, _MIN_WIDTH), MAX_WIDTH) + PADDING)
 
     def _has_totals(self) -> bool:
         return any(total is not None for total in self._totals)

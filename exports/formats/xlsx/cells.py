@@ -13,33 +13,34 @@ from exports.errors import FormatLimitError
 from exports.tables.arrow import is_decimal, is_number
 from exports.tables.plain import plain
 
-# https://support.microsoft.com/office/excel-specifications-and-limits
-# (1672b34d-7043-467e-8e27-269d656771c3): rows, columns, characters in a cell, significant digits,
-# and the range of numbers.
+# Limits of Excel: rows and columns of a sheet, characters in a cell (UTF-16 code units),
+# significant digits, and the range of numbers.
+# https://support.microsoft.com/office/excel-specifications-and-limits-1672b34d-7043-467e-8e27-269d656771c3
 MAX_ROWS: Final = 1_048_576
 MAX_COLUMNS: Final = 16_384
 MAX_TEXT: Final = 32_767
-MOST_DIGITS: Final = 15
+MAX_DIGITS: Final = 15
 LARGEST: Final = 9.99999999999999e307
 SMALLEST: Final = 2.2250738585073e-308
-# Excel takes 1900 for a leap year, so its calendar is right from here on.
+# To Excel, 1900 is a leap year, so its calendar is right from March on.
 FIRST_DAY: Final = date(1900, 3, 1)
-DAY_ZERO: Final = date(1899, 12, 30)  # of that calendar, as it is from then on
+DAY_ZERO: Final = date(1899, 12, 30)  # counted back from there
 
-HEADING_LOOK: Final = {"num_format": "@", "bold": True, "bottom": 1}
 _INTEGER: Final = "#,##0"
 _FLOAT: Final = "#,##0.00"
-_MOST_FIXED_PLACES: Final = 4
-_MOST_PLACES: Final = 30  # of a number format
+_MAX_FIXED_PLACES: Final = 4
+"""A column with more decimal places shows only those that a number uses."""
+_MAX_PLACES: Final = 30
+"""Decimal places that a number format can have."""
 _EAST_ASIAN_WIDE: Final = ("W", "F")
 
 
 class PlainWorksheet(Worksheet):
-    """A sheet that takes no text for markup and no number for a shorter one.
+    """A sheet that writes every text as text and every number with all its digits.
 
-    XlsxWriter writes a text such as `<r>…</r>` as the XML that it looks like, so that whoever
-    owns the text could put a formula into the file; and numbers with 16 digits, where a float
-    may need 17.
+    XlsxWriter writes a text such as `<r>…</r>` as XML, so that someone who controls the text
+    could put a formula into the file; and it writes numbers with 16 digits, while a float may
+    need 17.
     """
 
     def _xml_rich_inline_string(self, string: str, attributes: list[tuple[str, object]]) -> None:
@@ -53,20 +54,20 @@ class PlainWorksheet(Worksheet):
 def write_cell(sheet: Worksheet, row: int, index: int, value: object, style: Format) -> None:
     """Write one value.
 
-    A number that Excel's 15 digits or its range can't hold is written as text, and so are NaN
-    and the infinities, and dates before March 1900: as text they stay what they are. A time is
-    written without its offset, as the clock in its zone shows it, because Excel knows no zones.
+    Some values are written as text, because Excel would change them: numbers of more than 15
+    digits or outside of Excel's range, NaN, the infinities, and dates before March 1900. A time is
+    written as the local time in its zone, without its offset, because Excel has no time zones.
 
     Args:
-        sheet: Where to.
+        sheet: The sheet.
         row: Row, from 0.
         index: Column, from 0.
-        value: A value that `exports.formats.formulas.plain` knows; None is an empty cell.
+        value: A value that `exports.tables.plain.plain` accepts; None writes nothing.
         style: How the cell looks.
 
     Raises:
-        FormatLimitError: The text is longer than a cell can be.
-        TypeError: No column of an export has values of this type.
+        FormatLimitError: The text is longer than a cell can hold.
+        TypeError: Exports do not have values of this type.
     """
     match value:
         case None:
@@ -83,21 +84,21 @@ def write_cell(sheet: Worksheet, row: int, index: int, value: object, style: For
             if _utf16_length(text) > MAX_TEXT:
                 raise FormatLimitError(
                     f"Row {row + 1:,} holds a text of more than {MAX_TEXT:,} characters, which is"
-                    " all that a cell of an xlsx file takes; csv has no such limit."
+                    " the limit of a cell in an xlsx file; csv has no such limit."
                 )
             sheet.write_string(row, index, text, style)
 
 
 def fits(value: float | Decimal) -> bool:
-    """Whether Excel holds a number exactly: a float as it is, others up to 15 digits."""
+    """Whether Excel can hold a number exactly: a float in its range, others up to 15 digits."""
     if isinstance(value, float):
         return not value or SMALLEST <= abs(value) <= LARGEST
     digits = "".join(map(str, Decimal(value).as_tuple().digits))
-    return len(digits.strip("0")) <= MOST_DIGITS
+    return len(digits.strip("0")) <= MAX_DIGITS
 
 
 def number_format(kind: pa.DataType, period: str | None) -> str | None:
-    """Return Excel's number format for a column; None for text and other things without one.
+    """Return Excel's number format for a column; None for text and other types without one.
 
     Args:
         kind: The column's Arrow type.
@@ -117,7 +118,7 @@ def number_format(kind: pa.DataType, period: str | None) -> str | None:
 def cell_look(kind: pa.DataType, style: str | None) -> dict[str, Any]:
     """Return the properties of a column's cells.
 
-    Text stays text when someone edits it, and a number that had to become text stands right.
+    Text stays text when someone edits it; a number that is stored as text is aligned right.
 
     Args:
         kind: The column's Arrow type.
@@ -128,19 +129,19 @@ def cell_look(kind: pa.DataType, style: str | None) -> dict[str, Any]:
 
 
 def _decimal_format(scale: int) -> str:
-    """All places of a few; of many, only those that a number uses."""
+    """Show all decimal places if there are few; of many, only those that a number uses."""
     if scale <= 0:
         return _INTEGER
-    if scale <= _MOST_FIXED_PLACES:
+    if scale <= _MAX_FIXED_PLACES:
         return f"{_INTEGER}.{'0' * scale}"
-    return f"{_FLOAT}{'#' * (min(scale, _MOST_PLACES) - 2)}"
+    return f"{_FLOAT}{'#' * (min(scale, _MAX_PLACES) - 2)}"
 
 
 def display_width(value: object, style: str | None) -> int:
-    """Return how wide a value stands in its column, in digits; Chinese takes two for a character.
+    """Return the width of a value in its column, in digits; a Chinese character is two wide.
 
     Args:
-        value: What the cell shows.
+        value: The value of the cell.
         style: The column's number format.
     """
     match value:
@@ -152,12 +153,6 @@ def display_width(value: object, style: str | None) -> int:
             return len(style)
         case _:
             return max(map(_line_width, plain(value).split("\n")))
-
-
-def fit_pages(sheet: Worksheet) -> None:
-    """Print a sheet across, as wide as a page."""
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
 
 
 def _line_width(line: str) -> int:

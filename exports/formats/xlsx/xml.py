@@ -1,4 +1,4 @@
-"""Rows of an xlsx sheet as XML, made of whole Arrow columns.
+"""Rows of an xlsx sheet as XML, made from whole Arrow columns.
 
 The rules for a cell are those of `exports.formats.xlsx.cells.write_cell`, applied to columns.
 """
@@ -6,22 +6,22 @@ The rules for a cell are those of `exports.formats.xlsx.cells.write_cell`, appli
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from exports.errors import FormatLimitError
-from exports.formats.text_arrays import Texts, all_bytes, change, fill_null, join, replace
+from exports.formats.text_arrays import Texts, all_bytes, change, fill_null, is_text, join, replace
 from exports.formats.xlsx.cells import MAX_TEXT
-from exports.formats.xlsx.values import is_text, shown, text_of, where
-from exports.tables.arrow import column_of
+from exports.formats.xlsx.values import as_text, cell_numbers, choose
+from exports.tables.arrow import AnyArray, column_of
 from exports.tables.columns import Column
 from exports.tables.warnings import TEXT_CUT, WarningCounts
 
-# What XML 1.0 has no way to write, and the carriage return, which its readers turn into a line
-# feed. ECMA-376 part 1, 22.9.2.19 (ST_Xstring) writes _xHHHH_ for them; so a text that looks like
-# that has its first underscore written that way.
+# Characters that XML 1.0 does not allow, and the carriage return, which XML parsers turn into a
+# line feed. ECMA-376 part 1, 22.9.2.19 (ST_Xstring) writes them as _xHHHH_; in a text that already
+# contains such a sequence, the first underscore is written that way.
 _ESCAPED: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _HAS_ESCAPED: Final = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]|_x[0-9A-Fa-f]{4}_"
 _MARKUP: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
@@ -32,13 +32,13 @@ _BOOLEAN: Final = (' t="b"><v>', "</v></c>")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a column's cells stand, and how they look.
+class SheetColumn:
+    """A column of a sheet: its place and the look of its cells.
 
     Attributes:
         letters: The column's name in the sheet: `AB`.
-        style: The attribute that gives a cell its look, as XML; empty for none: ` s="3"`.
-        column: What is in it.
+        style: The style attribute of its cells, as XML: ` s="3"`; empty for the default style.
+        column: The column.
     """
 
     letters: str
@@ -46,24 +46,24 @@ class Place:
     column: Column
 
 
-class RowXml:
-    """Writes rows.
+class RowWriter:
+    """Turns rows into XML.
 
     Args:
-        places: One for each column.
-        long_text: What becomes of a text that is longer than a cell can be; see
+        columns: One for each column of the rows.
+        long_text: What happens to a text that is longer than a cell can hold; see
             `exports.tables.columns.Sheet`.
-        warn: Told of texts that were cut.
+        warn: Counts texts that were cut.
     """
 
     def __init__(
-        self, places: Sequence[Place], long_text: Literal["fail", "cut"], warn: WarningCounts
+        self, columns: Sequence[SheetColumn], long_text: Literal["fail", "cut"], warn: WarningCounts
     ) -> None:
-        self._places = places
+        self._columns = columns
         self._long_text = long_text
         self._warn = warn
 
-    def rows(self, batch: pa.RecordBatch, *, sheet: int, first: int) -> bytes:
+    def xml_of(self, batch: pa.RecordBatch, *, sheet: int, first: int) -> bytes:
         """Return the rows of a batch as XML.
 
         Args:
@@ -72,20 +72,20 @@ class RowXml:
             first: The number of the first row in its sheet, from 1.
 
         Raises:
-            FormatLimitError: A text is longer than a cell can be, and is not to be cut.
-            TypeError: A column has a type that no export has.
+            FormatLimitError: A text is longer than a cell can hold, and may not be cut.
+            TypeError: A column has a type that exports do not have.
         """
-        numbers = text_of(pa.array(range(first, first + batch.num_rows)))
+        numbers = as_text(pa.array(range(first, first + batch.num_rows)))
         pieces: list[Texts | str] = ['<row r="', numbers, '">']
-        for index, place in enumerate(self._places):
+        for index, column in enumerate(self._columns):
             values = column_of(batch, index)
             if is_text(values.type):
-                values = self._within_limit(place, text_of(values), sheet, first)
-            pieces += _cells(place, values, numbers)
+                values = self._within_limit(column, as_text(values), sheet, first)
+            pieces += _cells(column, values, numbers)
         return all_bytes(join(*_merged([*pieces, "</row>"])))
 
-    def _within_limit(self, place: Place, texts: Texts, sheet: int, first: int) -> Texts:
-        # UTF-8 never has fewer bytes than UTF-16 has units.
+    def _within_limit(self, column: SheetColumn, texts: Texts, sheet: int, first: int) -> Texts:
+        # A text never has fewer bytes in UTF-8 than code units in UTF-16.
         if (_longest(texts) or 0) <= MAX_TEXT:
             return texts
         before: list[str | None] = texts.to_pylist()
@@ -96,34 +96,36 @@ class RowXml:
         if changed and self._long_text == "fail":
             raise FormatLimitError(
                 f"Row {first + changed[0]:,} of sheet {sheet} holds a text of more than"
-                f" {MAX_TEXT:,} characters in the column {place.column.title!r}, which is all that"
-                " a cell of an xlsx file takes; csv has no such limit."
+                f" {MAX_TEXT:,} characters in the column {column.column.title!r}, which is the"
+                " limit of a cell in an xlsx file; csv has no such limit."
             )
-        self._warn.add(TEXT_CUT, place.column.name, len(changed))
+        self._warn.add(TEXT_CUT, column.column.name, len(changed))
         return pa.array(after, pa.string())
 
 
-def _cells(place: Place, values: "pa.Array[Any]", numbers: Texts) -> list[Texts | str]:
-    """Return what makes a column's cells if it is joined, an empty text for no value."""
+def _cells(column: SheetColumn, values: AnyArray, numbers: Texts) -> list[Texts | str]:
+    """Return the pieces that joined make the cells of a column; no cell where there is no value."""
     if pa.types.is_null(values.type):
         return []
     opening: Texts | str
     closing: Texts | str
     if is_text(values.type):
-        texts = _escaped(text_of(values))
+        texts = _escaped(as_text(values))
         opening, closing = _TEXT
     elif pa.types.is_boolean(values.type):
-        texts = text_of(values.cast(pa.int8()))
+        texts = as_text(values.cast(pa.int8()))
         opening, closing = _BOOLEAN
     else:
-        texts, as_text = shown(place.column, values)
+        texts, stored_as_text = cell_numbers(column.column, values)
         opening, closing = _NUMBER
-        if as_text is not None:
-            opening, closing = (where(as_text, *pair) for pair in zip(_TEXT, _NUMBER, strict=True))
+        if stored_as_text is not None:
+            opening, closing = (
+                choose(stored_as_text, *pair) for pair in zip(_TEXT, _NUMBER, strict=True)
+            )
     pieces: list[Texts | str] = [
-        f'<c r="{place.letters}',
+        f'<c r="{column.letters}',
         numbers,
-        f'"{place.style}',
+        f'"{column.style}',
         opening,
         texts,
         closing,
@@ -133,8 +135,8 @@ def _cells(place: Place, values: "pa.Array[Any]", numbers: Texts) -> list[Texts 
 
 def _escaped(texts: Texts) -> Texts:
     texts = change(texts, _HAS_ESCAPED, lambda text: _ESCAPED.sub(_escape, text))
-    for sign, entity in _MARKUP:
-        texts = replace(texts, sign, entity)
+    for character, entity in _MARKUP:
+        texts = replace(texts, character, entity)
     return texts
 
 
@@ -143,7 +145,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def _merged(pieces: Sequence[Texts | str]) -> list[Texts | str]:
-    """Return pieces with those put together that are the same in every row."""
+    """Return pieces, neighbours joined that are the same in every row."""
     merged: list[Texts | str] = []
     for piece in pieces:
         last = merged[-1] if merged else None
@@ -160,6 +162,6 @@ def _longest(texts: Texts) -> int | None:
 
 
 def _cut(text: str) -> str:
-    """Return as much of a text as a cell takes; no character is cut in half."""
+    """Return as much of a text as a cell can hold; no character is cut in half."""
     units = text.encode("utf-16-le")[: MAX_TEXT * 2]
     return units.decode("utf-16-le", "ignore")
