@@ -1,17 +1,17 @@
-"""Columns as text: exact, and without a Python object for each value.
+"""Values of whole columns as text that holds them exactly.
 
 The rules are the same in every text format:
 
-- An integer is its digits.
-- A decimal is in plain notation with all its places, never with an exponent.
-- A float has as few digits as read back as the same float: `0.1`, `12`. From 10^16 on, and below
-  0.000001, it has an exponent: `1e+16`, `1e-07`. What is no number is `NaN`, `Infinity` or
+- An integer: its digits.
+- A decimal: plain notation with all decimal places, never with an exponent.
+- A float: the fewest digits that read back as the same float: `0.1`, `12`. From 10^16 on, and
+  below 0.000001, it has an exponent: `1e+16`, `1e-07`. The others are `NaN`, `Infinity` and
   `-Infinity`.
-- A boolean is `true` or `false`.
-- A date is ISO 8601, `2026-10-05`; where it stands for its month, `2026-10`.
-- A time is ISO 8601, with as many places as the column's unit has, also if they are zeros, and
-  with the offset from UTC that the column's zone has at that moment:
-  `2026-10-31T23:04:05.120+08:00`. In a column without a zone it has no offset.
+- A boolean: `true` or `false`.
+- A date: ISO 8601, `2026-10-05`; a month, `2026-10`.
+- A time: ISO 8601, with as many decimal places of the second as the column's unit has, and with
+  the offset from UTC that the column's zone has at that time: `2026-10-31T23:04:05.120+08:00`. In
+  a column without a zone it has no offset.
 """
 
 from decimal import Decimal
@@ -33,21 +33,22 @@ from exports.tables.arrow import AnyArray, is_decimal, kernel
 from exports.tables.columns import Column
 from exports.tables.local_times import local_times
 
-_A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_MINUTE: Final = 60
-_ARROW_WRITES_EXPONENT: Final = 1e10
-_EXACT_INTEGERS: Final = 2.0**53
+_UNITS_PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_ARROW_EXPONENT_FROM: Final = 1e10
+"""From here on, Arrow writes a float with an exponent."""
+_MAX_EXACT_INTEGER: Final = 2.0**53
+"""Up to here, a float holds every integer exactly."""
 
 
 def cell_texts(column: Column, values: AnyArray) -> Texts:
     """Return a column's values as text; null where there is no value.
 
     Args:
-        column: The column. A period of months shows the month of its dates.
-        values: Its values; texts are returned as they are.
+        column: The column. If its period is a month, dates are written as months.
+        values: Its values; texts are not changed.
 
     Raises:
-        TypeError: No export has values of this type.
+        TypeError: Exports do not have values of this type.
     """
     kind = values.type
     if is_decimal(kind):
@@ -82,11 +83,11 @@ def _floats(values: AnyArray) -> Texts:
     texts = replace(replace(_cast(values), "nan", "NaN"), "inf", "Infinity")
     if b"e" not in all_bytes(texts):
         return texts
-    # Arrow writes an exponent from 10^10 on, where milliseconds and other large integers are.
+    # Epoch milliseconds and other large integers are to be written without an exponent.
     kind: pa.DataType = values.type
     size = kernel("abs", values)
-    is_large = kernel("greater_equal", size, pa.scalar(_ARROW_WRITES_EXPONENT, kind))
-    is_exact = kernel("less_equal", size, pa.scalar(_EXACT_INTEGERS, kind))
+    is_large = kernel("greater_equal", size, pa.scalar(_ARROW_EXPONENT_FROM, kind))
+    is_exact = kernel("less_equal", size, pa.scalar(_MAX_EXACT_INTEGER, kind))
     is_whole = kernel("equal", kernel("trunc", values), values)
     mask = kernel("and", kernel("and", is_large, is_exact), is_whole)
     integers = kernel("if_else", mask, values, pa.scalar(None, kind)).cast(pa.int64())
@@ -101,28 +102,30 @@ def _dates(days: Texts, *, months: bool) -> Texts:
     return cast("Texts", kernel("utf8_slice_codeunits", days, options=options))
 
 
-def _times(moments: AnyArray, kind: "pa.TimestampType[Any, Any]") -> Texts:
+def _times(times: AnyArray, kind: "pa.TimestampType[Any, Any]") -> Texts:
     if kind.tz is None:
-        return _clock_texts(moments)
-    local = local_times(moments)
-    ahead = kernel("subtract", local.cast(pa.int64()), moments.cast(pa.int64()))
-    different = kernel("unique", kernel("drop_null", ahead))
-    units = cast("list[int]", different.to_pylist())
-    offsets = pa.array([_offset(count // _A_SECOND[kind.unit]) for count in units], pa.string())
+        return _iso_texts(times)
+    local = local_times(times)
+    ahead = kernel("subtract", local.cast(pa.int64()), times.cast(pa.int64()))
+    unique = kernel("unique", kernel("drop_null", ahead))
+    units = cast("list[int]", unique.to_pylist())
+    offsets = pa.array(
+        [_offset(count // _UNITS_PER_SECOND[kind.unit]) for count in units], pa.string()
+    )
     if len(offsets) == 1:
-        return join(_clock_texts(local), offsets[0].as_py())
-    which = kernel("index_in", ahead, options=pc.SetLookupOptions(different))
-    return join(_clock_texts(local), offsets.take(which))
+        return join(_iso_texts(local), offsets[0].as_py())
+    which = kernel("index_in", ahead, options=pc.SetLookupOptions(unique))
+    return join(_iso_texts(local), offsets.take(which))
 
 
-def _clock_texts(moments: AnyArray) -> Texts:
-    texts = _cast(moments)
+def _iso_texts(times: AnyArray) -> Texts:
+    texts = _cast(times)
     return with_bytes(texts, all_bytes(texts).replace(b" ", b"T"))
 
 
 def _offset(seconds: int) -> str:
-    """Return an offset as ISO 8601 writes it; with seconds only where local mean time has them."""
-    minutes, rest = divmod(abs(seconds), _MINUTE)
-    sign = "-" if seconds < 0 else "+"
-    text = f"{sign}{minutes // _MINUTE:02}:{minutes % _MINUTE:02}"
+    """Return an offset in ISO 8601; with seconds only for local mean time, which has them."""
+    minutes, rest = divmod(abs(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}"
     return f"{text}:{rest:02}" if rest else text

@@ -9,23 +9,22 @@ from isal import isal_zlib
 from exports.formats.base import FileFormat
 from exports.tables.warnings import WarningCounts
 
-# Of igzip's levels 0 to 3 the one where files stop getting much smaller: level 3 takes two to
-# three times as long for another 2 to 4 percent.
 _LEVEL: Final = 1
-_GZIP_HEADER: Final = 16  # added to the window's size, as zlib.h says of deflateInit2
-_WINDOW: Final = 15
-_BLOCK: Final = 1 << 18
+"""ISA-L has the levels 0 to 3. Level 3 takes two to three times as long for 2 to 4 % less."""
+_GZIP_HEADER: Final = 16
+"""Added to the window bits for a gzip file; see deflateInit2 in zlib.h."""
+_WINDOW_BITS: Final = 15
+_BLOCK_BYTES: Final = 1 << 18
 
 
 class Gzipped(FileFormat):
-    """One member of RFC 1952 without a time or a name, so that the same rows give the same bytes.
+    """One gzip member (RFC 1952) without time and name, so that the same rows give the same bytes.
 
-    It is compressed with Intel's ISA-L. With the same release of it on the same kind of
-    processor, that is: another one may find other matches, and the bytes differ although the
-    content is the same.
+    This holds for the same release of Intel's ISA-L on the same kind of processor. With another
+    release or processor the compressed bytes may differ; the content is the same.
 
     Args:
-        content: The format of what is compressed.
+        content: The format that is compressed.
     """
 
     media_type = "application/gzip"
@@ -41,17 +40,17 @@ class Gzipped(FileFormat):
         """Encode rows and compress; see `FileFormat.encode`.
 
         Yields:
-            What the compressor has ready, which may be less often than there are batches.
+            Compressed pieces, possibly fewer than there are batches.
         """
         compressor = _compressor()
-        # Always as much at once: ISA-L finds other matches where its input is cut elsewhere, and
-        # how rows come in batches is no more than chance.
+        # Blocks of a fixed size: the output of ISA-L depends on how its input is cut, and how
+        # rows are cut into batches differs between attempts.
         waiting = bytearray()
         for piece in self._content.encode(schema, batches, warn):
             waiting += piece
-            while len(waiting) >= _BLOCK:
-                block = waiting[:_BLOCK]
-                del waiting[:_BLOCK]
+            while len(waiting) >= _BLOCK_BYTES:
+                block = waiting[:_BLOCK_BYTES]
+                del waiting[:_BLOCK_BYTES]
                 if compressed := compressor.compress(block):
                     yield compressed
         yield compressor.compress(waiting) + compressor.flush()
@@ -65,5 +64,5 @@ class _Compressor(Protocol):
 
 def _compressor() -> _Compressor:
     return isal_zlib.compressobj(  # pyright: ignore[reportUnknownMemberType] -- open stubs
-        _LEVEL, wbits=_GZIP_HEADER + _WINDOW
+        _LEVEL, wbits=_GZIP_HEADER + _WINDOW_BITS
     )

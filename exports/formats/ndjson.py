@@ -15,7 +15,7 @@ from exports.tables.arrow import AnyArray, kernel
 from exports.tables.columns import Column, columns_of
 from exports.tables.warnings import WarningCounts
 
-_LARGEST_SAFE: Final = 2**53 - 1
+_MAX_SAFE_INTEGER: Final = 2**53 - 1
 _SHORT_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _FIRST_PRINTABLE: Final = 0x20
 
@@ -27,13 +27,13 @@ class Ndjson(FileFormat):
     of the columns; every row has all of them, with `null` where there is no value. An export
     without rows is an empty file.
 
-    What a reader that holds numbers as doubles would change is a text, as RFC 7493, 2.2 asks for:
-    every decimal (`"12.50"`), and an integer beyond 2^53 - 1 on either side of zero
-    (`"9007199254740993"`). Other integers, floats and booleans are JSON's own. JSON has no NaN
-    and no infinities: they are `"NaN"`, `"Infinity"` and `"-Infinity"`. Dates and times are
-    texts as `exports.formats.cell_texts` writes them.
+    Numbers that a reader with doubles would change are strings, as RFC 7493, 2.2 recommends: every
+    decimal (`"12.50"`), and integers above 2^53 - 1 or below -(2^53 - 1) (`"9007199254740993"`).
+    Other integers, floats and booleans are JSON numbers and booleans. JSON has no NaN and no
+    infinities: they are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Dates and times are
+    strings as `exports.formats.cell_texts` writes them.
 
-    Texts are exact: nothing is done about formulas, because JSON has none.
+    Texts are not changed: JSON has no formulas.
     """
 
     name = "ndjson"
@@ -78,10 +78,10 @@ def _cells(column: Column, values: AnyArray) -> Cells:
 
 def _is_unsafe(integers: AnyArray) -> AnyArray:
     kind: pa.DataType = integers.type
-    above = kernel("greater", integers, pa.scalar(_LARGEST_SAFE, kind))
+    above = kernel("greater", integers, pa.scalar(_MAX_SAFE_INTEGER, kind))
     if pa.types.is_unsigned_integer(kind):
         return above
-    below = kernel("less", integers, pa.scalar(-_LARGEST_SAFE, kind))
+    below = kernel("less", integers, pa.scalar(-_MAX_SAFE_INTEGER, kind))
     return kernel("or", above, below)
 
 

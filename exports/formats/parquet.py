@@ -1,4 +1,4 @@
-"""Apache Parquet, for programs: typed columns, compressed, each readable on its own."""
+"""Apache Parquet, for programs: typed and compressed columns."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -14,18 +14,19 @@ from exports.tables.columns import Column, columns_of, sheet_of
 from exports.tables.warnings import WarningCounts
 
 _GROUP_ROWS: Final = 1 << 17
+"""Rows in a row group, if they are not larger than `_GROUP_BYTES`."""
 _GROUP_BYTES: Final = 32 << 20
 
 
 class Parquet(FileFormat):
-    """One table with a column for each of the report's, under its name in the report.
+    """One table with the columns of the report, under their names in the report.
 
-    Values keep their types: decimals of up to 38 digits, dates, times as moments in UTC. Wider
+    Values keep their types: decimals of up to 38 digits, dates, times as instants in UTC. Wider
     decimals are text with all their digits, because programs such as DuckDB would read them as
-    floats. A column without any value is a text column, because many programs can't read one
-    without a type. The report's title is in the file's metadata; titles and number formats of
-    columns, and the zone of times, are in Arrow's (`ARROW:schema`), which pyarrow reads and others
-    pass over.
+    floats. A column without any value is a text column, because many programs can't read a column
+    without a type. The report's title is in the file's metadata. Titles and number formats of
+    columns, and the zone of times, are in Arrow's metadata (`ARROW:schema`), which pyarrow reads
+    and other programs ignore.
 
     Memory holds one row group: 131,072 rows, or 32 MiB if that is less.
     """
@@ -58,7 +59,7 @@ class Parquet(FileFormat):
 
 
 def _written_schema(schema: pa.Schema) -> pa.Schema:
-    """Return the schema with types that every reader knows, described in plain words."""
+    """Return the schema with types that every reader knows, and metadata for people."""
     about = sheet_of(schema)
     fields = [
         _written_field(field, column)
@@ -68,11 +69,11 @@ def _written_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def _written_field(field: "pa.Field[Any]", column: Column) -> "pa.Field[Any]":
-    described = {"title": column.title}
+    metadata = {"title": column.title}
     if column.number_format is not None:
-        described["number_format"] = column.number_format
+        metadata["number_format"] = column.number_format
     kind = pa.string() if _is_unreadable(field.type) else field.type
-    return pa.field(field.name, kind, metadata=described)
+    return pa.field(field.name, kind, metadata=metadata)
 
 
 def _is_unreadable(kind: pa.DataType) -> bool:
@@ -93,7 +94,7 @@ def _retyped(
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
-    """Yield the rows of one row group at a time."""
+    """Yield the rows of one row group after another."""
     group: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:

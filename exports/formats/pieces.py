@@ -1,4 +1,4 @@
-"""What a library writes into a file, handed on before the file is complete."""
+"""A file in memory whose content is handed on before the file is complete."""
 
 import io
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class Pieces(io.RawIOBase):
-    """A file that is only written, from start to end, and taken away piece by piece."""
+    """A file for libraries to write, from start to end. `take` removes what was written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -16,11 +16,11 @@ class Pieces(io.RawIOBase):
         self._written = 0
 
     def writable(self) -> bool:
-        """Whether it can be written: yes."""
+        """Return True: the file can be written."""
         return True
 
     def tell(self) -> int:
-        """Return the number of bytes written so far, those taken away included."""
+        """Return the number of bytes written so far, those that were taken included."""
         return self._written
 
     def write(self, data: "ReadableBuffer", /) -> int:
@@ -31,7 +31,7 @@ class Pieces(io.RawIOBase):
         return len(piece)
 
     def take(self) -> bytes:
-        """Return what was written since the last time; empty if nothing was."""
+        """Return what was written since the last call; empty if nothing was written."""
         piece = b"".join(self._pieces)
         self._pieces.clear()
         return piece

@@ -1,4 +1,4 @@
-"""Arrow arrays of texts, changed and put together without a Python object for each."""
+"""Arrow arrays of texts, changed and joined without a Python object for each text."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, cast
@@ -11,8 +11,8 @@ from exports.tables.arrow import AnyArray, dictionary_of, kernel
 Texts: TypeAlias = pa.StringArray
 """An array of texts, some of which may be null."""
 
-_ROWS: Final = 16_384
-_BYTES: Final = 8 << 20
+_SLICE_ROWS: Final = 16_384
+_SLICE_BYTES: Final = 8 << 20
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -21,19 +21,19 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a batch, some megabytes at a time.
+    """Yield the rows of a batch in slices of some megabytes.
 
-    What is made of a slice is a few times its size, stays in the processor's cache, and is far
-    from the 2 GiB that an Arrow array of texts can hold.
+    The text of a slice is a few times its size: it fits into the processor's cache, and is far
+    smaller than 2 GiB, the limit of an Arrow array of texts.
     """
     average = max(1, batch.nbytes // max(1, batch.num_rows))
-    step = max(1, min(_ROWS, _BYTES // average))
+    step = max(1, min(_SLICE_ROWS, _SLICE_BYTES // average))
     for first in range(0, batch.num_rows, step):
         yield batch.slice(first, step)
 
 
 def join(*pieces: Texts | str) -> Texts:
-    """Return pieces put together row by row; null where one of them is null.
+    """Return pieces joined row by row; null where one of them is null.
 
     Args:
         pieces: Arrays, at least one, and texts that are the same in every row.
@@ -42,34 +42,34 @@ def join(*pieces: Texts | str) -> Texts:
 
 
 def replace(texts: Texts, old: str, new: str) -> Texts:
-    """Return texts with `new` wherever there was `old`."""
+    """Return texts with every `old` replaced by `new`."""
     if old.encode() not in all_bytes(texts):
         return texts
     return _texts("replace_substring", texts, options=pc.ReplaceSubstringOptions(old, new))
 
 
 def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
-    """Return texts, those changed that match a pattern.
+    """Return texts, with those changed that match a pattern.
 
     Args:
         texts: The texts.
         pattern: A regular expression in the syntax of RE2, found anywhere in a text.
-        by: Changes a text. It is called once for all rows whose texts are the same.
+        by: Changes a text. Called once for all rows with the same text.
     """
 
-    def all_by(different: Texts) -> Texts:
-        return one_by_one(different, kernel("is_valid", different), by)
+    def change_each(unique: Texts) -> Texts:
+        return change_where(unique, kernel("is_valid", unique), by)
 
-    return change_different(texts, pattern, all_by)
+    return change_unique(texts, pattern, change_each)
 
 
-def change_different(texts: Texts, pattern: str, by: Callable[[Texts], Texts]) -> Texts:
-    """Return texts, those changed that match a pattern.
+def change_unique(texts: Texts, pattern: str, by: Callable[[Texts], Texts]) -> Texts:
+    """Return texts, with those changed that match a pattern.
 
     Args:
         texts: The texts.
         pattern: As in `change`.
-        by: Changes all texts that match, each different one once. Not called if there are none.
+        by: Changes an array of the texts that match, each text once. Not called if there are none.
     """
     marked = matches(texts, pattern)
     chosen = kernel("dictionary_encode", kernel("filter", texts, marked))
@@ -80,27 +80,27 @@ def change_different(texts: Texts, pattern: str, by: Callable[[Texts], Texts]) -
     return _texts("replace_with_mask", texts, marked, kernel("take", after, which))
 
 
-def one_by_one(texts: Texts, marked: AnyArray, by: Callable[[str], str]) -> Texts:
-    """Return texts, those that a mask marks changed one after another, in Python."""
+def change_where(texts: Texts, marked: AnyArray, by: Callable[[str], str]) -> Texts:
+    """Return texts, with those changed that are true in a mask, one after another, in Python."""
     changed = [by(str(text)) for text in kernel("filter", texts, marked).to_pylist()]
     return _texts("replace_with_mask", texts, marked, pa.array(changed, pa.string()))
 
 
 def matches(texts: Texts, pattern: str) -> AnyArray:
-    """Return which texts a regular expression in the syntax of RE2 is found in; null in none."""
+    """Return which texts match a regular expression in the syntax of RE2; null does not match."""
     found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
     return kernel("coalesce", found, pa.scalar(value=False))
 
 
 def fill_null(texts: Texts, text: str) -> Texts:
-    """Return texts with `text` where there was null."""
+    """Return texts with null replaced by `text`."""
     return _texts("coalesce", texts, pa.scalar(text))
 
 
 def all_bytes(texts: Texts) -> bytes:
-    """Return the texts in UTF-8, one right after the other.
+    """Return the texts in UTF-8, one directly after the other.
 
-    Where an array has nulls, the result may hold bytes that belong to no text.
+    If the array has nulls, the result may hold bytes that do not belong to a text.
     """
     _, ends, data = texts.buffers()
     if ends is None or data is None:
@@ -111,7 +111,7 @@ def all_bytes(texts: Texts) -> bytes:
 
 
 def has_byte_below(limit: int, texts: Texts) -> bool:
-    """Whether any byte of the texts in UTF-8 is below a limit."""
+    """Whether a byte of the texts in UTF-8 is below a limit."""
     data = all_bytes(texts)
     if not data:
         return False
@@ -120,11 +120,11 @@ def has_byte_below(limit: int, texts: Texts) -> bool:
 
 
 def with_bytes(texts: Texts, data: bytes) -> Texts:
-    """Return texts as long as before, in bytes, that consist of `data`.
+    """Return texts with other bytes; each text keeps its length in bytes.
 
     Args:
-        texts: An array that begins where its buffer does, as a cast makes it.
-        data: As long as `all_bytes(texts)`, in UTF-8.
+        texts: An array that begins at the start of its buffer, as the result of a cast does.
+        data: The new bytes of all texts, in UTF-8, as many as in `all_bytes(texts)`.
     """
     valid, ends, _ = texts.buffers()
     return cast(

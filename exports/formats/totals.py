@@ -1,4 +1,4 @@
-"""Running totals that lose nothing: what stands below the rows is the sum of the rows."""
+"""Exact running totals: the total below the rows is the total of the rows."""
 
 import math
 from datetime import date
@@ -10,25 +10,25 @@ import pyarrow as pa
 
 from exports.tables.arrow import is_number
 
-# The widest Arrow decimal has 76 digits, and no count of rows adds a hundred more. Were it to
-# happen all the same, the addition would fail and not round.
+# The widest Arrow decimal has 76 digits, and no number of rows adds a hundred more. If it ever
+# did, the addition would fail, not round.
 _EXACT: Final = Context(prec=200, traps=[Inexact])
 
 
 class Total(Protocol):
-    """Combines the values of a column, one at a time."""
+    """Combines the values of a column, one after another."""
 
     def add(self, value: object) -> None:
-        """Take one more value. All values have the type of the column; none is None.
+        """Add a value. All values have the type of the column; None is not allowed.
 
         Raises:
-            TypeError: It can't be combined.
+            TypeError: Values of this type can't be combined.
         """
         ...
 
     @property
     def value(self) -> int | float | Decimal | date | None:
-        """The total so far; None of nothing."""
+        """The total so far; None if nothing was added."""
         ...
 
 
@@ -40,8 +40,8 @@ def total_of(how: Literal["sum", "min", "max"] | None, kind: pa.DataType) -> Tot
         kind: The column's Arrow type.
 
     Returns:
-        None where there is nothing to combine, also for a column that ended up as text because
-        its values had no type in common.
+        None if there is nothing to combine. That includes a column that became text because its
+        values have no type in common.
     """
     if how == "sum":
         return Sum() if is_number(kind) else None
@@ -53,11 +53,11 @@ def total_of(how: Literal["sum", "min", "max"] | None, kind: pa.DataType) -> Tot
 
 
 class Sum:
-    """Adds integers, decimals or floats, none of them rounded on the way."""
+    """Adds integers, decimals or floats, without rounding before the end."""
 
     def __init__(self) -> None:
-        self._sum: int | Decimal | Fraction | None = None  # of the column's one type
-        self._special: float | None = None
+        self._sum: int | Decimal | Fraction | None = None
+        self._not_finite: float | None = None
 
     def add(self, value: object) -> None:
         """Add a number; see `Total.add`."""
@@ -71,15 +71,15 @@ class Sum:
                 fraction = self._sum if isinstance(self._sum, Fraction) else Fraction(0)
                 self._sum = fraction + Fraction(value)
             case float():
-                self._special = value if self._special is None else self._special + value
+                self._not_finite = value if self._not_finite is None else self._not_finite + value
             case _:
-                raise TypeError(f"A {type(value).__name__} can't be added up.")
+                raise TypeError(f"A {type(value).__name__} can't be added.")
 
     @property
     def value(self) -> int | float | Decimal | None:
-        """The sum; of floats the nearest float, NaN or infinite if one of them is."""
-        if self._special is not None:
-            return self._special
+        """The sum. A sum of floats is the nearest float; NaN or infinite if one of them is."""
+        if self._not_finite is not None:
+            return self._not_finite
         if not isinstance(self._sum, Fraction):
             return self._sum
         try:
@@ -89,16 +89,16 @@ class Sum:
 
 
 class Extreme:
-    """Keeps the smallest or the largest value; NaN if there is one, so that it is noticed."""
+    """Keeps the smallest or the largest value; NaN if one value is NaN."""
 
     def __init__(self, how: Literal["min", "max"]) -> None:
         self._pick = min if how == "min" else max
-        self._value: Any = None  # of any one type that has an order
+        self._value: Any = None  # of any type that has an order
 
     def add(self, value: object) -> None:
         """Compare a number, a date or a time; see `Total.add`."""
         if not isinstance(value, int | float | Decimal | date):
-            raise TypeError(f"A {type(value).__name__} has no place in a total.")
+            raise TypeError(f"A {type(value).__name__} can't be compared.")
         if self._value is None or _is_nan(value):
             self._value = value
         elif not _is_nan(self._value):
@@ -106,7 +106,7 @@ class Extreme:
 
     @property
     def value(self) -> int | float | Decimal | date | None:
-        """The smallest or largest value; None of nothing."""
+        """The smallest or largest value; None if nothing was added."""
         value: int | float | Decimal | date | None = self._value
         return value
 

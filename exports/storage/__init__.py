@@ -1,1 +1,1 @@
-"""The bucket: objects, uploads, links."""
+"""The bucket: objects, uploads and presigned links."""

@@ -19,16 +19,23 @@ from exports.storage.s3 import (
     content_disposition,
     error_code,
     s3_client,
-    translated,
+    translate_errors,
 )
 from exports.storage.upload import FileUpload, Uploaded
 
 _DELETES_IN_FLIGHT: Final = 8
+"""How many objects are deleted at the same time."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object or open multipart upload in the bucket."""
+    """An object, or an open multipart upload.
+
+    Attributes:
+        key: Its key, without the installation's prefix.
+        changed_at: When the object was written or the upload was begun.
+        upload_id: The id of an open upload; None for an object.
+    """
 
     key: str
     changed_at: datetime
@@ -37,7 +44,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Link:
-    """A presigned link. Whoever holds it can read the object: it is a secret.
+    """A presigned link. Everyone who has it can read the object: it is a secret.
 
     Attributes:
         url: The link.
@@ -51,11 +58,17 @@ class Link:
 class ObjectStore:
     """One bucket, or the part of it under a prefix. Thread-safe; every call blocks.
 
-    All methods raise `BucketMissingError`, `StoreAccessError` (both permanent) or
-    `StoreUnavailableError`; no message names a key of the object store's credentials.
+    Every method that sends a request may raise one of these errors. No message names credentials.
+
+    - `BucketMissingError`, `StoreAccessError`, `StoreRefusedError`, `TooLargeError`: permanent.
+    - `StoreUnavailableError`, `ClockError`: a retry may help.
 
     Args:
         settings: Endpoint, bucket, credentials.
+
+    Raises:
+        SettingsError: The settings are wrong, or the credentials are temporary and it is not
+            known when they end.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -67,40 +80,42 @@ class ObjectStore:
         self._credentials = temporary_credentials(settings)
 
     def check(self) -> None:
-        """Ask whether the bucket is there and the credentials are good, without changing it."""
-        with translated(self._bucket):
-            # Where everybody may look, also who only signs links.
+        """Check that the bucket exists and the credentials are valid, without changing it."""
+        with translate_errors(self._bucket):
+            # Every role may list these objects, also the one that only signs links.
             prefix = self._prefix + names.FILES
             self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
 
     def put(self, key: str, data: bytes) -> None:
         """Write a small object."""
-        with translated(self._bucket):
+        with translate_errors(self._bucket):
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
 
-    def get(self, key: str, *, first: int | None = None) -> bytes:
+    def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
         """Read an object.
 
         Args:
             key: Its key.
-            first: Read only so many bytes from its beginning.
+            first_bytes: How many bytes to read from its beginning; None reads all.
 
         Raises:
-            StagingError: It is not there.
+            StagingError: It does not exist.
         """
-        with translated(self._bucket):
+        with translate_errors(self._bucket):
             try:
-                if first is None:
+                if first_bytes is None:
                     found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
                 else:
                     found = self._client.get_object(
-                        Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=0-{first - 1}"
+                        Bucket=self._bucket,
+                        Key=self._prefix + key,
+                        Range=f"bytes=0-{first_bytes - 1}",
                     )
                 with closing(found["Body"]) as body:
                     return body.read()
             except ClientError as error:
                 if error_code(error) in MISSING_OBJECT:
-                    raise StagingError("A staged part is not in the bucket any more.") from None
+                    raise StagingError("A staged part is no longer in the bucket.") from None
                 if error_code(error) == "InvalidRange":  # an empty object has no first byte
                     return b""
                 raise
@@ -114,15 +129,13 @@ class ObjectStore:
         file_name: str,
         stop: threading.Event,
     ) -> Uploaded:
-        """Write a file of any size; it appears whole or not at all.
-
-        A file of one part is put, a longer one goes up in parts of `PART_SIZE`, some at a time.
+        """Write a file of any size; it appears whole or not at all. See `FileUpload`.
 
         Args:
-            key: Where.
-            pieces: The content; pulled as the upload goes on.
+            key: Its key.
+            pieces: The content; read as the upload proceeds.
             media_type: Content type.
-            file_name: Name for those who download it without a link of ours.
+            file_name: Name of the file for people who download it without a link of this service.
             stop: Checked between pieces and before the file appears; when set, the upload is
                 aborted.
 
@@ -138,19 +151,19 @@ class ObjectStore:
             stop=stop,
             abort=lambda upload_id: self.remove(StoredObject(key, datetime.now(UTC), upload_id)),
         )
-        with translated(self._bucket):
+        with translate_errors(self._bucket):
             return upload.write(pieces)
 
     def link(self, key: str, *, file_name: str, ttl: timedelta) -> Link:
-        """Return a presigned link that downloads an object under a name for people.
+        """Return a presigned link that downloads an object as a file with a name.
 
         Args:
-            key: The object.
-            file_name: Its name for people.
-            ttl: How long the link is to be good; less if the credentials end before. Whole
-                seconds count.
+            key: The key of the object.
+            file_name: The name of the file.
+            ttl: How long the link should be valid, in whole seconds; it is valid for less time if
+                the credentials end earlier.
         """
-        with translated(self._bucket):
+        with translate_errors(self._bucket):
             url = self._signer.generate_presigned_url(
                 "get_object",
                 Params={
@@ -163,8 +176,8 @@ class ObjectStore:
         return Link(url, end_of_link(url))
 
     def exists(self, key: str) -> bool:
-        """Say whether an object is there."""
-        with translated(self._bucket):
+        """Return whether an object exists."""
+        with translate_errors(self._bucket):
             try:
                 self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
             except ClientError as error:
@@ -175,18 +188,18 @@ class ObjectStore:
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Yield the objects under a prefix, a page at a time."""
-        with translated(self._bucket):
+        with translate_errors(self._bucket):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
                 for item in page.get("Contents", []):
                     if "Key" in item and "LastModified" in item:
-                        yield StoredObject(self._own(item["Key"]), item["LastModified"])
+                        yield StoredObject(self._without_prefix(item["Key"]), item["LastModified"])
 
     def open_uploads(self, prefix: str) -> Iterator[StoredObject]:
-        """Yield the multipart uploads under a prefix that were neither completed nor aborted."""
-        with translated(self._bucket):
+        """Yield the multipart uploads under a prefix that are neither completed nor aborted."""
+        with translate_errors(self._bucket):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
@@ -194,13 +207,13 @@ class ObjectStore:
                 for item in page.get("Uploads", []):
                     if "Key" in item and "Initiated" in item and "UploadId" in item:
                         yield StoredObject(
-                            self._own(item["Key"]), item["Initiated"], item["UploadId"]
+                            self._without_prefix(item["Key"]), item["Initiated"], item["UploadId"]
                         )
 
     def remove(self, item: StoredObject) -> None:
-        """Delete an object, or abort an open upload; nothing if it is gone already."""
+        """Delete an object or abort an open upload. No error if it does not exist."""
         key = self._prefix + item.key
-        with translated(self._bucket):
+        with translate_errors(self._bucket):
             if item.upload_id is None:
                 self._client.delete_object(Bucket=self._bucket, Key=key)
                 return
@@ -213,16 +226,16 @@ class ObjectStore:
                     raise
 
     def remove_all(self, keys: Sequence[str]) -> None:
-        """Delete objects, those that are gone already included.
+        """Delete objects. No error if one does not exist.
 
-        One by one, some at a time: the call for many needs a Content-MD5 on Tencent COS, which
-        boto3 does not send, and a permission of its own.
+        One request for each object, several at the same time: DeleteObjects needs a Content-MD5
+        on Tencent COS, which boto3 does not send, and a separate permission.
         """
 
         def remove(key: str) -> None:
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
-        with translated(self._bucket):
+        with translate_errors(self._bucket):
             if len(keys) == 1:
                 remove(keys[0])
                 return
@@ -235,5 +248,5 @@ class ObjectStore:
         self._client.close()
         self._signer.close()
 
-    def _own(self, key: str) -> str:
+    def _without_prefix(self, key: str) -> str:
         return key.removeprefix(self._prefix)

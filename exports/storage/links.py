@@ -1,27 +1,24 @@
-"""How long a presigned link is good: never longer than its signature, nor its credentials."""
+"""When a presigned link ends: with its signature, or with the credentials that signed it."""
 
-from bisect import bisect_left
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 from botocore.credentials import RefreshableCredentials
 
+from exports.clock import epoch_ms
 from exports.errors import SettingsError, StoreUnavailableError
 from exports.settings import Settings
 
-_SIGNED_AT: Final = "%Y%m%dT%H%M%SZ"
-
 
 def temporary_credentials(settings: Settings) -> RefreshableCredentials | None:
-    """Return the credentials of the clients that `s3_client` has made, if they end by themselves.
+    """Return the credentials of the clients that `s3_client` makes, if they are temporary.
 
-    A link ends with the credentials that signed it, whatever it says of itself:
+    A link ends with the credentials that signed it, even if its signature is valid for longer:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 
     Raises:
-        SettingsError: They are temporary, and nobody says until when.
+        SettingsError: They are temporary, and it is not known when they end.
     """
     session = boto3.DEFAULT_SESSION
     if settings.s3_access_key_id is not None or session is None:
@@ -31,47 +28,43 @@ def temporary_credentials(settings: Settings) -> RefreshableCredentials | None:
         return found
     if found is not None and found.token:
         raise SettingsError(
-            "The credentials of the object store have a session token, so they end, and nothing "
-            "says when. Set AWS_CREDENTIAL_EXPIRATION, as `aws configure export-credentials` does, "
-            "or use a role or a key without a token."
+            "The credentials of the object store have a session token, so they are temporary, but "
+            "it is not known when they end. Set AWS_CREDENTIAL_EXPIRATION, as `aws configure "
+            "export-credentials` does, or use a role or a key without a token."
         )
     return None
 
 
 def lifetime(credentials: RefreshableCredentials | None, wanted: int) -> int:
-    """Return for how many seconds a link that is signed now may be good.
+    """Return for how many seconds a link that is signed now may be valid.
 
     Args:
-        credentials: What it is signed with; None for those that do not end.
-        wanted: Seconds that are wanted, at least one.
+        credentials: What it is signed with; None for credentials that do not end.
+        wanted: How many seconds it should be valid, at least 1.
 
     Raises:
-        StoreUnavailableError: The credentials end now, and there are no fresh ones yet.
+        StoreUnavailableError: The credentials end now, and there are no new ones yet.
     """
     if credentials is None:
         return wanted
-    credentials.get_frozen_credentials()  # fresh ones, if it is time for them
-    # They do not tell when they end; they tell whether they will have ended by a time.
-    good = bisect_left(
-        range(1, wanted + 1),
-        x=True,
-        key=lambda seconds: credentials.refresh_needed(refresh_in=seconds),
-    )
-    # Of the second that passes until it is signed, nothing is known.
-    if good < wanted:
-        good -= 1
-    if good < 1:
+    credentials.get_frozen_credentials()  # gets new ones, if it is time
+    # Not public, but the AWS CLI reads it too (`aws configure export-credentials`).
+    end: datetime = vars(credentials)["_expiry_time"]
+    seconds_left = (end - datetime.now(UTC)) // timedelta(seconds=1)
+    # The link is signed a moment later; one second is kept for that.
+    seconds = min(wanted, seconds_left - 1)
+    if seconds < 1:
         raise StoreUnavailableError("The credentials of the object store are about to end.")
-    return good
+    return seconds
 
 
 def end_of_link(url: str) -> int:
     """Return when the signature of a presigned link ends, in epoch milliseconds.
 
-    It counts from the whole second in which it was made:
+    It counts from the second in which the link was signed:
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     """
     query = parse_qs(urlsplit(url).query)
     [signed_at], [seconds] = query["X-Amz-Date"], query["X-Amz-Expires"]
-    began = datetime.strptime(signed_at, _SIGNED_AT).replace(tzinfo=UTC)
-    return (int(began.timestamp()) + int(seconds)) * 1000
+    signed = datetime.strptime(signed_at, "%Y%m%dT%H%M%S%z")
+    return epoch_ms(signed + timedelta(seconds=int(seconds)))

@@ -1,8 +1,7 @@
-"""How this service speaks S3, to AWS, Tencent COS, MinIO and SeaweedFS alike.
+"""The S3 client, with settings that AWS, Tencent COS, MinIO and SeaweedFS all support.
 
-Signature version 4; checksums only where the protocol requires them, unless the settings say
-otherwise, because not every server knows the newer ones; objects are deleted one by one, because
-COS wants a Content-MD5 for the bulk call and boto3 sends none.
+Requests are signed with Signature Version 4. Checksums are sent only where the protocol requires
+them, unless the settings say otherwise, because older servers do not know the newer ones.
 """
 
 import ssl
@@ -24,29 +23,32 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 READ_TIMEOUT: Final = 30
-"""Seconds that an answer, or the next piece of one, is waited for."""
+"""How many seconds the client waits for an answer, or for the next piece of one."""
+_CONNECT_TIMEOUT: Final = 4
+"""Seconds."""
 MISSING_OBJECT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+"""Error codes for an object that does not exist."""
 
 
 def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
-    """Return a boto3 client; an endpoint of None is AWS's own for the region.
+    """Return a boto3 client. Without an endpoint it uses that of AWS for the region.
 
     Raises:
-        SettingsError: The settings, or what the SDK's own variables and files add, are no good.
+        SettingsError: The settings are wrong, or the variables and files that the SDK reads are.
     """
     try:
         return _client(settings, endpoint)
     except (BotoCoreError, ValueError) as error:
         what = type(error).__name__ if isinstance(error, BotoCoreError) else "endpoint"
-        raise SettingsError(f"The settings of the object store can't be used ({what}).") from None
+        raise SettingsError(f"The settings of the object store are not valid ({what}).") from None
 
 
 def _client(settings: Settings, endpoint: str | None) -> "S3Client":
     key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
     style = settings.s3_addressing_style
     if endpoint is None and style == "auto":
-        # The same host, but "auto" signs links for AWS's global one, which redirects to a region
-        # and so breaks the signature: https://github.com/boto/boto3/issues/3015
+        # With "auto", links name AWS's global host, which redirects to a region, where the
+        # signature is not valid: https://github.com/boto/boto3/issues/3015
         style = "virtual"
     return boto3.client(  # pyright: ignore[reportUnknownMemberType] -- the stubs of services that are not installed
         "s3",
@@ -60,9 +62,9 @@ def _client(settings: Settings, endpoint: str | None) -> "S3Client":
             s3={"addressing_style": style},
             request_checksum_calculation=settings.s3_checksums,
             response_checksum_validation=settings.s3_checksums,
-            # Temporal retries too; here only what a second try a moment later mends.
+            # Temporal retries too; this retry is for faults of a moment.
             retries={"mode": "standard", "total_max_attempts": 2},
-            connect_timeout=4,
+            connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             max_pool_connections=32,
         ),
@@ -70,20 +72,22 @@ def _client(settings: Settings, endpoint: str | None) -> "S3Client":
 
 
 def _trusted(settings: Settings) -> str | None:
-    """Return the file of certificates, checked, because the SDK looks at it only when it sends."""
+    """Return the file of certificates. It is checked here: the SDK reads it when it connects."""
     bundle = settings.s3_ca_bundle
     if bundle is None:
-        return None  # the machine's, or what AWS_CA_BUNDLE names
+        return None  # those of the machine, or of AWS_CA_BUNDLE
     try:
         ssl.create_default_context(cafile=bundle)
     except (OSError, ValueError):  # an ssl.SSLError is an OSError
-        raise SettingsError("EXPORTS_S3_CA_BUNDLE is no readable file of certificates.") from None
+        raise SettingsError(
+            "EXPORTS_S3_CA_BUNDLE is not a file of certificates that can be read."
+        ) from None
     return str(bundle)
 
 
 @contextmanager
-def translated(bucket: str) -> Generator[None]:
-    """Turn what boto3 raises into a domain error that names no key and no credential."""
+def translate_errors(bucket: str) -> Generator[None]:
+    """Translate errors of boto3 into domain errors, which name no credentials."""
     try:
         yield
     except ClientError as error:
@@ -91,21 +95,21 @@ def translated(bucket: str) -> Generator[None]:
         code = error_code(error)
         raise store_verdict(code, status).about(what=code, where=repr(bucket)) from None
     except (BotoCoreError, HTTPError) as error:
-        # The SDK lets some errors of the library below through: those of TLS, in an answer's body.
+        # botocore does not wrap every error of urllib3: not those of TLS in an answer's body.
         verdict = store_library_verdict(type(error))
         raise verdict.about(what=type(error).__name__, where=repr(bucket)) from None
 
 
 def error_code(error: ClientError) -> str:
-    """Return the error code that the server sent, or the HTTP status of an answer without body."""
+    """Return the error code in the answer, or its HTTP status if it has no body."""
     return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
 def content_disposition(file_name: str) -> str:
-    """Return the header that makes a browser save a file under its name.
+    """Return the Content-Disposition header with which a browser saves a file under its name.
 
-    Both forms of RFC 6266: a quoted ASCII name for old clients, and `filename*` (RFC 8187) with
-    the name as it is.
+    It holds both forms of RFC 6266: a quoted ASCII name for old clients, and `filename*` (RFC
+    8187) with the exact name.
     """
     plain = "".join(
         c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in file_name

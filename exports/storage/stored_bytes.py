@@ -1,9 +1,9 @@
-"""What an object store says of the bytes that it holds, and what it has to say of ours.
+"""ETags, which show that an object store holds the bytes that were sent.
 
-The ETag of an object that was put in one piece is its MD5; that of a multipart upload is the MD5
-of its parts' MD5s, and their number. It is not so where the store encrypts with keys of KMS or of
-the caller (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html). So an ETag that is
-what it should be proves that the store holds these bytes, and another proves nothing.
+The ETag of an object from a single put is its MD5; that of a multipart upload is the MD5 of the
+MD5s of its parts, and the number of parts. This is different where the store encrypts with keys
+of KMS or of the caller (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html). So an
+ETag that is as expected proves that the store holds these bytes; any other proves nothing.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ def md5_of(data: bytes) -> bytes:
 
 
 def whole_etag(data: bytes) -> str:
-    """Return the ETag of an object that was put in one piece."""
+    """Return the expected ETag of an object from a single put."""
     return md5_of(data).hex()
 
 
 def multipart_etag(parts: Sequence[bytes]) -> str:
-    """Return the ETag of a multipart upload.
+    """Return the expected ETag of a multipart upload.
 
     Args:
         parts: The MD5 of each part.

@@ -1,4 +1,4 @@
-"""One file on its way into the bucket: whole or in parts, and shown to be what was sent."""
+"""The upload of one file, in one request or in parts, and the check that it has arrived."""
 
 import hashlib
 import threading
@@ -17,36 +17,46 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-# S3 allows 5 MiB to 5 GiB a part and 10,000 parts:
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 PART_SIZE: Final = 16 * 1024 * 1024
+"""Bytes of each part but the last.
+
+S3 allows parts of 5 MiB to 5 GiB, and 10,000 parts:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+"""
 _PARTS_IN_FLIGHT: Final = 4
-_READ_BACK: Final = 1024 * 1024
+"""How many parts are sent at the same time."""
+_READ_BYTES: Final = 1024 * 1024
+"""How much of a stored file is read at once to compare it."""
 
 
 class StoppedError(Exception):
-    """The caller asked an upload to stop; nothing of it is left."""
+    """The caller asked the upload to stop. It was aborted and left nothing behind."""
 
 
 @dataclass(frozen=True)
 class Uploaded:
-    """What an upload came to: size in bytes and SHA-256 in hexadecimal."""
+    """What was uploaded.
+
+    Attributes:
+        bytes: Size of the file.
+        sha256: SHA-256 of the file, in hexadecimal.
+    """
 
     bytes: int
     sha256: str
 
 
 class FileUpload:
-    """The writing of one object, in one thread. Raises what boto3 raises.
+    """The upload of one object, used in one thread. Errors of boto3 are not translated here.
 
     Args:
-        client: Of the object store.
-        bucket: Where.
-        key: Its key in the bucket.
+        client: Client of the object store.
+        bucket: Name of the bucket.
+        key: Key of the object in the bucket.
         media_type: Content type.
-        file_name: Name for those who download it without a link of ours.
+        file_name: Name of the file for people who download it without a link of this service.
         stop: Checked between pieces and before the object appears.
-        abort: Aborts a multipart upload, by its id.
+        abort: Aborts a multipart upload, given its id.
     """
 
     def __init__(
@@ -71,14 +81,15 @@ class FileUpload:
     def write(self, pieces: Iterable[bytes]) -> Uploaded:
         """Write the object; it appears whole or not at all.
 
-        One part is put, more go up in parts of `PART_SIZE`, some at a time.
+        Up to `PART_SIZE` it is a single put; a larger file is a multipart upload, with several
+        parts at the same time.
 
         Args:
-            pieces: The content; pulled as the upload goes on.
+            pieces: The content; read as the upload proceeds.
 
         Raises:
             StoppedError: `stop` was set.
-            StoreUnavailableError: The store holds something else than it was sent.
+            StoreUnavailableError: The store does not hold what was sent.
         """
         digest = hashlib.sha256()
         size = 0
@@ -86,7 +97,7 @@ class FileUpload:
         def observed() -> Iterator[bytes]:
             nonlocal size
             for piece in pieces:
-                self._go_on()
+                self._check_not_stopped()
                 digest.update(piece)
                 size += len(piece)
                 yield piece
@@ -94,22 +105,22 @@ class FileUpload:
         parts = _in_parts(observed())
         head = list(islice(parts, 2))
         if len(head) < 2:  # noqa: PLR2004 -- one part, or none
-            self._go_on()
-            etag, seen = self._put_whole(b"".join(head))
+            self._check_not_stopped()
+            expected, etag = self._put_whole(b"".join(head))
         else:
-            etag = self._put_in_parts(_chain(head, parts))
-            seen = ""  # of an upload that was put together, the object itself is asked
+            expected = self._put_in_parts(_chain(head, parts))
+            etag = ""  # the object itself is asked for it
         uploaded = Uploaded(bytes=size, sha256=digest.hexdigest())
-        if seen != etag:
-            self._check_stored(uploaded, etag)
+        if etag != expected:
+            self._check_stored(uploaded, expected)
         return uploaded
 
-    def _go_on(self) -> None:
+    def _check_not_stopped(self) -> None:
         if self._stop.is_set():
             raise StoppedError
 
     def _put_whole(self, data: bytes) -> tuple[str, str]:
-        """Put the object; return the ETag that shows that it is these bytes, and the answer's."""
+        """Put the object in one request; return the expected ETag, and the ETag in the answer."""
         answer = self._client.put_object(
             Bucket=self._bucket,
             Key=self._key,
@@ -120,7 +131,7 @@ class FileUpload:
         return whole_etag(data), answer.get("ETag", "").strip('"')
 
     def _put_in_parts(self, parts: Iterable[bytes]) -> str:
-        """Put the object in parts; return the ETag that shows that it is these bytes."""
+        """Put the object as a multipart upload; return the expected ETag."""
         upload_id = self._client.create_multipart_upload(
             Bucket=self._bucket,
             Key=self._key,
@@ -140,20 +151,20 @@ class FileUpload:
 
         completed = False
         try:
-            # Leaving the pool waits for the parts in flight, so that none arrives after an abort.
+            # At its end, the pool waits for the parts in flight: none arrives after an abort.
             with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
                 sent: list[Future[tuple[CompletedPartTypeDef, bytes]]] = []
                 for number, data in enumerate(parts, start=1):
                     if number > _PARTS_IN_FLIGHT:
-                        # Waiting for the oldest bounds the memory to the parts in flight.
+                        # Waits for the oldest, so that memory holds only the parts in flight.
                         sent[number - 1 - _PARTS_IN_FLIGHT].result()
                     sent.append(pool.submit(put, number, data))
                 results = [future.result() for future in sent]
             done = [part for part, _ in results]
-            # A gap would make a file that is whole to S3 and lacks rows to people.
+            # With a gap, S3 would accept the file, but rows would be missing.
             if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):
-                raise StoreUnavailableError("The parts of the upload are not 1, 2, 3 and so on.")
-            self._go_on()
+                raise StoreUnavailableError("A part of the upload is missing.")
+            self._check_not_stopped()
             self._client.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._key,
@@ -163,36 +174,38 @@ class FileUpload:
             completed = True
         finally:
             if not completed:
-                # A store that is away keeps the upload until the sweep removes it; what is to be
-                # said is why the upload failed.
+                # If the abort fails too, the sweep removes the upload later. The error to report
+                # is the one that made the upload fail.
                 with suppress(ExportError):
                     self._abort(upload_id)
         return multipart_etag([md5 for _, md5 in results])
 
-    def _check_stored(self, uploaded: Uploaded, etag: str) -> None:
-        """Make sure that the store holds what was sent; where its ETag can't tell, read it back.
+    def _check_stored(self, uploaded: Uploaded, expected: str) -> None:
+        """Check that the store holds what was sent; if the ETag does not prove it, read it back.
 
         Raises:
-            StoreUnavailableError: It holds something else; another attempt writes another object.
+            StoreUnavailableError: It does not. The next attempt writes another object.
         """
         stored = self._client.head_object(Bucket=self._bucket, Key=self._key)
         if stored["ContentLength"] != uploaded.bytes:
             raise StoreUnavailableError(
-                f"The object store holds {stored['ContentLength']} bytes of {uploaded.bytes}."
+                f"The object store holds {stored['ContentLength']} of the {uploaded.bytes} bytes"
+                " that were sent."
             )
-        if stored.get("ETag", "").strip('"') == etag:
+        if stored.get("ETag", "").strip('"') == expected:
             return
         digest = hashlib.sha256()
         found = self._client.get_object(Bucket=self._bucket, Key=self._key)
         with closing(found["Body"]) as body:
-            for piece in body.iter_chunks(_READ_BACK):
-                self._go_on()
+            for piece in body.iter_chunks(_READ_BYTES):
+                self._check_not_stopped()
                 digest.update(piece)
         if digest.hexdigest() != uploaded.sha256:
-            raise StoreUnavailableError("The object store holds other bytes than it was sent.")
+            raise StoreUnavailableError("The object store does not hold the bytes that were sent.")
 
 
 def _in_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content in parts of `PART_SIZE`; the last part may be smaller."""
     held: list[memoryview] = []
     size = 0
     for piece in pieces:
@@ -211,5 +224,5 @@ def _in_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _chain(head: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
     while head:
-        yield head.pop(0)  # a name for it here would keep the part in memory to the end
+        yield head.pop(0)  # no variable: it would keep the part in memory
     yield from rest
