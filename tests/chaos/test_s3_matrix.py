@@ -122,7 +122,7 @@ def test_every_byte_that_is_written_is_read_again(
     part = content(70_001)
     store.put("staging/a", part)
     assert store.get("staging/a") == part
-    assert store.get("staging/a", first=4096) == part[:4096]
+    assert store.get("staging/a", first_bytes=4096) == part[:4096]
     store.put("staging/empty", b"")
     assert store.get("staging/empty") == b""
 

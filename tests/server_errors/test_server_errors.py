@@ -340,7 +340,7 @@ LIBRARY: Final[dict[Exception, Told]] = {
 
 
 def _of_store(error: Exception) -> ExportError:
-    with pytest.raises(ExportError) as raised, s3.translated("files"):
+    with pytest.raises(ExportError) as raised, s3.translate_errors("files"):
         raise error
     assert "s3cr3t" not in f"{raised.value!r} {raised.value.__cause__!r}"
     return raised.value
