@@ -1,4 +1,4 @@
-"""Objects have keys that nobody guesses, in a bucket that is closed to whoever has no key."""
+"""Objects have keys that cannot be guessed, in a bucket that is closed without credentials."""
 
 import asyncio
 import re
@@ -44,18 +44,18 @@ def _random(key: str) -> int:
 
 @random_bits
 @every_kind
-def test_a_key_carries_128_bits_that_are_all_random(kind: str) -> None:
+def test_a_key_holds_128_random_bits(kind: str) -> None:
     many = 4000
     found = [_random(KINDS[kind]("5f" * 12, "run-1", "11-1")) for _ in range(many)]
     assert len(set(found)) == many
     for bit in range(128):
         ones = sum(number >> bit & 1 for number in found)
-        # Eight standard deviations: a fair bit is further off once in 10^15.
+        # Eight standard deviations: a random bit differs by more once in 10^15.
         assert abs(ones - many / 2) < 8 * (many / 4) ** 0.5, bit
 
 
 @given(task_id=task_ids, kind=st.sampled_from(list(KINDS)))
-def test_a_key_is_made_of_ids_and_chance_and_nothing_else(task_id: str, kind: str) -> None:
+def test_a_key_holds_only_ids_and_random_bits(task_id: str, kind: str) -> None:
     key = KINDS[kind](task_id, "0190-run", "11-2")
     root, task, run, *rest = key.split("/")
     assert f"{root}/" in (names.STAGING, names.FILES)
@@ -70,7 +70,7 @@ def test_a_key_is_made_of_ids_and_chance_and_nothing_else(task_id: str, kind: st
     )
 
 
-async def test_no_key_says_who_asked_or_for_what(service: Service) -> None:
+async def test_a_key_does_not_tell_who_asked_or_for_what(service: Service) -> None:
     await insert_orders(service.database)
     seen: set[str] = set()
     plain = service.store.put
@@ -114,7 +114,7 @@ def _address(settings: Settings) -> str:
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST ?uploads"])
-def test_whoever_has_no_key_gets_at_no_object(settings: Settings, method: str) -> None:
+def test_without_credentials_no_object_can_be_used(settings: Settings, method: str) -> None:
     method, _, query = method.partition(" ")
     for key in ("files/a/one.csv", "staging/a/part.arrow", "files/a/none"):
         assert _status(f"{_address(settings)}/{settings.s3_prefix}{key}{query}", method) == 403
@@ -124,14 +124,12 @@ def test_whoever_has_no_key_gets_at_no_object(settings: Settings, method: str) -
     "query",
     ["", "?list-type=2", "?uploads", "?versions", "?policy", "?acl", "?location", "?lifecycle"],
 )
-def test_whoever_has_no_key_lists_nothing(settings: Settings, query: str) -> None:
+def test_without_credentials_nothing_can_be_listed(settings: Settings, query: str) -> None:
     assert _status(f"{_address(settings)}{query}") == 403
     assert _status(f"{_address(settings)}/{query}") == 403
 
 
-def test_a_link_opens_one_object_for_reading_and_nothing_else(
-    store: ObjectStore, settings: Settings
-) -> None:
+def test_a_link_allows_only_to_read_one_object(store: ObjectStore, settings: Settings) -> None:
     url = store.link("files/a/one.csv", file_name="a.csv", ttl=timedelta(minutes=5)).url
     assert _status(url) == 200
     for method in ("PUT", "DELETE"):
@@ -155,7 +153,7 @@ def test_a_link_opens_one_object_for_reading_and_nothing_else(
     assert store.get("files/a/one.csv") == b"rows"
 
 
-async def test_a_link_opens_nothing_after_its_time(store: ObjectStore) -> None:
+async def test_a_link_is_refused_after_its_end(store: ObjectStore) -> None:
     link = store.link("files/a/one.csv", file_name="a.csv", ttl=timedelta(seconds=1))
     async with asyncio.timeout(60):
         while await asyncio.to_thread(_status, link.url) == 200:

@@ -1,4 +1,4 @@
-"""The policies of docs/policies, given to users of an object store that enforces them."""
+"""The policies in docs/policies, enforced by an object store for users with these roles."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ USERS: Final = {
     "nobody": [],
 }
 
-Do = Callable[["S3Client", str], object]
+Operation = Callable[["S3Client", str], object]
 
 
 def _text(path: Path) -> str:
@@ -99,10 +99,10 @@ def _multipart(client: "S3Client", key: str) -> None:
     )
 
 
-# By what each needs: what is done to a key of the bucket.
-OBJECTS: dict[str, Do] = {
+# Operations on a key in the bucket, by the permission that they need.
+OBJECTS: dict[str, Operation] = {
     "read": lambda client, key: client.get_object(Bucket="exports", Key=key),
-    "look": lambda client, key: client.head_object(Bucket="exports", Key=key),
+    "head": lambda client, key: client.head_object(Bucket="exports", Key=key),
     "put": lambda client, key: client.put_object(Bucket="exports", Key=f"{key}-2", Body=b"rows"),
     "put in parts": lambda client, key: _multipart(client, f"{key}-3"),
     "remove": lambda client, key: client.delete_object(Bucket="exports", Key=f"{key}-4"),
@@ -113,8 +113,8 @@ OBJECTS: dict[str, Do] = {
         Bucket="exports", Prefix=f"{key.partition('/')[0]}/"
     ),
 }
-# What no role may do.
-NEVER: dict[str, Do] = {
+# Operations that no role may do.
+NEVER: dict[str, Operation] = {
     "list all": lambda client, _: client.list_objects_v2(Bucket="exports"),
     "read elsewhere": lambda client, _: client.get_object(Bucket=OTHER, Key="files/a"),
     "write elsewhere": lambda client, _: client.put_object(Bucket=OTHER, Key="files/b", Body=b""),
@@ -122,7 +122,9 @@ NEVER: dict[str, Do] = {
     "list elsewhere": lambda client, _: client.list_objects_v2(Bucket=OTHER, Prefix="files/"),
     "new bucket": lambda client, _: client.create_bucket(Bucket="new-bucket"),
     "remove bucket": lambda client, _: client.delete_bucket(Bucket=OTHER),
-    "open it": lambda client, _: client.put_bucket_policy(Bucket="exports", Policy=_open()),
+    "make public": lambda client, _: client.put_bucket_policy(
+        Bucket="exports", Policy=_public_policy()
+    ),
     "acl": lambda client, _: client.put_bucket_acl(Bucket="exports", ACL="public-read"),
     "rules": lambda client, _: client.delete_bucket_lifecycle(Bucket="exports"),
     "copy from elsewhere": lambda client, _: client.copy_object(
@@ -131,10 +133,10 @@ NEVER: dict[str, Do] = {
 }
 MAY: Final = {
     "writer": {
-        "files/a": {"read", "look", "put", "put in parts", "list"},
-        "staging/a": {"read", "look", "put", "put in parts"},
+        "files/a": {"read", "head", "put", "put in parts", "list"},
+        "staging/a": {"read", "head", "put", "put in parts"},
     },
-    "signer": {"files/a": {"read", "look", "list"}},
+    "signer": {"files/a": {"read", "head", "list"}},
     "purger": {
         "files/a": {"remove", "list", "uploads"},
         "staging/a": {"remove", "list", "uploads"},
@@ -144,14 +146,14 @@ MAY: Final = {
 }
 
 
-def _open() -> str:
+def _public_policy() -> str:
     statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def _is_refused(do: Do, client: "S3Client", key: str) -> bool:
+def _is_refused(operation: Operation, client: "S3Client", key: str) -> bool:
     try:
-        do(client, key)
+        operation(client, key)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
         assert code in ("AccessDenied", "403"), code
@@ -166,15 +168,19 @@ def test_each_role_may_do_what_it_needs_and_nothing_else(
     client = object_store.connect(_endpoints(store_with_roles, role), attempts=1)
     try:
         for key in KEYS:
-            allowed = {name for name, do in OBJECTS.items() if not _is_refused(do, client, key)}
+            allowed = {
+                name
+                for name, operation in OBJECTS.items()
+                if not _is_refused(operation, client, key)
+            }
             assert allowed == MAY[role].get(key, set()), key
-        for name, do in NEVER.items():
-            assert _is_refused(do, client, ""), name
+        for name, operation in NEVER.items():
+            assert _is_refused(operation, client, ""), name
     finally:
         client.close()
 
 
-def _stopped(client: "S3Client", key: str, admin: "S3Client") -> bool:
+def _can_abort(client: "S3Client", key: str, admin: "S3Client") -> bool:
     upload = admin.create_multipart_upload(Bucket="exports", Key=key)["UploadId"]
     try:
         client.abort_multipart_upload(Bucket="exports", Key=key, UploadId=upload)
@@ -191,7 +197,7 @@ def test_an_upload_is_aborted_by_those_who_may(store_with_roles: LoneStore, role
     try:
         for key in KEYS:
             may = role not in ("signer", "nobody") and not key.startswith("elsewhere")
-            assert _stopped(client, f"{key}-5", admin) is may, key
+            assert _can_abort(client, f"{key}-5", admin) is may, key
     finally:
         client.close()
         admin.close()
@@ -201,7 +207,7 @@ def test_an_upload_is_aborted_by_those_who_may(store_with_roles: LoneStore, role
 async def _working_as(
     settings: Settings, service: Service, store: ObjectStore
 ) -> AsyncGenerator[None]:
-    """Run a worker with a store and a Temporal client of its own."""
+    """Run a worker with its own store and Temporal client."""
     temporal = await Client.connect(
         service.temporal.service_client.config.target_host, data_converter=data_converter()
     )
@@ -212,7 +218,7 @@ async def _working_as(
         yield
 
 
-async def test_whole_exports_need_no_more_than_the_roles_may(
+async def test_the_roles_are_enough_for_whole_exports(
     settings: Settings, temporal_address: str, store_with_roles: LoneStore
 ) -> None:
     client_settings = _settings(settings, store_with_roles, "signer")
@@ -241,14 +247,14 @@ async def test_whole_exports_need_no_more_than_the_roles_may(
             await service.run_of(task.id).result()
         await service.database["ExportTasks"].update_many({}, {"$set": {"purgeAt": 1}})
         assert (await service.client.sweep()).purged == 2
-        # What is left was put there by other tests: a signer could not even list it.
+        # Other objects are those of other tests. The signer may not list them all.
         admin = object_store.connect(store_with_roles.endpoints)
         left = admin.list_objects_v2(Bucket="exports").get("Contents", [])
         admin.close()
         assert not [item for item in left if task.id in item.get("Key", "")]
 
 
-def test_a_writer_takes_back_what_it_could_not_finish(
+def test_a_writer_aborts_an_upload_that_it_cannot_finish(
     settings: Settings, store_with_roles: LoneStore
 ) -> None:
     store = ObjectStore(_settings(settings, store_with_roles, "writer"))
@@ -268,40 +274,42 @@ def test_a_writer_takes_back_what_it_could_not_finish(
     assert uploads == []
 
 
-def test_a_client_that_signs_can_do_no_harm(
+def test_a_client_with_the_signer_role_can_only_read_files(
     settings: Settings, store_with_roles: LoneStore
 ) -> None:
     store = ObjectStore(_settings(settings, store_with_roles, "signer"))
     try:
         assert downloaded(store.link("files/a", file_name="a", ttl=timedelta(minutes=1)).url)
         assert store.exists("files/a")
-        assert not store.exists("files/none"), "a missing file is missing, not refused"
-        for harm in (
+        assert not store.exists("files/none"), (
+            "a missing file is reported as missing, not as refused"
+        )
+        for operation in (
             lambda: store.put("files/x", b""),
             lambda: store.remove_all(["files/a"]),
             lambda: store.get("staging/a"),
             lambda: list(store.objects(names.STAGING)),
         ):
             with pytest.raises(StoreAccessError):
-                harm()
+                operation()
     finally:
         store.close()
 
 
-def test_the_policy_of_the_bucket_refuses_plain_text(
+def test_the_bucket_policy_refuses_plain_http(
     settings: Settings, store_with_roles: LoneStore
 ) -> None:
     policy = json.loads(_text(POLICIES / "s3-bucket.json"))
-    # The other statement names a condition that this server does not know.
-    plain_text = policy["Statement"][0]
-    # Not on the bucket itself: nobody could take the policy away again over plain HTTP.
-    objects = [item for item in _listed(plain_text["Resource"]) if item.endswith("/*")]
-    tried = {**policy, "Statement": [{**plain_text, "Resource": objects}]}
+    # The other statement has a condition that this server does not support.
+    plain_http = policy["Statement"][0]
+    # Not for the bucket itself: over plain HTTP, the policy could not be removed again.
+    objects = [item for item in _as_list(plain_http["Resource"]) if item.endswith("/*")]
+    without_bucket = {**policy, "Statement": [{**plain_http, "Resource": objects}]}
     admin = object_store.connect(store_with_roles.endpoints)
     worker = ObjectStore(_settings(settings, store_with_roles, "worker"))
     try:
         assert _refused_reads(worker) == []
-        admin.put_bucket_policy(Bucket="exports", Policy=json.dumps(tried))
+        admin.put_bucket_policy(Bucket="exports", Policy=json.dumps(without_bucket))
         assert _refused_reads(worker) == ["read file", "link file", "read staged", "link staged"]
     finally:
         admin.delete_bucket_policy(Bucket="exports")
@@ -309,7 +317,7 @@ def test_the_policy_of_the_bucket_refuses_plain_text(
         admin.close()
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
@@ -337,7 +345,7 @@ def _actions(path: Path) -> set[str]:
     return {action.removeprefix("name/cos:") for part in statements for action in part["action"]}
 
 
-def test_the_policies_for_cos_allow_what_those_for_s3_do() -> None:
+def test_the_policies_for_cos_allow_the_same_as_those_for_s3() -> None:
     reads, lists = {"HeadObject", "GetObject"}, {"GetBucket"}
     writes = {"PutObject", "InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload"}
     abort = {"AbortMultipartUpload"}
@@ -350,7 +358,7 @@ def test_the_policies_for_cos_allow_what_those_for_s3_do() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(POLICIES.glob("*.json")), ids=lambda path: path.stem)
-def test_no_policy_has_a_wildcard_that_gives_more_than_it_says(path: Path) -> None:
+def test_no_policy_has_a_wildcard_for_all_actions_or_resources(path: Path) -> None:
     policy = json.loads(path.read_text(encoding="utf-8"))
     for statement in policy.get("Statement") or policy["statement"]:
         if (statement.get("Effect") or statement["effect"]).lower() == "deny":

@@ -1,4 +1,4 @@
-"""Whole columns come out as the plain definition writes each value of them."""
+"""A whole column is written as `plain` writes each of its values."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,7 @@ from tests.support.rows import batch, measure, table
 FIELD = Column(name="x", title="X", role="field")
 ZONES = ["Asia/Shanghai", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "UTC"]
 MOMENTS = st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1 < moment.year < 9999)
-# What is in the way of whoever compares bytes and not characters.
+# Includes characters that are hard to handle for code that compares bytes.
 TEXTS = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),
@@ -35,12 +35,12 @@ def texts(values: list[object], kind: pa.DataType) -> list[str | None]:
     return cell_texts(FIELD, pa.array(values, kind)).to_pylist()
 
 
-def plainly(values: Sequence[object]) -> list[str | None]:
+def plain_texts(values: Sequence[object]) -> list[str | None]:
     return [None if value is None else plain(value) for value in values]
 
 
 @given(st.lists(st.none() | TEXTS), st.integers(0, 3), st.integers(0, 3))
-def test_a_column_of_texts_is_guarded_as_each_text_is(
+def test_safe_texts_changes_each_text_as_safe_text_does(
     values: list[str | None], before: int, after: int
 ) -> None:
     column = pa.array(values, pa.string())
@@ -51,7 +51,7 @@ def test_a_column_of_texts_is_guarded_as_each_text_is(
 
 @given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)))
 def test_integers(values: list[object]) -> None:
-    assert texts(values, pa.int64()) == plainly(values)
+    assert texts(values, pa.int64()) == plain_texts(values)
 
 
 @given(
@@ -71,7 +71,7 @@ def test_integers(values: list[object]) -> None:
 def test_decimals_of_every_scale(scale_and_values: tuple[int, list[object]]) -> None:
     scale, values = scale_and_values
     stored = pa.array(values, pa.decimal256(76, scale))
-    assert cell_texts(FIELD, stored).to_pylist() == plainly(stored.to_pylist())
+    assert cell_texts(FIELD, stored).to_pylist() == plain_texts(stored.to_pylist())
 
 
 def test_decimals_of_a_negative_scale_are_written_out() -> None:
@@ -86,7 +86,7 @@ def test_decimals_of_a_negative_scale_are_written_out() -> None:
         | st.decimals(-(10**13), 10**13, places=3).map(float)
     )
 )
-def test_floats_are_as_short_as_python_writes_them_and_plain_as_long_as_that_is_short(
+def test_floats_have_the_fewest_digits_and_an_exponent_only_if_very_large_or_small(
     values: list[float | None],
 ) -> None:
     assert texts([*values], pa.float64()) == [
@@ -99,7 +99,7 @@ def shortest(value: float) -> str:
     return f"{Decimal(text):f}" if 1e-6 <= abs(value) < 1e16 else text
 
 
-def test_floats_that_are_no_numbers_say_so() -> None:
+def test_nan_and_infinities_are_words() -> None:
     values: list[object] = [float("nan"), float("inf"), None, -float("inf"), 1.5]
     assert texts(values, pa.float64()) == ["NaN", "Infinity", None, "-Infinity", "1.5"]
 
@@ -121,7 +121,7 @@ def test_days_and_months(values: list[date | None]) -> None:
     st.sampled_from(ZONES),
     st.lists(st.none() | MOMENTS),
 )
-def test_times_have_the_offset_that_their_zone_had_at_that_moment(
+def test_times_have_the_offset_of_their_zone_at_that_time(
     zone: str, moments: list[datetime | None]
 ) -> None:
     values = [
@@ -138,7 +138,7 @@ def test_times_have_the_offset_that_their_zone_had_at_that_moment(
     assert cell_texts(FIELD, stored).to_pylist() == local
 
 
-def test_an_hour_that_comes_twice_has_two_offsets_in_one_column() -> None:
+def test_the_hour_repeated_when_summer_time_ends_has_two_offsets() -> None:
     first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     moments: list[object] = [first + timedelta(minutes=30 * step) for step in range(4)]
     assert texts([None, *moments], pa.timestamp("ms", tz="Europe/Berlin")) == [
@@ -159,7 +159,7 @@ def test_an_hour_that_comes_twice_has_two_offsets_in_one_column() -> None:
         (pa.timestamp("ns"), "03.456000000"),
     ],
 )
-def test_a_time_without_a_zone_has_no_offset_and_as_many_places_as_its_unit(
+def test_a_time_without_a_zone_has_no_offset_and_the_decimal_places_of_its_unit(
     kind: pa.DataType, seconds: str
 ) -> None:
     moment = datetime(2026, 10, 5, 1, 2, 3, 456000, tzinfo=UTC).replace(tzinfo=None)
@@ -168,17 +168,17 @@ def test_a_time_without_a_zone_has_no_offset_and_as_many_places_as_its_unit(
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("ms", tz="Europe/Berlin"), pa.null(), pa.string()])
-def test_a_column_without_any_value_stays_without(kind: pa.DataType) -> None:
+def test_a_column_without_values_has_no_texts(kind: pa.DataType) -> None:
     assert texts([None, None], kind) == [None, None]
 
 
-def test_what_no_export_holds_is_refused() -> None:
+def test_a_type_that_exports_do_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="list"):
         texts([[1]], pa.list_(pa.int64()))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 16_384, 16_385, 40_000])
-def test_slices_are_the_rows_in_order(rows: int) -> None:
+def test_slices_hold_all_rows_in_order(rows: int) -> None:
     of = table(measure("n", pa.int64()))
     whole = batch(of, *((number,) for number in range(rows)))
     found = list(slices(whole))
@@ -186,7 +186,7 @@ def test_slices_are_the_rows_in_order(rows: int) -> None:
     assert all(0 < part.num_rows <= 16_384 for part in found)
 
 
-def test_rows_with_long_texts_are_cut_into_smaller_slices() -> None:
+def test_slices_of_long_texts_have_fewer_rows() -> None:
     of = table(measure("t", pa.string()))
     whole = batch(of, *(("x" * (1 << 20),) for _ in range(30)))
     assert max(part.nbytes for part in slices(whole)) <= 8 << 20

@@ -24,7 +24,7 @@ TEXTS = st.text(
     ),
     max_size=30,
 )
-# What someone would write who means to get a formula through.
+# Text of someone who tries to smuggle in a formula.
 ATTACKS = st.lists(
     st.sampled_from(
         ["=1", "-x", "@A1", "＝1", ";", "|", "\t", "\r", "\n", '"', "'", " ", "a", ","]
@@ -47,7 +47,7 @@ def lines(*columns: Described, row: tuple[object, ...]) -> str:
 
 
 def undone(text: str) -> str:
-    """What the documentation says that `'=x` and `''=x` stand for, said in another way."""
+    """Undoes `safe_text`, written independently from the documentation of it."""
     pieces = re.split(r"([;|\t\r\n])", text)
     before = ""
     for index in range(0, len(pieces), 2):
@@ -108,15 +108,15 @@ class TestTextIsNeverAFormula:
         "text",
         ["", "a=1", "a-b", "O'Brien", "'quoted'", "1 + 1", "a, -b", "me@example.com", "a\nb"],
     )
-    def test_other_text_is_left_alone(self, text: str) -> None:
+    def test_other_text_is_not_changed(self, text: str) -> None:
         assert safe_text(text) == text
 
     @given(TEXTS | ATTACKS)
-    def test_no_list_separator_makes_a_cell_that_begins_with_a_sign(self, text: str) -> None:
+    def test_with_no_list_separator_does_a_cell_begin_with_a_sign(self, text: str) -> None:
         of = table(measure("n", pa.int64()), group(), measure("m", pa.int64()))
         written = encoded(of, (1, text, 2)).removeprefix("\ufeff")
         for separator in ",;\t|":
-            # A spreadsheet takes a quote for one only at the start of a cell.
+            # To a spreadsheet, a quote is special only at the start of a cell.
             for row in csv.reader(io.StringIO(written, newline=""), delimiter=separator):
                 for cell in row:
                     shown = cell.lstrip(' "\u00a0\u200b\ufeff\x00').strip()
@@ -127,13 +127,13 @@ class TestTextIsNeverAFormula:
         assert undone(safe_text(text)) == text
 
     @given(TEXTS | ATTACKS, TEXTS | ATTACKS)
-    def test_two_texts_never_become_one(self, one: str, other: str) -> None:
+    def test_different_texts_stay_different(self, one: str, other: str) -> None:
         assert (safe_text(one) == safe_text(other)) == (one == other)
 
-    def test_a_long_text_of_blanks_takes_no_time(self) -> None:
+    def test_a_long_text_of_blanks_is_not_changed(self) -> None:
         assert safe_text("\x1c " * 100_000 + ";") == "\x1c " * 100_000 + ";"
 
-    def test_a_heading_is_text_too(self) -> None:
+    def test_a_heading_is_never_a_formula_either(self) -> None:
         assert read(encoded(table(group("=1"))))[0] == ["'=1"]
 
 
@@ -147,11 +147,11 @@ class TestCells:
         )
         assert lines(*columns, row=row) == "-5,-5.50,-0.25"
 
-    def test_a_day_is_a_day_and_a_month_a_month(self) -> None:
+    def test_a_day_is_a_date_and_a_month_has_no_day(self) -> None:
         day = date(2026, 10, 5)
         assert lines(DAY, MONTH, row=(day, date(2026, 10, 1))) == "2026-10-05,2026-10"
 
-    def test_a_date_that_rows_are_grouped_by_is_a_day(self) -> None:
+    def test_a_date_that_rows_are_grouped_by_has_a_day(self) -> None:
         assert lines(group(kind=pa.date32()), row=(date(2026, 10, 1),)) == "2026-10-01"
 
     def test_a_time_has_the_offset_of_its_zone_on_both_sides_of_a_clock_change(self) -> None:
@@ -174,7 +174,7 @@ class TestCells:
         assert re.fullmatch(r"-?\d+(\.\d+)?", cell)
         assert Decimal(cell) == Decimal(text)
 
-    def test_floats_that_are_no_numbers_say_so(self) -> None:
+    def test_nan_and_infinities_are_words(self) -> None:
         column = measure("f", pa.float64())
         cells = [lines(column, row=(float(name),)) for name in ("nan", "inf", "-inf")]
         assert cells == ["NaN", "Infinity", "-Infinity"]
@@ -190,13 +190,13 @@ class TestCells:
     @pytest.mark.parametrize(
         "column", [group("a"), measure("a", pa.int64())], ids=["text", "number"]
     )
-    def test_no_value_in_the_only_column_is_a_row_all_the_same(self, column: Described) -> None:
+    def test_a_row_without_a_value_in_the_only_column_is_not_lost(self, column: Described) -> None:
         of = table(column)
         written = encoded(of, (None,), (None,))
         assert read(written) == [["a"], [""], [""]]
         assert read_csv(io.BytesIO(written.encode())).num_rows == 2
 
-    def test_what_no_export_holds_is_refused(self) -> None:
+    def test_a_type_that_exports_do_not_have_is_refused(self) -> None:
         with pytest.raises(TypeError, match="list"):
             plain([1])
 
@@ -207,7 +207,7 @@ class TestFile:
         written = b"".join(Csv().encode(of, [batch(of, ("电子", 1), ("b", 2))], WarningCounts()))
         assert written == '\ufeff"类别","n"\r\n"电子",1\r\n"b",2\r\n'.encode()
 
-    def test_a_batch_is_a_piece(self) -> None:
+    def test_each_batch_is_one_piece(self) -> None:
         of = table(measure("n", pa.int64()))
         pieces = list(Csv().encode(of, [batch(of, (1,)), batch(of, (2,), (3,))], WarningCounts()))
         assert pieces[1:] == [b"1\r\n", b"2\r\n3\r\n"]
@@ -225,7 +225,7 @@ class TestFile:
         max_size=5,
     )
 )
-def test_what_goes_in_is_what_other_programs_read(rows: list[tuple[object, ...]]) -> None:
+def test_other_programs_read_the_same_values(rows: list[tuple[object, ...]]) -> None:
     of = table(
         group("text"),
         measure("whole", pa.int64()),

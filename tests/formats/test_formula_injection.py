@@ -1,4 +1,4 @@
-"""What strangers write into a field never runs in a spreadsheet, and numbers stay numbers."""
+"""Text of strangers never runs as a formula in a spreadsheet, and numbers stay numbers."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ HOSTILE: Final = st.lists(
 NUMBERS: Final = st.integers(-(10**14), 10**14)
 BOTH: Final[tuple[Literal["stats", "rows"], ...]] = ("stats", "rows")
 
-# What programs skip before they look at the first sign of a cell.
+# Characters that programs ignore at the start of a cell.
 _SKIPPED: Final = ' \u00a0\u3000\u200b\ufeff"\x0b\t\r\n\x00'
 _SIGN: Final = re.compile("[=+\\-@＝＋－＠]")
 
@@ -50,8 +50,8 @@ def file_of(
     return b"".join(FORMATS[kind].encode(of, [batch(of, *rows)], WarningCounts()))
 
 
-def runs(cell: str) -> bool:
-    """Whether a spreadsheet may take a cell of a csv file for a formula."""
+def is_formula(cell: str) -> bool:
+    """Whether a spreadsheet may treat a cell of a csv file as a formula."""
     return bool(_SIGN.match(cell.lstrip(_SKIPPED)))
 
 
@@ -61,7 +61,7 @@ def runs(cell: str) -> bool:
 @protected_by(
     "exports/formats/csv.py", "'\"' + safe_text(text).replace(", instead="'\"' + text.replace("
 )
-def test_no_cell_of_a_csv_file_is_a_formula_to_a_program_that_keeps_to_the_format(
+def test_no_cell_of_a_csv_file_is_a_formula_if_the_separator_is_a_comma(
     texts: list[str], number: int
 ) -> None:
     data = file_of("csv", texts[0], *[(number, Decimal("-0.30"), text) for text in texts])
@@ -71,20 +71,20 @@ def test_no_cell_of_a_csv_file_is_a_formula_to_a_program_that_keeps_to_the_forma
         assert row[:2] == [str(number), "-0.30"]
     for row in read:
         assert len(row) == 3
-        assert not runs(row[2]), row
+        assert not is_formula(row[2]), row
         assert not row[2].startswith(("\t", "\r", "\n", "\x00")), row
 
 
 @given(text=HOSTILE)
 @settings(max_examples=100, deadline=None)
 @protected_by("exports/formats/formulas.py", "(?<=[;|\\t\\r\\n])", instead="(?!)")
-def test_nor_to_one_that_cuts_the_line_at_another_sign(text: str) -> None:
+def test_no_cell_of_a_csv_file_is_a_formula_if_the_separator_is_not_a_comma(text: str) -> None:
     data = file_of("csv", "t", (1, Decimal(2), text)).decode("utf-8-sig")
     _, _, line = data.partition("\r\n")
     for cut in ";|\t":
         for cell in re.split(rf"[\r\n{re.escape(cut)}]", line.removesuffix("\r\n")):
-            # The first of a line holds the numbers, which come before the text.
-            assert not runs(cell.removeprefix("1,2.00,")), (cut, cell)
+            # The first cell of the line also holds the numbers before the text.
+            assert not is_formula(cell.removeprefix("1,2.00,")), (cut, cell)
 
 
 @pytest.mark.parametrize("layout", BOTH)
@@ -104,7 +104,7 @@ def test_no_cell_of_an_xlsx_file_is_a_formula_or_a_link(
                 assert cell.data_type != "f"
                 assert cell.hyperlink is None
     body = cells(data)[1 : len(rows) + 1]
-    # XML has one sign for the end of a line, and the reader gives a text of nothing as no value.
+    # openpyxl reads an empty text as None.
     assert [row[2] or "" for row in body] == texts
     for row in first_sheet(data).iter_rows(min_row=2, max_row=len(rows) + 1, max_col=2):
         assert [cell.data_type for cell in row] == ["n", "n"]

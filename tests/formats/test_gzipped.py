@@ -17,7 +17,7 @@ def encoded(by: FileFormat, batches: list[pa.RecordBatch]) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["csv", "ndjson"])
-def test_it_is_the_plain_file_compressed(name: str) -> None:
+def test_the_file_is_the_plain_file_compressed(name: str) -> None:
     rows = [batch(OF, *((f"row {number}", number) for number in range(5000)))] * 3
     plain, compressed = format_named(name), format_named(f"{name}.gz")
     assert gzip.decompress(encoded(compressed, rows)) == encoded(plain, rows)
@@ -25,39 +25,39 @@ def test_it_is_the_plain_file_compressed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["csv", "ndjson"])
-def test_it_is_called_what_programs_expect(name: str) -> None:
+def test_extension_and_media_type_are_those_of_gzip(name: str) -> None:
     compressed = format_named(f"{name}.gz")
     assert compressed.extension == f"{name}.gz"
     assert compressed.media_type == "application/gzip"
 
 
-def test_its_header_says_neither_when_nor_what() -> None:
+def test_the_header_holds_no_time_and_no_name() -> None:
     # RFC 1952, 2.3: magic number, method, flags, four bytes of time, extra flags, system.
     header = encoded(format_named("csv.gz"), [batch(OF, ("a", 1))])[:10]
     assert header[:4] == b"\x1f\x8b\x08\x00"
     assert header[4:8] == bytes(4)
 
 
-def test_compressed_bytes_come_out_while_rows_still_go_in() -> None:
-    pulled: list[int] = []
+def test_compressed_bytes_are_handed_on_before_all_rows_were_read() -> None:
+    read: list[int] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(60):
-            pulled.append(number)
+            read.append(number)
             yield batch(OF, *((f"{number}-{row * 7919 % 5003}", row) for row in range(2000)))
 
     pieces = format_named("csv.gz").encode(OF, batches(), WarningCounts())
-    when = [len(pulled) for _ in pieces]
+    when = [len(read) for _ in pieces]
     assert when[0] < 20
     assert len(when) > 2
 
 
 @pytest.mark.parametrize("name", ["csv", "ndjson"])
-def test_the_same_rows_are_the_same_bytes_however_they_come_in_batches(name: str) -> None:
-    chance = random.Random(1)  # noqa: S311 -- not for secrets
-    rows = [(f"{chance.getrandbits(96):x}", chance.getrandbits(20)) for _ in range(8000)]
+def test_the_same_rows_give_the_same_bytes_whatever_the_batches(name: str) -> None:
+    rng = random.Random(1)  # noqa: S311 -- not for secrets
+    rows = [(f"{rng.getrandbits(96):x}", rng.getrandbits(20)) for _ in range(8000)]
     at_once = encoded(format_named(f"{name}.gz"), [batch(OF, *rows)])
     for _ in range(60):
-        cut = chance.randrange(1, len(rows))
+        cut = rng.randrange(1, len(rows))
         apart = [batch(OF, *rows[:cut]), batch(OF, *rows[cut:])]
         assert encoded(format_named(f"{name}.gz"), apart) == at_once

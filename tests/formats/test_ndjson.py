@@ -26,7 +26,7 @@ def encoded(of: pa.Schema, *rows: tuple[object, ...]) -> bytes:
 
 
 def value(column: Described, cell: object) -> object:
-    """What a JSON reader finds where a single value was written."""
+    """A single value, as a JSON parser reads it."""
     of = table(column)
     found: dict[str, object] = json.loads(encoded(of, (cell,)))
     return found[of.names[0]]
@@ -45,33 +45,33 @@ def test_an_export_without_rows_is_an_empty_file() -> None:
 
 
 @given(st.lists(st.none() | TEXTS, max_size=6))
-def test_every_text_is_read_as_it_was_on_a_line_of_its_own(texts: list[str | None]) -> None:
+def test_every_text_can_be_read_back_from_its_line(texts: list[str | None]) -> None:
     of = table(group())
     written = encoded(of, *((text,) for text in texts))
     lines = written.split(b"\n")[:-1]
     assert [json.loads(line)["Category"] for line in lines] == texts
-    # Nothing is escaped but what has to be.
+    # Only characters that JSON requires are escaped.
     for line, text in zip(lines, texts, strict=True):
         plain = json.dumps(text, ensure_ascii=False).replace("\\b", "\\u0008")
         assert line.decode() == '{"Category":' + plain.replace("\\f", "\\u000c") + "}"
 
 
 @pytest.mark.parametrize("text", ["=1+1", "-1", "@x", "＝1"])
-def test_nothing_is_put_before_a_text_that_looks_like_a_formula(text: str) -> None:
+def test_a_text_that_looks_like_a_formula_is_not_changed(text: str) -> None:
     assert value(group(), text) == text
 
 
 @pytest.mark.parametrize("number", [0, -1, LARGEST_SAFE, -LARGEST_SAFE])
-def test_an_integer_that_a_double_holds_is_a_number(number: int) -> None:
+def test_an_integer_that_a_double_can_hold_is_a_number(number: int) -> None:
     assert value(measure("n", pa.int64()), number) == number
 
 
 @pytest.mark.parametrize("number", [LARGEST_SAFE + 1, -LARGEST_SAFE - 1, 2**63 - 1, -(2**63)])
-def test_an_integer_that_a_double_may_change_is_a_text(number: int) -> None:
+def test_an_integer_that_a_double_may_change_is_a_string(number: int) -> None:
     assert value(measure("n", pa.int64()), number) == str(number)
 
 
-def test_one_large_integer_leaves_the_others_numbers() -> None:
+def test_beside_a_large_integer_the_others_stay_numbers() -> None:
     of = table(measure("n", pa.int64()))
     rows = [(1,), (None,), (2**60,), (-3,)]
     lines = encoded(of, *rows).splitlines()
@@ -84,25 +84,25 @@ def test_an_unsigned_integer_follows_the_same_rule() -> None:
 
 
 @pytest.mark.parametrize("text", ["12.50", "-0.10", "0.00"])
-def test_a_decimal_is_a_text_with_all_its_places(text: str) -> None:
+def test_a_decimal_is_a_string_with_all_decimal_places(text: str) -> None:
     assert value(measure("d", pa.decimal128(38, 2)), Decimal(text)) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_float_is_a_number_that_reads_back_as_the_same(number: float) -> None:
+def test_a_float_is_a_number_that_reads_back_as_the_same_float(number: float) -> None:
     assert value(measure("f", pa.float64()), number) == number
 
 
 @pytest.mark.parametrize(
     ("number", "text"), [("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")]
 )
-def test_a_float_that_json_has_no_number_for_is_a_text(number: str, text: str) -> None:
+def test_a_float_that_json_has_no_number_for_is_a_string(number: str, text: str) -> None:
     of = table(measure("f", pa.float64()))
     first, second = encoded(of, (float(number),), (0.5,)).splitlines()
     assert (json.loads(first)["f"], json.loads(second)["f"]) == (text, 0.5)
 
 
-def test_days_months_and_times_are_the_texts_that_csv_has() -> None:
+def test_days_months_and_times_are_written_as_in_csv() -> None:
     moment = datetime(2026, 10, 31, 15, 4, 5, 120_000, tzinfo=UTC)
     of = table(DAY, MONTH, measure("t", pa.timestamp("ms", tz="Asia/Shanghai")))
     found = json.loads(encoded(of, (moment.date(), moment.date(), moment)))

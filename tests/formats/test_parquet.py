@@ -13,22 +13,16 @@ from hypothesis import strategies as st
 
 from exports.formats.parquet import Parquet
 from exports.tables.arrow import fields_of, record_batch, values_of
-from exports.tables.columns import Column, Sheet
+from exports.tables.columns import Column
 from exports.tables.warnings import WarningCounts
 from tests.support.parquet_files import parquet_file, parquet_table
-from tests.support.rows import DAY, batch, group, measure, table
+from tests.support.rows import DAY, ROWS, batch, group, measure, numbered, table
 
-ABOUT = Sheet(title="Orders 订单", summary="recordsDetail 2026-10", layout="rows")
 GROUP = 131_072
 
 
 def encoded(of: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
     return b"".join(Parquet().encode(of, batches, WarningCounts()))
-
-
-def numbers(of: pa.Schema, first: int, end: int) -> pa.RecordBatch:
-    values = pa.array(range(first, end), pa.int64())
-    return record_batch([values.cast(pa.string()), values], of)
 
 
 class TestColumns:
@@ -41,7 +35,7 @@ class TestColumns:
         measure("last", pa.timestamp("ms", "Asia/Shanghai")),
         measure("wide", pa.decimal256(76, 40)),
         measure("nothing", pa.null()),
-        about=ABOUT,
+        about=ROWS,
     )
     row = (
         date(2026, 10, 5),
@@ -51,7 +45,7 @@ class TestColumns:
         None,
     )
 
-    def test_they_have_their_types_and_their_names_in_the_report(self) -> None:
+    def test_columns_have_the_types_and_names_of_the_report(self) -> None:
         schema = parquet_file(encoded(self.of, [batch(self.of, self.row)])).schema_arrow
         assert [(field.name, field.type) for field in fields_of(schema)] == [
             ("day", pa.date32()),
@@ -80,15 +74,15 @@ class TestColumns:
                 )
             ]
 
-    def test_what_they_are_is_said_in_words_and_not_in_this_services_own(self) -> None:
+    def test_the_metadata_is_for_people_and_not_that_of_staged_parts(self) -> None:
         schema = parquet_file(encoded(self.of, [])).schema_arrow
         assert schema.metadata == {
             b"title": "Orders 订单".encode(),
             b"summary": b"recordsDetail 2026-10",
         }
-        described = [field.metadata for field in fields_of(schema)]
-        assert described[0] == {b"title": b"Day"}
-        assert described[1] == {b"title": "Amount €".encode(), b"number_format": b"0.0"}
+        metadata = [field.metadata for field in fields_of(schema)]
+        assert metadata[0] == {b"title": b"Day"}
+        assert metadata[1] == {b"title": "Amount €".encode(), b"number_format": b"0.0"}
 
     @given(
         st.lists(
@@ -113,7 +107,7 @@ class TestColumns:
             measure("sure", pa.bool_()),
             measure("exact", pa.decimal128(38, 6)),
             measure("day", pa.date32()),
-            about=ABOUT,
+            about=ROWS,
         )
         batches = [batch(of, *rows[first : first + size]) for first in range(0, len(rows), size)]
         found = parquet_table(encoded(of, batches))
@@ -123,16 +117,17 @@ class TestColumns:
 
 
 class TestRowGroups:
-    of = table(group(), measure("n", pa.int64()), about=ABOUT)
+    of = table(group(), measure("n", pa.int64()), about=ROWS)
 
     def sizes(self, data: bytes) -> list[int]:
         found = parquet_file(data).metadata
         return [found.row_group(index).num_rows for index in range(found.num_row_groups)]
 
     @pytest.mark.parametrize("size", [50_000, 300_000])
-    def test_they_have_131072_rows_whatever_the_batches(self, size: int) -> None:
+    def test_a_row_group_has_131072_rows_whatever_the_batches(self, size: int) -> None:
         batches = [
-            numbers(self.of, first, min(first + size, 300_000)) for first in range(0, 300_000, size)
+            numbered(self.of, first, min(first + size, 300_000))
+            for first in range(0, 300_000, size)
         ]
         data = encoded(self.of, batches)
         assert self.sizes(data) == [GROUP, GROUP, 300_000 - 2 * GROUP]
@@ -145,35 +140,35 @@ class TestRowGroups:
         several = [whole.slice(first, end - first) for first, end in pairwise(ends)]
         assert encoded(self.of, several) == encoded(self.of, [whole])
 
-    def test_they_end_before_32_mebibytes(self) -> None:
+    def test_a_row_group_is_not_larger_than_32_mebibytes(self) -> None:
         texts = pa.array(["x" * 10_000] * 1_000)
         rows = record_batch([texts, pa.nulls(1_000, pa.int64())], self.of)
         sizes = self.sizes(encoded(self.of, [rows] * 8))
         assert sum(sizes) == 8_000
         assert 3_000 < max(sizes) <= (32 << 20) // 10_000
 
-    def test_a_single_row_may_be_larger(self) -> None:
+    def test_a_row_group_with_a_single_row_may_be_larger(self) -> None:
         rows = record_batch([pa.array(["x" * (33 << 20)] * 2), pa.nulls(2, pa.int64())], self.of)
         assert self.sizes(encoded(self.of, [rows])) == [1, 1]
 
-    def test_each_is_handed_on_as_soon_as_it_is_full(self) -> None:
-        taken: list[int] = []
+    def test_a_row_group_is_handed_on_as_soon_as_it_is_full(self) -> None:
+        read: list[int] = []
 
         def batches() -> Iterable[pa.RecordBatch]:
             for first in range(0, 1_000_000, 50_000):
-                taken.append(first)
-                yield numbers(self.of, first, first + 50_000)
+                read.append(first)
+                yield numbered(self.of, first, first + 50_000)
 
         pieces = Parquet().encode(self.of, batches(), WarningCounts())
         assert next(pieces)
-        assert len(taken) == 3
+        assert len(read) == 3
         assert next(pieces)
-        assert len(taken) == 6
+        assert len(read) == 6
         assert len(list(pieces)) == 7
 
-    def test_none_is_there_without_rows(self) -> None:
+    def test_an_export_without_rows_has_no_row_group(self) -> None:
         assert self.sizes(encoded(self.of, [])) == []
 
-    def test_they_are_compressed_with_zstd(self) -> None:
-        found = parquet_file(encoded(self.of, [numbers(self.of, 0, 10)])).metadata
+    def test_row_groups_are_compressed_with_zstd(self) -> None:
+        found = parquet_file(encoded(self.of, [numbered(self.of, 0, 10)])).metadata
         assert found.row_group(0).column(0).compression == "ZSTD"

@@ -19,7 +19,7 @@ from tests.support.workbooks import (
     first_sheet,
     midnight,
     opened,
-    parts,
+    xml_files,
 )
 
 OCTOBER_5 = date(2026, 10, 5)
@@ -55,7 +55,7 @@ class TestCells:
             ("x", pa.string(), "x", "@"),
         ],
     )
-    def test_each_type_has_its_kind_of_cell_and_its_number_format(
+    def test_each_type_has_a_type_of_cell_and_a_number_format(
         self, value: object, kind: pa.DataType, shown: object, number_format: str
     ) -> None:
         found = cell(value, kind)
@@ -69,14 +69,14 @@ class TestCells:
         assert (day.value, day.number_format) == (midnight(2026, 10, 5), "yyyy-mm-dd")
         assert (month.value, month.number_format) == (midnight(2026, 10, 1), "yyyy-mm")
 
-    def test_a_time_is_what_the_clock_in_its_zone_shows(self) -> None:
+    def test_a_time_is_the_local_time_in_its_zone(self) -> None:
         found = cell(
             datetime(2026, 7, 1, 22, 5, 6, tzinfo=UTC), pa.timestamp("ms", "Europe/Berlin")
         )
         assert str(found.value) == "2026-07-02 00:05:06"
         assert found.number_format == "yyyy-mm-dd hh:mm:ss"
 
-    def test_dates_before_excels_calendar_is_right_are_text(self) -> None:
+    def test_dates_before_march_1900_are_text(self) -> None:
         assert cell(date(1900, 2, 28), pa.date32()).value == "1900-02-28"
         assert cell(date(1900, 3, 1), pa.date32()).is_date
 
@@ -89,7 +89,7 @@ class TestCells:
             (Decimal("-0.1234567890123456789"), pa.decimal128(38, 19)),
         ],
     )
-    def test_a_number_of_more_than_15_digits_is_text_with_all_of_them(
+    def test_a_number_of_more_than_15_digits_is_text_with_all_digits(
         self, value: object, kind: pa.DataType
     ) -> None:
         found = cell(value, kind)
@@ -120,10 +120,10 @@ class TestCells:
     def test_no_value_is_no_cell(self) -> None:
         of = table(group(), measure("m", pa.int64()))
         data = encoded(of, [batch(of, ("a", None))])
-        assert 'r="B2"' not in parts(data)["xl/worksheets/sheet1.xml"]
+        assert 'r="B2"' not in xml_files(data)["xl/worksheets/sheet1.xml"]
 
     @pytest.mark.parametrize("text", ["<r><t>x</t></r>", "<r></is></c><c><f>1+1</f></c></r>"])
-    def test_text_that_looks_like_the_files_own_markup_is_text(self, text: str) -> None:
+    def test_text_that_looks_like_xml_of_the_file_is_text(self, text: str) -> None:
         of = table(group(text))
         data = encoded(of, [batch(of, (text,))])
         assert cells(data) == [[text], [text]]
@@ -135,31 +135,31 @@ class TestTable:
         of = table(DAY, group("类别类别类别"), measure("Orders", pa.int64(), "sum"))
         return encoded(of, [batch(of, *((OCTOBER_5, "电子产品电子产品", 1) for _ in range(rows)))])
 
-    def test_the_heading_stays_in_sight_and_filters_the_rows_but_not_the_totals(self) -> None:
+    def test_the_heading_stays_in_view_and_filters_the_rows_but_not_the_totals(self) -> None:
         sheet = first_sheet(self.sheet_of(3))
         assert sheet.freeze_panes == "A2"
         assert sheet.auto_filter.ref == "A1:C4"
         assert sheet["A5"].value == "Total"
 
-    def test_columns_are_as_wide_as_what_they_show(self) -> None:
+    def test_columns_are_as_wide_as_their_content(self) -> None:
         widths = first_sheet(self.sheet_of(1)).column_dimensions
         assert widths["A"].width >= len("2026-10-05")
         assert 16 <= widths["B"].width <= 22  # eight Chinese characters
 
-    def test_without_rows_it_is_a_heading_and_nothing_else(self) -> None:
+    def test_without_rows_the_file_holds_only_the_heading(self) -> None:
         data = self.sheet_of(0)
         assert len(cells(data)) == 1
         assert first_sheet(data).auto_filter.ref == "A1:C1"
         assert len(opened(data).worksheets) == 1
 
-    def test_the_file_says_what_it_is_and_not_when_it_was_made(self) -> None:
+    def test_the_properties_hold_title_and_subject_but_no_time(self) -> None:
         properties = opened(self.sheet_of(1)).properties
         assert (properties.title, properties.subject) == (ABOUT.title, ABOUT.summary)
         assert properties.created == properties.modified == midnight(2000, 1, 1)
 
 
 class TestTotals:
-    def test_the_totals_are_the_totals_of_the_rows_as_values(self) -> None:
+    def test_totals_are_exact_and_are_values_not_formulas(self) -> None:
         of = table(
             DAY,
             group(),
@@ -187,14 +187,14 @@ class TestTotals:
         ]  # fmt: skip
         assert_inert(data)
 
-    def test_a_total_of_more_than_15_digits_is_text_with_all_of_them(self) -> None:
+    def test_a_total_of_more_than_15_digits_is_text_with_all_digits(self) -> None:
         of = table(group(), measure("Exact", pa.decimal128(38, 2), "sum"))
         rows = [("a", Decimal("12345678901234567890123456789012345.67")), ("b", Decimal("0.01"))]
         assert cells(encoded(of, [batch(of, *rows)]))[-1] == [
             "Total", "12345678901234567890123456789012345.68"
         ]  # fmt: skip
 
-    def test_a_total_with_a_row_that_is_no_number_is_no_number(self) -> None:
+    def test_a_total_over_nan_is_nan(self) -> None:
         of = table(
             group(), measure("Sum", pa.float64(), "sum"), measure("Most", pa.float64(), "max")
         )
@@ -225,9 +225,7 @@ class TestTotals:
     ),
     TEXTS,
 )
-def test_what_goes_in_is_what_another_program_reads(
-    rows: list[tuple[object, ...]], title: str
-) -> None:
+def test_another_program_reads_the_same_values(rows: list[tuple[object, ...]], title: str) -> None:
     of = table(
         DAY,
         group(title),

@@ -8,13 +8,13 @@ import pytest
 from exports.formats.xlsx.names import sheet_name
 from exports.tables.columns import Sheet
 from tests.support.rows import ABOUT, DAY, MONTH, Described, batch, group, measure, table
-from tests.support.workbooks import assert_inert, encoded, opened, parts
+from tests.support.workbooks import assert_inert, encoded, opened, xml_files
 
 OCTOBER_5 = date(2026, 10, 5)
 
 
 class TestChart:
-    def test_days_are_a_line_of_the_first_two_measures_over_all_groups(self) -> None:
+    def test_days_are_lines_of_the_first_two_measures_over_all_groups(self) -> None:
         of = table(
             DAY,
             group(),
@@ -31,10 +31,10 @@ class TestChart:
         chart = opened(data).worksheets[1]
         assert [list(row) for row in chart.iter_rows(min_row=4, values_only=True)] == [
             ["Day", "Orders", "Revenue"],
-            [datetime(2026, 10, 1), 4, 0.1],  # noqa: DTZ001 -- Excel knows no zones
+            [datetime(2026, 10, 1), 4, 0.1],  # noqa: DTZ001 -- Excel has no time zones
             [datetime(2026, 10, 2), 3, 0.2],  # noqa: DTZ001 -- same
         ]
-        xml = parts(data)["xl/charts/chart1.xml"]
+        xml = xml_files(data)["xl/charts/chart1.xml"]
         assert "<c:lineChart>" in xml
         assert "<c:barChart>" not in xml
         assert re.findall(r"<c:f>([^<]*)</c:f>", xml) == [
@@ -60,9 +60,9 @@ class TestChart:
         data = encoded(alone, [batch(alone, *(row[:2] for row in rows))])
         assert len(opened(data).worksheets) == 1
 
-    def test_viewers_that_do_not_calculate_find_the_values_in_the_chart(self) -> None:
+    def test_the_chart_holds_its_values_for_viewers_that_do_not_calculate(self) -> None:
         of = table(DAY, measure("Orders", pa.int64(), "sum"))
-        xml = parts(encoded(of, [batch(of, (OCTOBER_5, 7))]))["xl/charts/chart1.xml"]
+        xml = xml_files(encoded(of, [batch(of, (OCTOBER_5, 7))]))["xl/charts/chart1.xml"]
         assert re.findall(r"<c:v>([^<]*)</c:v>", xml) == [
             ABOUT.title,
             "Orders",
@@ -74,7 +74,7 @@ class TestChart:
     def test_months_are_columns_with_the_second_measure_as_a_line(self) -> None:
         of = table(MONTH, measure("Orders", pa.int64(), "sum"), measure("Average", pa.float64()))
         data = encoded(of, [batch(of, (date(2026, 10, 1), 7, 0.5))])
-        xml = parts(data)["xl/charts/chart1.xml"]
+        xml = xml_files(data)["xl/charts/chart1.xml"]
         assert "<c:barChart>" in xml
         assert "<c:lineChart>" in xml
         assert opened(data).worksheets[1]["C5"].value == 0.5
@@ -88,7 +88,7 @@ class TestChart:
             (DAY, measure("Orders", pa.string(), "sum")),
         ],
     )
-    def test_where_there_is_nothing_to_draw_there_is_no_second_sheet(
+    def test_without_anything_to_draw_there_is_no_second_sheet(
         self, columns: tuple[Described, ...]
     ) -> None:
         of = table(*columns)
@@ -131,11 +131,11 @@ class TestSheetName:
         assert sheet_name(title) == name
 
     @pytest.mark.parametrize("title", ["Chart", "chart", "O'Brien & <sons>", "History"])
-    def test_the_workbook_opens_and_its_chart_finds_its_sheet(self, title: str) -> None:
+    def test_the_workbook_opens_and_the_chart_refers_to_its_sheet(self, title: str) -> None:
         of = table(DAY, measure("n", pa.int64()), about=Sheet(title=title, summary="s"))
         data = encoded(of, [batch(of, (OCTOBER_5, 7), (date(2026, 10, 6), 8))])
         names = opened(data).sheetnames
         assert names[0] == sheet_name(title)
         assert names[1].lower() != names[0].lower()
         reference = f"'{names[1]}'" if " " in names[1] else names[1]
-        assert f"<c:f>{reference}!$B$5:$B$6</c:f>" in parts(data)["xl/charts/chart1.xml"]
+        assert f"<c:f>{reference}!$B$5:$B$6</c:f>" in xml_files(data)["xl/charts/chart1.xml"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
@@ -16,17 +16,22 @@ from openpyxl import load_workbook
 from openpyxl.cell.cell import Cell
 from openpyxl.worksheet.worksheet import Worksheet
 
-from exports.errors import FormatLimitError
 from exports.formats.xlsx.book import Xlsx
 from exports.formats.xlsx.rows import Limits, encode_rows
 from exports.tables.columns import Column, Sheet
-from exports.tables.warnings import TEXT_CUT, WarningCounts
-from tests.support.rows import batch, group, measure, table
-from tests.support.workbooks import assert_inert, cells, encoded, first_sheet, opened, parts
+from exports.tables.warnings import WarningCounts
+from tests.support.rows import ROWS, batch, group, measure, numbered, table
+from tests.support.workbooks import (
+    assert_inert,
+    cells,
+    encoded,
+    encoded_rows,
+    first_sheet,
+    opened,
+    xml_files,
+)
 
-ROWS: Final = Sheet(title="Orders 订单", summary="recordsDetail 2026-10", layout="rows")
 STATS: Final = ROWS.model_copy(update={"layout": "stats"})
-LONGEST: Final = 32_767
 TEXTS: Final = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),
@@ -63,12 +68,8 @@ VALUES: Final[dict[pa.DataType, st.SearchStrategy[Any]]] = {
 }
 
 
-def rows_file(of: pa.Schema, *batches: pa.RecordBatch, limits: Limits | None = None) -> bytes:
-    return b"".join(encode_rows(of, batches, WarningCounts(), limits or Limits()))
-
-
 def column_of_cells(kind: pa.DataType, values: Sequence[object], about: Sheet) -> list[Cell]:
-    """The cells that the values of a column become."""
+    """The cells of the values of a column."""
     of = table(measure("m", kind), about=about)
     sheet = first_sheet(encoded(of, [batch(of, *((value,) for value in values))]))
     found = [sheet.cell(row, 1) for row in range(2, len(values) + 2)]
@@ -76,19 +77,15 @@ def column_of_cells(kind: pa.DataType, values: Sequence[object], about: Sheet) -
     return [cell for cell in found if isinstance(cell, Cell)]
 
 
-def numbers(of: pa.Schema, first: int, end: int) -> pa.RecordBatch:
-    return batch(of, *((f"row {number}", number) for number in range(first, end)))
-
-
 class TestCells:
     @given(st.data())
     @settings(deadline=None, max_examples=60)
-    def test_a_cell_is_what_it_would_be_in_a_file_of_statistics(self, data: st.DataObject) -> None:
+    def test_a_cell_is_the_same_as_in_a_file_of_statistics(self, data: st.DataObject) -> None:
         kind = data.draw(st.sampled_from(list(VALUES)))
         values = data.draw(st.lists(st.none() | VALUES[kind], min_size=1, max_size=8))
-        here = column_of_cells(kind, values, ROWS)
-        there = column_of_cells(kind, values, STATS)
-        for one, other in zip(here, there, strict=True):
+        in_rows = column_of_cells(kind, values, ROWS)
+        in_stats = column_of_cells(kind, values, STATS)
+        for one, other in zip(in_rows, in_stats, strict=True):
             assert (one.value, one.data_type) == (other.value, other.data_type)
             if one.value is not None:
                 assert one.number_format == other.number_format
@@ -108,7 +105,7 @@ class TestCells:
             ("0.000000000000001234567890123456", pa.decimal128(38, 30), False),
         ],
     )
-    def test_a_number_of_more_than_15_digits_is_text_with_all_of_them(
+    def test_a_number_of_more_than_15_digits_is_text_with_all_digits(
         self, text: str, kind: pa.DataType, *, is_number: bool
     ) -> None:
         value = int(text) if pa.types.is_integer(kind) else Decimal(text)
@@ -121,7 +118,7 @@ class TestCells:
         st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "America/New_York", "UTC"]),
     )
     @settings(deadline=None, max_examples=60)
-    def test_a_time_is_what_the_clock_in_its_zone_shows(self, moment: datetime, zone: str) -> None:
+    def test_a_time_is_the_local_time_in_its_zone(self, moment: datetime, zone: str) -> None:
         moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
         kind = pa.timestamp("ms", zone)
         [found] = column_of_cells(kind, [moment], ROWS)
@@ -134,44 +131,44 @@ class TestCells:
             assert local.date() < date(1900, 3, 1)
             assert datetime.fromisoformat(str(found.value)) == moment
 
-    def test_a_time_that_python_has_no_year_for_is_text(self) -> None:
+    def test_a_time_after_the_year_9999_is_text(self) -> None:
         of = table(measure("m", pa.timestamp("ms", "UTC")), about=ROWS)
         far = pa.RecordBatch.from_arrays(  # pyright: ignore[reportUnknownMemberType] -- open stubs
             [pa.array([253_402_300_800_000, None, 0], of.types[0])], schema=of
         )
-        _, [after], [nothing], [epoch] = cells(rows_file(of, far))
+        _, [after], [nothing], [epoch] = cells(encoded_rows(of, far))
         assert str(after).startswith("10000-01-01T00:00:00")
         assert nothing is None
         assert epoch == datetime(1970, 1, 1)  # noqa: DTZ001 -- a cell has no zone
 
-    def test_the_number_format_of_a_column_is_what_the_report_says(self) -> None:
+    def test_a_column_has_the_number_format_of_the_report(self) -> None:
         column = Column(name="m", title="Amount", role="field", number_format='0.0 "€" & <x>')
         of = table((column, pa.decimal128(38, 2)), about=ROWS)
-        assert first_sheet(rows_file(of, batch(of, (Decimal("1.5"),))))["A2"].number_format == (
+        assert first_sheet(encoded_rows(of, batch(of, (Decimal("1.5"),))))["A2"].number_format == (
             '0.0 "€" & <x>'
         )
 
     @given(st.lists(TEXTS, min_size=1, max_size=4), TEXTS)
     @settings(deadline=None, max_examples=150)
-    def test_text_comes_back_as_it_was_and_is_never_a_formula_or_a_link(
+    def test_text_is_not_changed_and_is_never_a_formula_or_a_link(
         self, texts: list[str], title: str
     ) -> None:
         of = table(group(title), about=Sheet(title=title, summary=title, layout="rows"))
-        data = rows_file(of, batch(of, *((text,) for text in texts)))
+        data = encoded_rows(of, batch(of, *((text,) for text in texts)))
         assert_inert(data)
         assert [row[0] or "" for row in cells(data)] == [title, *texts]
         assert all(cell.data_type in "sn" for row in first_sheet(data).iter_rows() for cell in row)
 
-    def test_no_value_is_no_cell_and_an_empty_text_is_one(self) -> None:
+    def test_no_value_has_no_cell_and_an_empty_text_has_one(self) -> None:
         of = table(group(), measure("m", pa.int64()), about=ROWS)
-        xml = parts(rows_file(of, batch(of, ("", None))))["xl/worksheets/sheet1.xml"]
+        xml = xml_files(encoded_rows(of, batch(of, ("", None))))["xl/worksheets/sheet1.xml"]
         assert 'r="A2"' in xml
         assert 'r="B2"' not in xml
 
-    def test_a_type_that_no_export_has_is_refused(self) -> None:
+    def test_a_type_that_exports_do_not_have_is_refused(self) -> None:
         of = table(measure("m", pa.binary()), about=ROWS)
         with pytest.raises(TypeError, match="binary"):
-            rows_file(of, batch(of, (b"x",)))
+            encoded_rows(of, batch(of, (b"x",)))
 
 
 class TestSheets:
@@ -182,19 +179,19 @@ class TestSheets:
         [(0, [0]), (49, [49]), (50, [49, 1]), (98, [49, 49]), (120, [49, 49, 22])],
     )
     @pytest.mark.parametrize("size", [7, 49, 120])
-    def test_where_a_sheet_is_full_the_rows_go_on_in_the_next(
+    def test_when_a_sheet_is_full_the_rows_continue_in_the_next(
         self, rows: int, in_each: list[int], size: int
     ) -> None:
         batches = [
-            numbers(self.of, first, min(first + size, rows)) for first in range(0, rows, size)
+            numbered(self.of, first, min(first + size, rows)) for first in range(0, rows, size)
         ]
-        sheets = opened(rows_file(self.of, *batches, limits=Limits(rows=50))).worksheets
+        sheets = opened(encoded_rows(self.of, *batches, limits=Limits(rows=50))).worksheets
         assert [sheet.max_row - 1 for sheet in sheets] == in_each
         found = [row for sheet in sheets for row in sheet.iter_rows(min_row=2, values_only=True)]
         assert found == [(f"row {number}", number) for number in range(rows)]
 
     def test_each_sheet_has_its_heading_its_filter_and_a_name(self) -> None:
-        data = rows_file(self.of, numbers(self.of, 0, 60), limits=Limits(rows=50))
+        data = encoded_rows(self.of, numbered(self.of, 0, 60), limits=Limits(rows=50))
         book = opened(data)
         assert book.sheetnames == ["Orders 订单 1", "Orders 订单 2"]
         for sheet, rows in zip(book.worksheets, (50, 12), strict=True):
@@ -206,99 +203,30 @@ class TestSheets:
         assert_inert(data)
 
     def test_a_single_sheet_has_the_name_of_the_report(self) -> None:
-        assert opened(rows_file(self.of, numbers(self.of, 0, 3))).sheetnames == ["Orders 订单"]
+        assert opened(encoded_rows(self.of, numbered(self.of, 0, 3))).sheetnames == ["Orders 订单"]
 
     def test_names_are_as_long_as_excel_allows(self) -> None:
         about = ROWS.model_copy(update={"title": "🚀" * 40})
         of = table(group(), measure("n", pa.int64()), about=about)
-        names = opened(rows_file(of, numbers(of, 0, 24), limits=Limits(rows=3))).sheetnames
+        names = opened(encoded_rows(of, numbered(of, 0, 24), limits=Limits(rows=3))).sheetnames
         assert len(set(names)) == len(names) == 12
         assert all(len(name.encode("utf-16-le")) // 2 <= 31 for name in names)
 
-    def test_a_sheet_takes_as_many_rows_as_excel_and_no_more(self) -> None:
+    def test_a_sheet_holds_as_many_rows_as_excel_allows(self) -> None:
         assert Limits().rows == 1_048_576
 
-    def test_a_sheet_that_grows_too_large_goes_on_in_the_next(self) -> None:
+    def test_when_a_sheet_is_too_large_the_rows_continue_in_the_next(self) -> None:
         limits = Limits(sheet_bytes=3000)
-        batches = [numbers(self.of, first, first + 10) for first in range(0, 60, 10)]
-        sheets = opened(rows_file(self.of, *batches, limits=limits)).worksheets
+        batches = [numbered(self.of, first, first + 10) for first in range(0, 60, 10)]
+        sheets = opened(encoded_rows(self.of, *batches, limits=limits)).worksheets
         assert len(sheets) > 2
         assert sum(sheet.max_row - 1 for sheet in sheets) == 60
 
     def test_programs_that_read_row_by_row_find_all_rows(self) -> None:
-        data = rows_file(self.of, numbers(self.of, 0, 60))
+        data = encoded_rows(self.of, numbered(self.of, 0, 60))
         sheet = load_workbook(io.BytesIO(data), read_only=True).worksheets[0]
         assert isinstance(sheet, Worksheet) or sheet.max_row is None
         assert len(list(sheet.iter_rows(values_only=True))) == 61
-
-
-class TestLongText:
-    def about(self, long_text: Literal["fail", "cut"]) -> pa.Schema:
-        note = (Column(name="note", title="Remark", role="field"), pa.string())
-        return table(note, about=ROWS.model_copy(update={"long_text": long_text}))
-
-    @pytest.mark.parametrize("text", ["x" * LONGEST, "🚀" * 16_383 + "x", "<" * LONGEST])
-    def test_a_text_of_32767_characters_fits(self, text: str) -> None:
-        of = self.about("fail")
-        assert cells(rows_file(of, batch(of, (text,)))) == [["Remark"], [text]]
-
-    @pytest.mark.parametrize("text", ["x" * (LONGEST + 1), "🚀" * 16_384])
-    def test_a_longer_one_fails_and_the_message_says_where_and_not_what(self, text: str) -> None:
-        of = self.about("fail")
-        batches = [batch(of, *[("y",)] * 3), batch(of, ("y",), (None,), (text,))]
-        with pytest.raises(
-            FormatLimitError, match=r"^Row 3 of sheet 2 .* 32,767 characters .* 'Remark'"
-        ) as caught:
-            rows_file(of, *batches, limits=Limits(rows=5))
-        assert text[:10] not in caught.value.msg
-
-    @pytest.mark.parametrize(
-        ("text", "cut"),
-        [
-            ("x" * (LONGEST + 1), "x" * LONGEST),
-            ("🚀" * 16_384, "🚀" * 16_383),
-            ("x" + "🚀" * 16_384, "x" + "🚀" * 16_383),
-            ("销" * 40_000, "销" * LONGEST),
-            ("\x00" * 40_000, "\x00" * LONGEST),
-        ],
-    )
-    def test_or_is_cut_between_two_characters_and_counted(self, text: str, cut: str) -> None:
-        of = self.about("cut")
-        warn = WarningCounts()
-        rows = batch(of, ("a",), (text,), (None,), (text,), ("x" * LONGEST,))
-        data = b"".join(encode_rows(of, [rows], warn))
-        assert [row[0] for row in cells(data)] == [
-            "Remark", "a", cut, None, cut, "x" * LONGEST
-        ]  # fmt: skip
-        assert [(item.code, item.column, item.count) for item in warn.warnings] == [
-            (TEXT_CUT, "note", 2)
-        ]
-
-    def test_what_fits_is_not_counted(self) -> None:
-        of = self.about("cut")
-        warn = WarningCounts()
-        assert b"".join(encode_rows(of, [batch(of, ("🚀" * 16_383,))], warn))
-        assert warn.warnings == []
-
-
-class TestLimits:
-    def test_more_columns_than_a_sheet_has_are_refused(self) -> None:
-        of = table(*(measure(str(index), pa.int64()) for index in range(16_385)), about=ROWS)
-        with pytest.raises(FormatLimitError, match="16,384 columns"):
-            rows_file(of)
-
-    def test_a_file_too_large_for_its_container_is_given_up_at_once(self) -> None:
-        of = table(group(), measure("n", pa.int64()), about=ROWS)
-        taken: list[int] = []
-
-        def batches() -> Iterable[pa.RecordBatch]:
-            for first in range(0, 1_000_000, 10_000):
-                taken.append(first)
-                yield numbers(of, first, first + 10_000)
-
-        with pytest.raises(FormatLimitError, match="2 GiB"):
-            list(encode_rows(of, batches(), WarningCounts(), Limits(file_bytes=100_000)))
-        assert len(taken) < 10
 
 
 class TestFile:
@@ -310,42 +238,42 @@ class TestFile:
         return [batch(self.of, *rows[a:b]) for a, b in pairwise(ends)]
 
     @pytest.mark.parametrize("sizes", [(2000,), (1, 999, 0, 1000), (300,) * 6 + (200,)])
-    def test_the_same_rows_give_the_same_sheets_however_they_are_batched(
+    def test_the_same_rows_give_the_same_sheets_whatever_the_batches(
         self, sizes: tuple[int, ...]
     ) -> None:
         limits = Limits(rows=700)
-        assert parts(rows_file(self.of, *self.batches(*sizes), limits=limits)) == parts(
-            rows_file(self.of, *self.batches(1000, 1000), limits=limits)
+        assert xml_files(encoded_rows(self.of, *self.batches(*sizes), limits=limits)) == xml_files(
+            encoded_rows(self.of, *self.batches(1000, 1000), limits=limits)
         )
 
-    def test_nothing_in_it_says_when_it_was_made(self) -> None:
-        data = rows_file(self.of, *self.batches(10))
+    def test_the_file_holds_no_time_of_its_creation(self) -> None:
+        data = encoded_rows(self.of, *self.batches(10))
         with ZipFile(io.BytesIO(data)) as file:
             assert {item.date_time for item in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         properties = opened(data).properties
         assert (properties.title, properties.subject) == (ROWS.title, ROWS.summary)
         assert properties.created == properties.modified == datetime(2000, 1, 1)  # noqa: DTZ001
 
-    def test_pieces_come_before_all_rows_were_taken(self) -> None:
-        taken: list[int] = []
+    def test_pieces_are_handed_on_before_all_rows_were_read(self) -> None:
+        read: list[int] = []
 
         def batches() -> Iterable[pa.RecordBatch]:
             for number, rows in enumerate(self.batches(*[200] * 10)):
-                taken.append(number)
+                read.append(number)
                 yield rows
 
         pieces = encode_rows(self.of, batches(), WarningCounts())
         assert next(iter(pieces))
-        assert len(taken) < 10
+        assert len(read) < 10
 
-    def test_a_file_that_is_given_up_leaves_nothing_open(self) -> None:
+    def test_a_file_that_is_not_finished_leaves_nothing_open(self) -> None:
         pieces = encode_rows(self.of, self.batches(1000, 1000), WarningCounts())
         next(pieces)
         pieces.close()  # type: ignore[attr-defined]
         del pieces
-        gc.collect()  # what was left open complains when it is collected, and that fails
+        gc.collect()  # a file that is still open warns when it is collected: an error here
 
-    def test_the_layout_decides_who_writes_it(self) -> None:
-        assert b"".join(Xlsx().encode(self.of, self.batches(5), WarningCounts())) == rows_file(
+    def test_the_layout_of_the_report_decides_how_it_is_written(self) -> None:
+        assert b"".join(Xlsx().encode(self.of, self.batches(5), WarningCounts())) == encoded_rows(
             self.of, *self.batches(5)
         )

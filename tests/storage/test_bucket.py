@@ -1,4 +1,4 @@
-"""The bucket as this service uses it: what is found there, and what is said when it is not."""
+"""Objects and uploads in the bucket, and the errors if it can't be used."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ OPERATIONS: dict[str, Callable[[ObjectStore], object]] = {
     "check": lambda store: store.check(),
     "put": lambda store: store.put("k", b"x"),
     "get": lambda store: store.get("k"),
-    "get the beginning": lambda store: store.get("k", first=3),
+    "get the first bytes": lambda store: store.get("k", first_bytes=3),
     "upload": _upload,
     "objects": lambda store: list(store.objects("")),
     "open uploads": lambda store: list(store.open_uploads("")),
@@ -66,17 +66,17 @@ def _failure(
     return failed.value
 
 
-def test_what_was_put_is_read_whole_or_from_its_beginning(store: ObjectStore) -> None:
+def test_an_object_is_read_whole_or_its_first_bytes(store: ObjectStore) -> None:
     store.put("staging/a", b"0123456789")
     assert store.get("staging/a") == b"0123456789"
-    assert store.get("staging/a", first=4) == b"0123"
-    assert store.get("staging/a", first=4096) == b"0123456789"
+    assert store.get("staging/a", first_bytes=4) == b"0123"
+    assert store.get("staging/a", first_bytes=4096) == b"0123456789"
 
 
 def test_an_object_can_be_empty(store: ObjectStore) -> None:
     store.put("staging/a", b"")
     assert store.get("staging/a") == b""
-    assert store.get("staging/a", first=10) == b""
+    assert store.get("staging/a", first_bytes=10) == b""
 
 
 def test_keys_may_hold_any_text(store: ObjectStore) -> None:
@@ -87,14 +87,14 @@ def test_keys_may_hold_any_text(store: ObjectStore) -> None:
     assert sorted(item.key for item in store.objects("files/")) == sorted(keys)
 
 
-@pytest.mark.parametrize("first", [None, 10])
-def test_a_part_that_is_gone_says_so(store: ObjectStore, first: int | None) -> None:
-    with pytest.raises(StagingError, match="not in the bucket any more"):
-        store.get("staging/none", first=first)
+@pytest.mark.parametrize("first_bytes", [None, 10])
+def test_a_missing_part_is_reported_as_missing(store: ObjectStore, first_bytes: int | None) -> None:
+    with pytest.raises(StagingError, match="no longer in the bucket"):
+        store.get("staging/none", first_bytes=first_bytes)
     assert not store.exists("staging/none")
 
 
-def test_removing_twice_is_fine(store: ObjectStore) -> None:
+def test_an_object_can_be_removed_twice(store: ObjectStore) -> None:
     store.put("files/a", b"x")
     [found] = store.objects("files/")
     assert store.exists("files/a")
@@ -141,7 +141,7 @@ def test_installations_that_share_a_bucket_do_not_see_each_other(
     theirs.close()
 
 
-def test_a_listing_goes_on_after_its_first_page(
+def test_all_pages_of_a_listing_are_read(
     store: ObjectStore, traffic: Traffic, settings: Settings, s3_client: "S3Client"
 ) -> None:
     keys = [f"staging/{number}" for number in range(5)]
@@ -160,7 +160,7 @@ def test_a_listing_goes_on_after_its_first_page(
 
 
 @every_operation
-def test_a_bucket_that_is_not_there(
+def test_a_bucket_that_does_not_exist(
     settings: Settings, operation: Callable[[ObjectStore], object]
 ) -> None:
     error = _failure(settings, operation, s3_bucket="no-such-bucket")
@@ -170,7 +170,7 @@ def test_a_bucket_that_is_not_there(
 
 @every_operation
 @pytest.mark.parametrize("wrong", ["s3_access_key_id", "s3_secret_access_key"])
-def test_keys_that_are_refused(
+def test_keys_that_the_store_refuses(
     settings: Settings, operation: Callable[[ObjectStore], object], wrong: str
 ) -> None:
     error = _failure(settings, operation, **{wrong: SecretStr("WR0NG")})
@@ -187,7 +187,7 @@ def test_no_keys_at_all(
     operation: Callable[[ObjectStore], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Nothing of this machine's: no profile, and no service that hands out keys.
+    # No profile of this machine, and no service that provides keys.
     monkeypatch.setenv("HOME", "/nowhere")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     error = _failure(settings, operation, s3_access_key_id=None, s3_secret_access_key=None)
@@ -196,11 +196,11 @@ def test_no_keys_at_all(
 
 
 @every_operation
-def test_a_store_that_is_away(
+def test_a_store_that_cannot_be_reached(
     settings: Settings, operation: Callable[[ObjectStore], object]
 ) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        closed.bind(("127.0.0.1", 0))  # in use, but no program listens
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
         error = _failure(settings, operation, s3_endpoint_url=address)
     assert isinstance(error, StoreUnavailableError)
@@ -208,7 +208,7 @@ def test_a_store_that_is_away(
 
 
 @every_operation
-def test_a_store_that_breaks_off(
+def test_a_connection_that_is_lost(
     store: ObjectStore, traffic: Traffic, operation: Callable[[ObjectStore], object]
 ) -> None:
     for name in (
@@ -218,20 +218,20 @@ def test_a_store_that_breaks_off(
         traffic.cut(name)
     with pytest.raises(StoreUnavailableError, match="ConnectionClosedError"):
         operation(store)
-    assert len(traffic.sent) == 2, "tried once more at once; the rest is Temporal's"
+    assert len(traffic.sent) == 2, "retried once here; all other retries are Temporal's"
 
 
 @pytest.mark.parametrize(
     ("variable", "what"),
     [("AWS_PROFILE", "ProfileNotFound"), ("AWS_CONFIG_FILE", "ConfigParseError")],
 )
-def test_what_the_sdk_reads_by_itself_is_refused_in_words(
+def test_a_mistake_in_the_files_of_the_sdk_is_explained(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, what: str
 ) -> None:
-    rubbish = tmp_path / "config"
-    rubbish.write_text("aws_secret_access_key: s3cr3t")
-    monkeypatch.setenv(variable, str(rubbish))
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it has read them once already
+    broken = tmp_path / "config"
+    broken.write_text("aws_secret_access_key: s3cr3t")
+    monkeypatch.setenv(variable, str(broken))
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # which has read them before
     with pytest.raises(SettingsError, match=what) as refused:
         ObjectStore(settings)
     assert "s3cr3t" not in refused.value.msg
@@ -244,15 +244,17 @@ def test_what_the_sdk_reads_by_itself_is_refused_in_words(
         ({"s3_endpoint_url": "http://under_score:9000"}, "endpoint"),
     ],
 )
-def test_settings_that_make_no_client_are_refused_in_words(
+def test_settings_that_are_not_valid_are_explained(
     settings: Settings, changes: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(SettingsError, match=what):
         ObjectStore(settings.model_copy(update=changes))
 
 
-def test_only_what_the_protocol_requires_is_sent(store: ObjectStore, traffic: Traffic) -> None:
-    # Tencent COS and older servers know neither the newer checksums nor trailers.
+def test_requests_have_no_headers_that_some_servers_do_not_support(
+    store: ObjectStore, traffic: Traffic
+) -> None:
+    # Tencent COS and older servers do not support the newer checksums and trailers.
     for use in OPERATIONS.values():
         use(store)
     assert {"PutObject", "GetObject", "ListObjectsV2"} <= set(traffic.operations())
@@ -262,7 +264,7 @@ def test_only_what_the_protocol_requires_is_sent(store: ObjectStore, traffic: Tr
         assert "aws-chunked" not in headers.get("content-encoding", "")
 
 
-def test_the_store_itself_shows_no_keys(store: ObjectStore, settings: Settings) -> None:
+def test_the_repr_of_a_store_shows_no_keys(store: ObjectStore, settings: Settings) -> None:
     assert settings.s3_access_key_id
     assert settings.s3_secret_access_key
     shown = f"{store!r} {store} {settings!r}"
@@ -271,11 +273,11 @@ def test_the_store_itself_shows_no_keys(store: ObjectStore, settings: Settings) 
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])
-def test_a_machine_whose_clock_is_wrong_is_told_so(
+def test_a_wrong_clock_of_this_machine_is_reported(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
-    wrong = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
+    wrong_time = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
     with monkeypatch.context() as clock:
-        clock.setattr("botocore.auth.get_current_datetime", lambda: wrong)
+        clock.setattr("botocore.auth.get_current_datetime", lambda: wrong_time)
         with pytest.raises(ClockError, match="clock"):
             store.check()

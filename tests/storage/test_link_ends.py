@@ -1,4 +1,4 @@
-"""`expiresAt` promises no more than the signature, the credentials and the file keep."""
+"""`expiresAt` is never later than the end of the signature, the credentials or the file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.credentials import RefreshableCredentials
 
+from exports.clock import epoch_ms
 from exports.errors import SettingsError, StoreUnavailableError
 from exports.settings import Settings
 from exports.storage.bucket import Link, ObjectStore
@@ -20,9 +21,7 @@ from tests.support.service import USER, Service, insert_orders, open_service, wo
 
 KEY = "files/t/r/a/export.csv"
 HALF_AN_HOUR = timedelta(minutes=30)
-CHAIN: dict[str, Any] = {"s3_access_key_id": None, "s3_secret_access_key": None}
-
-Sign = Callable[..., Link]
+NO_KEYS: dict[str, Any] = {"s3_access_key_id": None, "s3_secret_access_key": None}
 
 
 def _query(url: str) -> dict[str, str]:
@@ -35,15 +34,11 @@ def _signature_ends(url: str) -> int:
     return int(began.timestamp() + int(query["X-Amz-Expires"])) * 1000
 
 
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
 @pytest.fixture
-def store_of_chain(
+def store_of_environment(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., ObjectStore]]:
-    """Makes a store with what the SDK finds in the environment, and nothing of this machine."""
+    """Makes a store with credentials that the SDK finds in environment variables."""
     with ExitStack() as closing:
 
         def made(**environment: str) -> ObjectStore:
@@ -53,7 +48,7 @@ def store_of_chain(
             monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
             for name, value in environment.items():
                 monkeypatch.setenv(name, value)
-            store = ObjectStore(settings.model_copy(update=CHAIN))
+            store = ObjectStore(settings.model_copy(update=NO_KEYS))
             closing.callback(store.close)
             return store
 
@@ -69,10 +64,10 @@ def _temporary(left: timedelta) -> dict[str, str]:
     }
 
 
-def test_the_end_of_a_link_is_that_of_its_signature(settings: Settings) -> None:
+def test_a_link_ends_with_its_signature(settings: Settings) -> None:
     store = ObjectStore(settings)
     try:
-        time.sleep(1 - time.time() % 1 + 0.3)  # a signature counts from the second before
+        time.sleep(1 - time.time() % 1 + 0.3)  # a signature counts from the start of its second
         link = store.link(KEY, file_name="a.csv", ttl=timedelta(minutes=5, milliseconds=900))
     finally:
         store.close()
@@ -83,44 +78,46 @@ def test_the_end_of_a_link_is_that_of_its_signature(settings: Settings) -> None:
 
 @pytest.mark.parametrize("left", [timedelta(minutes=16), timedelta(minutes=20, seconds=7)])
 def test_a_link_ends_before_the_credentials_that_signed_it(
-    store_of_chain: Callable[..., ObjectStore], left: timedelta
+    store_of_environment: Callable[..., ObjectStore], left: timedelta
 ) -> None:
     credentials = _temporary(left)
-    end = _ms(datetime.fromisoformat(credentials["AWS_CREDENTIAL_EXPIRATION"]))
-    link = store_of_chain(**credentials).link(KEY, file_name="a.csv", ttl=HALF_AN_HOUR)
+    end = epoch_ms(datetime.fromisoformat(credentials["AWS_CREDENTIAL_EXPIRATION"]))
+    link = store_of_environment(**credentials).link(KEY, file_name="a.csv", ttl=HALF_AN_HOUR)
     assert _query(link.url)["X-Amz-Security-Token"] == "a-token"
     assert _signature_ends(link.url) <= end
     assert link.expires_at <= end
-    assert link.expires_at > end - 60_000, "not much of their time is given away"
+    assert link.expires_at > end - 60_000, "a link is valid for nearly all of that time"
 
 
-def test_a_link_of_longer_credentials_has_its_whole_time(
-    store_of_chain: Callable[..., ObjectStore],
+def test_a_link_has_its_full_ttl_if_the_credentials_end_later(
+    store_of_environment: Callable[..., ObjectStore],
 ) -> None:
-    store = store_of_chain(**_temporary(timedelta(hours=2)))
+    store = store_of_environment(**_temporary(timedelta(hours=2)))
     link = store.link(KEY, file_name="a.csv", ttl=HALF_AN_HOUR)
     assert _query(link.url)["X-Amz-Expires"] == "1800"
 
 
-def test_a_key_without_a_token_does_not_end(store_of_chain: Callable[..., ObjectStore]) -> None:
-    store = store_of_chain(AWS_ACCESS_KEY_ID="a-key", AWS_SECRET_ACCESS_KEY="a-secret")
+def test_a_key_without_a_token_does_not_end(
+    store_of_environment: Callable[..., ObjectStore],
+) -> None:
+    store = store_of_environment(AWS_ACCESS_KEY_ID="a-key", AWS_SECRET_ACCESS_KEY="a-secret")
     link = store.link(KEY, file_name="a.csv", ttl=timedelta(days=7))
     assert _query(link.url)["X-Amz-Expires"] == str(7 * 24 * 3600)
 
 
-def test_credentials_that_end_nobody_knows_when_sign_nothing(
-    store_of_chain: Callable[..., ObjectStore],
+def test_temporary_credentials_without_a_known_end_are_refused(
+    store_of_environment: Callable[..., ObjectStore],
 ) -> None:
     given = _temporary(HALF_AN_HOUR)
     del given["AWS_CREDENTIAL_EXPIRATION"]
     with pytest.raises(SettingsError, match="AWS_CREDENTIAL_EXPIRATION") as refused:
-        store_of_chain(**given)
+        store_of_environment(**given)
     assert "a-token" not in refused.value.msg
     assert "a-secret" not in refused.value.msg
 
 
 def _refreshed(ends: list[datetime]) -> RefreshableCredentials:
-    """Credentials whose refresh brings the next end of the list."""
+    """Credentials that end as the list says: first, after one refresh, and so on."""
     rest = iter(ends)
 
     def fetch() -> dict[str, str]:
@@ -136,20 +133,16 @@ def _refreshed(ends: list[datetime]) -> RefreshableCredentials:
     )
 
 
-def test_credentials_that_are_due_are_fetched_before_their_end_is_looked_at() -> None:
+def test_credentials_that_end_soon_are_refreshed_first() -> None:
     now = datetime.now(UTC)
     credentials = _refreshed([now + timedelta(minutes=2), now + timedelta(hours=1)])
     assert lifetime(credentials, 1800) == 1800
 
 
-def test_credentials_that_are_about_to_end_sign_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    credentials = _refreshed([datetime.now(UTC) + timedelta(hours=1)])
-
-    def ending(**_: object) -> bool:
-        return True
-
-    monkeypatch.setattr(credentials, "refresh_needed", ending)
-    monkeypatch.setattr(credentials, "get_frozen_credentials", ending)
+def test_a_link_is_refused_if_the_credentials_end_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = _refreshed([datetime.now(UTC) + timedelta(seconds=1)])
+    # Fault: there are no new credentials yet.
+    monkeypatch.setattr(credentials, "get_frozen_credentials", lambda: None)
     with pytest.raises(StoreUnavailableError) as refused:
         lifetime(credentials, 1800)
     assert not refused.value.permanent
@@ -161,11 +154,11 @@ async def test_a_first_link_ends_no_later_than_its_file(
     sign = ObjectStore.link
 
     def slow(*given: Any, **named: Any) -> Link:
-        time.sleep(1.2)  # credentials were fetched first
+        time.sleep(1.2)  # as if credentials were refreshed first
         return sign(*given, **named)
 
     monkeypatch.setattr(ObjectStore, "link", slow)
-    # As no setting allows it: the bound is kept all the same.
+    # Shorter than the settings allow, to show that the end of the file counts.
     short = settings.model_copy(update={"retention": timedelta(minutes=3)})
     async with open_service(short, temporal_address) as service, working(service):
         await insert_orders(service.database)

@@ -1,4 +1,4 @@
-"""Links and the names of what they download."""
+"""Presigned links, and the names of the files that they download."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
 from exports.storage.s3 import content_disposition
 
-# The grammar of RFC 6266, section 4.1, and of RFC 8187, section 3.2.1, for what we send of it.
+# The grammar of RFC 6266, section 4.1, and RFC 8187, section 3.2.1, as far as it is used here.
 _ATTR_CHAR = r"[A-Za-z0-9!#$&+.^_`|~-]"
 _HEADER = re.compile(
     r'attachment; filename="(?P<plain>[ !#-\[\]-~]*)"; '
@@ -36,7 +36,7 @@ Link = Callable[..., str]
 
 @pytest.fixture
 def link(settings: Settings) -> Iterator[Link]:
-    """Signs a link with some of the settings changed; that needs no server."""
+    """Signs a link with some settings changed. This needs no server."""
     with ExitStack() as closing:
 
         def signed(
@@ -58,7 +58,7 @@ def _query(url: str) -> dict[str, str]:
 @example("a\r\nSet-Cookie: x=1")
 @example("..\\..\\%2e%2e/étude 订单 🧾.csv")
 @example("")
-def test_every_name_survives_and_none_can_add_to_the_header(name: str) -> None:
+def test_every_name_can_be_read_back_and_cannot_change_the_header(name: str) -> None:
     found = _HEADER.fullmatch(content_disposition(name))
     assert found
     assert unquote(found["exact"], errors="strict") == name
@@ -66,11 +66,11 @@ def test_every_name_survives_and_none_can_add_to_the_header(name: str) -> None:
 
 
 @given(st.text(st.characters(categories=["Cs"]), min_size=1))
-def test_half_a_character_is_no_reason_to_fail(name: str) -> None:
+def test_a_name_with_half_a_character_makes_a_valid_header(name: str) -> None:
     assert _HEADER.fullmatch(content_disposition(name))
 
 
-def test_a_plain_name_is_the_same_in_both_forms() -> None:
+def test_an_ascii_name_is_the_same_in_both_forms() -> None:
     assert content_disposition("statsMonthly-2026-10.xlsx") == (
         'attachment; filename="statsMonthly-2026-10.xlsx"; '
         "filename*=UTF-8''statsMonthly-2026-10.xlsx"
@@ -85,24 +85,24 @@ def test_a_plain_name_is_the_same_in_both_forms() -> None:
         (timedelta(seconds=1, milliseconds=900), "1"),
     ],
 )
-def test_a_link_is_signed_for_its_time_and_never_longer(
+def test_a_link_is_signed_for_its_ttl_and_not_longer(
     link: Link, ttl: timedelta, seconds: str
 ) -> None:
     assert _query(link(ttl=ttl))["X-Amz-Expires"] == seconds
 
 
-def test_a_link_names_the_file_for_people(link: Link) -> None:
+def test_a_link_downloads_the_file_under_its_name(link: Link) -> None:
     asked = _query(link(name="订单-2026.csv"))["response-content-disposition"]
     assert asked == content_disposition("订单-2026.csv")
 
 
-def test_a_link_leads_where_clients_reach_the_store(link: Link, settings: Settings) -> None:
+def test_a_link_leads_to_the_public_endpoint(link: Link, settings: Settings) -> None:
     public = link(s3_public_endpoint_url="https://files.example.com")
     inside = link()
     path = f"/{settings.s3_bucket}/{settings.s3_prefix}files/t/r/a/export.csv"
     assert public.startswith(f"https://files.example.com{path}?")
     assert inside.startswith(f"{settings.s3_endpoint_url}{path}?")
-    # The host is part of what is signed.
+    # The signature covers the host.
     assert _query(public)["X-Amz-SignedHeaders"] == "host"
     assert _query(public)["X-Amz-Signature"] != _query(inside)["X-Amz-Signature"]
 

@@ -1,4 +1,4 @@
-"""A finished file appears in the bucket whole or not at all."""
+"""A file appears in the bucket whole or not at all."""
 
 import gc
 import hashlib
@@ -20,7 +20,7 @@ from tests.support.traffic import Traffic
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PART = 5 * 1024 * 1024  # the least that S3 takes for any part but the last
+PART = 5 * 1024 * 1024  # the smallest part that S3 accepts, except for the last
 IN_FLIGHT = 4
 
 
@@ -43,7 +43,7 @@ def store(traffic: Traffic, settings: Settings) -> Iterator[ObjectStore]:
 
 
 def content(size: int) -> bytes:
-    """Content in which no two parts are alike."""
+    """Content in which all parts differ."""
     block = b"".join(hashlib.sha256(number.to_bytes(4)).digest() for number in range(4096))
     return b"".join(number.to_bytes(8) + block for number in range(size // len(block) + 1))[:size]
 
@@ -82,7 +82,7 @@ def nothing_is_left(store: ObjectStore) -> bool:
         (6 * PART + 7, 7),
     ],
 )
-def test_a_file_arrives_as_it_was_written(
+def test_the_object_holds_what_was_written(
     store: ObjectStore, traffic: Traffic, size: int, parts: int
 ) -> None:
     data = content(size)
@@ -103,7 +103,7 @@ def test_pieces_may_be_of_any_size(store: ObjectStore, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 2 * PART])
-def test_who_finds_the_file_in_the_bucket_sees_what_it_is(
+def test_the_object_has_the_content_type_and_the_name_of_the_file(
     store: ObjectStore, settings: Settings, s3_client: "S3Client", size: int
 ) -> None:
     upload(store, in_pieces(content(size)))
@@ -117,7 +117,7 @@ def test_who_finds_the_file_in_the_bucket_sees_what_it_is(
 
 
 @pytest.mark.parametrize("before", [0, 1, PART, 2 * PART, 7 * PART + 3])
-def test_an_encoder_that_fails_leaves_nothing(
+def test_if_the_encoder_fails_nothing_is_left(
     store: ObjectStore, traffic: Traffic, before: int
 ) -> None:
     def encoder() -> Iterator[bytes]:
@@ -147,16 +147,16 @@ def test_no_part_arrives_after_the_upload_was_aborted(store: ObjectStore, traffi
 
 
 @pytest.mark.parametrize("size", [100, 6 * PART])
-@pytest.mark.parametrize("pulled", [0, 1, 4, "all"])
-def test_an_upload_that_is_asked_to_stop_leaves_nothing(
-    store: ObjectStore, size: int, pulled: int | str
+@pytest.mark.parametrize("read", [0, 1, 4, "all"])
+def test_an_upload_that_is_stopped_leaves_nothing(
+    store: ObjectStore, size: int, read: int | str
 ) -> None:
     stop = threading.Event()
     data = content(size)
 
     def encoder() -> Iterator[bytes]:
         for number, piece in enumerate(in_pieces(data, size // 10)):
-            if number == pulled:
+            if number == read:
                 stop.set()
             yield piece
         stop.set()
@@ -166,7 +166,7 @@ def test_an_upload_that_is_asked_to_stop_leaves_nothing(
     assert nothing_is_left(store)
 
 
-def test_a_stop_while_the_last_parts_are_on_their_way_still_counts(
+def test_an_upload_can_be_stopped_while_its_last_parts_are_sent(
     store: ObjectStore, traffic: Traffic
 ) -> None:
     stop = threading.Event()
@@ -176,7 +176,7 @@ def test_a_stop_while_the_last_parts_are_on_their_way_still_counts(
     assert nothing_is_left(store)
 
 
-def test_a_part_that_can_not_be_sent_fails_the_upload(store: ObjectStore, traffic: Traffic) -> None:
+def test_if_a_part_cannot_be_sent_the_upload_fails(store: ObjectStore, traffic: Traffic) -> None:
     traffic.cut("UploadPart")
     with pytest.raises(StoreUnavailableError, match="ConnectionClosedError"):
         upload(store, in_pieces(content(8 * PART)))
@@ -184,14 +184,16 @@ def test_a_part_that_can_not_be_sent_fails_the_upload(store: ObjectStore, traffi
     assert len(traffic.part_numbers()) <= IN_FLIGHT
 
 
-def test_a_connection_lost_once_is_made_up_for(store: ObjectStore, traffic: Traffic) -> None:
+def test_a_connection_that_is_lost_once_is_tried_again(
+    store: ObjectStore, traffic: Traffic
+) -> None:
     traffic.cut("UploadPart", times=1)
     data = content(3 * PART)
     upload(store, in_pieces(data))
     assert store.get("files/export.csv") == data
 
 
-def test_an_upload_that_can_not_be_completed_is_aborted(
+def test_an_upload_that_cannot_be_completed_is_aborted(
     store: ObjectStore, traffic: Traffic
 ) -> None:
     traffic.cut("CompleteMultipartUpload")
@@ -200,7 +202,7 @@ def test_an_upload_that_can_not_be_completed_is_aborted(
     assert nothing_is_left(store)
 
 
-def test_what_is_said_is_why_the_upload_failed_even_if_it_can_not_be_aborted(
+def test_the_error_says_why_the_upload_failed_even_if_the_abort_fails_too(
     store: ObjectStore, traffic: Traffic
 ) -> None:
     def encoder() -> Iterator[bytes]:
@@ -210,26 +212,26 @@ def test_what_is_said_is_why_the_upload_failed_even_if_it_can_not_be_aborted(
     traffic.cut("AbortMultipartUpload")
     with pytest.raises(FormatLimitError):
         upload(store, encoder())
-    # It is still there to be found, which is how the sweep removes it.
+    # The sweep finds it here and removes it.
     [orphan] = store.open_uploads("files/")
     traffic.before("AbortMultipartUpload", lambda: None)
     store.remove(orphan)
     assert nothing_is_left(store)
 
 
-def test_a_file_that_is_not_what_was_sent_is_no_success(
+def test_a_stored_file_that_differs_from_what_was_sent_is_an_error(
     store: ObjectStore, traffic: Traffic
 ) -> None:
     traffic.with_parameters("PutObject", Body=b"cut off")
-    with pytest.raises(StoreUnavailableError, match="7 bytes of 100"):
+    with pytest.raises(StoreUnavailableError, match="7 of the 100 bytes"):
         upload(store, iter([content(100)]))
 
 
-def test_a_long_file_that_is_not_what_was_sent_is_no_success(
+def test_a_stored_long_file_that_differs_from_what_was_sent_is_an_error(
     store: ObjectStore, traffic: Traffic
 ) -> None:
     traffic.before("HeadObject", lambda: store.put("files/export.csv", b"cut off"))
-    with pytest.raises(StoreUnavailableError, match=f"7 bytes of {2 * PART}"):
+    with pytest.raises(StoreUnavailableError, match=f"7 of the {2 * PART} bytes"):
         upload(store, in_pieces(content(2 * PART)))
 
 
@@ -239,28 +241,30 @@ def test_a_short_file_is_written_with_one_request(store: ObjectStore, traffic: T
 
 
 def test_the_encoder_waits_for_a_slow_object_store(store: ObjectStore, traffic: Traffic) -> None:
-    pulled = 0
+    read = 0
     ahead: list[int] = []
     data = content(10 * PART)
 
     def encoder() -> Iterator[bytes]:
-        nonlocal pulled
+        nonlocal read
         for piece in in_pieces(data):
-            pulled += len(piece)
+            read += len(piece)
             arrived = sum(
                 what.startswith("UploadPart") for kind, what in traffic.events if kind == "answer"
             )
-            ahead.append(pulled - arrived * PART)
+            ahead.append(read - arrived * PART)
             yield piece
 
     traffic.before("UploadPart", lambda: time.sleep(0.1))
     upload(store, encoder())
-    # The parts in flight, and the one that is being filled while they are.
+    # The parts in flight, and the part that is being filled.
     assert max(ahead) <= (IN_FLIGHT + 1) * PART
-    assert max(ahead) > 2 * PART, "parts go up side by side"
+    assert max(ahead) > 2 * PART, "several parts are sent at the same time"
 
 
-def test_a_part_is_forgotten_once_it_has_arrived(store: ObjectStore, traffic: Traffic) -> None:
+def test_memory_does_not_hold_parts_that_have_been_sent(
+    store: ObjectStore, traffic: Traffic
+) -> None:
     holders: list[int] = []
     data = content(8 * PART)
 
@@ -270,5 +274,5 @@ def test_a_part_is_forgotten_once_it_has_arrived(store: ObjectStore, traffic: Tr
         holders.extend(sys.getrefcount(traffic.bodies[number]) for number in (1, 2, 3))
 
     upload(store, encoder())
-    # The record of this test, and the argument of the question itself.
+    # One reference is that of `traffic`, the other is the argument of getrefcount.
     assert holders == [2, 2, 2]

@@ -1,4 +1,4 @@
-"""Reads parquet files the way other programs do."""
+"""Reads parquet files as other programs do."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

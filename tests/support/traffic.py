@@ -1,4 +1,4 @@
-"""What an object store's client really sends, recorded and disturbed on its way."""
+"""Records the requests of object stores, and injects faults into them."""
 
 import threading
 from collections.abc import Callable
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Traffic:
-    """The requests of a test's object stores.
+    """The requests of the object stores of a test.
 
     Attributes:
         sent: Operation and headers of each request, in the order of sending.
-        hosts: Whom each request was sent to.
-        events: What was sent and what was answered, in order: `("send", "UploadPart 1")`.
+        hosts: The host that each request was sent to.
+        events: Requests and answers in their order: `("send", "UploadPart 1")`.
         bodies: Bodies of the parts, by number.
     """
 
@@ -39,7 +39,7 @@ class Traffic:
 
     @classmethod
     def of_new_stores(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Record every store that is made from here on."""
+        """Record every store that is made from now on."""
         traffic = cls()
         connect = s3.s3_client
 
@@ -50,11 +50,11 @@ class Traffic:
         return traffic
 
     def before(self, operation: str, do: Callable[[], None]) -> None:
-        """Do something before each request of an operation goes out; what it raises is a fault."""
+        """Call `do` before each request of an operation is sent; an error it raises is a fault."""
         self._before[operation] = do
 
     def cut(self, operation: str, *, times: int = 1_000_000) -> None:
-        """Lose the connection at an operation, so many times."""
+        """Lose the connection in the next requests of an operation."""
         left = iter(range(times))
 
         def lose() -> None:
@@ -68,19 +68,19 @@ class Traffic:
         self._params[operation] = parameters
 
     def with_another_body(self, operation: str, change: Callable[[bytes], bytes]) -> None:
-        """Let the store take other bytes than it was sent, and say that all is well."""
+        """Fault: the store receives other bytes than were sent, and reports success."""
         self._bodies[operation] = change
 
     def with_another_answer(self, operation: str, **fields: object) -> None:
-        """Let the answers to an operation say something else."""
+        """Fault: replace fields in the answers to an operation."""
         self._answers[operation] = fields
 
     def operations(self) -> list[str]:
-        """Return the operations in the order of sending, without the numbers of parts."""
+        """Return the operations in the order of sending, without part numbers."""
         return [operation.partition(" ")[0] for operation, _ in self.sent]
 
     def part_numbers(self) -> list[int]:
-        """Return the numbers of the parts that were sent, in order of number."""
+        """Return the numbers of the parts that were sent, sorted."""
         return sorted(self.bodies)
 
     def _watch(self, client: "S3Client") -> "S3Client":
@@ -97,7 +97,7 @@ class Traffic:
         if name == "UploadPart":
             name = f"{name} {params['PartNumber']}"
             self.bodies[params["PartNumber"]] = params["Body"]
-        context["operation_of_the_test"] = name
+        context["recorded_operation"] = name
         if model.name in self._bodies:
             params = params | {"Body": self._bodies[model.name](params["Body"])}
         return params | self._params.get(model.name, {})
@@ -115,7 +115,7 @@ class Traffic:
     ) -> None:
         parsed.update(self._answers.get(model.name, {}))
         with self._lock:
-            self.events.append(("answer", context["operation_of_the_test"]))
+            self.events.append(("answer", context["recorded_operation"]))
 
 
 def _text(value: str | bytes) -> str:

@@ -1,4 +1,4 @@
-"""Reads xlsx files the way other programs do."""
+"""Reads xlsx files as other programs do."""
 
 import io
 import re
@@ -13,12 +13,17 @@ from openpyxl.utils.escape import unescape
 from openpyxl.worksheet.worksheet import Worksheet
 
 from exports.formats.xlsx.book import Xlsx
+from exports.formats.xlsx.rows import Limits, encode_rows
 from exports.tables.warnings import WarningCounts
 from tests.support.rows import batch, measure, table
 
 
 def encoded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
     return b"".join(Xlsx().encode(schema, batches, WarningCounts()))
+
+
+def encoded_rows(of: pa.Schema, *batches: pa.RecordBatch, limits: Limits | None = None) -> bytes:
+    return b"".join(encode_rows(of, batches, WarningCounts(), limits or Limits()))
 
 
 def opened(data: bytes) -> Workbook:
@@ -32,7 +37,7 @@ def first_sheet(data: bytes) -> Worksheet:
 
 
 def cells(data: bytes) -> list[list[object]]:
-    """The values of the first sheet, heading included, escapes of characters undone."""
+    """The values of the first sheet with its heading; escaped characters are unescaped."""
     return [
         [_unescaped(value) for value in row]
         for row in first_sheet(data).iter_rows(values_only=True)
@@ -43,7 +48,7 @@ def _unescaped(value: object) -> object:
     return unescape(value) if isinstance(value, str) else value
 
 
-def parts(data: bytes) -> dict[str, str]:
+def xml_files(data: bytes) -> dict[str, str]:
     """The XML files in the workbook, by name."""
     with ZipFile(io.BytesIO(data)) as file:
         assert file.testzip() is None
@@ -51,8 +56,8 @@ def parts(data: bytes) -> dict[str, str]:
 
 
 def assert_inert(data: bytes) -> None:
-    """No sheet has a formula or a link, and nothing in the file points outside it."""
-    for name, xml in parts(data).items():
+    """No sheet has a formula or a link, and no file in the workbook refers to something outside."""
+    for name, xml in xml_files(data).items():
         if name.startswith("xl/worksheets/sheet"):
             assert not re.search(r"<(\w+:)?(f|hyperlink|hyperlinks)[\s/>]", xml), name
         if name.endswith(".rels"):
@@ -60,7 +65,7 @@ def assert_inert(data: bytes) -> None:
 
 
 def cell(value: object, kind: pa.DataType) -> Cell:
-    """The cell that a single value becomes."""
+    """The cell in which a single value is stored."""
     sheet = first_sheet(encoded(of := table(measure("m", kind)), [batch(of, (value,))]))
     found = sheet["A2"]
     assert isinstance(found, Cell)
@@ -68,5 +73,5 @@ def cell(value: object, kind: pa.DataType) -> Cell:
 
 
 def midnight(year: int, month: int, day: int) -> datetime:
-    """A day as openpyxl reads it: a time without a zone, because Excel knows none."""
+    """A day as openpyxl reads it: a time without a zone, because Excel has no time zones."""
     return datetime(year, month, day, tzinfo=UTC).replace(tzinfo=None)
