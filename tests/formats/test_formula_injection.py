@@ -56,7 +56,6 @@ def is_formula(cell: str) -> bool:
 
 
 @given(texts=st.lists(HOSTILE, min_size=1, max_size=5), number=NUMBERS)
-@settings(max_examples=100, deadline=None)
 @protected_by("exports/formats/csv.py", "replace(safe_texts(texts), ", instead="replace(texts, ")
 @protected_by(
     "exports/formats/csv.py", "'\"' + safe_text(text).replace(", instead="'\"' + text.replace("
@@ -76,7 +75,6 @@ def test_no_cell_of_a_csv_file_is_a_formula_if_the_separator_is_a_comma(
 
 
 @given(text=HOSTILE)
-@settings(max_examples=100, deadline=None)
 @protected_by("exports/formats/formulas.py", "(?<=[;|\\t\\r\\n])", instead="(?!)")
 def test_no_cell_of_a_csv_file_is_a_formula_if_the_separator_is_not_a_comma(text: str) -> None:
     data = file_of("csv", "t", (1, Decimal(2), text)).decode("utf-8-sig")
@@ -89,7 +87,7 @@ def test_no_cell_of_a_csv_file_is_a_formula_if_the_separator_is_not_a_comma(text
 
 @pytest.mark.parametrize("layout", BOTH)
 @given(texts=st.lists(HOSTILE, min_size=1, max_size=4), number=NUMBERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @protected_by("exports/formats/xlsx/cells.py", "sheet.write_string(", instead="sheet.write(")
 @protected_by("exports/formats/xlsx/xml.py", '("<", "&lt;"), ', instead="")
 def test_no_cell_of_an_xlsx_file_is_a_formula_or_a_link(

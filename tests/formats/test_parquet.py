@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exports.formats.parquet import Parquet
@@ -98,7 +98,6 @@ class TestColumns:
         ),
         st.integers(1, 8),
     )
-    @settings(deadline=None)
     def test_every_value_comes_back_exactly(self, rows: list[tuple[Any, ...]], size: int) -> None:
         of = table(
             group(),

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exports.tables.columns import Sheet
@@ -210,7 +210,6 @@ class TestTotals:
         assert len(cells(encoded(of, [batch(of, ("a", 1.0))]))) == 2
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -79,7 +79,7 @@ def column_of_cells(kind: pa.DataType, values: Sequence[object], about: Sheet) -
 
 class TestCells:
     @given(st.data())
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     def test_a_cell_is_the_same_as_in_a_file_of_statistics(self, data: st.DataObject) -> None:
         kind = data.draw(st.sampled_from(list(VALUES)))
         values = data.draw(st.lists(st.none() | VALUES[kind], min_size=1, max_size=8))
@@ -117,7 +117,7 @@ class TestCells:
         st.datetimes(datetime(1890, 1, 1), datetime(2300, 1, 1)),  # noqa: DTZ001 -- any zone
         st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "America/New_York", "UTC"]),
     )
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     def test_a_time_is_the_local_time_in_its_zone(self, moment: datetime, zone: str) -> None:
         moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
         kind = pa.timestamp("ms", zone)
@@ -149,7 +149,7 @@ class TestCells:
         )
 
     @given(st.lists(TEXTS, min_size=1, max_size=4), TEXTS)
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     def test_text_is_not_changed_and_is_never_a_formula_or_a_link(
         self, texts: list[str], title: str
     ) -> None:
