@@ -17,23 +17,8 @@ from exports.storage.bucket import ObjectStore
 from exports.temporal.schedule import SweepSchedule
 from exports.temporal.start import start_export
 from tests.support.protections import protected_by
+from tests.support.seed_tasks import TASK, insert_task
 from tests.support.service import MONTH, USER, Service, insert_orders, working
-
-SEED: dict[str, Any] = {
-    "type": "statsMonthly",
-    "params": MONTH,
-    "status": "pending",
-    "retries": 0,
-    "maxRetries": 3,
-    "createdBy": USER,
-    "createdAt": 1_790_000_000_000,
-}
-
-
-async def insert_task(service: Service, **changes: Any) -> str:
-    document = {"_id": ObjectId(), **SEED, **changes}
-    await service.database["ExportTasks"].insert_one(document)
-    return str(document["_id"])
 
 
 @pytest.mark.parametrize("task_id", [ObjectId(), "f1e2d3c4b5a6", "任务/1 ?#", "0" * 24, ".", ".."])
@@ -70,7 +55,7 @@ async def test_it_takes_everything_that_is_due_not_five(
 ) -> None:
     monkeypatch.setattr(sweep, "_PAGE", 25)
     await insert_orders(idle_service.database)
-    documents = [{"_id": ObjectId(), **SEED, "createdBy": f"u{n % 3}"} for n in range(60)]
+    documents = [{"_id": ObjectId(), **TASK, "createdBy": f"u{n % 3}"} for n in range(60)]
     await idle_service.database["ExportTasks"].insert_many(documents)
     async with working(idle_service):
         swept = await idle_service.client.sweep()

@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
 from exports.models import SweepResult, TaskStatus
-from tests.activities.test_sweep import insert_task
+from tests.support.seed_tasks import insert_task
 from tests.support.service import Service, insert_orders
 
 

@@ -16,10 +16,10 @@ from exports import names
 from exports.client import ExportClient
 from exports.clock import now_ms
 from exports.models import TaskStatus
-from tests.activities.test_sweep import insert_task
 from tests.support.chaos.corners import closed, corner, working
 from tests.support.chaos.forked import ENDED_THERE, Orders, environment_of, forked, until
 from tests.support.chaos.forms import LONG, SEED
+from tests.support.seed_tasks import insert_task
 from tests.support.service import MONTH, USER, Service, downloaded, insert_orders
 
 Set = Callable[[Service], Awaitable[str]]

@@ -18,10 +18,10 @@ from exports.reports.stats.report import StatsReport
 from exports.storage.bucket import ObjectStore
 from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
-from tests.activities.test_sweep import SEED as SEED_DOCUMENT
 from tests.support.chaos.corners import CLOSED, closed
 from tests.support.chaos.forms import LONG, SEED
 from tests.support.protections import protected_by
+from tests.support.seed_tasks import TASK
 from tests.support.service import USER, Service, insert_orders
 
 CANCELS = 1000 if LONG else 40
@@ -133,9 +133,7 @@ async def test_many_sweeps_at_once_run_each_due_task_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await insert_orders(service.database)
-    documents = [
-        {"_id": ObjectId(), **SEED_DOCUMENT, "createdBy": f"u{n % 3}"} for n in range(SWEEPS)
-    ]
+    documents = [{"_id": ObjectId(), **TASK, "createdBy": f"u{n % 3}"} for n in range(SWEEPS)]
     read = StatsReport.read
     reads = 0
 
