@@ -207,7 +207,7 @@ _DOCUMENTS: Final = st.fixed_dictionaries(
         "nextRunAt": st.sampled_from(_DUE),
         "retries": hostile.STORED,
         "maxRetries": hostile.STORED,
-        "createdAt": hostile.STORED,
+        "createdAt": hostile.SORTED_BY,
         "startedAt": hostile.STORED,
         "progress": hostile.STORED,
         "error": hostile.STORED,
@@ -236,6 +236,8 @@ async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline
         good = await service.exported()
         assert good.status is TaskStatus.DONE
         [pipeline] = [sent["pipeline"] for name, sent in commands.sent if name == "aggregate"]
+        # Sorted by something deep, of which there is no second: see `SORTED_BY`.
+        documents = [*documents, {"createdAt": hostile.deep(90, key=str(ObjectId()))}]
         stored = [await _stored(service, document) for document in documents]
         ids = [task_id for task_id in stored if task_id is not None]
         await service.client.sweep()

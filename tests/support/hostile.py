@@ -34,14 +34,15 @@ NUMBERS: Final = st.sampled_from(
 HUGE: Final = st.sampled_from([2**63, -(2**64), 10**40])
 
 
-def _deep(levels: int, key: str) -> dict[str, Any]:
+def deep(levels: int, key: str = "a") -> dict[str, Any]:
+    """Return documents in documents, so many levels deep."""
     found: dict[str, Any] = {}
     for _ in range(levels):
         found = {key: found}
     return found
 
 
-DEEP: Final = st.builds(_deep, st.sampled_from([3, 30, 90]), st.sampled_from(["a", "$and", "x.y"]))
+DEEP: Final = st.builds(deep, st.sampled_from([3, 30, 90]), st.sampled_from(["a", "$and", "x.y"]))
 BSON: Final[st.SearchStrategy[Any]] = st.sampled_from(
     [
         *(MinKey(), MaxKey(), ObjectId("0" * 24), Decimal128("NaN"), Decimal128("1E+6000")),
@@ -73,8 +74,14 @@ def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.S
 
 SENT: Final = nested(SIMPLE | HALF | HUGE, TEXTS | HALF) | DEEP
 """What a gateway may pass on, of whatever JSON it was sent."""
-STORED: Final = nested(SIMPLE | BSON, TEXTS.filter(lambda key: "\x00" not in key)) | DEEP
-"""What a stranger may have stored, of whatever BSON there is."""
+SORTED_BY: Final = nested(SIMPLE | BSON, TEXTS.filter(lambda key: "\x00" not in key))
+"""What a stranger may have stored in a field that the service sorts by.
+
+A few levels deep at most: the embedded database compares two equal documents, nested n deep, in
+2^n steps (`docs/upstream/secantusdb-nested-comparison.md`), and would never end.
+"""
+STORED: Final = SORTED_BY | DEEP
+"""What a stranger may have stored in any other field, of whatever BSON there is."""
 
 
 class Commands(CommandListener):
