@@ -1,7 +1,7 @@
 """Any order of create, cancel, retry, renew, sweep, crash and purge leaves what it should.
 
 Hypothesis chooses the order, real servers and worker processes carry it out, and a model says what
-may be answered. When an example ends, the offline checker judges it. `--hypothesis-seed=N`
+may be answered. When an example ends, the offline checker judges it. The seed
 repeats a run.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import HealthCheck, Phase
+from hypothesis import HealthCheck, Phase, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 from dev.endpoints import Endpoints
 from exports.settings import Settings
 from tests.support.chaos import evidence
+from tests.support.chaos.forms import SEED
 from tests.support.chaos.machine_world import BROKEN, GOOD, BlockingUser, World
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ def world(
 
 @pytest.mark.timeout(120 + EXAMPLES * 20)
 def test_any_order_of_what_people_do_and_what_breaks_leaves_what_it_should(world: World) -> None:
+    @seed(SEED)
     class Here(Exports):
         def __init__(self) -> None:
             super().__init__(world)

@@ -5,7 +5,6 @@ make chaos EXPORTS=500 KILLS=200 SEED=...
 
 import json
 import os
-import secrets
 import shutil
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from exports.settings import Settings
 from tests.support.chaos import evidence
 from tests.support.chaos.client_record import RecordedUser
 from tests.support.chaos.evidence import Content, Evidence
+from tests.support.chaos.forms import SEED
 from tests.support.chaos.herd import Herd, environment_of
 from tests.support.chaos.operations import Record, asked_for
 from tests.support.chaos.storm import LARGE, LATE, REQUESTS, Size, Storm
@@ -61,7 +61,6 @@ python = "tests.support.chaos.large_report:LargeReport"
 MAY_FAIL: Final = {
     asked_for(*request): "E_COLLECTION" for request in REQUESTS if request[0] == LATE
 }
-SEED: Final = os.environ.get("SEED") or secrets.token_hex(4)
 
 
 @pytest.fixture

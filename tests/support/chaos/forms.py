@@ -7,4 +7,7 @@ LONG: Final = any(os.environ.get(name) for name in ("EXPORTS", "KILLS"))
 """Whether the long form was asked for: `EXPORTS=500 KILLS=200 make chaos`."""
 
 SEED: Final = os.environ.get("SEED") or "20261001"
-"""Chooses what the short form takes."""
+"""Decides all that is left to chance: whom a storm kills, what the short form leaves out.
+
+Fixed unless one is given, so that a run that failed in CI can be repeated: `SEED=... make chaos`.
+"""
