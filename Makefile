@@ -83,7 +83,7 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 chaos: setup ## Faults: kill -9, poison and what else goes wrong (EXPORTS=500 KILLS=200 SEED=...: long)
 	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos
 
-protections: setup ## Take out each protection that a test names, and see the test fail (ONLY="tests/workflows/test_cancel.py")
+protections: setup ## Take out each protection that a test names, and check that each test fails (ONLY="tests/workflows/test_cancel.py")
 	$(RUN)/python -m tests.support.protections $(ONLY)
 
 # Where uv asks: https://osv.dev. Two is its exit code for whatever kept it from asking.

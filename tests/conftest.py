@@ -10,6 +10,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -39,6 +40,16 @@ _SHARED = "EXPORTS_TEST_SERVERS"
 _SERVERS = pytest.StashKey[Servers]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Allow for runs that follow each other to share their servers."""
+    parser.addoption(
+        "--servers",
+        type=Path,
+        metavar="FILE",
+        help="the endpoints of servers that run already; they go on running, and are not searched",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let nothing that is set in the developer's shell decide what a test sees."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -51,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(("EXPORTS_", "TEMPORAL_", "AWS_")):
             del os.environ[name]
+    if (running := config.getoption("servers")) is not None:
+        os.environ[_SHARED] = running.read_text(encoding="utf-8")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist starts its workers, which inherit the variable

@@ -1,18 +1,16 @@
-"""Tests that name the line which they are there for, and the proof that they would miss it.
+"""Tests that name the code which they are there for, and the proof that they would miss it.
 
     @protected_by("exports/tasks/transitions.py", '"runId": run_id,')
     async def test_a_run_that_was_replaced_writes_nothing(...)
 
-At each collection the named text has to stand in its file, once. `make protections` goes
+At each collection the named text must be in its file exactly once. `make protections` goes
 further: it takes out one protection after the other, in a copy of the project, and runs the tests
-that name it. A test that still passes then protects nothing.
+that name it. Each of them must fail. A test that still passes protects nothing; and a test that
+fails because what is left does not run (a name or an import is missing) proves nothing.
 """
 
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,12 @@ from typing import Final
 
 import pytest
 
+from dev.endpoints import Endpoints
+from dev.servers import Servers
+from tests.support.copies import BROKEN, copied, function_of, run_tests, undefined_names
 from tests.support.paths import REPOSITORY
 
 _MARK: Final = "protected_by"
-_TESTS_FAILED: Final = 1
-_LONGEST: Final = 900
-_TAKEN_OUT: Final = "PROTECTION_TAKEN_OUT"  # set in a copy, where one protection is missing
 
 
 @dataclass(frozen=True, order=True)
@@ -33,9 +31,9 @@ class Protection:
     """A piece of the product that keeps a promise.
 
     Attributes:
-        file: Path below the root of the project.
-        text: A text that the file has once: the protection.
-        instead: What stands there when the protection is taken out.
+        file: Path in the project.
+        text: The protection, a text that is in the file exactly once.
+        instead: What replaces it when the protection is taken out.
     """
 
     file: str
@@ -43,49 +41,44 @@ class Protection:
     instead: str
 
     def problem(self, root: Path = REPOSITORY) -> str | None:
-        """Say what is wrong with the claim, if anything is."""
+        """Return why there is no such protection; None if there is one."""
         try:
             times = (root / self.file).read_text(encoding="utf-8").count(self.text)
         except OSError:
-            return f"there is no {self.file}"
-        return None if times == 1 else f"{self.file} has it {times} times: {self.text!r}"
+            return f"{self.file} does not exist"
+        return None if times == 1 else f"{self.file} contains {self.text!r} {times} times"
 
-    def take_out(self, root: Path) -> None:
-        """Take the protection out of a copy of the project.
-
-        Raises:
-            SyntaxError: What is left is no Python.
-        """
+    def take_out(self, root: Path) -> str | None:
+        """Take the protection out of a copy; return why what is left does not run, if so."""
         path = root / self.file
         changed = path.read_text(encoding="utf-8").replace(self.text, self.instead)
-        if path.suffix == ".py":
-            compile(changed, self.file, "exec")
         path.write_text(changed, encoding="utf-8")
+        return undefined_names(path) if path.suffix == ".py" else None
 
 
 def protected_by(file: str, text: str, *, instead: str = "") -> pytest.MarkDecorator:
     """Mark a test with the protection without which it fails.
 
     Args:
-        file: Path below the root of the project.
-        text: The protection, a text that stands once in the file.
-        instead: What would stand there without it: nothing, `pass`, `True`.
+        file: Path in the project.
+        text: The protection, a text that is in the file exactly once.
+        instead: What replaces it when it is taken out (nothing, `pass`, `True`): code that runs.
     """
     return pytest.mark.protected_by(Protection(file, text, instead))
 
 
 def protections(item: pytest.Item) -> list[Protection]:
-    """Return what a test names."""
+    """Return the protections that a test names."""
     return [mark.args[0] for mark in item.iter_markers(_MARK)]
 
 
 def check(items: list[pytest.Item]) -> None:
-    """Refuse to run tests that name what is not there.
+    """Check that every protection that a test names is there.
 
     Raises:
-        pytest.UsageError: A protection was renamed or has gone, or stands there more than once.
+        pytest.UsageError: One was renamed or removed, or its text is in the file more than once.
     """
-    if _TAKEN_OUT in os.environ:
+    if BROKEN in os.environ:
         return
     problems = {
         f"{item.nodeid}: {problem}"
@@ -94,7 +87,9 @@ def check(items: list[pytest.Item]) -> None:
         if (problem := protection.problem())
     }
     if problems:
-        raise pytest.UsageError("\n".join(["These tests name no protection:", *sorted(problems)]))
+        raise pytest.UsageError(
+            "\n".join(["These tests name a protection that is not there:", *sorted(problems)])
+        )
 
 
 class _Collector:
@@ -107,56 +102,36 @@ class _Collector:
                 self.tests[protection].add(item.nodeid)
 
 
-def _copy(into: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 -- wherever the system has it
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        source = REPOSITORY / name
-        if source.is_file() and not source.is_symlink():
-            (into / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, into / name)
-
-
-def _is_missed(protection: Protection, tests: set[str]) -> bool:
-    """Return whether the tests fail without the protection."""
-    with tempfile.TemporaryDirectory(prefix="without-") as folder:
-        root = Path(folder)
-        _copy(root)
-        protection.take_out(root)
-        done = subprocess.run(  # noqa: S603 -- our own tests
-            [sys.executable, "-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider", *sorted(tests)],
-            cwd=root,
-            # The copy, and not the checkout that the virtual environment knows.
-            env=os.environ | {"PYTHONPATH": folder, _TAKEN_OUT: "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode not in {0, _TESTS_FAILED}:
-        raise RuntimeError(done.stdout[-_LONGEST:] + done.stderr[-_LONGEST:])
-    return done.returncode == _TESTS_FAILED
+def _not_proved(protection: Protection, tests: set[str], servers: Endpoints) -> str | None:
+    """Return why the tests do not prove a protection; None if they do."""
+    with copied() as root:
+        if problem := protection.take_out(root):
+            return f"what is left does not run: {problem}"
+        outcome = run_tests(root, sorted(tests), servers)
+    if outcome.no_code:
+        return f"what is left does not run: {outcome.no_code}"
+    passed = {function_of(test) for test in tests} - outcome.noticed
+    return f"passes without it: {', '.join(sorted(passed))}" if passed else None
 
 
 def main(chosen: list[str]) -> int:
-    """Take out each protection that the chosen tests name; return how a program ends."""
+    """Take out each protection that the chosen tests name; return the exit code."""
     collector = _Collector()
     if pytest.main(["--collect-only", "-qq", "-n0", *chosen], plugins=[collector]):
         return 2
-    kept = 0
-    for protection, tests in sorted(collector.tests.items()):
-        missed = _is_missed(protection, tests)
-        kept += not missed
-        verdict = "missed" if missed else "NOT MISSED"
-        print(f"{verdict:10} {protection.file}: {protection.text!r}", flush=True)
-        for test in sorted(tests):
-            print(f"{'':13}{test}", flush=True)
-    print(f"{len(collector.tests)} protections, {kept} of them not missed by their tests.")
-    return 1 if kept else 0
+    not_proved = 0
+    with Servers() as servers:
+        for protection, tests in sorted(collector.tests.items()):
+            problem = _not_proved(protection, tests, servers.endpoints)
+            verdict = "proved" if problem is None else "NOT PROVED"
+            print(f"{verdict:10} {protection.file}: {protection.text!r}", flush=True)
+            for test in sorted({function_of(test) for test in tests}):
+                print(f"{'':13}{test}", flush=True)
+            if problem is not None:
+                not_proved += 1
+                print(f"{'':13}{problem}", flush=True)
+    print(f"{len(collector.tests)} protections, {not_proved} of them not proved.")
+    return 1 if not_proved else 0
 
 
 if __name__ == "__main__":

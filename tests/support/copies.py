@@ -1,0 +1,137 @@
+"""Copies of the project in which something is broken, and the tests that are to notice it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from dev.endpoints import Endpoints
+from tests.support.paths import REPOSITORY
+
+BROKEN: Final = "PROJECT_COPY_IS_BROKEN"
+"""Set for tests that run in a copy where something was changed on purpose."""
+
+# As a traceback or the product's own E_INTERNAL names it.
+_DOES_NOT_RUN: Final = re.compile(
+    r"\b(?:NameError|UnboundLocalError|ImportError|ModuleNotFoundError|SyntaxError)(?:: | in \w)"
+)
+_USAGE: Final = (
+    4  # an exit code of pytest: 0 and 1 are for tests that ran, 2 is for an interruption
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the tests in a copy.
+
+    Attributes:
+        noticed: Tests that ran and failed, as `module.function`.
+        no_code: Why that proves nothing, if it does not: what failed is not the test.
+    """
+
+    noticed: frozenset[str]
+    no_code: str | None = None
+
+
+def function_of(nodeid: str) -> str:
+    """Return which function a test is of, as `module.function`, whatever its parameters."""
+    path, _, name = nodeid.partition("::")
+    module = path.removesuffix(".py").replace("/", ".")
+    return f"{module}.{name.partition('[')[0].replace('::', '.')}"
+
+
+@contextmanager
+def copied() -> Generator[Path]:
+    """Copy what is under version control, or would be, into a folder that goes in the end."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 -- wherever the system has it
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    with tempfile.TemporaryDirectory(prefix="copy-") as folder:
+        root = Path(folder)
+        for name in filter(None, listed.split("\0")):
+            source = REPOSITORY / name
+            if source.is_file() and not source.is_symlink():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, root / name)
+        yield root
+
+
+def undefined_names(path: Path) -> str | None:
+    """Say why a changed file is no Python that runs, if it is not."""
+    found = subprocess.run(  # noqa: S603 -- a program of our own environment
+        [
+            *(sys.executable, "-m", "ruff", "check", "--isolated", "--quiet"),
+            *("--select", "F821,F823", "--output-format", "concise", str(path)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or None if found.returncode else None
+
+
+def run_tests(
+    root: Path, tests: Iterable[str], servers: Endpoints, *, first_failure: bool = False
+) -> Outcome:
+    """Run tests in a copy of the project.
+
+    Args:
+        root: The copy.
+        tests: Node ids.
+        servers: What they talk to.
+        first_failure: Whether to stop at the first failure.
+
+    Raises:
+        RuntimeError: pytest itself could not do it, for a test that is not there, for example.
+    """
+    said = root / "outcome.xml"
+    where = root / "servers.json"
+    where.touch(mode=0o600)
+    where.write_text(servers.to_json(), encoding="utf-8")
+    done = subprocess.run(  # noqa: S603 -- our own tests
+        [
+            *(sys.executable, "-m", "pytest", "-n0", "-q", "--tb=short", "-p", "no:cacheprovider"),
+            *("--servers", str(where), "--junit-xml", str(said), "-o", "junit_logging=all"),
+            *(["-x"] if first_failure else []),
+            *tests,
+        ],
+        cwd=root,
+        # The copy, and not the checkout that the virtual environment knows.
+        env=os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", BROKEN: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode >= _USAGE or not said.exists():
+        raise RuntimeError(done.stdout[-900:] + done.stderr[-900:])
+    return outcome(ET.parse(said).getroot())  # noqa: S314 -- pytest has just written it
+
+
+def outcome(said: ET.Element) -> Outcome:
+    """Read what pytest has written about a run (JUnit's XML)."""
+    noticed: set[str] = set()
+    no_code: str | None = None
+    for case in said.iter("testcase"):
+        error = case.find("error")
+        if error is not None and "on teardown" not in (message := error.get("message", "")):
+            no_code = no_code or message
+        if case.find("failure") is not None:
+            text = "\n".join(case.itertext())
+            if found := _DOES_NOT_RUN.search(text):
+                no_code = no_code or text[found.start() : text.find("\n", found.start())]
+            else:
+                name = case.get("name", "").partition("[")[0]
+                noticed.add(f"{case.get('classname')}.{name}")
+    return Outcome(frozenset(noticed), no_code)
