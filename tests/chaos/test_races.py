@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from exports import names
@@ -89,39 +89,52 @@ async def test_a_cancel_that_races_with_the_end_leaves_one_of_two_and_says_which
     assert min(ends.values()) > 0, ends
 
 
-class _AtOnce:
-    """Does something in the very moment in which a method of the product is called."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-        self.do: Callable[[str], Any] = lambda _: asyncio.sleep(0)
-        original = getattr(TaskStore, method)
-
-        async def both(store: TaskStore, ref: Any, *given: Any, **named: Any) -> Any:
-            other = asyncio.ensure_future(self.do(ref.task_id))
-            try:
-                return await original(store, ref, *given, **named)
-            finally:
-                await asyncio.wait([other], timeout=0.2)
-
-        monkeypatch.setattr(TaskStore, method, both)
-
-
-@pytest.mark.parametrize("method", ["done", "claim"])
-async def test_a_cancel_in_the_same_moment_as_a_transition(
-    service: Service, monkeypatch: pytest.MonkeyPatch, method: str
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("method", ["claim", "done"])
+async def test_a_cancel_that_arrives_just_before_or_after_a_transition(
+    service: Service, monkeypatch: pytest.MonkeyPatch, method: str, moment: str
 ) -> None:
     await insert_orders(service.database)
-    answers: dict[str, asyncio.Task[TaskStatus | None]] = {}
-    at_once = _AtOnce(monkeypatch, method)
+    transition = getattr(TaskStore, method)
+    signal: Any = WorkflowHandle[Any, Any].signal
+    arrived = asyncio.Event()
+    met: list[str] = []  # the status of the task when somebody cancels it
+    answers: list[asyncio.Task[TaskStatus | None]] = []
 
-    async def cancel(task_id: str) -> None:
-        answers[task_id] = asyncio.create_task(_answered(service, task_id))
-        await answers[task_id]
+    async def signalled(handle: WorkflowHandle[Any, Any], *given: Any, **named: Any) -> None:
+        await signal(handle, *given, **named)
+        arrived.set()
 
-    at_once.do = cancel
-    for task in await asyncio.gather(*(service.create() for _ in range(10))):
-        end = await _consistent(service, task.id)
-        assert await answers[task.id] in (end, None)
+    async def cancelled(task_id: str) -> None:
+        met.append((await service.document(task_id))["status"])
+        answers.append(asyncio.create_task(_answered(service, task_id)))
+        # An export that is done is refused without a signal.
+        await asyncio.wait(
+            [answers[0], asyncio.create_task(arrived.wait())],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+
+    async def raced(store: TaskStore, ref: Any, *given: Any, **named: Any) -> Any:
+        first = not met
+        if first and moment == "before":
+            await cancelled(ref.task_id)
+        result = await transition(store, ref, *given, **named)
+        if first and moment == "after":
+            await cancelled(ref.task_id)
+        return result
+
+    monkeypatch.setattr(TaskStore, method, raced)
+    monkeypatch.setattr(WorkflowHandle, "signal", signalled)
+    end = await _consistent(service, (await service.create()).id)
+    arrived.set()
+    expected = {
+        ("claim", "before"): ("pending", TaskStatus.CANCELLED),
+        ("claim", "after"): ("running", TaskStatus.CANCELLED),
+        ("done", "before"): ("running", TaskStatus.DONE),
+        ("done", "after"): ("done", TaskStatus.DONE),
+    }
+    assert (*met, end) == expected[method, moment]
+    assert await answers[0] in (end, None)
 
 
 @protected_by(
