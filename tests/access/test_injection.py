@@ -222,7 +222,6 @@ _DOCUMENTS: Final = st.fixed_dictionaries(
 
 @given(documents=st.lists(_DOCUMENTS, min_size=15, max_size=15))
 @examples(few, max_examples=2)
-@pytest.mark.timeout(120)
 async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline(
     settings: Settings,
     temporal_address: str,

@@ -92,7 +92,7 @@ def _status(url: str, method: str = "GET") -> int:
         url, method=method, data=b"x" if method in ("PUT", "POST") else None
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=150) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
@@ -155,7 +155,7 @@ def test_a_link_allows_only_to_read_one_object(store: ObjectStore, settings: Set
 
 async def test_a_link_is_refused_after_its_end(store: ObjectStore) -> None:
     link = store.link("files/a/one.csv", file_name="a.csv", ttl=timedelta(seconds=1))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while await asyncio.to_thread(_status, link.url) == 200:
             await asyncio.sleep(0.2)
     assert await asyncio.to_thread(_status, link.url) == 403

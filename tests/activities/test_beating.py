@@ -28,7 +28,7 @@ async def test_an_attempt_ends_even_if_the_cancel_of_its_beats_is_lost(
         return "ended"
 
     ending = asyncio.ensure_future(ActivityEnvironment().run(attempt))
-    assert await asyncio.wait_for(ending, 10) == "ended"
+    assert await asyncio.wait_for(ending, 150) == "ended"
 
 
 @protected_by(
@@ -53,4 +53,4 @@ async def test_a_worker_goes_on_beating_while_the_database_does_not_answer(
                 await beats.acquire()
         return "ended"
 
-    assert await asyncio.wait_for(environment.run(attempt), 10) == "ended"
+    assert await asyncio.wait_for(environment.run(attempt), 150) == "ended"

@@ -85,12 +85,12 @@ async def test_a_terminated_run_is_healed_by_the_next_sweep(
         put(self, key, data)
         if not reached.is_set():
             loop.call_soon_threadsafe(reached.set)
-            terminated.wait(60)
+            terminated.wait(150)
 
     monkeypatch.setattr(ObjectStore, "put", hang_once)
     await insert_orders(service.database)
     task = await service.create()
-    await asyncio.wait_for(reached.wait(), 20)
+    await asyncio.wait_for(reached.wait(), 150)
     first = (await service.document(task.id))["runId"]
     assert (await service.client.sweep()).healed == 0
     await service.run_of(task.id).terminate("by hand")

@@ -127,7 +127,7 @@ async def test_a_report_that_has_changed_for_good_is_read_anew_from_its_first_un
     async with working(versions.old):
         task = await versions.old.create("year", params={"year": 2026})
         await held.begun.wait()
-        async with asyncio.timeout(60):  # units begin side by side
+        async with asyncio.timeout(150):  # units begin side by side
             while await _units_read(versions.old, task.id) != 1:
                 await asyncio.sleep(0.05)
     assert await _units_read(versions.old, task.id) == 1

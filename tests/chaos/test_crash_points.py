@@ -93,7 +93,7 @@ async def _recorded(
     task = await scenario.begun(service)
     orders = Orders(environment_of(service), tmp_path / "recorded")
     async with forked(orders) as process:
-        await asyncio.wait_for(scenario.drive(service, task), 60)
+        await asyncio.wait_for(scenario.drive(service, task), 150)
         await closed(service, task.id)
         # The export has closed with the last write; the process may not have heard it yet.
         await until(lambda: process.boundaries()[-1].endswith(", after"))
@@ -136,7 +136,7 @@ async def _survived(
                         break
                     ends += 1
             async with working(service):
-                await asyncio.wait_for(close, 60)
+                await asyncio.wait_for(close, 150)
                 await drive
                 await service.client.sweep()
             await reference.check(service, task.id)

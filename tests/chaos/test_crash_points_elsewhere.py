@@ -208,7 +208,7 @@ async def test_a_sweep_comes_to_its_end_wherever_its_workers_die_twice(
                     assert process.exit_code == ENDED_THERE, process.said()
                     ends += 1
             async with working(service):
-                await asyncio.wait_for(sweep, 60)
+                await asyncio.wait_for(sweep, 150)
                 await found.check(service)
             return met, ends
 

@@ -222,7 +222,7 @@ async def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         made.append(_Held(monkeypatch, stage))
         await insert_orders(service.database)
         task = await service.create()
-        await asyncio.wait_for(made[0].reached.wait(), 30)
+        await asyncio.wait_for(made[0].reached.wait(), 150)
         return task, made[0]
 
     yield held
@@ -272,7 +272,7 @@ async def test_a_run_that_is_terminated_is_healed_by_the_next_sweep(
 
 async def _of_the_old_run_nothing_is_left(service: Service, task_id: str) -> None:
     document = await service.document(task_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         # The attempt of the terminated run may still be writing what the sweep is to remove.
         while service.keys() != [document["objectKey"]]:
             await service.client.sweep()

@@ -69,7 +69,7 @@ class Deployment:
     async def makes_current(self, build: str) -> None:
         """Make a version the current one, as soon as the server knows of its workers."""
         which = ("--deployment-name", self.name, "--build-id", build, "--yes")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while True:
                 try:
                     await temporal(

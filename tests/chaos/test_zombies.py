@@ -34,7 +34,7 @@ async def _went_on_unseen(base: Service, stop: str, name: str, tmp: Path) -> Non
         async with forked(orders) as zombie:
             await zombie.came_to(stop)
             async with working(service):
-                await asyncio.wait_for(closed(service, task.id), 120)
+                await asyncio.wait_for(closed(service, task.id), 150)
                 before = await service.document(task.id)
                 content = downloaded(before["downloadUrl"])
                 zombie.signal(signal.SIGCONT)

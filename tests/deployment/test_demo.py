@@ -37,7 +37,7 @@ def test_a_newcomer_holds_two_finished_files_and_can_go_on_playing(tmp_path: Pat
         left = processes.descendants(process.pid)
         assert len(left) >= 8  # three servers and the worker, each with its guard
         process.send_signal(signal.SIGINT)
-        said += process.communicate(timeout=60)[0]
+        said += process.communicate(timeout=150)[0]
     assert process.returncode == 0
     assert not any(map(processes.is_alive, left))
 
@@ -71,7 +71,7 @@ def test_a_demo_whose_worker_dies_says_so_and_leaves_nothing_behind(tmp_path: Pa
         said = read_until(process, "Ready after")
         left = processes.descendants(process.pid)
         processes.kill(process.pid, "worker.py")
-        said += process.communicate(timeout=60)[0]
+        said += process.communicate(timeout=150)[0]
     assert process.returncode == 1
     assert "The demo failed. The worker was killed by SIGKILL" in said
     assert "Worker is ready" in said  # the end of its log
@@ -89,10 +89,10 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(
 ) -> None:
     with demo(tmp_path) as process:
         said = read_until(process, "Starting the servers")
-        processes.wait_until(lambda: len(processes.descendants(process.pid)) >= 6, seconds=30)
+        processes.wait_until(lambda: len(processes.descendants(process.pid)) >= 6, seconds=150)
         left = processes.descendants(process.pid)
         process.send_signal(signum)
-        said += process.communicate(timeout=60)[0]
+        said += process.communicate(timeout=150)[0]
     assert process.returncode == 1
     assert "Stopping, because of" in said
     assert "Traceback" not in said

@@ -44,7 +44,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 def output_of(process: "subprocess.Popen[str]") -> str:
     """Wait until the process has ended and return all that it said."""
-    return process.communicate(timeout=60)[0]
+    return process.communicate(timeout=150)[0]
 
 
 def wait_until_ready(stack: "subprocess.Popen[str]", file: Path) -> None:
@@ -140,11 +140,11 @@ def test_a_process_that_ignores_every_request_is_ended_all_the_same(tmp_path: Pa
 
 def test_no_server_outlives_a_parent_that_is_killed(data_dir: Path) -> None:
     with running("-c", KEEP_SERVERS, str(data_dir)) as parent:
-        processes.wait_until(lambda: len(processes.descendants(parent.pid)) >= 6, seconds=30)
+        processes.wait_until(lambda: len(processes.descendants(parent.pid)) >= 6, seconds=150)
         left = processes.descendants(parent.pid)
         parent.kill()
         parent.wait()
-    processes.wait_until(lambda: not any(map(processes.is_alive, left)), seconds=30)
+    processes.wait_until(lambda: not any(map(processes.is_alive, left)), seconds=150)
 
 
 def test_servers_start_again_when_somebody_takes_a_port_first(

@@ -96,7 +96,7 @@ def _open(held: Settings) -> None:
 
 
 async def _is_held(held: Settings) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while not any(held.reports_file.parent.glob("reached-*")):
             await asyncio.sleep(0.02)
 
@@ -210,7 +210,7 @@ async def test_a_worker_without_the_key_leaves_the_export_to_one_that_has_it(
 
 
 async def _has_failed_a_workflow_task(run: WorkflowHandle[Any, Any]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while True:
             async for event in run.fetch_history_events():
                 if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
@@ -243,7 +243,7 @@ async def test_a_step_that_its_worker_cannot_read_waits_for_the_key_and_costs_no
 
 
 async def _waits_for_the_key(run: WorkflowHandle[Any, Any]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while True:
             async for event in run.fetch_history_events():
                 if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
@@ -264,7 +264,7 @@ async def test_a_step_that_no_worker_can_read_in_time_fails_the_export_and_says_
     ):
         task = await new.create("held", params={})
         await new.database["ExportTasks"].update_one({}, {"$set": {"maxRetries": 1}})
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             failed = await new.ended(task.id)
     assert failed.error is not None
     assert (failed.status, failed.error.code) == (TaskStatus.FAILED, "E_ENCRYPTION_KEY")

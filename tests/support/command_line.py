@@ -12,7 +12,7 @@ from exports.settings import Settings
 from tests.support import leaks
 from tests.support.paths import REPOSITORY
 
-_PATIENCE = 60.0
+_PATIENCE = 150.0
 
 
 @dataclass(frozen=True)

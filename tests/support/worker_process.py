@@ -4,7 +4,6 @@ import asyncio
 import signal
 import socket
 import sys
-import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,7 +14,7 @@ from tests.support import leaks
 from tests.support.paths import REPOSITORY
 
 _WORKER = REPOSITORY / "worker.py"
-_PATIENCE = 60.0
+_PATIENCE = 150.0
 
 
 @dataclass(frozen=True)
@@ -26,13 +25,11 @@ class Ended:
         code: Its exit code.
         out: What it wrote to standard output.
         lines: What it wrote to standard error.
-        at: When it ended, by the monotonic clock.
     """
 
     code: int
     out: str
     lines: list[str]
-    at: float
 
 
 class RunningWorker:
@@ -60,11 +57,10 @@ class RunningWorker:
         """Wait until it has ended."""
         async with asyncio.timeout(_PATIENCE):
             out, err = await self._process.communicate()
-        at = time.monotonic()
         for line in err.splitlines():
             self._heard(line)
         leaks.keep("worker-stdout", out.decode())
-        return Ended(self._process.returncode or 0, out.decode(), self._lines, at)
+        return Ended(self._process.returncode or 0, out.decode(), self._lines)
 
     async def heard_out(self) -> None:
         """Read what it has left in its log, for the search for leaks."""
@@ -98,40 +94,11 @@ async def started(environment: dict[str, str], cwd: Path) -> AsyncGenerator[Runn
             await process.wait()
 
 
-class Silence:
-    """A server that takes connections and never says a word.
-
-    Attributes:
-        address: Where it listens.
-    """
-
-    def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._listening.setblocking(False)  # noqa: FBT003 -- takes no keyword
-        self._open: list[socket.socket] = []
-        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
-
-    async def first_call(self) -> float:
-        """Take connections from now on; return when the first came, by the monotonic clock."""
-        loop = asyncio.get_running_loop()
-        first, _ = await loop.sock_accept(self._listening)
-        self._open.append(first)
-        return time.monotonic()
-
-    def close(self) -> None:
-        """Hang up."""
-        for one in (*self._open, self._listening):
-            one.close()
-
-
 @contextmanager
-def silence() -> Generator[Silence]:
-    """Be a server that never answers."""
-    server = Silence()
-    try:
-        yield server
-    finally:
-        server.close()
+def silence() -> Generator[str]:
+    """Listen at an address, and never answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 @contextmanager

@@ -181,7 +181,7 @@ async def test_rubbish_fails_at_once(
     await _start(service, task_queue, *inputs)
     handle = service.temporal.get_workflow_handle(task_queue)
     with pytest.raises(WorkflowFailureError) as closed:
-        await asyncio.wait_for(handle.result(), 10)
+        await asyncio.wait_for(handle.result(), 150)
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == code
     assert len(closed.value.cause.message) < 300
@@ -196,7 +196,7 @@ async def test_an_input_in_an_unknown_encoding_fails_at_once(
         *("--task-queue", task_queue, "--input", "rubbish", "--input-meta", "encoding=foo/bar"),
     )
     with pytest.raises(WorkflowFailureError) as closed:
-        await asyncio.wait_for(service.temporal.get_workflow_handle(task_queue).result(), 10)
+        await asyncio.wait_for(service.temporal.get_workflow_handle(task_queue).result(), 150)
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == "E_REQUEST"
 
@@ -293,7 +293,7 @@ async def test_an_operator_cancels_many_exports_with_one_command(
         *("--input", '{"reason": "the source is being restored"}', "--reason", "by hand"),
     )
     for task in unwanted:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(150):
             while not await _was_signalled(idle_service, task.id):
                 await asyncio.sleep(0.05)
     async with working(idle_service):

@@ -69,7 +69,6 @@ async def _fails_at_once(service: Service, kind: str = "statsMonthly") -> None:
 _FAILED_TASK: Any = "workflow_task_failed_event_attributes"
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("twelve_units")
 async def test_a_list_of_parts_that_upload_can_not_be_told_fails_the_export_once(
     service: Service,
@@ -77,7 +76,6 @@ async def test_a_list_of_parts_that_upload_can_not_be_told_fails_the_export_once
     await _fails_at_once(service, "statsAnnual")
 
 
-@pytest.mark.timeout(60)
 async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +87,6 @@ async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
     await _fails_at_once(service)
 
 
-@pytest.mark.timeout(60)
 async def test_a_workflow_that_is_started_with_too_much_fails_at_once(
     service: Service, task_queue: str
 ) -> None:
@@ -126,7 +123,6 @@ async def test_parameters_that_are_too_large_are_refused_and_nothing_is_stored(
     assert await idle_service.tasks.documents.count_documents({}) == 0
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("anything_goes")
 async def test_a_stored_task_with_too_large_parameters_fails_once(service: Service) -> None:
     task_id = ObjectId()

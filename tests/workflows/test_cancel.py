@@ -63,7 +63,7 @@ async def _held_after_reading(service: Service, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(StatsReport, "read", held)
     await insert_orders(service.database)
     task = await service.create()
-    await asyncio.wait_for(gate.reached.wait(), 20)
+    await asyncio.wait_for(gate.reached.wait(), 150)
     while not service.keys():
         await asyncio.sleep(0.02)
     return task
@@ -121,7 +121,7 @@ async def test_while_it_uploads_in_parts(
     monkeypatch.setattr(Csv, "encode", endless)
     await insert_orders(service.database)
     task = await service.create(format="csv")
-    await asyncio.wait_for(uploading.wait(), 20)
+    await asyncio.wait_for(uploading.wait(), 150)
     assert len(service.open_uploads()) == 1
     await _stopped(service, task.id, how)
     await _is_gone_without_trace(service, task.id)
@@ -153,7 +153,7 @@ async def test_while_it_encodes_a_file_that_has_no_first_byte_yet(
     monkeypatch.setattr(Csv, "encode", busy)
     await insert_orders(service.database)
     task = await service.create(format="csv")
-    await asyncio.wait_for(encoding.wait(), 20)
+    await asyncio.wait_for(encoding.wait(), 150)
     await _stopped(service, task.id, how)
     await _is_gone_without_trace(service, task.id)
 
@@ -191,7 +191,7 @@ async def test_once_it_is_done_nothing_changes(
     monkeypatch.setattr(TaskStore, "done", held)
     await insert_orders(service.database)
     task = await service.create()
-    await asyncio.wait_for(gate.reached.wait(), 20)
+    await asyncio.wait_for(gate.reached.wait(), 150)
     await _stopped(service, task.id, how)
     result = await service.run_of(task.id).result()
     assert result["status"] == "done"
@@ -234,7 +234,7 @@ async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
     listed = ObjectStore.open_uploads
 
     def held(self: ObjectStore, prefix: str) -> Iterator[StoredObject]:
-        closing.wait(20)
+        closing.wait(150)
         return listed(self, prefix)
 
     monkeypatch.setattr(ObjectStore, "open_uploads", held)
@@ -244,7 +244,7 @@ async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
     stopping = asyncio.create_task(
         service.client.cancel(failed.id, created_by=USER, reason="not again")
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(150):
         while not [event async for event in _signals(service, failed.id)]:
             await asyncio.sleep(0.05)
     closing.set()
@@ -314,7 +314,7 @@ async def test_a_run_that_was_reset_is_cancelled_as_well(
     task = await _held_after_reading(service, monkeypatch)
     await _reset(service, task.id, to_beginning=False)
     await _stopped(service, task.id, "signal")
-    await asyncio.wait_for(_is_gone_without_trace(service, task.id), 30)
+    await asyncio.wait_for(_is_gone_without_trace(service, task.id), 150)
 
 
 async def test_a_run_that_was_reset_to_its_beginning_is_made_good_by_the_next_sweep(

@@ -140,5 +140,5 @@ async def test_a_browser_saves_the_file_under_its_name_for_people(
 
 
 def _headers(link: str) -> dict[str, str]:
-    with urllib.request.urlopen(link, timeout=30) as answer:
+    with urllib.request.urlopen(link, timeout=150) as answer:
         return dict(answer.headers)

@@ -265,7 +265,7 @@ async def test_a_task_deleted_while_it_runs_leaves_nothing_behind(
     monkeypatch.setattr(ObjectStore, "put", slow)
     await insert_orders(service.database)
     task = await service.create()
-    await asyncio.wait_for(staged.wait(), 20)
+    await asyncio.wait_for(staged.wait(), 150)
     await service.database["ExportTasks"].delete_many({})
     with pytest.raises(WorkflowFailureError) as closed:
         await service.run_of(task.id).result()
@@ -323,7 +323,7 @@ async def test_an_attempt_that_the_server_ended_counts_as_well(
     await _ended_with(service, task.id, "E_STEP_TIMEOUT", attempts=3)
     # A stop that meets an attempt at its end may keep the SDK's worker for good:
     # https://github.com/temporalio/sdk-rust/issues/1537
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(150):
         for _ in range(3):
             await ended.acquire()
 
@@ -360,9 +360,9 @@ async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_beat(
     monkeypatch.setattr(StatsReport, "read", endless)
     monkeypatch.setattr(boundary, "BEAT_EVERY", 0.1)
     task = await service.create()
-    await asyncio.wait_for(reading.wait(), 20)
+    await asyncio.wait_for(reading.wait(), 150)
     await service.tasks.documents.delete_one({"_id": ObjectId(task.id)})
     with pytest.raises(WorkflowFailureError) as closed:
-        await asyncio.wait_for(service.run_of(task.id).result(), 20)
+        await asyncio.wait_for(service.run_of(task.id).result(), 150)
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == "E_TASK_LOST"

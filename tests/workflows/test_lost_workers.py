@@ -26,7 +26,7 @@ from tests.support.protections import protected_by
 from tests.support.service import USER, Service, insert_orders, open_service
 from workflows import policies
 
-LONGEST = 40
+LONGEST = 150
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def _has(seen: Sized, number: int) -> bool:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while not condition():
             await asyncio.sleep(0.02)
 

@@ -62,7 +62,7 @@ async def corner(base: Service, name: str, **changes: Any) -> AsyncGenerator[Ser
 async def closed(service: Service, task_id: str) -> None:
     """Wait until the run of a task has closed, however it did."""
     try:
-        await service.run_of(task_id).result(rpc_timeout=PATIENCE * 4)
+        await service.run_of(task_id).result(rpc_timeout=PATIENCE * 2)
     except WorkflowFailureError:
         return
 

@@ -19,7 +19,7 @@ from tests.support.held_report import GATE
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service
 
-PATIENCE = 90.0
+PATIENCE = 150.0
 READY = "Worker is ready"
 
 

@@ -81,7 +81,7 @@ def failing_database() -> Generator[FailingDatabase]:
         )
         database = FailingDatabase(f"mongodb://{LOOPBACK}:{port}")
         try:
-            wait_until(database.is_ready, seconds=60)
+            wait_until(database.is_ready, seconds=150)
             yield database
         finally:
             database.close()

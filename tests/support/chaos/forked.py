@@ -22,11 +22,10 @@ from exports.runtime.process import end
 from exports.settings import Settings
 from exports.storage import s3
 from tests.support.chaos import boundaries, shifted
-from tests.support.chaos.forms import LONG
 from tests.support.service import Service
 
 ENDED_THERE: Final = 77
-_LONGEST: Final = 180.0 if LONG else 60.0
+_LONGEST: Final = 180.0
 
 ClientAction = Callable[[ExportClient], Awaitable[object]]
 

@@ -34,7 +34,7 @@ BROKEN: Final = ("brokenMonthly", "csv")
 _MAY_FAIL: Final = {asked_for("brokenMonthly", _OCTOBER, "csv"): "E_COLLECTION"}
 _SILENCE: Final = "2"
 _WORKERS: Final = 2
-_PATIENCE: Final = timedelta(minutes=1)
+_PATIENCE: Final = timedelta(minutes=3)
 
 _T = TypeVar("_T")
 

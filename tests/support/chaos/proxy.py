@@ -21,7 +21,7 @@ from dev import ports
 
 Toward = Literal["server", "client"]
 _CHUNK: Final = 65_536
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 60.0
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: close() sends RST
 
 
