@@ -150,8 +150,7 @@ async def test_a_worker_that_may_not_log_in_keeps_the_password_to_itself(
     environment = environment_of(settings, temporal_address)
     address = environment["EXPORTS_MONGO_URI"].removeprefix("mongodb://")
     environment["EXPORTS_MONGO_URI"] = f"mongodb://exports:{password}@{address}"
-    async with worker_process.started(environment, tmp_path) as worker:
-        ended = await worker.ended()
+    ended = await worker_process.ended_by_itself(environment, tmp_path)
     assert ended.code in {2, 3}
     said = "\n".join(ended.lines)
     assert "E_" in said

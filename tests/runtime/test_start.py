@@ -16,7 +16,7 @@ from exports.names import SEARCH_ATTRIBUTES
 from exports.settings import Settings
 from tests.support.command_line import environment_of
 from tests.support.service import write_reports
-from tests.support.worker_process import Ended, nobody, silence, started
+from tests.support.worker_process import ended_by_itself, nobody, silence, started
 
 Environment = dict[str, str]
 Away = Callable[[str], Environment]
@@ -47,11 +47,7 @@ def environment(settings: Settings, temporal_address: str) -> Environment:
 
 
 async def _said(environment: Environment, cwd: Path, code: int) -> str:
-    async with started(environment, cwd) as worker:
-        return _line_of(await worker.ended(), environment, code)
-
-
-def _line_of(ended: Ended, environment: Environment, code: int) -> str:
+    ended = await ended_by_itself(environment, cwd)
     assert ended.code == code, ended.lines
     assert ended.out == ""
     [line] = ended.lines

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exports.settings import Settings
-from tests.support import leaks
+from tests.support import forked_programs, leaks
 from tests.support.paths import REPOSITORY
 
 _PATIENCE = 150.0
@@ -48,7 +48,10 @@ class CommandLine:
 
     async def run(self, *arguments: str, **changes: str) -> Finished:
         """Run a command to its end."""
-        return await ended(await self.start(*arguments, stdout=PIPE, **changes))
+        done = await forked_programs.ended(
+            "exports", arguments, self._environment | changes, REPOSITORY
+        )
+        return _finished(done.code, done.out, done.err)
 
 
 async def ended(process: Process) -> Finished:
@@ -59,9 +62,13 @@ async def ended(process: Process) -> Finished:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    leaks.keep("exports-stderr", err.decode())
-    assert "Traceback" not in err.decode()
-    return Finished(process.returncode or 0, out.decode(), err.decode())
+    return _finished(process.returncode or 0, out.decode(), err.decode())
+
+
+def _finished(code: int, out: str, err: str) -> Finished:
+    leaks.keep("exports-stderr", err)
+    assert "Traceback" not in err
+    return Finished(code, out, err)
 
 
 def environment_of(settings: Settings, temporal_address: str) -> dict[str, str]:

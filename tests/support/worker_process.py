@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import leaks
+from tests.support import forked_programs, leaks
 from tests.support.paths import REPOSITORY
 
 _WORKER = REPOSITORY / "worker.py"
@@ -71,6 +71,14 @@ class RunningWorker:
     def _heard(self, line: bytes) -> None:
         self._lines.append(line.decode().rstrip())
         leaks.keep("worker-stderr", f"{self._lines[-1]}\n")
+
+
+async def ended_by_itself(environment: dict[str, str], cwd: Path) -> Ended:
+    """Run a worker that ends by itself, because something is wrong."""
+    done = await forked_programs.ended("worker", (), environment, cwd)
+    leaks.keep("worker-stdout", done.out)
+    leaks.keep("worker-stderr", done.err)
+    return Ended(done.code, done.out, done.err.splitlines())
 
 
 @asynccontextmanager
