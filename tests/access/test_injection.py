@@ -220,8 +220,8 @@ _DOCUMENTS: Final = st.fixed_dictionaries(
 )
 
 
-@given(documents=st.lists(_DOCUMENTS, min_size=15, max_size=15))
-@examples(few, max_examples=2)
+@given(documents=st.lists(_DOCUMENTS, min_size=20, max_size=20))
+@examples(few, max_examples=1)
 async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline(
     settings: Settings,
     temporal_address: str,

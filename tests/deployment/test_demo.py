@@ -16,17 +16,8 @@ if TYPE_CHECKING:
     import subprocess
 
 
-# With a tenth of the sample orders: loading all takes the embedded database half a minute.
-_DEMO = """
-import runpy
-from dev import orders
-orders.ORDERS = 5_000
-runpy.run_module("dev.demo", run_name="__main__")
-"""
-
-
 def demo(into: Path, *options: str) -> AbstractContextManager["subprocess.Popen[str]"]:
-    return processes.running("-c", _DEMO, "--into", str(into), *options)
+    return processes.running_with_few_orders("dev.demo", "--into", str(into), *options)
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from tests.support.paths import REPOSITORY
 
@@ -26,6 +26,20 @@ def running(*arguments: str) -> Generator["subprocess.Popen[str]"]:
             yield process
         finally:
             process.kill()
+
+
+def running_with_few_orders(
+    module: str, *arguments: str
+) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """Run `dev.demo` or `dev.stack` with a tenth of the sample orders.
+
+    To load all of them takes the embedded database half a minute.
+    """
+    code = (
+        "import runpy; from dev import orders; orders.ORDERS = 5_000; "
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    return running("-c", code, *arguments)
 
 
 def descendants(pid: int) -> dict[int, str]:
