@@ -170,7 +170,7 @@ def _python_report(name: str, definition: _PythonDefinition) -> Report:
         raise _PythonError(f"cannot be imported ({type(error).__name__})") from None
     found: object = getattr(module, class_name, None)
     if not isinstance(found, type) or not issubclass(found, Report):
-        raise _PythonError("does not name a subclass of exports.reports.report.Report")
+        raise _PythonError("does not name a subclass of exports.Report")
     try:
         return found(name, definition.title)
     except Exception as error:  # noqa: BLE001 -- same

@@ -93,7 +93,7 @@ class Report(ABC):
 
         Yields:
             At least one batch, so that a file without rows has a header. Their schemas, made by
-            `exports.tables.columns.schema`, have the same columns.
+            `exports.schema`, have the same columns.
 
         Raises:
             CollectionMissingError: There is no such collection.
