@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench audit check format lint typecheck pytest chaos protections record-histories lock clean
+.PHONY: help setup demo test dev bench audit check format lint typecheck pytest chaos protections record-histories docs lock clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -95,6 +95,9 @@ audit: $(UV) ## Look everything that is locked up among the known vulnerabilitie
 
 record-histories: setup ## Record the workflow histories that the replay tests read
 	$(RUN)/python -m tests.support.record_histories
+
+docs: setup ## Write docs/errors.md and docs/configuration.md from the code
+	@$(RUN)/python -m dev.pages
 
 lock: $(UV) ## Bring uv.lock up to date with pyproject.toml
 	$(UV) lock --python "$(PYTHON)"

@@ -26,7 +26,7 @@ from exports.errors import (
     StoreUnavailableError,
     UnreachableError,
 )
-from exports.server_errors.mongo import mongo_verdict
+from exports.server_errors.mongo import tasks_error
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
 from exports.tasks.collection import Stored, server_time
@@ -178,7 +178,7 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> date
     try:
         return await _patiently(server_time(client.admin))
     except OperationFailure as error:
-        if mongo_verdict(error).tasks.error is DatabaseAccessError:
+        if isinstance(tasks_error(error), DatabaseAccessError):
             raise DatabaseAccessError(f"MongoDB at {address} refused the credentials.") from None
         raise UnreachableError(f"MongoDB at {address} answers with errors.") from None
     except (PyMongoError, TimeoutError):

@@ -1,7 +1,8 @@
-"""Domain errors: each has a stable code, a sentence for a person, and says whether a retry helps.
+"""The errors of this service: each has a stable code, and says whether a retry can help.
 
-The codes are part of the public contract: clients branch on them, the `error.code` of a task
-holds one, and a failed workflow carries one as the type of its failure.
+The codes are part of the public interface: clients branch on them, `error.code` of a task has
+one, and the failure of a workflow has one as its type. The table of codes in `docs/errors.md` is
+generated from this module: the meaning of a code is the first sentence of its class.
 """
 
 from collections.abc import Sequence
@@ -9,22 +10,24 @@ from typing import ClassVar, Final
 
 from pydantic import JsonValue, ValidationError
 
-_MOST_PROBLEMS: Final = 5
-_LONGEST_NAME: Final = 40
-_DEEPEST_PATH: Final = 8
+_MAX_PROBLEMS: Final = 5
+_MAX_NAME_CHARACTERS: Final = 40
+_MAX_PATH_PARTS: Final = 8
 
 
 class ExportError(Exception):
     """Base of every error that this service raises on purpose.
 
     Attributes:
-        code: Stable code, part of the public contract.
-        permanent: True when the same call can't succeed on a retry.
-        exit_code: What a program exits with: 2 for bad input, 3 if a server is away.
-        msg: What was wrong and what would be right, for the person who asked. Holds no secret.
+        code: Stable code, part of the public interface.
+        fixed_by: Who can put it right, as `docs/errors.md` shows it.
+        permanent: Whether the same call would fail again. A run retries other errors.
+        exit_code: What a program exits with: 2 for wrong input, 3 if a server can't be reached.
+        msg: What is wrong and what would be right, for the person who asked. Has no secret in it.
     """
 
     code: ClassVar[str] = "E_INTERNAL"
+    fixed_by: ClassVar[str] = "the developers"
     permanent: ClassVar[bool] = True
     exit_code: ClassVar[int] = 2
 
@@ -37,136 +40,158 @@ class ActionError(ExportError):
     """The envelope names an action that does not exist."""
 
     code = "E_ACTION"
+    fixed_by = "who asked"
 
 
 class RequestError(ExportError):
-    """The request is not of the right shape."""
+    """The request does not have the required form."""
 
     code = "E_REQUEST"
+    fixed_by = "who asked"
 
 
 class TypeUnknownError(ExportError):
-    """No report of that type is configured."""
+    """There is no report of this type."""
 
     code = "E_TYPE"
+    fixed_by = "who asked"
 
 
 class ParamsError(ExportError):
     """The parameters do not fit the report."""
 
     code = "E_PARAMS"
+    fixed_by = "who asked"
 
 
 class FormatUnknownError(ExportError):
-    """No such file format."""
+    """There is no such file format."""
 
     code = "E_FORMAT"
+    fixed_by = "who asked"
 
 
 class FormatLimitError(ExportError):
-    """The rows do not fit into the file format."""
+    """The rows do not fit into the file format, such as a sheet's 1,048,576 rows."""
 
     code = "E_FORMAT_LIMIT"
+    fixed_by = "who asked: another format"
 
 
 class TooLargeError(ExportError):
-    """Something is larger than what has to carry it, and would be so again."""
+    """The parameters, the list of staged parts or the file is larger than the limit."""
 
     code = "E_TOO_LARGE"
+    fixed_by = "who asked: less at a time"
 
 
 class IdempotencyKeyError(ExportError):
     """The idempotency key has been used for another request."""
 
     code = "E_IDEMPOTENCY_KEY"
+    fixed_by = "who asked: a new key"
 
 
 class TaskNotFoundError(ExportError):
-    """No such task, or somebody else's: the two are the same for the person who asks."""
+    """There is no such task, or it is somebody else's: the answer is the same."""
 
     code = "E_NOT_FOUND"
+    fixed_by = "who asked"
 
 
 class TaskStateError(ExportError):
-    """The task is in a status that does not allow this."""
+    """The status of the task does not allow this."""
 
     code = "E_STATE"
+    fixed_by = "who asked"
 
 
 class FileExpiredError(ExportError):
-    """The file has been removed; only a new export brings it back."""
+    """The file has been removed."""
 
     code = "E_EXPIRED"
+    fixed_by = "who asked: export again"
 
 
 class TaskInvalidError(ExportError):
     """The stored document is not a task that can be run."""
 
     code = "E_TASK"
+    fixed_by = "who inserted the document"
 
 
 class TaskLostError(ExportError):
-    """The task is gone, has ended, or belongs to another run: this run may not write any more."""
+    """The task was deleted, has ended, or belongs to another run; this run stops."""
 
     code = "E_TASK_LOST"
+    fixed_by = "nobody"
 
 
 class CollectionMissingError(ExportError):
     """The collection that the report reads does not exist."""
 
     code = "E_COLLECTION"
+    fixed_by = "the reports file"
 
 
 class PipelineError(ExportError):
-    """The database refused the aggregation as such."""
+    """The database refused the aggregation."""
 
     code = "E_PIPELINE"
+    fixed_by = "the reports file, or the data"
 
 
 class MismatchError(ExportError):
-    """A document has a value that does not fit the declared type of its column."""
+    """A value in a document does not fit the type that its column declares."""
 
     code = "E_MISMATCH"
+    fixed_by = "the reports file, or the data"
 
 
 class SourceAccessError(ExportError):
-    """The database refused the credentials or the permission."""
+    """The source database refused the credentials or the permission."""
 
     code = "E_SOURCE_ACCESS"
+    fixed_by = "the operator"
 
 
 class SourceUnavailableError(ExportError):
-    """The source database can't be reached or did not answer in time."""
+    """The source database can't be reached, is too slow, or has an error that may pass."""
 
     code = "E_SOURCE"
+    fixed_by = "the operator, if it lasts"
     permanent = False
     exit_code = 3
 
 
 class DatabaseUnavailableError(ExportError):
-    """The database that holds the tasks can't be reached or did not answer in time."""
+    """The database of the tasks can't be reached, is too slow, or has an error that may pass."""
 
     code = "E_DATABASE"
+    fixed_by = "the operator, if it lasts"
     permanent = False
     exit_code = 3
 
 
 class DatabaseAccessError(ExportError):
-    """The database that holds the tasks refused the credentials."""
+    """The database of the tasks refused the credentials or the permission."""
 
     code = "E_DATABASE_ACCESS"
+    fixed_by = "the operator"
 
 
 class DatabaseRefusedError(ExportError):
-    """The database that holds the tasks refused a command as such."""
+    """The database of the tasks refused a command: a rule, an index or a setting forbids it."""
 
     code = "E_DATABASE_REFUSED"
+    fixed_by = "the operator"
 
 
 class ClockError(ExportError):
-    """The clock of a machine is wrong, so that it can neither sign nor purge."""
+    """The clock of a machine is wrong; the message says by how much, and which machine."""
 
     code = "E_CLOCK"
+    fixed_by = "the operator: NTP"
     permanent = False  # another worker may have a better one
 
 
@@ -174,151 +199,169 @@ class BucketMissingError(ExportError):
     """The bucket does not exist."""
 
     code = "E_BUCKET"
+    fixed_by = "the operator"
 
 
 class StoreAccessError(ExportError):
     """The object store refused the keys or the permission."""
 
     code = "E_STORE_ACCESS"
+    fixed_by = "the operator"
 
 
 class StoreRefusedError(ExportError):
-    """The object store refused a request as such, or is not where it is looked for."""
+    """The object store refused a request, or the bucket is in another region."""
 
     code = "E_STORE_REFUSED"
+    fixed_by = "the operator"
 
 
 class StoreUnavailableError(ExportError):
-    """The object store can't be reached, or failed in a way that may pass."""
+    """The object store can't be reached, or answered with an error that may pass."""
 
     code = "E_STORE"
+    fixed_by = "the operator, if it lasts"
     permanent = False
     exit_code = 3
 
 
 class DownloadError(ExportError):
-    """The finished file could not be fetched through its link, or not be put where it belongs."""
+    """The file could not be fetched through its link, or not be written to the disk."""
 
     code = "E_DOWNLOAD"
+    fixed_by = "who asked: `exports renew ID`"
     permanent = False
 
 
 class StagingError(ExportError):
-    """A staged part is missing or is not what was staged."""
+    """A staged part is missing or was changed."""
 
     code = "E_STAGING"
+    fixed_by = "the operator: something removes objects under `staging/`"
 
 
 class StepTimeoutError(ExportError):
-    """One attempt at a step took longer than it may."""
+    """An attempt at a step took longer than its time limit."""
 
     code = "E_STEP_TIMEOUT"
+    fixed_by = "the operator"
     permanent = False
 
 
 class WorkerLostError(ExportError):
-    """Worker after worker went away during the same step."""
+    """Several workers in a row were lost during the same step."""
 
     code = "E_WORKER_LOST"
+    fixed_by = "the operator"
 
 
 class ReportChangedError(ExportError):
-    """A worker has another definition of the report than the one that the export was planned by."""
+    """The report was changed during the export, and the workers have different definitions."""
 
     code = "E_REPORT_CHANGED"
+    fixed_by = "the operator: all workers get the same reports file; then `exports retry ID`"
 
 
 class ReportsFileError(ExportError):
     """The reports file has a mistake."""
 
     code = "E_REPORTS"
+    fixed_by = "the reports file"
 
 
 class SettingsError(ExportError):
-    """A setting is missing or wrong."""
+    """A setting is missing or wrong; the message says which."""
 
     code = "E_SETTINGS"
+    fixed_by = "the operator"
 
 
 class EncryptionKeyError(ExportError):
-    """A payload is encrypted, and none of the keys here opens it."""
+    """A payload in Temporal is encrypted with a key that is not in `EXPORTS_ENCRYPTION_KEY`."""
 
     code = "E_ENCRYPTION_KEY"
+    fixed_by = "the operator"
     permanent = False
 
 
 class CodecAccessError(ExportError):
-    """The codec server does not let this request in."""
+    """The codec server does not accept the token, or the origin of the page that asks."""
 
     code = "E_CODEC_ACCESS"
+    fixed_by = "who asked"
 
 
 class ScheduleMissingError(ExportError):
-    """The Schedule has not been created yet."""
+    """The Schedule has not been created: `exports schedule apply`."""
 
     code = "E_SCHEDULE"
+    fixed_by = "the operator"
 
 
 class UnreachableError(ExportError):
-    """Temporal did not answer, or a server could not be reached at start; says which."""
+    """A server can't be reached; the message says which and where."""
 
     code = "E_UNREACHABLE"
+    fixed_by = "the operator, if it lasts"
     permanent = False
     exit_code = 3
 
 
 class TemporalRefusedError(ExportError):
-    """Temporal refused a request as such."""
+    """Temporal refused a request: the API key, the permission, or its version."""
 
     code = "E_TEMPORAL"
+    fixed_by = "the operator"
 
 
 class UnexpectedError(ExportError):
-    """What nobody expected; a fault in this service."""
+    """An unexpected error inside this service; the message says its kind and place."""
 
     code = "E_INTERNAL"
+    fixed_by = "the developers"
     permanent = False
 
 
 class WaitTimeoutError(ExportError):
-    """The export had not ended when the caller's patience did; it goes on by itself."""
+    """The export had not ended when the caller stopped waiting; it goes on."""
 
     code = "E_TIMEOUT"
+    fixed_by = "who asked"
     permanent = False
 
 
 def refused(error: ExportError) -> dict[str, JsonValue]:
-    """Return an error as clients get it: `{"ok": false, "error": {"code", "msg"}}`."""
+    """Return the answer that clients get: `{"ok": false, "error": {"code", "msg"}}`."""
     return {"ok": False, "error": {"code": error.code, "msg": error.msg}}
 
 
 def explain(error: ValidationError) -> str:
-    """Say what pydantic found, in one sentence, without repeating the value that was given.
+    """Return what pydantic found wrong, in one line, without the values that were given.
 
-    Names the first few problems only, and long names of unknown fields in part.
+    It lists the first five problems, and shortens long names of unknown fields.
 
     Args:
         error: What `model_validate` raised.
 
     Returns:
-        For example ``month: Input should be less than or equal to 12; day: not a parameter here``.
+        For example ``month: Input should be less than or equal to 12; day: is not known here``.
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(
         f"{_path(item['loc'])}: {_reason(item['type'], item['msg'])}"
-        for item in found[:_MOST_PROBLEMS]
+        for item in found[:_MAX_PROBLEMS]
     )
 
 
 def _path(parts: Sequence[int | str]) -> str:
-    shown = [_shown(part) for part in parts[:_DEEPEST_PATH]]
-    return ".".join([*shown, "..."] if len(parts) > _DEEPEST_PATH else shown) or "input"
+    shown = [_shown(part) for part in parts[:_MAX_PATH_PARTS]]
+    return ".".join([*shown, "..."] if len(parts) > _MAX_PATH_PARTS else shown) or "input"
 
 
 def _shown(part: int | str) -> str:
     # The name of an unknown field is whatever the client made up.
     text = "".join(character if character.isprintable() else "?" for character in str(part))
-    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+    return text if len(text) <= _MAX_NAME_CHARACTERS else f"{text[:_MAX_NAME_CHARACTERS]}..."
 
 
 def _reason(kind: str, message: str) -> str:

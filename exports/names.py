@@ -1,4 +1,7 @@
-"""Every id, key, queue and search-attribute name is built here, and nowhere else."""
+"""The names of everything: ids, object keys, task queues, activities, search attributes.
+
+No other module builds such a name.
+"""
 
 import hashlib
 import json
@@ -34,7 +37,7 @@ SEARCH_FORMAT: Final = "ExportFormat"
 SEARCH_CREATED_BY: Final = "ExportCreatedBy"
 SEARCH_ATTRIBUTES: Final = (SEARCH_TYPE, SEARCH_STATUS, SEARCH_FORMAT, SEARCH_CREATED_BY)
 
-# Where a change of a task came from, in its audit record; a worker has its Temporal identity there.
+# The origins of changes in the audit record of a task. That of a worker is its Temporal identity.
 FROM_CLIENT: Final = "client"
 FROM_CLI: Final = "cli"
 FROM_ENVELOPE: Final = "envelope"
@@ -48,58 +51,60 @@ MAX_CREATED_BY_LENGTH: Final = 200
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 200
 _OBJECT_ID_BYTES: Final = 12
 _WORKFLOW_PREFIX: Final = "export-"
-# S3 allows keys of 1,024 bytes, but stores on a file system 255 between two slashes.
-_LONGEST_SEGMENT: Final = 255
+# S3 allows keys of 1,024 bytes, but stores that use a file system allow 255 between two slashes.
+_MAX_SEGMENT_BYTES: Final = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def workflow_id(task_id: str) -> str:
-    """Return the id of the workflow that runs a task: one id, so one open run, per task."""
+    """Return the id of a task's workflow. Temporal allows one open run per id, so per task."""
     return f"{_WORKFLOW_PREFIX}{task_id}"
 
 
 def task_id_of(workflow: str) -> str:
-    """Return the task that a workflow id stands for, also for an id that someone made up."""
+    """Return the task id of a workflow id, with or without the prefix `export-`."""
     return workflow.removeprefix(_WORKFLOW_PREFIX)
 
 
 def check_task_id(task_id: str) -> str:
-    """Return `task_id` if a workflow id and an object key can be made of it.
+    """Return `task_id` if it can be part of a workflow id and of an object key.
 
     Raises:
-        RequestError: It is empty, too long as it is or quoted, or has control characters.
+        RequestError: It is empty, too long (as it is, or percent-encoded), or has control
+            characters.
     """
     if (
         not task_id
-        or len(_quoted(task_id)) > _LONGEST_SEGMENT
+        or len(_quoted(task_id)) > _MAX_SEGMENT_BYTES
         or len(task_id) > MAX_TASK_ID_LENGTH
         or _CONTROL.search(task_id)
     ):
         raise RequestError(
-            f"A task id has 1 to {MAX_TASK_ID_LENGTH} characters, no control characters, and "
-            f"at most {_LONGEST_SEGMENT} when it is percent-encoded."
+            f"A task id must have 1 to {MAX_TASK_ID_LENGTH} characters, at most "
+            f"{_MAX_SEGMENT_BYTES} when it is percent-encoded, and no control characters."
         )
     return task_id
 
 
 def task_id_for(task_queue: str, created_by: str, idempotency_key: str) -> str:
-    """Return the id of the one task that a person can have under an idempotency key.
+    """Return the id of the task that belongs to a person and an idempotency key.
 
     Args:
-        task_queue: Of the installation: others may share its Temporal namespace, where workflows
-            of the same id would be in each other's way.
+        task_queue: Task queue of the installation. Other installations may use the same Temporal
+            namespace, and their workflows must have other ids.
         created_by: The person.
-        idempotency_key: What the person chose.
+        idempotency_key: The key that the person chose.
 
     Returns:
-        24 hexadecimal digits, as an ObjectId has: 96 bits of SHA-256, so that two keys never meet.
+        24 hexadecimal digits, as many as an ObjectId has: the first 96 bits of a SHA-256 hash, so
+        a collision is practically impossible.
     """
     named = json.dumps([task_queue, created_by, idempotency_key]).encode()
     return hashlib.sha256(named).digest()[:_OBJECT_ID_BYTES].hex()
 
 
 def is_text(text: str) -> bool:
-    """Return whether a text can be written in UTF-8: half a character of JSON's can't."""
+    """Return whether a text can be encoded as UTF-8. A lone surrogate, as in JSON, can't."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -108,67 +113,67 @@ def is_text(text: str) -> bool:
 
 
 def check_text(text: str, what: str) -> str:
-    """Return `text` if a server can be told it.
+    """Return `text` if it can be encoded as UTF-8, so that it can be sent to a server.
 
     Args:
-        text: What somebody typed or sent.
-        what: What it is, for people.
+        text: The input of a person or a client.
+        what: The name of the input, for the message.
 
     Raises:
-        RequestError: It can't be written in UTF-8.
+        RequestError: It can't be encoded.
     """
     if not is_text(text):
-        raise RequestError(f"{what} is not text in UTF-8.")
+        raise RequestError(f"{what} is not valid UTF-8 text.")
     return text
 
 
 def bulk_task_queue(task_queue: str) -> str:
-    """Return the queue of those steps that may take long, which small exports do not wait for."""
+    """Return the task queue of long activities, so that small exports do not wait for them."""
     return f"{task_queue}-bulk"
 
 
 def suspect_task_queue(task_queue: str) -> str:
-    """Return the queue of those steps that may be what takes their workers with them."""
+    """Return the task queue of activities that may have crashed their workers."""
     return f"{task_queue}-suspects"
 
 
 def schedule_id(task_queue: str) -> str:
-    """Return the id of the Schedule that sweeps for the workers of a task queue."""
+    """Return the id of the Schedule that sweeps for a task queue."""
     return f"{task_queue}-sweep"
 
 
 def sweep_workflow_id(task_queue: str) -> str:
-    """Return the id of the workflows that the Schedule starts (it appends the time)."""
+    """Return the workflow id of the Schedule's runs, to which Temporal appends the time."""
     return f"{task_queue}-sweep-run"
 
 
 def run_prefix(root: str, task_id: str, run_id: str) -> str:
-    """Return the prefix under which one run keeps its objects.
+    """Return the prefix of all object keys of one run.
 
     Args:
         root: `STAGING` or `FILES`.
-        task_id: The task; quoted, because other systems choose the ids of their documents.
-        run_id: Temporal's run id, so that a zombie of another run never meets these keys.
+        task_id: The task. It is percent-encoded, because other systems choose ids of their own.
+        run_id: Temporal's run id, so that an attempt of another run never writes to these keys.
     """
     return f"{root}{_quoted(task_id)}/{run_id}/"
 
 
 def staged_part_key(task_id: str, run_id: str, *, unit: str, attempt: str, index: int) -> str:
-    """Return a new key for one staged part of one attempt at one unit, not to be guessed."""
+    """Return a new key for a staged part of one attempt at one unit. It can't be guessed."""
     part = f"part-{index:05d}-{_token()}.arrow"
     return f"{run_prefix(STAGING, task_id, run_id)}{unit}/{attempt}/{part}"
 
 
 def file_key(task_id: str, run_id: str, *, attempt: str, extension: str) -> str:
-    """Return a new key for a finished file: unique to the attempt, and not to be guessed."""
+    """Return a new key for a finished file of one attempt. It can't be guessed."""
     return f"{run_prefix(FILES, task_id, run_id)}{attempt}-{_token()}/export.{extension}"
 
 
 def owner_of_key(key: str) -> tuple[str, str] | None:
-    """Return the (quoted task id, run id) that an object key belongs to.
+    """Return the task id (percent-encoded) and the run id of an object key.
 
     Returns:
-        None for a key that no run of this service writes.
+        None if the key is not one of this service.
     """
     root, _, rest = key.partition("/")
     if f"{root}/" not in (STAGING, FILES):
@@ -179,10 +184,10 @@ def owner_of_key(key: str) -> tuple[str, str] | None:
 
 
 def _token() -> str:
-    """Return 128 random bits, so that whoever knows all ids of a task knows none of its keys."""
+    """Return 128 random bits, so that knowing the ids of a task is not enough to know its keys."""
     return secrets.token_hex(16)
 
 
 def _quoted(task_id: str) -> str:
-    # `.` and `..` are steps in a path: on its way, one would turn a key into another.
+    # HTTP clients resolve the path segments `.` and `..`, which would change the key.
     return quote(task_id, safe="") if task_id.strip(".") else task_id.replace(".", "%2E")

@@ -1,1 +1,1 @@
-"""The codec server: lets the Temporal Web UI show encrypted payloads."""
+"""The codec server, with which the Temporal Web UI shows encrypted payloads."""

@@ -1,4 +1,4 @@
-"""The codec server as a process: a socket, signals, and a log."""
+"""Runs the codec server: opens its socket, handles signals, and logs."""
 
 import logging
 import socket
@@ -11,15 +11,16 @@ from exports.errors import SettingsError
 from exports.runtime.process import configure_logging
 
 _log = logging.getLogger("exports.codec_server")
-_AT_ONCE = 64
-_GRACE = 5
+_MAX_CONNECTIONS = 64
+_SHUTDOWN_GRACE = 5
+"""How long requests may take to finish when the server is stopped, in seconds."""
 
 
 def serve() -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        SettingsError: A setting is missing or wrong, or nobody can listen there.
+        SettingsError: A setting is missing or wrong, or the address can't be listened on.
     """
     configure_logging()
     settings = CodecSettings.load()
@@ -31,23 +32,22 @@ def serve() -> None:
             log_config=None,
             log_level="warning",
             server_header=False,
-            limit_concurrency=_AT_ONCE,
-            timeout_graceful_shutdown=_GRACE,
+            limit_concurrency=_MAX_CONNECTIONS,
+            timeout_graceful_shutdown=_SHUTDOWN_GRACE,
         )
     )
-    with _listening(settings) as listening:
-        host, port = listening.getsockname()[:2]
+    with _open_socket(settings) as listener:
+        host, port = listener.getsockname()[:2]
         _log.info("Codec server listens on http://%s:%d", host, port)
-        server.run(sockets=[listening])
+        server.run(sockets=[listener])
 
 
-def _listening(settings: CodecSettings) -> socket.socket:
+def _open_socket(settings: CodecSettings) -> socket.socket:
     host, port = settings.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise SettingsError(
-            f"EXPORTS_CODEC_LISTEN: nobody can listen on {settings.codec_listen} "
-            f"({error.strerror})."
+            f"EXPORTS_CODEC_LISTEN: can't listen on {settings.codec_listen} ({error.strerror})."
         ) from None

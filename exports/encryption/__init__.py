@@ -1,1 +1,1 @@
-"""Encryption of what Temporal stores."""
+"""Encryption of the payloads that Temporal stores."""

@@ -1,4 +1,4 @@
-"""Encrypts what goes to Temporal, and decrypts what comes from there: AES-256-GCM."""
+"""Encrypts the payloads that are sent to Temporal, with AES-256-GCM, and decrypts them again."""
 
 import os
 import re
@@ -19,36 +19,37 @@ _ENCRYPTED: Final = b"binary/encrypted"
 _KEY_ID: Final = "encryption-key-id"
 # NIST SP 800-38D, 8.2.2 and 8.3: random nonces of 96 bits, for at most 2^32 payloads of a key.
 _NONCE_BYTES: Final = 12
-_NOT_SHOWN: Final = re.compile(r"[^A-Za-z0-9._-]")
-_LONGEST_SHOWN: Final = 40
+_NOT_IN_MESSAGES: Final = re.compile(r"[^A-Za-z0-9._-]")
+_MAX_KEY_ID_CHARACTERS: Final = 40
 
 
 class EncryptionCodec(PayloadCodec):
-    """Encrypts with the first key and decrypts with any. Without keys it encrypts nothing.
+    """Encrypts with the first key and decrypts with any of them. Without keys it encrypts nothing.
 
-    What is not encrypted passes: runs from before the switch, and what people start by hand,
-    stay readable. What it has no key for is an error also if it has none at all, because the
-    payload converter would take it for rubbish, and rubbish fails its workflow for good.
+    A payload that is not encrypted is returned as it is, so that runs from before encryption was
+    switched on, and runs that people start by hand, can be read. An encrypted payload without
+    its key is an error even if there are no keys at all: otherwise the payload converter would
+    call it invalid, and an invalid input fails its workflow for good.
 
     Args:
-        keys: The keys.
+        keys: The keys of this installation.
     """
 
     def __init__(self, keys: EncryptionKeys) -> None:
         self._ciphers = {key.key_id: AESGCM(key.secret) for key in keys.keys}
-        self._first = keys.first.key_id if keys.first else None
+        self._first_id = keys.first.key_id if keys.first else None
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encrypt payloads."""
-        if self._first is None:
+        if self._first_id is None:
             return list(payloads)
-        return [self._encrypted(payload, self._first) for payload in payloads]
+        return [self._encrypted(payload, self._first_id) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decrypt those payloads that are encrypted.
+        """Decrypt the payloads that are encrypted.
 
         Raises:
-            EncryptionKeyError: None of the keys decrypts one.
+            EncryptionKeyError: There is no key for a payload, or its key does not decrypt it.
         """
         return [
             self._decrypted(payload)
@@ -59,22 +60,23 @@ class EncryptionCodec(PayloadCodec):
 
     def _encrypted(self, payload: Payload, key_id: str) -> Payload:
         nonce, name = os.urandom(_NONCE_BYTES), key_id.encode()
-        sealed = self._ciphers[key_id].encrypt(nonce, payload.SerializeToString(), name)
-        return Payload(metadata={_ENCODING: _ENCRYPTED, _KEY_ID: name}, data=nonce + sealed)
+        encrypted = self._ciphers[key_id].encrypt(nonce, payload.SerializeToString(), name)
+        return Payload(metadata={_ENCODING: _ENCRYPTED, _KEY_ID: name}, data=nonce + encrypted)
 
     def _decrypted(self, payload: Payload) -> Payload:
         name = payload.metadata.get(_KEY_ID, b"")
-        shown = _NOT_SHOWN.sub("?", name.decode(errors="replace"))[:_LONGEST_SHOWN]
+        shown = _NOT_IN_MESSAGES.sub("?", name.decode(errors="replace"))[:_MAX_KEY_ID_CHARACTERS]
         cipher = self._ciphers.get(name.decode(errors="replace"))
         if cipher is None:
             raise EncryptionKeyError(
-                f"This is encrypted with the key {shown!r}, which EXPORTS_ENCRYPTION_KEY lacks."
+                f"The payload is encrypted with the key {shown!r}, which is not in "
+                "EXPORTS_ENCRYPTION_KEY."
             )
-        nonce, sealed = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
+        nonce, encrypted = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
         try:
-            return Payload.FromString(cipher.decrypt(nonce, sealed, name))
+            return Payload.FromString(cipher.decrypt(nonce, encrypted, name))
         except (InvalidTag, DecodeError, ValueError):
             raise EncryptionKeyError(
-                f"This does not open with the key {shown!r} of EXPORTS_ENCRYPTION_KEY: another key "
-                "has that id elsewhere, or the payload was changed."
+                f"The key {shown!r} of EXPORTS_ENCRYPTION_KEY does not decrypt the payload: it was "
+                "encrypted with another key of the same id, or it was changed."
             ) from None

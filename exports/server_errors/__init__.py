@@ -1,8 +1,5 @@
-"""What each error of a server, a library or our own comes to, as one table in four parts.
+"""Translates the errors of MongoDB, the object store and Temporal into those of this service.
 
-A row says which of our errors it becomes, and with that its code and whether a run tries again;
-whose it is to mend; and the sentence that people read. The modules that speak to the servers look
-their errors up here, and `docs/errors.md` shows all of it.
-
-What is not listed may pass, so it is retried.
+Each module lists the errors of one server that need an answer of their own. An error that is not
+listed may pass, so it is retried. `docs/errors.md` is generated from these tables.
 """

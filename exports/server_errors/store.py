@@ -1,4 +1,4 @@
-"""What the errors of an object store come to, by their code or, failing that, by HTTP status.
+"""Translates errors of the object store, by the code in its answer or by the HTTP status.
 
 The codes are those of AWS, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html;
 of Tencent COS, https://www.tencentcloud.com/document/product/436/7730; of MinIO
@@ -9,177 +9,165 @@ from dataclasses import dataclass
 from typing import Final
 
 from exports import errors
-from exports.server_errors.verdict import Fault, Verdict
-
-_ASKED_WRONGLY: Final = Verdict(
-    errors.StoreRefusedError,
-    Fault.US,
-    "The object store does not understand a request of ours ({what}).",
-)
-_NOT_ABLE: Final = Verdict(
-    errors.StoreRefusedError, Fault.OPERATOR, "The object store can't do what we need ({what})."
-)
-_ELSEWHERE: Final = Verdict(
-    errors.StoreRefusedError,
-    Fault.OPERATOR,
-    "The bucket {where} is somewhere else: the region or the endpoint is wrong ({what}).",
-)
-_STORE_ACCESS: Final = Verdict(
-    errors.StoreAccessError,
-    Fault.OPERATOR,
-    "The object store refused access to the bucket {where} ({what}).",
-)
-_CLOCK: Final = Verdict(
-    errors.ClockError,
-    Fault.OPERATOR,
-    "The object store refuses requests of this machine, because its clock is wrong by more than "
-    "15 minutes.",
-)
-_NO_BUCKET: Final = Verdict(
-    errors.BucketMissingError, Fault.OPERATOR, "There is no bucket named {where}."
-)
-_FULL: Final = Verdict(
-    errors.StoreUnavailableError, Fault.OPERATOR, "The bucket {where} has no room left ({what})."
-)
-_FILE_TOO_LARGE: Final = Verdict(
-    errors.TooLargeError, Fault.US, "The file is larger than the object store takes ({what})."
-)
-_NO_OBJECT: Final = Verdict(
-    errors.StoreUnavailableError,
-    Fault.SERVER,
-    "The object store does not have what was written to it ({what}).",
-)
-STORE_BUSY: Final = Verdict(
-    errors.StoreUnavailableError,
-    Fault.SERVER,
-    "The object store answered with an error ({what}).",
-)
-"""Whatever has a code and a status that are not listed."""
-STORE_AWAY: Final = Verdict(
-    errors.StoreUnavailableError, Fault.SERVER, "The object store can't be reached ({what})."
-)
-"""Whatever botocore raises that is not listed."""
-_NO_CREDENTIALS: Final = Verdict(
-    errors.StoreAccessError,
-    Fault.OPERATOR,
-    "There are no credentials for the object store ({what}).",
-)
+from exports.server_errors.translation import Translation
 
 
 @dataclass(frozen=True)
 class StoreRow:
-    """What a code or a status of an object store comes to.
+    """What some errors of an object store become.
 
     Attributes:
-        code: The code in the answer's body; or an HTTP status, for answers without a body or
-            with a code that is not listed: `403`, or `5xx` for all that begin with a 5.
-        verdict: What it comes to.
+        translation: What they become.
+        codes: The codes in the body of the answer.
+        statuses: The HTTP statuses, for answers without a body or with a code that is not listed.
+        classes: The names of botocore's own exceptions.
     """
 
-    code: str
-    verdict: Verdict
+    translation: Translation
+    codes: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 STORE: Final = (
-    StoreRow("AccessDenied", _STORE_ACCESS),
-    StoreRow("AccountProblem", _STORE_ACCESS),
-    StoreRow("AllAccessDisabled", _STORE_ACCESS),
-    StoreRow("AuthorizationHeaderMalformed", _STORE_ACCESS),
-    StoreRow("ExpiredToken", _STORE_ACCESS),
-    StoreRow("Forbidden", _STORE_ACCESS),
-    StoreRow("InvalidAccessKeyId", _STORE_ACCESS),
-    StoreRow("InvalidSecurity", _STORE_ACCESS),
-    StoreRow("InvalidToken", _STORE_ACCESS),
-    StoreRow("NotSignedUp", _STORE_ACCESS),
-    StoreRow("SignatureDoesNotMatch", _STORE_ACCESS),
-    StoreRow("TokenRefreshRequired", _STORE_ACCESS),
-    StoreRow("UnavailableForLegalReasons", _STORE_ACCESS),  # COS: the account is in arrears
-    StoreRow("RequestTimeTooSkewed", _CLOCK),
-    StoreRow("RequestExpired", _CLOCK),
-    StoreRow("NoSuchBucket", _NO_BUCKET),
-    StoreRow("InvalidBucketName", _NO_BUCKET),
-    StoreRow("IllegalLocationConstraintException", _ELSEWHERE),
-    StoreRow("PermanentRedirect", _ELSEWHERE),
-    StoreRow("NoSuchKey", _NO_OBJECT),
-    StoreRow("NotFound", _NO_OBJECT),
-    StoreRow("NoSuchUpload", _NO_OBJECT),
-    StoreRow("InvalidPart", _NO_OBJECT),
-    StoreRow("BadDigest", STORE_BUSY),
-    StoreRow("InvalidDigest", STORE_BUSY),  # so SeaweedFS calls a body that changed on its way
-    StoreRow("IncompleteBody", STORE_BUSY),
-    StoreRow("XAmzContentSHA256Mismatch", STORE_BUSY),
-    StoreRow("XAmzContentChecksumMismatch", STORE_BUSY),
-    StoreRow("ConditionalRequestConflict", STORE_BUSY),
-    StoreRow("OperationAborted", STORE_BUSY),
-    StoreRow("TemporaryRedirect", STORE_BUSY),
-    StoreRow("RequestTimeout", STORE_BUSY),
-    StoreRow("InternalError", STORE_BUSY),
-    StoreRow("ServiceUnavailable", STORE_BUSY),
-    StoreRow("SlowDown", STORE_BUSY),
-    StoreRow("SlowDownRead", STORE_BUSY),  # MinIO
-    StoreRow("SlowDownWrite", STORE_BUSY),  # MinIO
-    StoreRow("ErrTooManyRequest", STORE_BUSY),  # SeaweedFS
-    StoreRow("ErrRequestBytesExceed", STORE_BUSY),  # SeaweedFS
-    StoreRow("QuotaExceeded", _FULL),
-    StoreRow("InsufficientStorage", _FULL),
-    StoreRow("XMinioAdminBucketQuotaExceeded", _FULL),
-    StoreRow("XMinioStorageFull", _FULL),
-    StoreRow("EntityTooLarge", _FILE_TOO_LARGE),
-    StoreRow("EntityTooSmall", _ASKED_WRONGLY),
-    StoreRow("InvalidArgument", _ASKED_WRONGLY),
-    StoreRow("InvalidPartOrder", _ASKED_WRONGLY),
-    StoreRow("InvalidRequest", _ASKED_WRONGLY),
-    StoreRow("KeyTooLongError", _ASKED_WRONGLY),
-    StoreRow("MalformedXML", _ASKED_WRONGLY),
-    StoreRow("MissingContentLength", _ASKED_WRONGLY),
-    StoreRow("MethodNotAllowed", _NOT_ABLE),
-    StoreRow("NotImplemented", _NOT_ABLE),
-    StoreRow("301", _ELSEWHERE),
-    StoreRow("401", _STORE_ACCESS),
-    StoreRow("403", _STORE_ACCESS),
-    StoreRow("404", _NO_OBJECT),
-    StoreRow("405", _NOT_ABLE),
-    StoreRow("411", _ASKED_WRONGLY),
-    StoreRow("413", _FILE_TOO_LARGE),
-    StoreRow("451", _STORE_ACCESS),
-    StoreRow("501", _NOT_ABLE),
-    StoreRow("507", _FULL),
-    StoreRow("5xx", STORE_BUSY),
+    StoreRow(
+        Translation(
+            errors.StoreAccessError,
+            "The object store refused access to the bucket {where} ({what}).",
+        ),
+        codes=(
+            "AccessDenied",
+            "AccountProblem",
+            "AllAccessDisabled",
+            "AuthorizationHeaderMalformed",
+            "ExpiredToken",
+            "Forbidden",
+            "InvalidAccessKeyId",
+            "InvalidSecurity",
+            "InvalidToken",
+            "NotSignedUp",
+            "SignatureDoesNotMatch",
+            "TokenRefreshRequired",
+            "UnavailableForLegalReasons",  # COS: the account is in arrears
+        ),
+        statuses=(401, 403, 451),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreAccessError, "There are no credentials for the object store ({what})."
+        ),
+        classes=("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+    ),
+    StoreRow(
+        Translation(
+            errors.ClockError,
+            "The object store rejected a request, because the clock of this machine is wrong by "
+            "more than 15 minutes.",
+        ),
+        codes=("RequestTimeTooSkewed", "RequestExpired"),
+    ),
+    StoreRow(
+        Translation(errors.BucketMissingError, "There is no bucket named {where}."),
+        codes=("NoSuchBucket", "InvalidBucketName"),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreRefusedError,
+            "The bucket {where} is in another region or at another endpoint ({what}): check "
+            "EXPORTS_S3_REGION and EXPORTS_S3_ENDPOINT_URL.",
+        ),
+        codes=("IllegalLocationConstraintException", "PermanentRedirect"),
+        statuses=(301,),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreUnavailableError,
+            "The object store does not have an object or an upload that was written to it "
+            "({what}).",
+        ),
+        codes=("NoSuchKey", "NotFound", "NoSuchUpload", "InvalidPart"),
+        statuses=(404,),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreUnavailableError,
+            "The bucket {where} has no space left, or its quota is used up ({what}).",
+        ),
+        codes=(
+            "QuotaExceeded",
+            "InsufficientStorage",
+            "XMinioAdminBucketQuotaExceeded",
+            "XMinioStorageFull",
+        ),
+        statuses=(507,),
+    ),
+    StoreRow(
+        Translation(
+            errors.TooLargeError, "The file is larger than the object store accepts ({what})."
+        ),
+        codes=("EntityTooLarge",),
+        statuses=(413,),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreRefusedError, "The object store rejected a request as invalid ({what})."
+        ),
+        codes=(
+            "EntityTooSmall",
+            "InvalidArgument",
+            "InvalidPartOrder",
+            "InvalidRequest",
+            "KeyTooLongError",
+            "MalformedXML",
+            "MissingContentLength",
+        ),
+        statuses=(411,),
+        classes=("ParamValidationError",),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreRefusedError,
+            "The object store does not support a request that this service needs ({what}).",
+        ),
+        codes=("MethodNotAllowed", "NotImplemented"),
+        statuses=(405, 501),
+    ),
 )
 
-STORE_LIBRARY: Final = (
-    StoreRow("NoCredentialsError", _NO_CREDENTIALS),
-    StoreRow("PartialCredentialsError", _NO_CREDENTIALS),
-    StoreRow("CredentialRetrievalError", _NO_CREDENTIALS),
-    StoreRow("EndpointConnectionError", STORE_AWAY),
-    StoreRow("ConnectTimeoutError", STORE_AWAY),
-    StoreRow("ReadTimeoutError", STORE_AWAY),
-    StoreRow("ConnectionClosedError", STORE_AWAY),
-    StoreRow("ProxyConnectionError", STORE_AWAY),
-    StoreRow("SSLError", STORE_AWAY),
-    StoreRow("ResponseStreamingError", STORE_AWAY),
-    StoreRow("IncompleteReadError", STORE_AWAY),
-    StoreRow("ParamValidationError", _ASKED_WRONGLY),
+OTHER_ANSWERS: Final = Translation(
+    errors.StoreUnavailableError, "The object store answered with an error ({what})."
 )
-"""What botocore raises itself, by the name of the class."""
+"""Every other code and status."""
+NO_ANSWER: Final = Translation(
+    errors.StoreUnavailableError, "The object store can't be reached ({what})."
+)
+"""Every other exception of botocore and of the libraries below it."""
 
-_BY_CODE: Final = {row.code: row.verdict for row in STORE}
-_BY_CLASS: Final = {row.code: row.verdict for row in STORE_LIBRARY}
+_BY_CODE: Final = {code: row.translation for row in STORE for code in row.codes}
+_BY_STATUS: Final[dict[int | None, Translation]] = {
+    status: row.translation for row in STORE for status in row.statuses
+}
+_BY_CLASS: Final = {name: row.translation for row in STORE for name in row.classes}
 
 
-def store_verdict(code: str, status: int | None) -> Verdict:
-    """Return what an answer of the object store comes to.
+def answer_error(code: str, status: int | None, bucket: str) -> errors.ExportError:
+    """Translate an answer of the object store.
 
     Args:
-        code: The code in its body, or whatever botocore put in its place.
+        code: The code in its body; botocore puts the status there if there is no body.
         status: Its HTTP status, if it is known.
+        bucket: The bucket.
     """
-    for key in (code, f"{status}", f"{status}"[:1] + "xx"):
-        if key in _BY_CODE:
-            return _BY_CODE[key]
-    return STORE_BUSY
+    found = _BY_CODE.get(code) or _BY_STATUS.get(status, OTHER_ANSWERS)
+    return found.to_error(what=code, where=repr(bucket))
 
 
-def store_library_verdict(kind: type[Exception]) -> Verdict:
-    """Return what an error of botocore's own comes to."""
-    return _BY_CLASS.get(kind.__name__, STORE_AWAY)
+def library_error(error: Exception, bucket: str) -> errors.ExportError:
+    """Translate an exception that botocore, or a library below it, raised by itself.
+
+    Args:
+        error: The exception.
+        bucket: The bucket.
+    """
+    name = type(error).__name__
+    return _BY_CLASS.get(name, NO_ANSWER).to_error(what=name, where=repr(bucket))

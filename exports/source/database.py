@@ -11,12 +11,11 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from exports.clock import millis
-from exports.errors import CollectionMissingError, ExportError, SourceUnavailableError
-from exports.server_errors.mongo import MONGO_VALUES, NO_VALUES, mongo_name, mongo_verdict
+from exports.errors import CollectionMissingError, SourceUnavailableError
+from exports.server_errors.mongo import MONGO_ERRORS, source_error
 
 Stage = dict[str, Any]
 """One stage of an aggregation pipeline."""
@@ -186,26 +185,8 @@ class Source:
             yield
         except TimeoutError:
             raise SourceUnavailableError("The source database did not answer in time.") from None
-        except PyMongoError as error:
+        except MONGO_ERRORS as error:
             raise source_error(error, collection) from None
-        except NO_VALUES as error:
-            raise MONGO_VALUES.source.about(
-                what=type(error).__name__, where=repr(collection)
-            ) from None
-
-
-def source_error(error: PyMongoError, collection: str) -> ExportError:
-    """Translate an error of the driver or the server into one of this service.
-
-    Args:
-        error: What pymongo raised.
-        collection: The collection that was read.
-
-    Returns:
-        An error whose message has the server's code, its name and the collection, but not the
-        server's message, which may quote values.
-    """
-    return mongo_verdict(error).source.about(what=mongo_name(error), where=repr(collection))
 
 
 def _missing(collection: str) -> CollectionMissingError:

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from exports.errors import SettingsError
-from exports.server_errors.store import store_library_verdict, store_verdict
+from exports.server_errors.store import answer_error, library_error
 from exports.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,12 +92,10 @@ def translate_errors(bucket: str) -> Generator[None]:
         yield
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        code = error_code(error)
-        raise store_verdict(code, status).about(what=code, where=repr(bucket)) from None
+        raise answer_error(error_code(error), status, bucket) from None
     except (BotoCoreError, HTTPError) as error:
-        # botocore does not wrap every error of urllib3: not those of TLS in an answer's body.
-        verdict = store_library_verdict(type(error))
-        raise verdict.about(what=type(error).__name__, where=repr(bucket)) from None
+        # The SDK lets some errors of the library below through: those of TLS, in an answer's body.
+        raise library_error(error, bucket) from None
 
 
 def error_code(error: ClientError) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from bson.codec_options import DatetimeConversion
 from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError, WriteError
+from pymongo.errors import WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -20,7 +20,7 @@ from exports.models import (
     TaskStatus,
 )
 from exports.names import TASKS_COLLECTION
-from exports.server_errors.mongo import MONGO_VALUES, NO_VALUES, mongo_name, mongo_verdict
+from exports.server_errors.mongo import MONGO_ERRORS, tasks_error
 from exports.tasks.audit import AUDIT, FULL, AuditAction, AuditEntry, entry, stored, with_room
 from exports.tasks.task import id_filter
 
@@ -41,10 +41,8 @@ def translated() -> Generator[None]:
     """Turn what the driver raises into a domain error that names no value of a document."""
     try:
         yield
-    except PyMongoError as error:
-        raise mongo_verdict(error).tasks.about(what=mongo_name(error)) from None
-    except NO_VALUES as error:
-        raise MONGO_VALUES.tasks.about(what=type(error).__name__) from None
+    except MONGO_ERRORS as error:
+        raise tasks_error(error) from None
 
 
 async def server_time(database: AsyncDatabase[Stored]) -> datetime:

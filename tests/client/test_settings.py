@@ -1,4 +1,4 @@
-"""Settings come from the environment; what is wrong with them is said by name, never by value."""
+"""Settings come from the environment; a message about a wrong one shows its name, not its value."""
 
 import logging
 import traceback
@@ -20,7 +20,7 @@ SECRETS = {
     "EXPORTS_S3_SECRET_ACCESS_KEY": "s3cr3t-4",
     "EXPORTS_ENCRYPTION_KEY": "a:s3cr3t00s3cr3t00s3cr3t00s3cr3t00s3cr3t00s3c=",
 }
-# Every setting: what the variable holds, and what it comes to.
+# Every setting: the text of the variable, and the value that it becomes.
 GIVEN: dict[str, tuple[str, Any]] = {
     "mongo_uri": ("mongodb://db", SecretStr("mongodb://db")),
     "mongo_database": ("tasks", "tasks"),
@@ -83,14 +83,14 @@ def test_only_two_settings_are_needed() -> None:
     assert settings.s3_endpoint_url is None, "AWS's own"
 
 
-def test_reports_read_where_they_are_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_may_read_another_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORTS_SOURCE_DATABASE", "shop")
     assert Settings.load().source == (SecretStr("mongodb://db"), "shop")
     monkeypatch.setenv("EXPORTS_SOURCE_URI", "mongodb://replica")
     assert Settings.load().source == (SecretStr("mongodb://replica"), "shop")
 
 
-def test_what_is_missing_is_named_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_missing_settings_are_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NEEDED:
         monkeypatch.delenv(name)
     assert _refused() == (
@@ -98,7 +98,7 @@ def test_what_is_missing_is_named_all_at_once(monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in GIVEN:
         monkeypatch.setenv(f"EXPORTS_{name.upper()}", "")
     assert "EXPORTS_MONGO_URI, EXPORTS_S3_BUCKET." in _refused()
@@ -160,13 +160,13 @@ def test_a_duration_is_seconds_or_iso_8601(
         ("SOURCE_DATABASE", "s3cr3t$"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_variable_alone(
+def test_a_message_about_a_wrong_value_has_the_name_and_not_the_value(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"EXPORTS_{name}", value)
-    said = _refused()
-    assert said.startswith(f"Settings are wrong: EXPORTS_{name}: ")
-    assert "s3cr3t" not in said
+    message = _refused()
+    assert message.startswith(f"Settings are wrong: EXPORTS_{name}: ")
+    assert "s3cr3t" not in message
 
 
 @pytest.mark.parametrize(
@@ -174,20 +174,20 @@ def test_what_is_wrong_is_named_by_its_variable_alone(
     [
         (
             {"S3_ACCESS_KEY_ID": "s3cr3t"},
-            "EXPORTS_S3_ACCESS_KEY_ID and EXPORTS_S3_SECRET_ACCESS_KEY go together",
+            "EXPORTS_S3_ACCESS_KEY_ID and EXPORTS_S3_SECRET_ACCESS_KEY must be set together",
         ),
         (
             {"S3_SECRET_ACCESS_KEY": "s3cr3t"},
-            "EXPORTS_S3_ACCESS_KEY_ID and EXPORTS_S3_SECRET_ACCESS_KEY go together",
+            "EXPORTS_S3_ACCESS_KEY_ID and EXPORTS_S3_SECRET_ACCESS_KEY must be set together",
         ),
-        ({"S3_PREFIX": "team-a"}, "EXPORTS_S3_PREFIX ends with a slash"),
+        ({"S3_PREFIX": "team-a"}, "EXPORTS_S3_PREFIX must end with a slash"),
         (
             {"URL_TTL": "PT2H", "RETENTION": "PT1H"},
-            "EXPORTS_RETENTION is not shorter than EXPORTS_URL_TTL",
+            "EXPORTS_RETENTION must not be shorter than EXPORTS_URL_TTL",
         ),
     ],
 )
-def test_settings_that_do_not_go_together(
+def test_settings_that_contradict_each_other_are_refused(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
 ) -> None:
     for name, value in given.items():
@@ -195,7 +195,7 @@ def test_settings_that_do_not_go_together(
     assert _refused() == f"Settings are wrong: {said}."
 
 
-def test_a_link_may_be_good_for_as_long_as_its_file_is_kept(
+def test_a_link_may_be_valid_for_as_long_as_its_file_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EXPORTS_URL_TTL", "P7D")
@@ -203,15 +203,39 @@ def test_a_link_may_be_good_for_as_long_as_its_file_is_kept(
     assert Settings.load().url_ttl == Settings.load().retention
 
 
-def test_several_mistakes_are_said_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_mistakes_are_listed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORTS_URL_TTL", "soon")
     monkeypatch.setenv("EXPORTS_S3_ADDRESSING_STYLE", "any")
-    said = _refused()
-    assert "EXPORTS_URL_TTL: " in said
-    assert "EXPORTS_S3_ADDRESSING_STYLE: Input should be 'auto', 'path' or 'virtual'" in said
+    message = _refused()
+    assert "EXPORTS_URL_TTL: " in message
+    assert "EXPORTS_S3_ADDRESSING_STYLE: must be 'auto', 'path' or 'virtual'" in message
 
 
-def test_secrets_are_nowhere_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("URL_TTL", "P8D", "must be at most 7 days"),
+        ("URL_TTL", "0.5", "must be at least 1 second"),
+        ("RETENTION", "0", "must be more than 0 seconds"),
+        (
+            "RETENTION",
+            "soon",
+            "must be a duration in seconds or in ISO 8601, such as 1800 or PT30M",
+        ),
+        ("UNITS_SIDE_BY_SIDE", "1.5", "must be a whole number"),
+        ("S3_BUCKET", "a bucket", "is not a valid bucket name"),
+        ("MONGO_DATABASE", "a.b", "is not a valid database name"),
+        ("S3_ENDPOINT_URL", "s3", "must be http://host:port or https://host:port, without a user"),
+    ],
+)
+def test_a_message_says_what_would_be_right(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(f"EXPORTS_{name}", value)
+    assert _refused().startswith(f"Settings are wrong: EXPORTS_{name}: {problem}")
+
+
+def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     settings = Settings.load()
@@ -224,7 +248,7 @@ def test_secrets_are_nowhere_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> None
         assert "s3cr3t" not in shown
 
 
-def test_a_traceback_shows_no_secret_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("EXPORTS_S3_PREFIX", "no-slash")

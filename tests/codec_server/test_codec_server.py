@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload
 
 from dev import binaries
-from exports.codec_server.app import MAX_BODY
+from exports.codec_server.app import MAX_BODY_BYTES
 from exports.codec_server.settings import CodecSettings
 from exports.encryption.codec import EncryptionCodec
 from exports.encryption.keys import EncryptionKeys
@@ -146,7 +146,7 @@ def test_a_payload_that_no_key_opens_is_said_so(server: CodecServer) -> None:
 
 
 def test_a_body_that_is_too_long_is_refused(server: CodecServer) -> None:
-    answer = server.decode({"payloads": [{"data": "A" * (MAX_BODY + 1)}]})
+    answer = server.decode({"payloads": [{"data": "A" * (MAX_BODY_BYTES + 1)}]})
     assert (answer.status, answer.code) == (413, "E_REQUEST")
 
 
@@ -197,16 +197,16 @@ def test_whatever_is_sent_gets_an_answer_in_json_and_no_server_error(
     [
         ("ENCRYPTION_KEY", "", "These settings are needed and not set: EXPORTS_ENCRYPTION_KEY."),
         ("CODEC_TOKEN", "", "These settings are needed and not set: EXPORTS_CODEC_TOKEN."),
-        ("CODEC_TOKEN", f"{CANARY}-short", "EXPORTS_CODEC_TOKEN: is at least 24 ASCII"),
+        ("CODEC_TOKEN", f"{CANARY}-short", "EXPORTS_CODEC_TOKEN: must have at least 24 ASCII"),
         (
             "CODEC_TOKEN",
             f"{CANARY} with spaces in it, and long",
-            "EXPORTS_CODEC_TOKEN: is at least",
+            "EXPORTS_CODEC_TOKEN: must have at least",
         ),
-        ("CODEC_ORIGINS", "*", "is https://host or http://host:port"),
-        ("CODEC_ORIGINS", f"{_UI},http://localhost:8080/path", "is https://host"),
-        ("CODEC_LISTEN", "8088", "EXPORTS_CODEC_LISTEN: is host:port"),
-        ("CODEC_LISTEN", "localhost:99999", "EXPORTS_CODEC_LISTEN: is host:port"),
+        ("CODEC_ORIGINS", "*", "must be https://host or http://host:port"),
+        ("CODEC_ORIGINS", f"{_UI},http://localhost:8080/path", "must be https://host"),
+        ("CODEC_LISTEN", "8088", "EXPORTS_CODEC_LISTEN: must be host:port"),
+        ("CODEC_LISTEN", "localhost:99999", "EXPORTS_CODEC_LISTEN: must be host:port"),
     ],
 )
 def test_it_does_not_start_without_keys_a_token_and_sensible_origins(

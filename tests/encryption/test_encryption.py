@@ -101,7 +101,7 @@ async def _is_held(held: Settings) -> None:
             await asyncio.sleep(0.02)
 
 
-@protected_by(_CODEC, "if self._first is None:", instead="if True:")
+@protected_by(_CODEC, "if self._first_id is None:", instead="if True:")
 async def test_with_a_key_temporal_holds_no_parameter_no_object_key_and_no_summary(
     settings: Settings, temporal_address: str
 ) -> None:
@@ -361,13 +361,13 @@ async def test_a_client_with_the_wrong_key_is_told_so_at_once(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("c2VjcmV0LXMzY3IzdC1zZWNyZXQtczNjcjN0LXMzY3I", "key 1 is not ID:KEY"),
-        ("c2VjcmV0LXMzY3IzdC1zZWNyZXQtczNjcjN0LXMzY3I:a", "key 1 is not ID:KEY"),
-        (f"{A},b:c2VjcmV0LXMzY3IzdA==", "key 2 has 13 bytes and not 32"),
-        ("a:c2VjcmV0L!XMzY3Iz", "key 1 is not base64: openssl rand -base64 32"),
-        (f"{A},a:{B[2:]}", "has two keys with one id"),
-        (f"{A},b:{A[2:]}", "has one key under two ids"),
-        (" , ", "holds no key"),
+        ("c2VjcmV0LXMzY3IzdC1zZWNyZXQtczNjcjN0LXMzY3I", "key 1 must be ID:KEY"),
+        ("c2VjcmV0LXMzY3IzdC1zZWNyZXQtczNjcjN0LXMzY3I:a", "key 1 must be ID:KEY"),
+        (f"{A},b:c2VjcmV0LXMzY3IzdA==", "key 2 has 13 bytes instead of 32"),
+        ("a:c2VjcmV0L!XMzY3Iz", "key 1 is not base64; `openssl rand -base64 32`"),
+        (f"{A},a:{B[2:]}", "has two keys with the same id"),
+        (f"{A},b:{A[2:]}", "has the same key under two ids"),
+        (" , ", "has no key"),
     ],
 )
 def test_a_key_that_can_not_be_read_is_refused_by_its_place_and_never_shown(

@@ -31,7 +31,8 @@ from exports.errors import (
     SourceAccessError,
     SourceUnavailableError,
 )
-from exports.source.database import Source, Stage, source_error
+from exports.server_errors.mongo import source_error
+from exports.source.database import Source, Stage
 
 Database = AsyncDatabase[dict[str, Any]]
 
