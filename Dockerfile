@@ -13,12 +13,12 @@ ENV UV_COMPILE_BYTECODE=1 \
 WORKDIR /build
 # The dependencies come first: this layer stays as long as the lock file does.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-default-groups --no-install-project
-COPY README.md worker.py ./
+RUN uv sync --locked --no-default-groups --extra codec --no-install-project
+COPY README.md LICENSE worker.py ./
 COPY exports/ exports/
 COPY workflows/ workflows/
 COPY activities/ activities/
-RUN uv sync --locked --no-default-groups --no-editable
+RUN uv sync --locked --no-default-groups --extra codec --no-editable
 
 FROM ${PYTHON}
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin exports

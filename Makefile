@@ -36,7 +36,7 @@ dev: setup ## Servers and worker until Ctrl-C, with data in .dev/ and settings i
 	@$(RUN)/python -m dev.stack
 
 setup: $(UV) ## Virtual environment in .venv, exactly as locked
-	@$(UV) sync --locked --quiet --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --extra codec --python "$(PYTHON)"
 
 # With --target, pip needs neither a virtual environment nor leave to write into the system's one.
 $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,force)
@@ -53,12 +53,13 @@ $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,
 .PHONY: force
 force:
 
-check: setup ## Formatting, lint, types and import layers, without the tests
+check: setup ## Formatting, lint, types, import layers and unused code, without the tests
 	$(RUN)/ruff format --check
 	$(RUN)/ruff check
 	$(RUN)/mypy
 	$(RUN)/pyright
 	$(RUN)/lint-imports
+	$(RUN)/vulture
 
 pytest: setup ## The tests alone
 	$(RUN)/pytest

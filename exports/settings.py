@@ -151,7 +151,15 @@ def _problem(item: "ErrorDetails") -> str:
     return template.format_map(item.get("ctx", {})) if template else item["msg"]
 
 
-class Settings(EnvironmentSettings):
+class ReportsSettings(EnvironmentSettings):
+    """The one setting that is needed to list the reports, on a machine without servers."""
+
+    reports_file: Path = Field(
+        default=Path("exports.toml"), description="File with the definitions of the reports"
+    )
+
+
+class Settings(ReportsSettings):
     """Settings of workers and clients. Durations are in seconds or ISO 8601: `1800`, `PT30M`."""
 
     mongo_uri: SecretStr = Field(
@@ -210,9 +218,6 @@ class Settings(EnvironmentSettings):
         default=None,
         description="Keys for payloads in Temporal, `ID:KEY,ID:KEY`: the first encrypts, all "
         "decrypt. Default: payloads are not encrypted",
-    )
-    reports_file: Path = Field(
-        default=Path("exports.toml"), description="File with the definitions of the reports"
     )
     task_queue: str = Field(
         default=DEFAULT_TASK_QUEUE,

@@ -2,17 +2,16 @@
 
 import logging
 import socket
+from typing import Final
 
-import uvicorn
-
-from exports.codec_server.app import application
 from exports.codec_server.settings import CodecSettings
 from exports.errors import SettingsError
 from exports.runtime.process import configure_logging
 
 _log = logging.getLogger("exports.codec_server")
-_MAX_CONNECTIONS = 64
-_SHUTDOWN_GRACE = 5
+_EXTRA: Final = frozenset({"itsdangerous", "starlette", "uvicorn"})
+_MAX_CONNECTIONS: Final = 64
+_SHUTDOWN_GRACE: Final = 5
 """How long requests may take to finish when the server is stopped, in seconds."""
 
 
@@ -20,8 +19,20 @@ def serve() -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        SettingsError: A setting is missing or wrong, or the address can't be listened on.
+        SettingsError: A setting is missing or wrong, the address can't be listened on, or the
+            extra `codec` is not installed.
     """
+    try:
+        import uvicorn  # noqa: PLC0415 -- the extra may be missing
+
+        from exports.codec_server.app import application  # noqa: PLC0415 -- as above
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        raise SettingsError(
+            f"The codec server needs the package {error.name}, which is not installed: "
+            "pip install 'temporal-exports[codec]'."
+        ) from None
     configure_logging()
     settings = CodecSettings.load()
     server = uvicorn.Server(

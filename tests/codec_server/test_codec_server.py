@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload
 
 from dev import binaries
+from exports.cli.app import app
+from exports.cli.boundary import guarded
 from exports.codec_server.app import MAX_BODY_BYTES
 from exports.codec_server.settings import CodecSettings
 from exports.encryption.codec import EncryptionCodec
@@ -221,7 +224,22 @@ def test_it_does_not_start_without_keys_a_token_and_sensible_origins(
     assert CANARY not in refused.value.msg
 
 
-def test_it_listens_on_the_loopback_address_unless_it_is_told_otherwise() -> None:
+@pytest.mark.parametrize("package", ["itsdangerous", "starlette", "uvicorn"])
+def test_without_its_packages_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    for module in [name for name in sys.modules if name.startswith(("starlette.", "uvicorn."))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, "exports.codec_server.app")
+    assert guarded(app, ["codec-server"]) == 2
+    assert capsys.readouterr().err == (
+        f"E_SETTINGS: The codec server needs the package {package}, which is not installed: pip "
+        "install 'temporal-exports[codec]'.\n"
+    )
+
+
+def test_it_listens_on_the_loopback_address_by_default() -> None:
     stated = CodecSettings(encryption_key=SecretStr(_KEY), codec_token=SecretStr(TOKEN))
     assert stated.address == ("127.0.0.1", 8088)
     assert stated.codec_origins == ()

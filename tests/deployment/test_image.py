@@ -12,7 +12,7 @@ from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tests.support import compose_file
 from tests.support.paths import REPOSITORY
@@ -39,6 +39,7 @@ class Package(BaseModel):
     name: str
     version: str
     dependencies: list[Dependency] = []
+    optional: dict[str, list[Dependency]] = Field(alias="optional-dependencies", default={})
     wheels: list[Wheel] = []
 
 
@@ -82,7 +83,7 @@ def test_what_is_installed_is_what_the_lock_file_says_without_development_tools(
     installs = [line for line in _instructions() if "uv sync" in line]
     assert installs
     for line in installs:
-        assert "--locked --no-default-groups" in line
+        assert "--locked --no-default-groups --extra codec" in line
         assert "--group" not in line
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     pinned = re.search(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
@@ -177,7 +178,7 @@ def _runtime_packages(environment: dict[str, str]) -> Iterator[Package]:
         if package.name not in seen:
             seen.add(package.name)
             yield package
-            unseen += package.dependencies
+            unseen += [*package.dependencies, *package.optional.get("codec", [])]
 
 
 @pytest.mark.parametrize("machine", ["aarch64", "x86_64"])
@@ -202,7 +203,7 @@ def test_an_image_can_be_built_on_this_machine_without_a_compiler(machine: str) 
     }
     this, *runtime = _runtime_packages(environment)
     assert this.name == _project()["project"]["name"]
-    assert {"pyarrow", "pymongo", "temporalio"} <= {package.name for package in runtime}
+    assert {"pyarrow", "pymongo", "temporalio", "uvicorn"} <= {package.name for package in runtime}
     assert [
         package.name
         for package in runtime
