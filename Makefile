@@ -87,11 +87,11 @@ chaos: setup ## Faults: kill -9, poison and what else goes wrong (EXPORTS=500 KI
 protections: setup ## Take out each protection that a test names, and check that each test fails (ONLY="tests/workflows/test_cancel.py")
 	$(RUN)/python -m tests.support.protections $(ONLY)
 
-# Where uv asks: https://osv.dev. Two is its exit code for whatever kept it from asking.
-audit: $(UV) ## Look everything that is locked up among the known vulnerabilities (needs the net)
+# uv asks https://osv.dev. Its exit code is 2 if it could not ask.
+audit: $(UV) ## Look up known vulnerabilities of all locked packages (needs the Internet)
 	@$(UV) audit --frozen --preview-features audit-command $(if $(SERVICE),--service-url $(SERVICE)); \
 	  code=$$?; if [ $$code -eq 2 ]; then \
-	    echo "NOTHING WAS AUDITED: the service that knows vulnerabilities did not answer." >&2; \
+	    echo "NOTHING WAS AUDITED: the service for known vulnerabilities did not answer." >&2; \
 	  fi; exit $$code
 
 record-histories: setup ## Record the workflow histories that the replay tests read
@@ -100,7 +100,7 @@ record-histories: setup ## Record the workflow histories that the replay tests r
 docs: setup ## Write docs/errors.md and docs/configuration.md from the code
 	@$(RUN)/python -m dev.pages
 
-lock: $(UV) ## Bring uv.lock up to date with pyproject.toml
+lock: $(UV) ## Update uv.lock after a change of pyproject.toml
 	$(UV) lock --python "$(PYTHON)"
 
 clean: ## Remove everything that was made here, except the data in .dev/

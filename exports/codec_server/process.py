@@ -27,10 +27,11 @@ def serve() -> None:
 
         from exports.codec_server.app import application  # noqa: PLC0415 -- as above
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        package, _, _ = (error.name or "").partition(".")
+        if package not in _EXTRA:
             raise
         raise SettingsError(
-            f"The codec server needs the package {error.name}, which is not installed: "
+            f"The codec server needs the package {package}, which is not installed: "
             "pip install 'temporal-exports[codec]'."
         ) from None
     configure_logging()

@@ -1,4 +1,4 @@
-"""Every secret is a SecretStr, and no program of ours shows what is in one."""
+"""Every secret is a SecretStr, and no program of this service shows one."""
 
 import asyncio
 import importlib
@@ -30,7 +30,7 @@ _NEEDED = {"mongo_uri": "mongodb://db", "s3_bucket": "bucket", "encryption_key":
 
 
 def _classes() -> Iterator[type[BaseSettings]]:
-    """Yield every class of settings of the product, also one of tomorrow."""
+    """Yield every class of settings in exports/, so that a new one is tested too."""
     for module in pkgutil.walk_packages(exports.__path__, "exports."):
         for found in vars(importlib.import_module(module.name)).values():
             if isinstance(found, type) and issubclass(found, BaseSettings):
@@ -47,14 +47,14 @@ def _secret_fields(settings: type[BaseSettings]) -> set[str]:
     }
 
 
-def _unguarded(settings: type[BaseSettings]) -> set[str]:
-    """Return the fields that sound like a secret and are none."""
+def _plain_text_secrets(settings: type[BaseSettings]) -> set[str]:
+    """Return the fields that are named like a secret and are not of type SecretStr."""
     named = {name for name in settings.model_fields if _SECRET_LIKE.search(name)}
     return named - _secret_fields(settings)
 
 
 def _values(settings: type[BaseSettings]) -> dict[str, str]:
-    """Return a value with a canary for each secret."""
+    """Return a value for each secret, with a text in it that tests search for."""
     values = {
         name: f"mongodb://user:{CANARY}-{name}@db" if name.endswith("_uri") else f"{CANARY}-{name}"
         for name in _secret_fields(settings)
@@ -62,14 +62,14 @@ def _values(settings: type[BaseSettings]) -> dict[str, str]:
     return {name: text.ljust(30, "x") for name, text in values.items()} | {"encryption_key": _KEY}
 
 
-def _assert_nothing_of_it_in(shown: str) -> None:
-    hidden = shown.replace(f"{CANARY}:", "")  # the id of a key, which is no secret
+def _assert_no_secret_in(shown: str) -> None:
+    hidden = shown.replace(f"{CANARY}:", "")  # the id of a key is not secret
     assert CANARY not in hidden
     for part in _SHOWN_OF_KEYS:
         assert part not in shown
 
 
-def test_all_settings_are_looked_at() -> None:
+def test_all_settings_are_checked() -> None:
     assert {Settings, CodecSettings} <= set(_classes())
     assert _secret_fields(Settings) == {
         *("mongo_uri", "source_uri", "s3_access_key_id", "s3_secret_access_key"),
@@ -79,26 +79,26 @@ def test_all_settings_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize("settings", sorted(set(_classes()), key=repr))
-def test_no_setting_that_sounds_like_a_secret_is_plain_text(settings: type[BaseSettings]) -> None:
-    assert _unguarded(settings) == set()
+def test_every_setting_that_is_named_like_a_secret_is_one(settings: type[BaseSettings]) -> None:
+    assert _plain_text_secrets(settings) == set()
 
 
-class _Careless(BaseSettings):
+class _WithPlainSecrets(BaseSettings):
     smtp_password: str = ""
     webhook_token: str | None = None
     signing_key: SecretStr = SecretStr("")
     monkey: str = ""
 
 
-def test_a_new_setting_that_is_careless_is_noticed() -> None:
-    assert _unguarded(_Careless) == {"smtp_password", "webhook_token"}
+def test_a_new_secret_of_the_wrong_type_is_found() -> None:
+    assert _plain_text_secrets(_WithPlainSecrets) == {"smtp_password", "webhook_token"}
 
 
 @protected_by(
     "exports/encryption/keys.py", "secret: bytes = field(repr=False)", instead="secret: bytes"
 )
 @pytest.mark.parametrize("kind", [Settings, CodecSettings])
-def test_nothing_that_is_made_of_settings_shows_a_secret(
+def test_no_representation_of_settings_shows_a_secret(
     kind: type[Settings | CodecSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (_NEEDED | _values(kind)).items():
@@ -111,9 +111,9 @@ def test_nothing_that_is_made_of_settings_shows_a_secret(
         *(settings.model_dump_json(), str(settings.model_dump()), str(list(settings))),
         *(str(settings.model_dump(mode="json")), repr(everything), str(settings.model_copy())),
     ):
-        _assert_nothing_of_it_in(shown)
+        _assert_no_secret_in(shown)
     keys = settings.encryption_keys if isinstance(settings, Settings) else settings.keys
-    _assert_nothing_of_it_in(repr(keys).replace(f"'{CANARY}'", ""))
+    _assert_no_secret_in(repr(keys).replace(f"'{CANARY}'", ""))
 
 
 @protected_by("exports/settings.py", "        hide_input_in_errors=True,\n")
@@ -136,7 +136,7 @@ def test_no_error_about_settings_shows_a_secret(
     with pytest.raises(ValidationError) as raw:
         kind()  # pyright: ignore[reportCallIssue] -- the fields come from the environment
     for error in (refused.value, raw.value):
-        _assert_nothing_of_it_in("".join(traceback.format_exception(error)) + repr(error))
+        _assert_no_secret_in("".join(traceback.format_exception(error)) + repr(error))
 
 
 async def test_no_command_shows_a_secret_whatever_goes_wrong(
@@ -147,7 +147,7 @@ async def test_no_command_shows_a_secret_whatever_goes_wrong(
     address = there["EXPORTS_MONGO_URI"].removeprefix("mongodb://")
     for name in ("EXPORTS_MONGO_URI", "EXPORTS_SOURCE_URI"):
         secret[name] = f"mongodb://user:{CANARY}@{address}"
-    # An object store writes the id that it does not know into its own log; only the key is secret.
+    # An object store logs an access key id that it does not know. Only the secret key is secret.
     secret["EXPORTS_S3_ACCESS_KEY_ID"] = "nobody"
     secret["EXPORTS_CODEC_TOKEN"] = f"{CANARY}-token-that-is-long-enough"
     refused = CommandLine(there | secret)
@@ -163,6 +163,6 @@ async def test_no_command_shows_a_secret_whatever_goes_wrong(
         bad_listen.run("codec-server"),
     )
     assert ended[0].code == 0
-    for one in ended:
-        _assert_nothing_of_it_in(one.out + one.err)
-    assert all("E_" in one.out + one.err for one in ended[1:])
+    for run in ended:
+        _assert_no_secret_in(run.out + run.err)
+    assert all("E_" in run.out + run.err for run in ended[1:])

@@ -1,4 +1,4 @@
-"""People with the token read in the Temporal Web UI and CLI what is encrypted; others don't."""
+"""People with the token can read encrypted payloads in the Web UI and the CLI; others can't."""
 
 import asyncio
 import base64
@@ -72,7 +72,7 @@ def test_payloads_under_any_of_the_keys_come_back_readable_and_in_order(
     assert server.decode({"payloads": []}).json == {"payloads": []}
 
 
-def test_what_is_encoded_here_is_decoded_here(server: CodecServer) -> None:
+def test_what_it_encodes_it_can_decode(server: CodecServer) -> None:
     plain = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "InRleHQi"}]}
     sealed = server.ask(
         "POST", "/encode", json.dumps(plain).encode(), authorization=f"Bearer {TOKEN}"
@@ -87,14 +87,16 @@ def test_what_is_encoded_here_is_decoded_here(server: CodecServer) -> None:
     "credentials",
     ["", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN, "Bearer \xff\xff"],
 )
-def test_nobody_gets_in_without_the_token(server: CodecServer, path: str, credentials: str) -> None:
+def test_a_request_without_the_token_is_refused(
+    server: CodecServer, path: str, credentials: str
+) -> None:
     body = json.dumps({"payloads": [_encrypted("secret")]}).encode()
     for headers in ({"authorization": credentials}, {"cookie": "exports_codec=eyJpbiI6dHJ1ZX0="}):
         answer = server.ask("POST", path, body, **headers)
         assert (answer.status, answer.code) == (401, "E_CODEC_ACCESS")
 
 
-def test_the_page_gives_a_cookie_for_the_token_and_none_for_anything_else(
+def test_signing_in_gives_a_cookie_for_the_right_token_only(
     server: CodecServer,
 ) -> None:
     page = server.ask("GET", "/")
@@ -118,7 +120,7 @@ def test_the_page_gives_a_cookie_for_the_token_and_none_for_anything_else(
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8081", "https://evil.example", "null", "*"])
-def test_a_page_of_another_origin_gets_nothing_also_with_the_token(
+def test_a_page_of_another_origin_is_refused_even_with_the_token(
     server: CodecServer, origin: str
 ) -> None:
     answer = server.decode({"payloads": [_encrypted("secret")]}, origin=origin)
@@ -126,7 +128,7 @@ def test_a_page_of_another_origin_gets_nothing_also_with_the_token(
     assert answer.headers.get("access-control-allow-origin") is None
 
 
-def test_only_a_stated_origin_passes_the_preflight(server: CodecServer) -> None:
+def test_only_a_configured_origin_passes_the_preflight(server: CodecServer) -> None:
     asked = {
         "access_control_request_method": "POST",
         "access_control_request_headers": "authorization,content-type,x-namespace",
@@ -142,7 +144,7 @@ def test_only_a_stated_origin_passes_the_preflight(server: CodecServer) -> None:
     assert "access-control-allow-origin" not in wrong.headers
 
 
-def test_a_payload_that_no_key_opens_is_said_so(server: CodecServer) -> None:
+def test_a_payload_without_its_key_is_an_error_that_names_the_key(server: CodecServer) -> None:
     answer = server.decode({"payloads": [_encrypted("gone", _LOST)]})
     assert (answer.status, answer.code) == (422, "E_ENCRYPTION_KEY")
     assert "'lost'" in answer.json["error"]["msg"]
@@ -157,7 +159,7 @@ def test_a_body_that_is_too_long_is_refused(server: CodecServer) -> None:
     ("method", "path", "status"),
     [("GET", "/decode", 405), ("PUT", "/encode", 405), ("GET", "/x", 404), ("POST", "/../", 404)],
 )
-def test_another_address_or_method_is_answered_in_words(
+def test_an_unknown_path_or_method_has_an_error_in_json(
     server: CodecServer, method: str, path: str, status: int
 ) -> None:
     answer = server.ask(method, path)
@@ -185,7 +187,7 @@ _JSON = st.recursive(
         json.dumps({"payloads": [{"metadata": {"encoding": "YmluYXJ5L2VuY3J5cHRlZA=="}}]}).encode()
     )
 )
-def test_whatever_is_sent_gets_an_answer_in_json_and_no_server_error(
+def test_any_body_is_answered_in_json_without_a_server_error(
     server: CodecServer, body: bytes
 ) -> None:
     answer = server.ask("POST", "/decode", body, authorization=f"Bearer {TOKEN}")
@@ -212,7 +214,7 @@ def test_whatever_is_sent_gets_an_answer_in_json_and_no_server_error(
         ("CODEC_LISTEN", "localhost:99999", "EXPORTS_CODEC_LISTEN: must be host:port"),
     ],
 )
-def test_it_does_not_start_without_keys_a_token_and_sensible_origins(
+def test_it_does_not_start_with_missing_or_wrong_settings(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv("EXPORTS_ENCRYPTION_KEY", _KEY)
@@ -255,12 +257,12 @@ async def _shown(service: Service, task_id: str, *also: str) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     out, _ = await process.communicate()
-    # The command prints the bytes of a payload in base64, decrypted or not.
+    # The command prints payloads in base64, whether they are decrypted or not.
     found = re.findall(r'"data": "([^"]*)"', out.decode())
     return "".join(base64.b64decode(data).decode(errors="replace") for data in found)
 
 
-async def test_the_temporal_command_shows_payloads_with_this_server_and_none_without(
+async def test_the_temporal_command_shows_payloads_only_with_this_server(
     settings: Settings, temporal_address: str, server: CodecServer
 ) -> None:
     keys = settings.model_copy(update={"encryption_key": SecretStr(_OLD)})

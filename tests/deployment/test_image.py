@@ -1,4 +1,4 @@
-"""What the Dockerfile promises: small, locked, not root, and the same on a laptop with an ARM."""
+"""The image is small, locked, not run as root, and can be built on ARM too."""
 
 import fnmatch
 import json
@@ -60,7 +60,7 @@ def _python() -> tuple[int, int]:
 
 
 def _sources() -> list[str]:
-    """Return what is copied from the checkout, not from another stage."""
+    """Return the paths that are copied from the checkout, not from another stage."""
     copies = [line.split()[1:-1] for line in _instructions() if line.startswith("COPY ")]
     return [
         source.rstrip("/")
@@ -70,7 +70,7 @@ def _sources() -> list[str]:
     ]
 
 
-def test_the_image_has_a_python_that_the_project_supports() -> None:
+def test_the_image_has_a_supported_python() -> None:
     major, minor = _python()
     assert f"{major}.{minor}.0" in SpecifierSet(_project()["project"]["requires-python"])
     assert {line for line in _instructions() if line.startswith("FROM")} == {
@@ -79,7 +79,7 @@ def test_the_image_has_a_python_that_the_project_supports() -> None:
     }
 
 
-def test_what_is_installed_is_what_the_lock_file_says_without_development_tools() -> None:
+def test_the_image_has_the_locked_packages_and_no_development_tools() -> None:
     installs = [line for line in _instructions() if "uv sync" in line]
     assert installs
     for line in installs:
@@ -92,7 +92,7 @@ def test_what_is_installed_is_what_the_lock_file_says_without_development_tools(
     assert f"\nuv=={pinned[1]} " in tool.read_text(encoding="utf-8"), "the uv of the Makefile"
 
 
-def test_nothing_is_installed_whose_hash_is_not_written_down() -> None:
+def test_every_installed_file_has_a_hash() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     installs = [
         line for line in (*_instructions(), *makefile.splitlines()) if "pip install" in line
@@ -120,12 +120,12 @@ def test_the_last_stage_runs_as_a_user_who_is_not_root_and_installs_nothing() ->
     ]
 
 
-def test_the_image_works_on_a_root_that_can_not_be_written() -> None:
+def test_the_image_works_with_a_read_only_root() -> None:
     assert any("PYTHONDONTWRITEBYTECODE=1" in line for line in _instructions())
     assert any("UV_COMPILE_BYTECODE=1" in line for line in _instructions())
 
 
-def test_image_and_compose_ask_a_worker_in_the_same_way_whether_it_is_well() -> None:
+def test_image_and_compose_have_the_same_health_check() -> None:
     (line,) = [line for line in _instructions() if line.startswith("HEALTHCHECK")]
     asked = json.loads(line[line.index("[") :])
     assert asked == ["exports", "worker", "--check"]
@@ -135,32 +135,32 @@ def test_image_and_compose_ask_a_worker_in_the_same_way_whether_it_is_well() -> 
     assert "STOPSIGNAL SIGTERM" in _instructions()
 
 
-def test_the_reports_that_compose_mounts_are_the_ones_that_the_worker_reads() -> None:
+def test_the_worker_reads_the_reports_file_that_compose_mounts() -> None:
     (line,) = [line for line in _instructions() if "EXPORTS_REPORTS_FILE=" in line]
     path = line.partition("EXPORTS_REPORTS_FILE=")[2].split()[0]
     assert f"COPY exports.toml {path}" in _instructions()
     assert f"./exports.toml:{path}:ro" in compose_file.load().services["worker"].volumes
 
 
-def test_everything_of_the_wheel_is_in_the_image_and_is_there() -> None:
+def test_everything_in_the_wheel_is_in_the_image() -> None:
     wheel = _project()["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
     assert set(wheel) <= set(_sources())
     assert "worker.py" in wheel
     assert [source for source in _sources() if not (REPOSITORY / source).exists()] == []
 
 
-def test_a_build_sees_its_sources_and_no_local_secret() -> None:
+def test_a_build_sees_its_sources_and_nothing_else() -> None:
     lines = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
-    assert rules[0] == "*", "everything is left out that is not let in"
-    admitted = {rule.removeprefix("!").rstrip("/") for rule in rules if rule.startswith("!")}
-    assert admitted == set(_sources())
+    assert rules[0] == "*", "everything is excluded by default"
+    allowed = {rule.removeprefix("!").rstrip("/") for rule in rules if rule.startswith("!")}
+    assert allowed == set(_sources())
     for name in (".env", ".git", ".dev", ".venv", "tests", "demo-exports"):
-        assert not any(fnmatch.fnmatch(name, pattern) for pattern in admitted)
+        assert not any(fnmatch.fnmatch(name, pattern) for pattern in allowed)
 
 
 def _runtime_packages(environment: dict[str, str]) -> Iterator[Package]:
-    """Walk what the project needs at run time, where the environment's markers say so."""
+    """Yield the packages of the image in an environment, as the lock file has them."""
     lock = tomllib.loads((REPOSITORY / "uv.lock").read_text(encoding="utf-8"))
     packages = [Package.model_validate(package) for package in lock["package"]]
     unseen = [Dependency(name=_project()["project"]["name"])]

@@ -1,6 +1,6 @@
-"""`make audit` says what is known to be vulnerable, and never that all is well when it can't know.
+"""`make audit` lists vulnerable packages, and fails if it can't ask the service that knows them.
 
-The service itself can't be reached from where tests run. What stands in for it speaks its protocol:
+Tests can't reach that service. A local server answers instead, in its protocol:
 https://google.github.io/osv.dev/api/.
 """
 
@@ -18,16 +18,16 @@ _ID = "GHSA-0000-0000-0000"
 
 
 def _service(vulnerable: str | None) -> type[BaseHTTPRequestHandler]:
-    """Return a service that knows of one vulnerability at most."""
+    """Return a server that knows one vulnerable package, or none."""
 
     class Handler(BaseHTTPRequestHandler):
-        asked: list[str] = []  # noqa: RUF012 -- of the one server that has this class
+        asked: list[str] = []  # noqa: RUF012 -- each server has a class of its own
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             names = [query["package"]["name"] for query in body["queries"]]
             self.asked.extend(names)
-            self._say(
+            self._answer(
                 {
                     "results": [
                         {"vulns": [{"id": _ID, "modified": _WHEN}]} if name == vulnerable else {}
@@ -39,9 +39,11 @@ def _service(vulnerable: str | None) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             package = {"ecosystem": "PyPI", "name": vulnerable}
             affected = {"package": package, "versions": ["1.10.0"]}
-            self._say({"id": _ID, "modified": _WHEN, "summary": "Made up", "affected": [affected]})
+            self._answer(
+                {"id": _ID, "modified": _WHEN, "summary": "Made up", "affected": [affected]}
+            )
 
-        def _say(self, answer: object) -> None:
+        def _answer(self, answer: object) -> None:
             body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -83,25 +85,25 @@ def _audit(service: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_all_that_is_locked_is_looked_up_and_nothing_is_found() -> None:
+def test_every_locked_package_is_looked_up() -> None:
     handler = _service(vulnerable=None)
     with _running(handler) as address:
-        done = _audit(address)
-    assert done.returncode == 0, done.stderr
+        audit = _audit(address)
+    assert audit.returncode == 0, audit.stderr
     asked: list[str] = getattr(handler, "asked", [])
     assert {"temporalio", "cryptography", "starlette", "pytest"} <= set(asked)
 
 
-def test_what_is_vulnerable_is_named_and_fails_the_audit() -> None:
+def test_a_vulnerable_package_is_named_and_fails_the_audit() -> None:
     with _running(_service(vulnerable="starlette")) as address:
-        done = _audit(address)
-    assert done.returncode != 0
-    assert "starlette" in done.stdout
-    assert _ID in done.stdout
-    assert "NOTHING WAS AUDITED" not in done.stderr
+        audit = _audit(address)
+    assert audit.returncode != 0
+    assert "starlette" in audit.stdout
+    assert _ID in audit.stdout
+    assert "NOTHING WAS AUDITED" not in audit.stderr
 
 
-def test_a_service_that_is_away_is_no_clean_audit() -> None:
-    done = _audit("http://127.0.0.1:9")
-    assert done.returncode != 0
-    assert "NOTHING WAS AUDITED" in done.stderr
+def test_the_audit_fails_if_the_service_cannot_be_reached() -> None:
+    audit = _audit("http://127.0.0.1:9")
+    assert audit.returncode != 0
+    assert "NOTHING WAS AUDITED" in audit.stderr

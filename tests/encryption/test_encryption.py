@@ -1,4 +1,4 @@
-"""With a key, Temporal holds nothing that can be read; with the wrong one, nothing is lost."""
+"""With a key, Temporal stores nothing readable; with a wrong key, no export is lost."""
 
 import asyncio
 import base64
@@ -56,7 +56,7 @@ _WORDS = (b"statsMonthly", b"2026-10", b"staging/", b"wrong-month", b"sha256")
 
 
 def _key(key_id: str) -> str:
-    """Return a key that is the same whenever it has the same id."""
+    """Return a key that depends on its id only."""
     return f"{key_id}:{base64.b64encode(key_id.encode().ljust(32, b'k')).decode()}"
 
 
@@ -77,13 +77,13 @@ async def _service(
 
 
 async def _events(handle: WorkflowHandle[Any, Any]) -> list[bytes]:
-    """Return the events as the server keeps them: what is not encrypted is legible in there."""
+    """Return the events as the server stores them: unencrypted text is readable in them."""
     return [event.SerializeToString() for event in (await handle.fetch_history()).events]
 
 
 @pytest.fixture
 async def held(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings with a report whose reading, on the queue for heavy steps, waits at a gate."""
+    """Return settings with a report that waits while it is read, on the bulk task queue."""
     monkeypatch.setenv(GATE, str(tmp_path))
     reports = write_reports(tmp_path / "reports.toml")
     with reports.open("a", encoding="utf-8") as file:
@@ -102,7 +102,7 @@ async def _is_held(held: Settings) -> None:
 
 
 @protected_by(_CODEC, "if self._first_id is None:", instead="if True:")
-async def test_with_a_key_temporal_holds_no_parameter_no_object_key_and_no_summary(
+async def test_with_a_key_temporal_stores_no_readable_parameter_object_key_or_summary(
     settings: Settings, temporal_address: str
 ) -> None:
     async with _service(settings, temporal_address, A) as service, working(service):
@@ -114,7 +114,9 @@ async def test_with_a_key_temporal_holds_no_parameter_no_object_key_and_no_summa
         said = b"".join(await _events(run))
         start, *rest = await _events(run)
     assert b"binary/encrypted" in said
-    assert b"statsMonthly" in start, "the search attribute, which people filter by"
+    assert b"statsMonthly" in start, (
+        "only the search attribute, which people filter by, is readable"
+    )
     for word in _WORDS:
         assert word not in b"".join(rest)
     assert start.count(b"statsMonthly") == 1, "not in the input and not in the summary"
@@ -139,7 +141,7 @@ async def test_with_a_key_the_message_of_a_failure_is_encrypted_and_its_code_is_
     assert b"activities/" not in said
 
 
-async def test_what_a_person_says_in_a_cancel_signal_is_encrypted(
+async def test_the_reason_of_a_cancel_signal_is_encrypted(
     settings: Settings, temporal_address: str
 ) -> None:
     async with _service(settings, temporal_address, A) as service:
@@ -152,7 +154,7 @@ async def test_what_a_person_says_in_a_cancel_signal_is_encrypted(
     assert b"wrong-month" not in said
 
 
-async def test_a_run_that_began_without_a_key_ends_with_one_and_the_other_way_round(
+async def test_a_run_that_began_without_a_key_can_end_with_one(
     settings: Settings, temporal_address: str
 ) -> None:
     async with (
@@ -199,7 +201,7 @@ async def test_a_worker_without_the_key_leaves_the_export_to_one_that_has_it(
             ExportRequest(type="statsMonthly", params={**MONTH}, created_by=USER),
             id=names.workflow_id(settings.task_queue),
             task_queue=settings.task_queue,
-            # A worker does not answer the second time that it can't read, so this long it takes.
+            # A worker reports its first failure only; the second attempt waits for this timeout.
             task_timeout=timedelta(seconds=1),
         )
         async with _service(settings, temporal_address, text) as stranger, working(stranger):
@@ -220,7 +222,7 @@ async def _has_failed_a_workflow_task(run: WorkflowHandle[Any, Any]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_step_that_its_worker_cannot_read_waits_for_the_key_and_costs_no_attempt(
+async def test_a_step_that_its_worker_cannot_decrypt_waits_for_the_key_and_costs_no_attempt(
     held: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policies, "FIRST_WAIT_FOR_KEY", timedelta(seconds=0.2))
@@ -251,7 +253,7 @@ async def _waits_for_the_key(run: WorkflowHandle[Any, Any]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_step_that_no_worker_can_read_in_time_fails_the_export_and_says_why(
+async def test_a_step_that_no_worker_can_decrypt_in_time_fails_the_export_and_says_why(
     held: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policies, "FIRST_WAIT_FOR_KEY", timedelta(seconds=0.2))
@@ -310,7 +312,7 @@ async def test_an_encrypted_history_replays_in_the_sandbox(
     ).replay_workflow(history)
 
 
-async def test_the_sweep_closes_a_task_whose_reason_nobody_can_read_any_more(
+async def test_the_sweep_closes_a_task_whose_failure_it_cannot_decrypt(
     settings: Settings, temporal_address: str
 ) -> None:
     async with (
@@ -344,7 +346,7 @@ async def test_the_longest_summary_still_fits_when_it_is_encrypted(
         await client.get_workflow_handle(names.workflow_id(task_id)).terminate()
 
 
-async def test_a_client_with_the_wrong_key_is_told_so_at_once(
+async def test_a_client_with_the_wrong_key_gets_an_error_at_once(
     settings: Settings, temporal_address: str
 ) -> None:
     async with _service(settings, temporal_address, A) as service, working(service):
@@ -370,7 +372,7 @@ async def test_a_client_with_the_wrong_key_is_told_so_at_once(
         (" , ", "has no key"),
     ],
 )
-def test_a_key_that_can_not_be_read_is_refused_by_its_place_and_never_shown(
+def test_a_wrong_key_is_named_by_its_number_and_never_shown(
     monkeypatch: pytest.MonkeyPatch, wrong: str, said: str
 ) -> None:
     monkeypatch.setenv("EXPORTS_MONGO_URI", "mongodb://db")
@@ -395,11 +397,11 @@ def _sealed(keys: str, data: bytes) -> Payload:
 
 
 @given(data=st.binary(max_size=300), where=st.integers(min_value=0), bit=st.integers(0, 7))
-def test_every_payload_comes_back_and_one_that_was_changed_anywhere_does_not(
+def test_every_payload_can_be_decrypted_unless_it_was_changed(
     data: bytes, where: int, bit: int
 ) -> None:
     sealed = _sealed(BA, data)
-    assert sealed != _sealed(BA, data), "equal payloads do not look alike"
+    assert sealed != _sealed(BA, data), "equal payloads are encrypted differently"
     changed = bytearray(sealed.data)
     changed[where % len(changed)] ^= 1 << bit
     codec = EncryptionCodec(EncryptionKeys.of(SecretStr(BA)))

@@ -1,4 +1,4 @@
-"""`exports codec-server` as a process of its own, and a client that says what it likes."""
+"""Runs `exports codec-server` as a process, and sends it any request."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TOKEN = f"{leaks.CANARY}-token-of-the-codec-server"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said."""
+    """An answer of the server."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,31 +39,31 @@ class Answer:
 
 @dataclass(frozen=True)
 class CodecServer:
-    """A server that runs."""
+    """A running server."""
 
     address: str
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        """Send a request; underscores in the names of headers become dashes."""
+        """Send a request. Underscores in the names of headers become dashes."""
         connection = HTTPConnection(self.address, timeout=60)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, named)
             answer = connection.getresponse()
-            said = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, said, answer.read())
+            received = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, received, answer.read())
         finally:
             connection.close()
 
     def decode(self, body: object, **headers: str) -> Answer:
-        """Ask, as somebody who knows the token."""
+        """Send a request to decode, with the token."""
         given = {"authorization": f"Bearer {TOKEN}"} | headers
         return self.ask("POST", "/decode", json.dumps(body).encode(), **given)
 
 
 @contextmanager
 def running(**settings: str) -> Generator[tuple[CodecServer, list[str]]]:
-    """Run a server; what it logs is in the list when it has ended."""
+    """Run a server. Its log is in the list when it has ended."""
     log: list[str] = []
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= {"EXPORTS_CODEC_TOKEN": TOKEN, "EXPORTS_CODEC_LISTEN": "127.0.0.1:0"}
