@@ -35,8 +35,9 @@ from exports.runtime.stopping import Stopping
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.staging.cache import PartCache
-from exports.tasks.collection import Stored
-from exports.tasks.store import TaskStore
+from exports.tasks.collection import Stored, TaskCollection
+from exports.tasks.store import SweepStore
+from exports.tasks.transitions import RunTransitions
 from exports.temporal.search_attributes import ensure_search_attributes
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
@@ -70,9 +71,10 @@ def create_workers(
         single slot for steps that may be what takes their workers with them: two of these in one
         process could not be told apart.
     """
-    tasks = TaskStore(
+    collection = TaskCollection(
         connections.mongo[settings.mongo_database], origin=connections.temporal.identity
     )
+    tasks, swept = RunTransitions(collection), SweepStore(collection)
     attempts = Attempts(tasks)
     store, temporal = connections.store, connections.temporal
     cache = PartCache()
@@ -89,8 +91,8 @@ def create_workers(
         retention=settings.retention,
     )
     cleanup = CleanupActivities(tasks=tasks, store=store, temporal=temporal)
-    sweep = SweepActivities(tasks=tasks, temporal=temporal)
-    purge = PurgeActivities(tasks=tasks, store=store, retention=settings.retention)
+    sweep = SweepActivities(tasks=swept, temporal=temporal)
+    purge = PurgeActivities(tasks=swept, store=store, retention=settings.retention)
     heavy: list[Activity] = [aggregate.aggregate, upload.upload]
     short: list[Activity] = [
         claim.claim,
@@ -184,7 +186,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         connections = await Connections.open(settings, closing)
         database = await open_source(settings, connections, closing)
         source = make_source(database, settings.query_timeout)
-        await TaskStore(connections.mongo[settings.mongo_database]).ensure_indexes()
+        await TaskCollection(connections.mongo[settings.mongo_database]).ensure_indexes()
         await ensure_search_attributes(connections.temporal)
         async with at_work(create_workers(settings, reports, connections, source)):
             if settings.deployment_name:

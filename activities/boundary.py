@@ -28,8 +28,8 @@ from exports.errors import (
 )
 from exports.models import AttemptBeat, Stage, TaskRef
 from exports.server_errors.temporal import temporal_error
-from exports.tasks.store import TaskStore
 from exports.tasks.task import TaskError
+from exports.tasks.transitions import RunTransitions
 from workflows.policies import WORKER_SHUTDOWN, retry_delay
 
 _T = TypeVar("_T")
@@ -93,7 +93,7 @@ class Attempts:
         tasks: The store of the documents.
     """
 
-    def __init__(self, tasks: TaskStore) -> None:
+    def __init__(self, tasks: RunTransitions) -> None:
         self._tasks = tasks
 
     @asynccontextmanager
@@ -157,7 +157,7 @@ class _Progress:
         attempt: The attempt whose body this task runs.
     """
 
-    def __init__(self, tasks: TaskStore, attempt: Attempt) -> None:
+    def __init__(self, tasks: RunTransitions, attempt: Attempt) -> None:
         self._tasks = tasks
         self._attempt = attempt
         self._body = asyncio.current_task()

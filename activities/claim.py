@@ -1,4 +1,4 @@
-"""The first transition of a task: a run takes it up and learns what is to be done."""
+"""The first transition of a task: a run takes it and gets a plan of the export."""
 
 from temporalio import activity
 
@@ -8,8 +8,8 @@ from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
 from exports.reports.report import ReportCatalog
-from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask, runnable
+from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
 
 
@@ -17,19 +17,19 @@ class ClaimActivities:
     """Makes a run the owner of its task.
 
     Args:
-        tasks: The store of the documents.
+        tasks: The tasks.
         reports: The configured reports.
         side_by_side: How many units of one export are read at once.
     """
 
-    def __init__(self, tasks: TaskStore, reports: ReportCatalog, side_by_side: int) -> None:
+    def __init__(self, tasks: RunTransitions, reports: ReportCatalog, side_by_side: int) -> None:
         self._tasks = tasks
         self._reports = reports
         self._side_by_side = side_by_side
 
     @activity.defn(name=names.CLAIM)
     async def claim(self, ask: ClaimInput) -> Claim:
-        """Take up a task, and make its document if a workflow was started without one."""
+        """Take a task; create its document first if a workflow was started without one."""
         async with boundary(), beating():
             return await self._claim(ask)
 
@@ -39,8 +39,8 @@ class ClaimActivities:
         stored_elsewhere = ask.request.task_id is not None
         if stored_elsewhere and ask.request.task_id != task.task_id:
             raise RequestError(
-                "A workflow that names a taskId has the id "
-                f"{names.workflow_id('<taskId>')}; leave taskId out to start one directly."
+                "A workflow with a taskId must have the id "
+                f"{names.workflow_id('<taskId>')}; to start one directly, leave taskId out."
             )
         if not stored_elsewhere:
             await self._tasks.create_for_run(ask.request, task)
@@ -56,7 +56,7 @@ class ClaimActivities:
         return claim
 
     async def _check_same(self, ask: ClaimInput) -> None:
-        """Refuse a workflow id that was used before, for something else or by somebody else."""
+        """Refuse a workflow id that was used for another export or by another person."""
         document = await self._tasks.find(ask.task.task_id)
         request = ask.request
         if document is not None and (
@@ -66,16 +66,16 @@ class ClaimActivities:
             document.get("format", DEFAULT_FORMAT),
         ) != (request.type, request.params, request.created_by, request.format):
             raise RequestError(
-                "This workflow id belongs to another export; start each under an id of its own."
+                "This workflow id belongs to another export; use a new workflow id for each export."
             )
 
     async def _not_claimed(self, ask: ClaimInput) -> Claim:
         document = await self._tasks.find(ask.task.task_id)
         if document is None:
-            raise TaskNotFoundError("There is no task of that id; it may have been deleted.")
+            raise TaskNotFoundError("There is no task with this id; it may have been deleted.")
         ended = ExportTask.from_document(document)
         if not ended.status.ended:
-            raise TaskLostError("The task belongs to another workflow, or to a later run.")
+            raise TaskLostError("The task belongs to another workflow or to a later run.")
         return Claim(task=ask.task, ended=ended.result())
 
     def _plan(self, request: ExportRequest) -> ExportPlan:

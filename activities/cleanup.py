@@ -9,7 +9,7 @@ from activities.boundary import beating, boundary, in_thread
 from exports import names
 from exports.models import DiscardResult, TaskRef, TaskStatus
 from exports.storage.bucket import ObjectStore
-from exports.tasks.store import TaskStore
+from exports.tasks.transitions import RunTransitions
 
 
 class CleanupActivities:
@@ -21,7 +21,7 @@ class CleanupActivities:
         temporal: Asks the server to cancel a run.
     """
 
-    def __init__(self, *, tasks: TaskStore, store: ObjectStore, temporal: Client) -> None:
+    def __init__(self, *, tasks: RunTransitions, store: ObjectStore, temporal: Client) -> None:
         self._tasks = tasks
         self._store = store
         self._temporal = temporal

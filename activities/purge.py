@@ -1,7 +1,7 @@
-"""What the sweep removes: files past their retention, and objects that nobody wants any more."""
+"""What the sweep removes: files after their retention, and objects that no task needs."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Final, TypeVar
 from urllib.parse import unquote
@@ -10,50 +10,50 @@ from temporalio import activity
 
 from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
-from exports.clock import now_ms
+from exports.clock import from_epoch_ms, now_ms
 from exports.models import SweepCount, SweepInput, TaskStatus
 from exports.storage.bucket import ObjectStore, StoredObject
 from exports.tasks.collection import Stored
-from exports.tasks.store import TaskStore
+from exports.tasks.store import SweepStore
 from exports.tasks.task import ExportTask
 
-_PAGE: Final = 1000
+_PAGE: Final = 1000  # objects
 _T = TypeVar("_T")
 
 
 class PurgeActivities:
-    """Removes files and orphans.
+    """Removes expired files and orphaned objects.
 
     Args:
-        tasks: Knows which objects are wanted.
+        tasks: Decides which objects are needed.
         store: The bucket.
-        retention: How long a file is kept; an object without a task is kept that long too,
-            because a bucket may by mistake be shared with another installation.
+        retention: How long a file is kept. An object without a task is kept that long too, because
+            the bucket may be shared with another installation by mistake.
     """
 
-    def __init__(self, *, tasks: TaskStore, store: ObjectStore, retention: timedelta) -> None:
+    def __init__(self, *, tasks: SweepStore, store: ObjectStore, retention: timedelta) -> None:
         self._tasks = tasks
         self._store = store
         self._retention = retention
 
     @activity.defn(name=names.SWEEP_EXPIRED)
     async def expired(self, _: SweepInput) -> SweepCount:
-        """Remove the files of tasks that have expired, then whatever no task wants."""
+        """Remove the files of tasks that have expired, then all objects that no task needs."""
         async with boundary(), beating():
             check_worker_clock()
             return SweepCount(changed=await self._files(), objects=await self._orphans())
 
     async def _files(self) -> int:
         purged = 0
-        query: Stored = {"status": TaskStatus.DONE.value, "purgeAt": {"$lte": now_ms()}}
-        async for document in self._tasks.matching(query, sort=[("purgeAt", 1)]):
-            # The document first: nobody is handed a link to a file that is about to go.
-            if not await self._tasks.expired(document):
-                continue
-            purged += 1
-            key = ExportTask.from_document(document).object_key
-            if key is not None:
-                await self._remove(StoredObject(key, datetime.now(UTC)))
+        async for page in self._tasks.expired(now_ms()):
+            for document in page:
+                # The document first: nobody gets a link to a file that is about to be removed.
+                if not await self._tasks.expire(document):
+                    continue
+                purged += 1
+                key = ExportTask.from_document(document).object_key
+                if key is not None:
+                    await self._remove(StoredObject(key, from_epoch_ms(now_ms())))
         return purged
 
     async def _orphans(self) -> int:
@@ -66,19 +66,19 @@ class PurgeActivities:
             for root in (names.STAGING, names.FILES):
                 found = find(root)
                 while page := await _page(found):
-                    removed += await self._unwanted(page)
+                    removed += await self._remove_unneeded(page)
         return removed
 
-    async def _unwanted(self, page: list[StoredObject]) -> int:
+    async def _remove_unneeded(self, page: list[StoredObject]) -> int:
         owners = [(item, names.owner_of_key(item.key)) for item in page]
         tasks = await self._tasks.owners(sorted({unquote(key[0]) for _, key in owners if key}))
-        oldest = datetime.fromtimestamp(now_ms() / 1000, UTC) - self._retention
+        oldest = from_epoch_ms(now_ms()) - self._retention
         removed = 0
         for item, owner in owners:
             if owner is None:
                 continue
             task = tasks.get(unquote(owner[0]))
-            if item.changed_at < oldest if task is None else not _wanted(item, owner[1], task):
+            if item.changed_at < oldest if task is None else not _is_needed(item, owner[1], task):
                 await self._remove(item)
                 removed += 1
         return removed
@@ -87,7 +87,7 @@ class PurgeActivities:
         await in_thread(lambda _: self._store.remove(item))
 
 
-def _wanted(item: StoredObject, run_id: str, task: Stored) -> bool:
+def _is_needed(item: StoredObject, run_id: str, task: Stored) -> bool:
     if task["status"] in (TaskStatus.PENDING, TaskStatus.RUNNING):
         return bool(task.get("runId") == run_id)
     return bool(

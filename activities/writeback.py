@@ -17,8 +17,8 @@ from exports.models import (
     Stage,
 )
 from exports.storage.bucket import ObjectStore
-from exports.tasks.store import TaskStore
 from exports.tasks.task import TaskError
+from exports.tasks.transitions import RunTransitions
 
 
 class WritebackActivities:
@@ -36,7 +36,7 @@ class WritebackActivities:
         self,
         *,
         attempts: Attempts,
-        tasks: TaskStore,
+        tasks: RunTransitions,
         store: ObjectStore,
         url_ttl: timedelta,
         retention: timedelta,

@@ -20,7 +20,7 @@ from exports.reports.file import load_reports
 from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
 from exports.settings import Settings
 from exports.source.database import Source
-from exports.tasks.store import TaskStore
+from exports.tasks.collection import TaskCollection
 from exports.temporal.search_attributes import ensure_search_attributes
 from worker import at_work, create_workers
 
@@ -65,7 +65,7 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as closing:
         connections = await Connections.open(settings, closing)
         database = connections.mongo[settings.mongo_database]
-        await TaskStore(database).ensure_indexes()
+        await TaskCollection(database).ensure_indexes()
         await ensure_search_attributes(connections.temporal)
         config = connections.temporal.config()
         config["interceptors"] = [_Noting()]

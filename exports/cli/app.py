@@ -36,7 +36,7 @@ from exports.cli.output import (
 )
 from exports.models import DEFAULT_FORMAT, ScheduleView, SweepResult, TaskStatus
 from exports.runtime.process import end, keep_temporal_off_stdout
-from exports.tasks.audit import ROOM
+from exports.tasks.audit import MAX_ENTRIES
 from exports.tasks.task import ExportTask
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def audit(task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson 
         print_json(entries)
     else:
         show(audit_table(entries))
-    if len(entries) >= ROOM:
+    if len(entries) >= MAX_ENTRIES:
         say("The record is full; since then, only how the export ended is added.")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from bson.errors import BSONError
-from pymongo.errors import PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError
 
 from exports import errors
 from exports.server_errors.translation import Translation
@@ -35,6 +35,12 @@ _TASKS_FAILED: Final = Translation(
     errors.DatabaseUnavailableError,
     "The database that holds the tasks answered with an error ({what}).",
 )
+UNCONFIRMED: Final = Translation(
+    errors.DatabaseUnavailableError,
+    "The database that holds the tasks did not confirm the request ({what}). A write may have been "
+    "applied.",
+)
+"""A request that was sent and not answered, or not confirmed by the majority, in time."""
 _TASKS_REFUSED: Final = Translation(
     errors.DatabaseRefusedError, "The database that holds the tasks refused a command ({what})."
 )
@@ -81,7 +87,7 @@ MONGO: Final = (
             errors.SourceUnavailableError,
             "The source database took too long to read {where} ({what}).",
         ),
-        _TASKS_FAILED,
+        UNCONFIRMED,
         {50: "MaxTimeMSExpired", 262: "ExceededTimeLimit"},
     ),
     MongoRow(
@@ -141,11 +147,7 @@ MONGO: Final = (
     ),
     MongoRow(
         _SOURCE_FAILED,
-        Translation(
-            errors.DatabaseUnavailableError,
-            "The database that holds the tasks did not confirm a write, which may have been "
-            "applied or not ({what}).",
-        ),
+        UNCONFIRMED,
         {64: "WriteConcernTimeout", 100: "UnsatisfiableWriteConcern"},
     ),
     MongoRow(
@@ -172,6 +174,9 @@ NO_CODE: Final = MongoRow(
     {},
 )
 """What the driver raises without an answer of the server."""
+
+NO_ANSWER: Final = MongoRow(NO_CODE.source, UNCONFIRMED, {})
+"""What the driver raises when a request was sent and the answer did not come in time."""
 
 NOT_BSON: Final = MongoRow(
     Translation(
@@ -222,7 +227,7 @@ def _row(error: Exception) -> MongoRow:
         return NOT_BSON
     code = _code(error)
     if code is None:
-        return NO_CODE
+        return NO_ANSWER if isinstance(error, NetworkTimeout) else NO_CODE
     if any(error.has_error_label(label) for label in PASSING_LABELS):
         return OTHER_CODES
     return _BY_CODE.get(code, OTHER_CODES)

@@ -1,1 +1,1 @@
-"""`ExportTasks`: the documents that say how each export stands."""
+"""`ExportTasks`: the documents that hold the state of each export."""

@@ -1,7 +1,7 @@
-"""The audit record of a task: what happened to it, when, by whom and from origin.
+"""The audit record of a task: what happened to it, when, who did it, and from where.
 
-It is the array `audit` of the task's document. Each entry is pushed by the update that it tells
-of, so that it is exactly as true as that update, and nothing ever takes one out or changes it.
+It is the array `audit` of the task's document. Each entry is added by the same update as the change
+it records, so that the two are always true together. Entries are never changed or removed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from exports.models import Author
 
 AUDIT: Final = "audit"
 """Name of the array in the document."""
-ROOM: Final = 500
-"""From so many entries on, only what can happen once in the life of a task is added."""
+MAX_ENTRIES: Final = 500
+"""A record of this length takes no more entries, except for what happens only once to a task."""
 
 
 class AuditAction(StrEnum):
@@ -44,16 +44,17 @@ _ONCE: Final = frozenset(
 
 
 class AuditEntry(Author):
-    """One entry. Holds no link, no key and no value of a row.
+    """One entry. It holds no link, no object key and no value of a row.
 
     Attributes:
-        at: When, in epoch milliseconds, by the clock that stamps the document.
-        did: What. `started`: a run took the task up. `retried`: an attempt failed and another
-            follows, or a person asked again for what had failed. `signed`: the first link was
-            made; `renewed`: a fresh one. The others are the status that the task then had.
-        run: The run that did it, if one did.
-        code: The code of the error, of what failed.
-        until: Until when the link is good, of a link (epoch milliseconds).
+        at: When, in epoch milliseconds, by the clock of the machine that made the change.
+        did: What happened. `started`: a run took the task. `retried`: an attempt failed and
+            another one follows, or a person asked for a failed export again. `signed`: the first
+            link was made; `renewed`: another link was made. The others are the status that the
+            task then had.
+        run: The run that made the change, if it was a run.
+        code: The code of the error, if something failed.
+        until: When the link expires, if a link was made (epoch milliseconds).
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -74,7 +75,7 @@ def entry(
     code: str | None = None,
     until: int | None = None,
 ) -> AuditEntry:
-    """Return what is to be added to the record."""
+    """Return a new entry; the arguments are its attributes."""
     return AuditEntry(
         role=author.role,
         user=author.user,
@@ -92,22 +93,23 @@ def stored(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:
     return [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in entries]
 
 
-def with_room(entries: Sequence[AuditEntry]) -> dict[str, Any]:
-    """Return the condition under which a document takes entries."""
+def room_for(entries: Sequence[AuditEntry]) -> dict[str, Any]:
+    """Return the query condition for a document whose record takes these entries."""
     if all(item.did in _ONCE for item in entries):
         return {}
-    return {f"{AUDIT}.{ROOM - 1}": {"$exists": False}}
+    return {f"{AUDIT}.{MAX_ENTRIES - 1}": {"$exists": False}}
 
 
-FULL: Final[Mapping[str, Any]] = {f"{AUDIT}.{ROOM - 1}": {"$exists": True}}
-"""The opposite condition."""
+FULL: Final[Mapping[str, Any]] = {f"{AUDIT}.{MAX_ENTRIES - 1}": {"$exists": True}}
+"""The query condition for a document whose record is full."""
 
 
 def entries_of(document: Mapping[str, object]) -> list[AuditEntry]:
-    """Return the record of a document; what others have put there and makes no sense is left out.
+    """Return the audit record of a document.
 
     Args:
-        document: A task's, also an older one or another system's, which has none.
+        document: Of a task. An older one, or one that another system inserted, may have no record,
+            or anything in its place: what is not an entry is left out.
     """
     found = document.get(AUDIT)
     entries: list[AuditEntry] = []

@@ -1,12 +1,13 @@
-"""The collection `ExportTasks` as such: how it is read, written, and what its errors are."""
+"""The collection `ExportTasks`: how its documents are read and written, each within a deadline."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson.codec_options import DatetimeConversion
-from pymongo import ReadPreference
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import WriteError
 from pymongo.read_concern import ReadConcern
@@ -14,31 +15,36 @@ from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.clock import check_clock, now_ms
-from exports.models import (
-    Author,
-    ExportRequest,
-    TaskStatus,
-)
+from exports.models import Author, ExportRequest, TaskStatus
 from exports.names import TASKS_COLLECTION
-from exports.server_errors.mongo import MONGO_ERRORS, tasks_error
-from exports.tasks.audit import AUDIT, FULL, AuditAction, AuditEntry, entry, stored, with_room
+from exports.server_errors.mongo import MONGO_ERRORS, UNCONFIRMED, tasks_error
+from exports.tasks.audit import AUDIT, FULL, AuditAction, AuditEntry, entry, room_for, stored
 from exports.tasks.task import id_filter
 
-# What other systems insert holds anything, so these documents have no narrower type.
+# Other systems insert documents too, which may hold anything: there is no narrower type.
 Stored = dict[str, Any]
 
-# BadValue, which is what $push says of a field that is there and is no array.
-_NO_ARRAY: Final = 2
-WITHOUT_AUDIT: Final = {AUDIT: False}
-"""Whoever reads a task does not want its record, which may be long."""
+OPERATION_TIMEOUT: Final = 10.0
+"""Seconds for one operation, with its retries; `timeoutMS` in the URI replaces them."""
+MAJORITY_TIMEOUT: Final = 8000
+"""Milliseconds that the server lets a write wait for the majority: `wtimeout`.
 
+Shorter than `OPERATION_TIMEOUT`, so that the server can still answer, with code 64.
+"""
+INDEX_TIMEOUT: Final = 600.0
+"""Seconds for the creation of indexes: the server reads the whole collection for them."""
+
+WITHOUT_AUDIT: Final = {AUDIT: False}
+"""The projection of a task without its audit record, which may be long."""
 OPEN: Final = [TaskStatus.PENDING.value, TaskStatus.RUNNING.value]
 KNOWN: Final = [status.value for status in TaskStatus]
+
+_BAD_VALUE: Final = 2  # the answer to $push on a field that exists and is not an array
 
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turn what the driver raises into a domain error that names no value of a document."""
+    """Translate the driver's errors to domain errors, which repeat no value of a document."""
     try:
         yield
     except MONGO_ERRORS as error:
@@ -46,16 +52,19 @@ def translated() -> Generator[None]:
 
 
 async def server_time(database: AsyncDatabase[Stored]) -> datetime:
-    """Return what the clock of a database's server says, with its time zone."""
+    """Return the time of a database server's clock, with its time zone."""
     local: datetime = (await database.command("hello"))["localTime"]
     return local if local.tzinfo else local.replace(tzinfo=UTC)
 
 
 class TaskCollection:
-    """Finds and updates single documents.
+    """Finds and updates single documents, for those who know what a change means.
+
+    Runs use it through `RunTransitions`, clients through `TaskStore`, the sweep through
+    `SweepStore`.
 
     Args:
-        database: Where `ExportTasks` lives. Writes wait for the majority, and reads see only
+        database: The database of `ExportTasks`. Writes wait for the majority, and reads see only
             what a majority holds, so that nothing that was seen is ever rolled back.
         origin: Where the changes come from, for the audit record: see `Author`.
     """
@@ -64,20 +73,52 @@ class TaskCollection:
         self.origin = origin
         self.documents = database.get_collection(
             TASKS_COLLECTION,
-            # What another system stored may be a date after the year 9999, or broken text. One
-            # such document must not stop the reading of all others.
+            # Another system may have stored a date after the year 9999, or text that is not
+            # UTF-8. One such document must not stop the reading of all others.
             codec_options=database.codec_options.with_options(
                 datetime_conversion=DatetimeConversion.DATETIME_AUTO,
                 unicode_decode_error_handler="replace",
             ),
-            write_concern=WriteConcern("majority"),
+            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
             read_concern=ReadConcern("majority"),
-            # Whoever has written reads it back, whatever the URI says of secondaries.
+            # A write must be visible to the next read, whatever `readPreference` the URI has.
             read_preference=ReadPreference.PRIMARY,
         )
 
+    @asynccontextmanager
+    async def operation(self, timeout: float | None = None) -> AsyncGenerator[None]:
+        """Give what this block asks of the database a deadline, and translate its errors.
+
+        Not the driver's own deadline (`pymongo.timeout`), which replaces the time for finding a
+        server, so that a server that is away would be noticed late.
+
+        Args:
+            timeout: In seconds; by default the URI's `timeoutMS`, or `OPERATION_TIMEOUT`.
+
+        Raises:
+            DatabaseUnavailableError: The deadline passed. A write may have been applied.
+        """
+        timeout = timeout or self.documents.database.client.options.timeout or OPERATION_TIMEOUT
+        try:
+            async with asyncio.timeout(timeout):
+                with translated():
+                    yield
+        except TimeoutError:
+            raise UNCONFIRMED.to_error(what=f"no answer within {timeout:g} s") from None
+
+    async def ensure_indexes(self) -> None:
+        """Create the indexes that lists and the sweep need; nothing if they exist."""
+        async with self.operation(INDEX_TIMEOUT):
+            await self.documents.create_indexes(
+                [
+                    IndexModel([("status", ASCENDING), ("nextRunAt", ASCENDING)]),
+                    IndexModel([("status", ASCENDING), ("purgeAt", ASCENDING)]),
+                    IndexModel([("createdBy", ASCENDING), ("createdAt", DESCENDING)]),
+                ]
+            )
+
     async def find(self, task_id: str, fields: Stored | None = None) -> Stored | None:
-        """Return a task's document, whoever owns it.
+        """Return the document of a task, whoever owns it; None if there is none.
 
         Args:
             task_id: Its id, as text.
@@ -85,7 +126,7 @@ class TaskCollection:
         """
         if not names.is_text(task_id):  # no document has such an id
             return None
-        with translated():
+        async with self.operation():
             found = await self.documents.find_one(id_filter(task_id), fields or WITHOUT_AUDIT)
         return found if found is not None and found.get("status") in KNOWN else None
 
@@ -95,45 +136,45 @@ class TaskCollection:
         Raises:
             ClockError: They differ too much.
         """
-        with translated():
+        async with self.operation():
             there = await server_time(self.documents.database)
         check_clock(there, whose="the database's")
 
     async def update_one(self, query: Stored, update: Stored) -> bool:
-        """Change one document; say whether one matched.
+        """Change one document; return whether one matched.
 
         Whoever wants the document reads it afterwards, because `findAndModify` costs more than
-        both: a server stores an image of the document for its retry, and the embedded one looks
-        at all documents.
+        both: a server stores an image of the document for a retry, and the embedded server reads
+        all documents.
 
         Args:
-            query: Which, by its `_id` and the condition of the change.
+            query: Which one: its `_id` and the condition of the change.
             update: The change.
         """
-        with translated():
-            return await self._updated(query, update)
+        async with self.operation():
+            return await self._update(query, update)
 
-    async def recorded(self, query: Stored, update: Stored, *entries: AuditEntry) -> bool:
-        """Change one document as `update_one` does, and add to its audit record by that update.
+    async def update_and_record(self, query: Stored, update: Stored, *entries: AuditEntry) -> bool:
+        """Change one document as `update_one` does, and add to its audit record in that update.
 
-        A record that is full is left as it is, and so is one that another system has put there
-        and that is no array: neither is a reason not to change the task.
+        A full record stays as it is, and so does one that is not an array, because another system
+        put it there: neither is a reason not to change the task.
         """
-        room = with_room(entries)
-        added = {**update, "$push": {AUDIT: {"$each": stored(entries)}}}
-        with translated():
+        room = room_for(entries)
+        recorded = {**update, "$push": {AUDIT: {"$each": stored(entries)}}}
+        async with self.operation():
             try:
-                changed = await self._updated({**query, **room}, added)
+                changed = await self._update({**query, **room}, recorded)
             except WriteError as error:
-                if error.code != _NO_ARRAY:
+                if error.code != _BAD_VALUE:
                     raise
-                return await self._updated(query, update)
+                return await self._update(query, update)
             if changed or not room:
                 return changed
-            # Only a full one: what meets the query a moment later is to have its entry.
-            return await self._updated({**query, **FULL}, update)
+            # Only one with a full record: any other that matches by now must get its entry.
+            return await self._update({**query, **FULL}, update)
 
-    async def _updated(self, query: Stored, update: Stored) -> bool:
+    async def _update(self, query: Stored, update: Stored) -> bool:
         return (await self.documents.update_one(query, update)).matched_count > 0
 
 

@@ -1,4 +1,4 @@
-"""A task: one document of `ExportTasks`, as clients see it."""
+"""A task: one document of `ExportTasks`, as clients see it, and what it must hold to be run."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,8 @@ from typing import Annotated, Final, Self, cast
 from bson import DatetimeMS, ObjectId
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
-from exports.errors import TaskInvalidError, explain
+from exports import names
+from exports.errors import RequestError, TaskInvalidError, explain
 from exports.models import (
     DEFAULT_FORMAT,
     DEFAULT_MAX_RETRIES,
@@ -22,14 +23,15 @@ from exports.tables.warnings import TaskWarning
 
 Document = Mapping[str, object]
 
-# MongoDB nests 100 levels, https://www.mongodb.com/docs/manual/reference/limits/; a report's
-# parameters, hardly two.
-_DEEPEST: Final = 20
-_MOST_SHOWN: Final = 1000  # characters of parameters, in the input of a workflow
+# MongoDB allows 100 levels (https://www.mongodb.com/docs/manual/reference/limits/), of which the
+# parameters of a report need one or two.
+_MAX_DEPTH: Final = 20
+_MAX_SHOWN_PARAMS: Final = 1000  # characters, in the input of a workflow
+_MAX_TEXT: Final = 200  # characters of a value that should be a text and is not
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)[:200]
+    return value if isinstance(value, str) else "" if value is None else str(value)[:_MAX_TEXT]
 
 
 def _number(value: object) -> int:
@@ -37,10 +39,10 @@ def _number(value: object) -> int:
 
 
 def _millis(value: object) -> int | None:
-    """Read a time as the seed's JavaScript wrote it (a number), or as other systems do (a date)."""
+    """Read a time: a number of milliseconds, as JavaScript clients store it, or a date."""
     if isinstance(value, datetime):
-        return int(DatetimeMS(value))
-    if isinstance(value, DatetimeMS):  # a date that Python has no datetime for
+        return int(DatetimeMS(value))  # one without a time zone is in UTC
+    if isinstance(value, DatetimeMS):  # a date outside of Python's years 1 to 9999
         return int(value)
     return int(value) if isinstance(value, int | float) and isfinite(value) else None
 
@@ -51,7 +53,7 @@ def _json_object(value: object) -> dict[str, object]:
 
 
 def _json(value: object, deep: int = 0) -> object:
-    if deep > _DEEPEST:
+    if deep > _MAX_DEPTH:
         return None
     if isinstance(value, Mapping):
         mapping = cast("Mapping[object, object]", value)
@@ -59,7 +61,7 @@ def _json(value: object, deep: int = 0) -> object:
     if isinstance(value, list):
         return [_json(item, deep + 1) for item in cast("list[object]", value)]
     if isinstance(value, float) and not isfinite(value):
-        return None  # as JavaScript writes them
+        return None  # as JSON.stringify writes them
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
@@ -90,8 +92,8 @@ class TaskError(WireModel):
 class ExportTask(WireModel):
     """What is known of an export.
 
-    Reading is lenient, because other systems insert documents too: what makes no sense reads as
-    its default, and it is the run that refuses such a task, with a code.
+    Reading is lenient, because other systems insert documents too: a field with a value that is not
+    valid reads as its default. The run refuses such a task, with a code.
 
     Attributes:
         id: The document's `_id`, as text.
@@ -101,25 +103,25 @@ class ExportTask(WireModel):
         retries: Failed attempts so far.
         max_retries: Failed attempts at which the task fails.
         next_run_at: When the next attempt is due, while it waits for one (epoch milliseconds).
-        download_url: The link, while there is one. It opens the file to whoever holds it.
-        expires_at: When the link ends (epoch milliseconds).
-        created_by: Who asked, and who alone may see the task.
-        created_at: When (epoch milliseconds).
+        download_url: The link, while there is one. Whoever has it can read the file.
+        expires_at: When the link expires (epoch milliseconds).
+        created_by: Who asked for it; nobody else may see the task.
+        created_at: When it was created (epoch milliseconds).
         format: Name of the file format.
         file_name: Name of the file, for people.
         rows: Rows in the file.
-        bytes: Its size.
-        sha256: Of its content, in hexadecimal.
+        bytes: Size of the file.
+        sha256: SHA-256 of the file, in hexadecimal.
         warnings: What was changed in values that did not fit.
         progress: How far the run has come.
-        error: Why it failed, or why the attempt before the next one did.
-        started_at: When a run first took it up.
-        finished_at: When it ended.
-        updated_at: When the document last changed.
-        purge_at: When the file goes.
+        error: Why it failed, or why the last attempt failed.
+        started_at: When a run first took it (epoch milliseconds).
+        finished_at: When it ended (epoch milliseconds).
+        updated_at: When the document last changed (epoch milliseconds).
+        purge_at: When the file is removed (epoch milliseconds).
         workflow_id: The workflow that runs it.
         run_id: The run that owns it.
-        cancel_reason: What was said when it was cancelled.
+        cancel_reason: The reason that was given when it was cancelled.
         object_key: Key of the file in the bucket.
     """
 
@@ -157,7 +159,7 @@ class ExportTask(WireModel):
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
-        """Read a stored document; its status is known to be one of ours."""
+        """Read a stored document, whose status is a `TaskStatus`."""
         values = dict(document)
         values["id"] = str(values.pop("_id"))
         try:
@@ -168,7 +170,7 @@ class ExportTask(WireModel):
             return cls.model_validate(values, by_alias=True, by_name=False)
 
     def result(self) -> ExportResult:
-        """Return what a workflow says of the task."""
+        """Return the task as the output of its workflow."""
         return ExportResult(
             task_id=self.id,
             status=self.status,
@@ -180,7 +182,7 @@ class ExportTask(WireModel):
 
 
 class _Runnable(ExportRequest):
-    """What a document must hold to be run; stricter than `ExportTask`."""
+    """What a document must hold so that it can be run; stricter than `ExportTask`."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -191,7 +193,7 @@ def runnable(document: Document) -> tuple[ExportRequest, int]:
     """Return what a stored document asks for, and how many failed attempts it allows.
 
     Raises:
-        TaskInvalidError: The document lacks something or holds rubbish.
+        TaskInvalidError: A field is missing or has a value that is not valid.
     """
     known = ("type", "params", "createdBy", "format", "maxRetries")
     values = {key: document[key] for key in known if document.get(key) is not None}
@@ -205,10 +207,31 @@ def runnable(document: Document) -> tuple[ExportRequest, int]:
     return request, max(1, found.max_retries)
 
 
-def request_to_start(document: Document) -> ExportRequest:
-    """Return what a workflow is started with for a stored document, even one that is rubbish.
+def check_startable(document: Document) -> None:
+    """Check that a stored document has ids that a workflow can be started with.
 
-    The run reads the document itself; here is only what people see of it before that.
+    The rest of what it must hold is checked by the run: see `runnable`.
+
+    Raises:
+        TaskInvalidError: Its `_id` is not valid, or its `workflowId` belongs to another task.
+    """
+    task_id, workflow = document["_id"], document.get("workflowId")
+    if not isinstance(task_id, ObjectId | str):
+        raise TaskInvalidError("The _id of a task must be an ObjectId or a string.")
+    try:
+        names.check_task_id(str(task_id))
+    except RequestError as error:
+        raise TaskInvalidError(error.msg) from None
+    if workflow is None:
+        return
+    if not isinstance(workflow, str) or names.task_id_of(workflow) != str(task_id):
+        raise TaskInvalidError("The workflowId of the task belongs to another task.")
+
+
+def request_to_start(document: Document) -> ExportRequest:
+    """Return the input of the workflow that runs a stored document, whatever the document holds.
+
+    It is only shown to people. The run reads the document itself.
     """
 
     def shown(field: str, longest: int, otherwise: str) -> str:
@@ -217,7 +240,7 @@ def request_to_start(document: Document) -> ExportRequest:
     params = _json_object(document.get("params"))
     return ExportRequest(
         type=shown("type", 200, "unknown"),
-        params=cast("dict[str, JsonValue]", params if len(str(params)) < _MOST_SHOWN else {}),
+        params=cast("dict[str, JsonValue]", params if len(str(params)) < _MAX_SHOWN_PARAMS else {}),
         created_by=shown("createdBy", 200, "unknown"),
         format=shown("format", 40, DEFAULT_FORMAT),
         task_id=str(document["_id"]),
@@ -225,7 +248,7 @@ def request_to_start(document: Document) -> ExportRequest:
 
 
 def id_filter(task_id: str) -> dict[str, object]:
-    """Return the query for a task by its id as text: other systems use ObjectIds and strings."""
+    """Return the query for a task by its id as text; the `_id` is an ObjectId or a string."""
     if ObjectId.is_valid(task_id):
         return {"_id": {"$in": [ObjectId(task_id), task_id]}}
     return {"_id": task_id}

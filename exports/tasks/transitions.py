@@ -1,7 +1,7 @@
-"""What a run does to its task: every write is a compare-and-set, safe to do twice.
+"""What a run may do with its task: every write is a compare-and-set, and safe to repeat.
 
-A run may move a task only while it owns it (`runId`) and only while the task has not ended. A
-write that matches nothing is a finding: it raises `TaskLostError`.
+A run may change a task only while it owns it (`runId`) and only while the task has not ended. A
+write that matches no document raises `TaskLostError`.
 """
 
 from typing import Final
@@ -23,34 +23,55 @@ from exports.models import (
     TaskStatus,
 )
 from exports.tasks.audit import AuditAction, AuditEntry, entry
-from exports.tasks.collection import OPEN, Stored, TaskCollection, new_document, translated
+from exports.tasks.collection import OPEN, Stored, TaskCollection, new_document
 from exports.tasks.task import TaskError, id_filter
 
-# Before a worker that was lost is noticed, the time of the file that it made may have run out.
+# A worker may be lost right after it wrote `done`. When the write is repeated, the sweep may have
+# expired the file already.
 _SEEN_AS: Final = {TaskStatus.DONE: (TaskStatus.DONE.value, TaskStatus.EXPIRED.value)}
 
 
-class RunTransitions(TaskCollection):
-    """The transitions of a task that belong to the run that owns it."""
+class RunTransitions:
+    """The changes of a task that only the run that owns it makes.
+
+    Args:
+        tasks: The collection; its origin is the worker's identity.
+
+    Raises:
+        TaskLostError: By every method but the first three: the run does not own the task any more,
+            or has ended it in another way.
+    """
+
+    def __init__(self, tasks: TaskCollection) -> None:
+        self._tasks = tasks
+
+    async def find(self, task_id: str) -> Stored | None:
+        """Return the document of a task, whoever owns it; None if there is none."""
+        return await self._tasks.find(task_id)
 
     async def create_for_run(self, request: ExportRequest, ref: TaskRef) -> None:
-        """Store the task of a workflow that was started directly; nothing if it is there."""
+        """Store the task of a workflow that was started directly, unless it exists."""
         document = new_document(request, ref.max_retries, origin=names.FROM_TEMPORAL)
         document["_id"] = ref.task_id
-        with translated():
-            # A text that reads like the ObjectId of a stored task is the id of that task.
-            if await self.documents.find_one(id_filter(ref.task_id), {"_id": True}) is not None:
+        async with self._tasks.operation():
+            # A text that looks like the ObjectId of a stored task is the id of that task.
+            known = await self._tasks.documents.find_one(id_filter(ref.task_id), {"_id": True})
+            if known is not None:
                 return
             try:
-                await self.documents.insert_one(document)
+                await self._tasks.documents.insert_one(document)
             except DuplicateKeyError:
                 return
 
     async def claim(self, ref: TaskRef, *, run_started_at: int) -> Stored | None:
-        """Make a run the owner of a task; a later run takes over from an earlier one.
+        """Make a run the owner of a task. A later run replaces an earlier one.
+
+        Args:
+            ref: The task and the run.
+            run_started_at: When the run started, by Temporal's clock (epoch milliseconds).
 
         Returns:
-            The document, or None if there is no such task that this run may own.
+            The document; None if there is no such task, or this run may not own it.
         """
         now = now_ms()
         claimable: Stored = {
@@ -68,22 +89,22 @@ class RunTransitions(TaskCollection):
                 "progress": {"stage": Stage.AGGREGATE.value, "rows": 0, "bytes": 0},
                 "updatedAt": now,
             },
-            # These two keep what is there: the first start, and the attempts counted before.
+            # These two keep what was stored before: the first start and the counted attempts.
             "$min": {"startedAt": now},
             "$max": {"retries": 0},
             "$unset": {"nextRunAt": ""},
         }
-        # One after the other: for an `$or` the embedded database looks at every task there is.
-        # Whose it is already has been recorded as started.
-        is_owner = await self.recorded(
+        # Two updates, because for an `$or` the embedded database reads all tasks. If the run owns
+        # the task already, its start is in the audit record.
+        is_owner = await self._tasks.update_and_record(
             {**claimable, **unowned_or_older},
             claimed,
             entry(self._worker, AuditAction.STARTED, now, run=ref.run_id),
-        ) or await self.update_one({**claimable, "runId": ref.run_id}, claimed)
-        return await self.find(ref.task_id) if is_owner else None
+        ) or await self._tasks.update_one({**claimable, "runId": ref.run_id}, claimed)
+        return await self._tasks.find(ref.task_id) if is_owner else None
 
     async def attempt_started(self, ref: TaskRef, beat: AttemptBeat) -> None:
-        """Say that an activity is at work; raises `TaskLostError` if this run may not any more."""
+        """Store that an activity is at work."""
         await self._move(
             ref,
             {
@@ -94,7 +115,7 @@ class RunTransitions(TaskCollection):
         )
 
     async def progress(self, ref: TaskRef, beat: AttemptBeat) -> None:
-        """Say how far an attempt has come."""
+        """Store how far an attempt has come."""
         await self._move(
             ref,
             {
@@ -111,15 +132,15 @@ class RunTransitions(TaskCollection):
         Args:
             ref: The task and its run.
             error: Why it failed.
-            retries: Failed attempts by now; `$max`, so that units that fail side by side in one
-                outage count once, and a repeated write counts nothing.
-            next_run_at: When the next attempt is due; None if there will be none.
+            retries: Failed attempts so far. Written by `$max`, so that units that fail at the same
+                time in one outage count once, and a repeated write does not count again.
+            next_run_at: When the next attempt is due (epoch milliseconds); None if there is none.
         """
         change: Stored = {
             "$set": {"error": error.model_dump()},
             "$max": {"retries": min(retries, ref.max_retries)},
         }
-        if next_run_at is None:  # what is recorded is that the task failed
+        if next_run_at is None:  # the audit record gets `failed` instead, from the next write
             await self._move(ref, change)
             return
         now = now_ms()
@@ -130,13 +151,21 @@ class RunTransitions(TaskCollection):
         }
         uncounted = {**_owned(ref), "retries": {"$not": {"$gte": retries}}}
         again = entry(self._worker, AuditAction.RETRIED, now, run=ref.run_id, code=error.code)
-        if not await self.recorded(uncounted, change, again):
+        if not await self._tasks.update_and_record(uncounted, change, again):
             await self._move(ref, change)
 
     async def done(
         self, ref: TaskRef, file: FinishedFile, *, url: str, expires_at: int, purge_at: int
     ) -> ExportResult:
-        """Move a task to `done`. The link of the first such write stays."""
+        """Move a task to `done`. A repeated call keeps the link of the first one.
+
+        Args:
+            ref: The task and its run.
+            file: The finished file.
+            url: A link to it.
+            expires_at: When the link expires (epoch milliseconds).
+            purge_at: When the file is removed (epoch milliseconds).
+        """
         now = now_ms()
         return await self._end(
             ref,
@@ -169,8 +198,8 @@ class RunTransitions(TaskCollection):
 
         Args:
             ref: The task and its run.
-            error: Why.
-            retries: Failed attempts of which the workflow knows.
+            error: Why it failed.
+            retries: Failed attempts that the workflow has counted.
         """
         now = now_ms()
         return await self._end(
@@ -189,8 +218,8 @@ class RunTransitions(TaskCollection):
 
         Args:
             ref: The task and its run.
-            reason: Why, as it was typed.
-            asked_by: Who asked; None for whoever used Temporal itself.
+            reason: Why, as the person typed it.
+            asked_by: Who asked; None for somebody who used Temporal itself.
         """
         now = now_ms()
         author = asked_by or Author.person(None, origin=names.FROM_TEMPORAL)
@@ -219,7 +248,7 @@ class RunTransitions(TaskCollection):
             "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
             "$unset": dict.fromkeys(unset, ""),
         }
-        if not await self.recorded(_owned(ref), update, *entries):
+        if not await self._tasks.update_and_record(_owned(ref), update, *entries):
             await self._check_ended(ref, status, object_key=file.key if file else None)
         ended = ExportResult(task_id=ref.task_id, status=status)
         if file is None:
@@ -234,8 +263,8 @@ class RunTransitions(TaskCollection):
         )
 
     async def _check_ended(self, ref: TaskRef, status: TaskStatus, object_key: str | None) -> None:
-        """Raise `TaskLostError` unless this run has ended the task so before."""
-        document = await self.find(ref.task_id)
+        """Raise `TaskLostError` unless this run has ended the task in the same way before."""
+        document = await self._tasks.find(ref.task_id)
         if (
             document is None
             or document.get("runId") != ref.run_id
@@ -246,16 +275,16 @@ class RunTransitions(TaskCollection):
 
     async def _move(self, ref: TaskRef, update: Stored) -> None:
         update["$set"]["updatedAt"] = now_ms()
-        if not await self.update_one(_owned(ref), update):
+        if not await self._tasks.update_one(_owned(ref), update):
             raise _lost()
 
     @property
     def _worker(self) -> Author:
-        return Author(role=AuthorRole.WORKER, origin=self.origin)
+        return Author(role=AuthorRole.WORKER, origin=self._tasks.origin)
 
 
 def _owned(ref: TaskRef) -> Stored:
-    """Return the condition of every write of a run but the first."""
+    """Return the query of every write of a run, except for `claim`."""
     return {**id_filter(ref.task_id), "runId": ref.run_id, "status": {"$in": OPEN}}
 
 

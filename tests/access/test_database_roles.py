@@ -32,8 +32,7 @@ from exports.models import TaskStatus
 from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.database import Source
-from exports.tasks.collection import Stored
-from exports.tasks.store import TaskStore
+from exports.tasks.collection import Stored, TaskCollection
 from tests.support.lone_servers import LoneDatabase
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service, insert_orders, open_service
@@ -128,7 +127,7 @@ async def _at_work(service: Service) -> AsyncGenerator[None]:
     async with AsyncExitStack() as closing:
         database = await open_source(service.settings, service.connections, closing)
         source = Source(database, service.settings.query_timeout)
-        await service.tasks.ensure_indexes()
+        await service.collection.ensure_indexes()
         reports = load_reports(service.settings.reports_file)
         async with at_work(create_workers(service.settings, reports, service.connections, source)):
             yield
@@ -211,7 +210,7 @@ async def test_the_wrong_user_is_told_apart_from_a_server_that_is_away(
             await Source(client[SOURCE_DATABASE], timedelta(minutes=1)).aggregate("orders", [])
     async with AsyncMongoClient[dict[str, Any]](guarded.source_uri) as client:
         with pytest.raises(DatabaseAccessError):
-            await TaskStore(client[guarded.mongo_database]).find("t")
+            await TaskCollection(client[guarded.mongo_database]).find("t")
 
 
 def _called(function: str) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ async def some_tasks(service: Service) -> list[dict[str, str]]:
     async with working(service):
         done = [await service.exported() for _ in FAULTS]
         failed = [await service.exported() for _ in FAULTS]
-    await service.tasks.documents.update_many(
+    await service.collection.documents.update_many(
         {"_id": {"$in": [ObjectId(task.id) for task in failed]}}, {"$set": {"status": "failed"}}
     )
     return [

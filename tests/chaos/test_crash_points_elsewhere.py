@@ -33,7 +33,7 @@ async def _create(client: ExportClient, task_id: str) -> None:
 
 async def _cancel(client: ExportClient, task_id: str) -> None:
     # No worker is there that would clean up while it waits.
-    patch.object(client_module, "_SETTLING", timedelta(seconds=1)).start()
+    patch.object(client_module, "_CANCEL_WAIT", timedelta(seconds=1)).start()
     await client.cancel(task_id, created_by=USER, reason="enough")
 
 

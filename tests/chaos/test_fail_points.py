@@ -117,7 +117,7 @@ async def failing(
     assert not heard.sent
     elsewhere = settings.model_copy(update={"mongo_uri": SecretStr(database.uri)})
     async with open_service(elsewhere, temporal_address) as service:
-        await service.tasks.ensure_indexes()
+        await service.collection.ensure_indexes()
         await service.database["orders"].insert_many(
             {
                 "_id": ObjectId(f"{index:024x}"),

@@ -183,7 +183,7 @@ class Sweep:
         ground.ids.append(expired)
         with suppress(WorkflowFailureError):
             await service.run_of(expired).result()
-        await service.tasks.documents.update_one(
+        await service.collection.documents.update_one(
             {"_id": ObjectId(expired)}, {"$set": {"purgeAt": now_ms() - 1}}
         )
         orphan = names.file_key(expired, "another-run", attempt="1-1", extension="csv")
@@ -203,7 +203,7 @@ class Sweep:
     @staticmethod
     async def _stored(service: Service, status: str) -> str:
         task_id = ObjectId()
-        await service.tasks.documents.insert_one(
+        await service.collection.documents.insert_one(
             {
                 "_id": task_id,
                 "type": "statsMonthly",

@@ -16,8 +16,8 @@ from exports.models import TaskStatus
 from exports.reports.report import Rows
 from exports.reports.stats.report import StatsReport
 from exports.storage.bucket import ObjectStore
-from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
+from exports.tasks.transitions import RunTransitions
 from tests.support.chaos.corners import CLOSED, closed
 from tests.support.chaos.forms import LONG, SEED
 from tests.support.protections import protected_by
@@ -95,7 +95,7 @@ async def test_a_cancel_that_arrives_just_before_or_after_a_transition(
     service: Service, monkeypatch: pytest.MonkeyPatch, method: str, moment: str
 ) -> None:
     await insert_orders(service.database)
-    transition = getattr(TaskStore, method)
+    transition = getattr(RunTransitions, method)
     signal: Any = WorkflowHandle[Any, Any].signal
     arrived = asyncio.Event()
     met: list[str] = []  # the status of the task when somebody cancels it
@@ -114,7 +114,7 @@ async def test_a_cancel_that_arrives_just_before_or_after_a_transition(
             return_when=asyncio.FIRST_COMPLETED,
         )
 
-    async def raced(store: TaskStore, ref: Any, *given: Any, **named: Any) -> Any:
+    async def raced(store: RunTransitions, ref: Any, *given: Any, **named: Any) -> Any:
         first = not met
         if first and moment == "before":
             await cancelled(ref.task_id)
@@ -123,7 +123,7 @@ async def test_a_cancel_that_arrives_just_before_or_after_a_transition(
             await cancelled(ref.task_id)
         return result
 
-    monkeypatch.setattr(TaskStore, method, raced)
+    monkeypatch.setattr(RunTransitions, method, raced)
     monkeypatch.setattr(WorkflowHandle, "signal", signalled)
     end = await _consistent(service, (await service.create()).id)
     arrived.set()
@@ -197,13 +197,13 @@ class _Held:
             monkeypatch.setattr(ObjectStore, "upload", held_upload)
         else:
             method = {"claim": "claim", "writeback": "done"}[stage]
-            write = getattr(TaskStore, method)
+            write = getattr(RunTransitions, method)
 
-            async def held_write(store: TaskStore, *given: Any, **named: Any) -> Any:
+            async def held_write(store: RunTransitions, *given: Any, **named: Any) -> Any:
                 await self._wait()
                 return await write(store, *given, **named)
 
-            monkeypatch.setattr(TaskStore, method, held_write)
+            monkeypatch.setattr(RunTransitions, method, held_write)
 
     async def _wait(self) -> None:
         self.reached.set()
@@ -244,13 +244,13 @@ async def test_a_task_that_is_deleted_takes_its_objects_with_it_and_its_run_clos
     described = await service.run_of(task.id).describe()
     assert described.status is WorkflowExecutionStatus.FAILED
     assert service.keys() == []
-    assert await service.tasks.find(task.id) is None
+    assert await service.collection.find(task.id) is None
     assert (await service.client.sweep()).handled == 0
 
 
 @protected_by(
     "activities/sweep.py",
-    "return unchanged and await self._started(document, task_queue)",
+    "return unchanged and await self._start(document, task_queue)",
     instead="return False",
 )
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowFailureError
 
 from exports.errors import SourceUnavailableError
 from exports.models import ExportPlan
-from exports.tasks.store import TaskStore
+from exports.tasks.transitions import RunTransitions
 from tests.support.recording import (
     Held,
     Run,
@@ -67,13 +67,13 @@ async def _by_signal_and_by_the_server(service: Service) -> Run:
 
 @recorded("cancelled-while-claiming")
 async def _while_it_claims(service: Service) -> Run:
-    held, claim = Held(), TaskStore.claim
+    held, claim = Held(), RunTransitions.claim
 
-    async def wait(self: TaskStore, *given: Any, **named: Any) -> Any:
+    async def wait(self: RunTransitions, *given: Any, **named: Any) -> Any:
         await held.wait()
         return await claim(self, *given, **named)
 
-    with patch.object(TaskStore, "claim", wait):
+    with patch.object(RunTransitions, "claim", wait):
         async with working(service):
             run = service.run_of((await service.create()).id)
             await held.reached.wait()
@@ -105,14 +105,14 @@ async def _while_it_uploads(service: Service) -> Run:
 
 @recorded("done-cancelled-too-late")
 async def _while_it_is_written_back(service: Service) -> Run:
-    held, done = Held(), TaskStore.done
+    held, done = Held(), RunTransitions.done
 
-    async def wait(self: TaskStore, *given: Any, **named: Any) -> Any:
+    async def wait(self: RunTransitions, *given: Any, **named: Any) -> Any:
         await held.wait()
         return await done(self, *given, **named)
 
     await insert_orders(service.database)
-    with patch.object(TaskStore, "done", wait):
+    with patch.object(RunTransitions, "done", wait):
         async with working(service):
             run = service.run_of((await service.create()).id)
             await held.reached.wait()

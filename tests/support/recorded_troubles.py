@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from activities import boundary
 from exports.errors import DatabaseUnavailableError, PipelineError, SourceUnavailableError
 from exports.reports.report import Report, ReportCatalog
-from exports.tasks.store import TaskStore
+from exports.tasks.transitions import RunTransitions
 from tests.support.recording import (
     Run,
     quick_retries,
@@ -90,7 +90,7 @@ async def _claim_fails(service: Service) -> Run:
     async def away(*_: object, **__: object) -> None:
         raise DatabaseUnavailableError("The database is away.")
 
-    with patch.object(TaskStore, "claim", away):
+    with patch.object(RunTransitions, "claim", away):
         return await _ended(service)
 
 
@@ -181,14 +181,14 @@ async def _workers_never_agree(service: Service) -> Run:
 
 @recorded("failed-the-task-ended-while-the-report-changed")
 async def _the_task_has_ended_when_it_is_planned_anew(service: Service) -> Run:
-    claim = TaskStore.claim
+    claim = RunTransitions.claim
 
-    async def once(self: TaskStore, *given: Any, **named: Any) -> Any:
+    async def once(self: RunTransitions, *given: Any, **named: Any) -> Any:
         found = await claim(self, *given, **named)
-        await self.documents.update_many({}, {"$set": {"status": "failed"}})
+        await service.collection.documents.update_many({}, {"$set": {"status": "failed"}})
         return found
 
-    with _each_time_another_report(), patch.object(TaskStore, "claim", once):
+    with _each_time_another_report(), patch.object(RunTransitions, "claim", once):
         await insert_orders(service.database)
         with quick_retries():
             async with working(service):

@@ -19,6 +19,7 @@ from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
+from exports.tasks.collection import TaskCollection
 from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
 from exports.temporal.converter import data_converter
@@ -38,12 +39,16 @@ class Service:
     settings: Settings
     connections: Connections
     client: ExportClient
-    tasks: TaskStore
+    collection: TaskCollection
     database: AsyncDatabase[dict[str, Any]]
 
     @property
     def temporal(self) -> Client:
         return self.connections.temporal
+
+    @property
+    def tasks(self) -> TaskStore:
+        return TaskStore(self.collection)
 
     @property
     def store(self) -> ObjectStore:
@@ -62,7 +67,7 @@ class Service:
         return await self.ended((await self.create(kind, **given)).id)
 
     async def document(self, task_id: str) -> dict[str, Any]:
-        found = await self.tasks.find(task_id)
+        found = await self.collection.find(task_id)
         assert found is not None
         return found
 
@@ -98,7 +103,7 @@ async def open_service(
             settings=settings,
             connections=connections,
             client=ExportClient(connections=connections, settings=settings, reports=reports),
-            tasks=TaskStore(database),
+            collection=TaskCollection(database),
             database=database,
         )
 

@@ -15,9 +15,9 @@ from pymongo.monitoring import (
 )
 
 from exports import envelope, names
+from exports.clock import now_ms
 from exports.models import Author, AuthorRole, CancelRequest, TaskStatus
-from exports.tasks.audit import ROOM, AuditAction, AuditEntry, entries_of, entry, stored
-from exports.tasks.store import TaskStore
+from exports.tasks.audit import MAX_ENTRIES, AuditAction, AuditEntry, entries_of, entry, stored
 from exports.tasks.task import ExportTask
 from tests.support.service import USER, Service, insert_orders, working
 from tests.support.task_steps import (
@@ -25,9 +25,9 @@ from tests.support.task_steps import (
     LATER,
     ME,
     REQUEST,
-    SWEEP,
     TRANSITIONS,
     WHY,
+    Tasks,
     Transition,
     claimed,
     done,
@@ -35,12 +35,12 @@ from tests.support.task_steps import (
 )
 
 Database = AsyncDatabase[dict[str, Any]]
-Step = Callable[[TaskStore], Awaitable[object]]
+Step = Callable[[Tasks], Awaitable[object]]
 
 
 @pytest.fixture
-def store(mongo_database: Database) -> TaskStore:
-    return TaskStore(mongo_database, origin="7@host")
+def tasks(mongo_database: Database) -> Tasks:
+    return Tasks(mongo_database, origin="7@host")
 
 
 @pytest.fixture
@@ -48,47 +48,47 @@ def collection(mongo_database: Database) -> Any:
     return mongo_database["ExportTasks"]
 
 
-async def record(store: TaskStore, task_id: str = "t1") -> list[AuditEntry]:
-    return await store.audit(task_id, created_by=None)
+async def record(tasks: Tasks, task_id: str = "t1") -> list[AuditEntry]:
+    return await tasks.client.audit(task_id, created_by=None)
 
 
-async def actions(store: TaskStore) -> list[str]:
-    return [item.did.value for item in await record(store)]
+async def actions(tasks: Tasks) -> list[str]:
+    return [item.did.value for item in await record(tasks)]
 
 
-async def stored_task(store: TaskStore) -> ExportTask:
-    return await store.get("t1", created_by=None)
+async def stored_task(tasks: Tasks) -> ExportTask:
+    return await tasks.client.get("t1", created_by=None)
 
 
-async def _renewed(store: TaskStore) -> object:
-    return await store.renewed(
-        await stored_task(store), url="https://2", expires_at=9, asked_by="u1"
+async def _renewed(tasks: Tasks) -> object:
+    return await tasks.client.renew(
+        await stored_task(tasks), url="https://2", expires_at=9, asked_by="u1"
     )
 
 
-async def _reset(store: TaskStore) -> object:
-    return await store.reset(await stored_task(store), asked_by="u1")
+async def _reset(tasks: Tasks) -> object:
+    return await tasks.client.reset(await stored_task(tasks), asked_by="u1")
 
 
-async def _closed(store: TaskStore) -> object:
-    document = await store.find("t1")
+async def _closed(tasks: Tasks) -> object:
+    document = await tasks.collection.find("t1")
     assert document is not None
-    return await store.close_unowned(document, TaskStatus.CANCELLED, {}, author=SWEEP)
+    return await tasks.sweep.close_cancelled(document)
 
 
 def _by_me(step: Transition) -> Step:
-    return lambda store: step(store, ME)
+    return lambda tasks: step(tasks.run, ME)
 
 
 STEPS: dict[str, Step] = {
-    "create": lambda store: store.create_for_run(REQUEST, ME),
-    "claim": lambda store: store.claim(ME, run_started_at=100),
-    "claim by a later run": lambda store: store.claim(LATER, run_started_at=200),
+    "create": lambda tasks: tasks.run.create_for_run(REQUEST, ME),
+    "claim": lambda tasks: tasks.run.claim(ME, run_started_at=100),
+    "claim by a later run": lambda tasks: tasks.run.claim(LATER, run_started_at=200),
     **{name: _by_me(step) for name, step in TRANSITIONS.items()},
     "renew": _renewed,
     "reset": _reset,
     "close": _closed,
-    "expire": lambda store: store.expired({"_id": "t1"}),
+    "expire": lambda tasks: tasks.sweep.expire({"_id": "t1"}),
 }
 LIVES = [
     ["create", "claim", "attempt failed", "attempt started", "progress", "done", "renew", "expire"],
@@ -207,13 +207,13 @@ async def test_the_envelope_and_a_lost_run_are_told_apart_from_the_client(
 
 
 @pytest.mark.parametrize("life", LIVES, ids=" ".join)
-async def test_a_write_that_is_repeated_adds_nothing(store: TaskStore, life: list[str]) -> None:
+async def test_a_write_that_is_repeated_adds_nothing(tasks: Tasks, life: list[str]) -> None:
     for name in life:
-        await STEPS[name](store)
-        once = await record(store)
+        await STEPS[name](tasks)
+        once = await record(tasks)
         if name != "renew":  # whoever asks for a link twice gets two
-            await STEPS[name](store)
-        assert await record(store) == once, name
+            await STEPS[name](tasks)
+        assert await record(tasks) == once, name
 
 
 class _Updates(CommandListener):
@@ -237,11 +237,11 @@ async def test_entries_are_added_at_the_end_and_never_changed_nor_removed(
 ) -> None:
     updates = _Updates()
     async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[updates]) as client:
-        store = TaskStore(client[mongo_database.name])
+        tasks = Tasks(client[mongo_database.name])
         before: list[AuditEntry] = []
         for name in life:
-            await STEPS[name](store)
-            now = await record(store)
+            await STEPS[name](tasks)
+            now = await record(tasks)
             assert now[: len(before)] == before
             before = now
     assert before
@@ -256,67 +256,65 @@ async def test_entries_are_added_at_the_end_and_never_changed_nor_removed(
 
 def _full() -> list[dict[str, Any]]:
     author = Author.person("u1", origin="client")
-    return stored([entry(author, AuditAction.RENEWED, number) for number in range(ROOM)])
+    return stored([entry(author, AuditAction.RENEWED, number) for number in range(MAX_ENTRIES)])
 
 
 async def test_a_link_that_is_renewed_for_ever_does_not_fill_the_document(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
     await insert(collection, status="done", objectKey="files/a", audit=_full())
     for _ in range(3):
-        assert await _renewed(store) is not None
-    task = await stored_task(store)
+        assert await _renewed(tasks) is not None
+    task = await stored_task(tasks)
     assert (task.download_url, task.expires_at) == ("https://2", 9)
-    assert len(await record(store)) == ROOM
+    assert len(await record(tasks)) == MAX_ENTRIES
 
 
-async def test_a_full_record_still_says_how_the_export_ended(
-    store: TaskStore, collection: Any
-) -> None:
+async def test_a_full_record_still_says_how_the_export_ended(tasks: Tasks, collection: Any) -> None:
     await insert(collection, audit=_full())
     for name in ("claim", "attempt failed", "failed", "reset", "claim by a later run"):
-        await STEPS[name](store)
-    assert len(await record(store)) == ROOM
-    await done(store, LATER)
-    await STEPS["expire"](store)
-    assert (await actions(store))[ROOM:] == ["signed", "done", "expired"]
+        await STEPS[name](tasks)
+    assert len(await record(tasks)) == MAX_ENTRIES
+    await done(tasks.run, LATER)
+    await STEPS["expire"](tasks)
+    assert (await actions(tasks))[MAX_ENTRIES:] == ["signed", "done", "expired"]
 
 
 async def test_nothing_happens_without_its_entry_because_it_became_possible_a_moment_later(
-    store: TaskStore, collection: Any, monkeypatch: pytest.MonkeyPatch
+    tasks: Tasks, collection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await insert(collection, status="failed", error=WHY.model_dump())
-    plain = store._updated  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- to get in between
+    plain = tasks.collection._update  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- to get in between
 
     async def updated(query: dict[str, Any], update: dict[str, Any]) -> bool:
         found = await plain(query, update)
         await collection.update_one({}, {"$set": {"status": "pending"}})
         return found
 
-    monkeypatch.setattr(store, "_updated", updated)
-    assert await store.claim(ME, run_started_at=100) is None
-    assert (await stored_task(store)).status is TaskStatus.PENDING
+    monkeypatch.setattr(tasks.collection, "_update", updated)
+    assert await tasks.run.claim(ME, run_started_at=100) is None
+    assert (await stored_task(tasks)).status is TaskStatus.PENDING
 
 
 @pytest.mark.parametrize("foreign", ["yes", {"x": 1}, 7, None, {"499": 1}])
 async def test_what_another_system_calls_audit_stops_no_export(
-    store: TaskStore, collection: Any, foreign: object
+    tasks: Tasks, collection: Any, foreign: object
 ) -> None:
     await insert(collection, audit=foreign)
-    assert await store.claim(ME, run_started_at=100) is not None
-    assert (await done(store, ME)).status is TaskStatus.DONE
-    assert await _renewed(store) is not None
-    assert await record(store) == []
+    assert await tasks.run.claim(ME, run_started_at=100) is not None
+    assert (await done(tasks.run, ME)).status is TaskStatus.DONE
+    assert await _renewed(tasks) is not None
+    assert await record(tasks) == []
     assert (await collection.find_one({}))["audit"] == foreign
 
 
 async def test_an_older_document_gets_its_record_from_here_on(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
     await insert(collection)
-    assert await record(store) == []
-    await STEPS["claim"](store)
-    assert await actions(store) == ["started"]
+    assert await record(tasks) == []
+    await STEPS["claim"](tasks)
+    assert await actions(tasks) == ["started"]
 
 
 @pytest.mark.parametrize(
@@ -324,31 +322,32 @@ async def test_an_older_document_gets_its_record_from_here_on(
     [7, None, "x", {}, {"at": "now", "did": "created"}, {"did": "stolen", "at": 1}, [[]]],
 )
 def test_what_makes_no_sense_in_a_record_is_left_out(rubbish: object) -> None:
-    good = entry(SWEEP, AuditAction.EXPIRED, 1)
+    sweep = Author(role=AuthorRole.SWEEP, origin="1@host")
+    good = entry(sweep, AuditAction.EXPIRED, 1)
     assert entries_of({"audit": [rubbish, *stored([good]), rubbish]}) == [good]
 
 
 @pytest.mark.parametrize("status", ENDED)
 async def test_a_task_of_any_end_keeps_its_record_to_itself(
-    store: TaskStore, collection: Any, status: TaskStatus
+    tasks: Tasks, collection: Any, status: TaskStatus
 ) -> None:
-    await insert(collection, status=status.value, audit=_full())
+    await insert(collection, status=status.value, audit=_full(), purgeAt=1)
     found = [
-        *[await stored_task(store), await store.find("t1")],
-        *await store.newest(created_by=None, status=None, limit=1),
-        *[document async for document in store.matching({}, sort=[("_id", 1)])],
+        *[await stored_task(tasks), await tasks.collection.find("t1")],
+        *await tasks.client.newest(created_by=None, status=None, limit=1),
+        *[page async for page in tasks.sweep.expired(now_ms())],
     ]
     assert "renewed" not in repr(found), "whoever reads tasks does not pay for their records"
 
 
 async def test_an_author_with_a_long_name_is_no_reason_to_fail(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
     long = "u" * 5000
-    await claimed(store, collection)
-    await done(store, ME)
+    await claimed(tasks, collection)
+    await done(tasks.run, ME)
     await collection.update_one({}, {"$set": {"createdBy": long}})
-    task = await stored_task(store)
-    assert await store.renewed(task, url="https://2", expires_at=9, asked_by=long) is not None
-    last = (await record(store))[-1]
+    task = await stored_task(tasks)
+    assert await tasks.client.renew(task, url="https://2", expires_at=9, asked_by=long) is not None
+    last = (await record(tasks))[-1]
     assert (last.role, last.user) == (AuthorRole.USER, "u" * names.MAX_CREATED_BY_LENGTH)

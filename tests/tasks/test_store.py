@@ -1,6 +1,6 @@
 """Finding and storing tasks: how the database is asked, and what is said when it is away."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
+from exports.clock import now_ms
 from exports.errors import (
     DatabaseAccessError,
     DatabaseUnavailableError,
@@ -25,10 +26,9 @@ from exports.errors import (
     TaskNotFoundError,
 )
 from exports.models import TaskStatus
-from exports.tasks.collection import translated
-from exports.tasks.store import TaskStore
+from exports.tasks.collection import MAJORITY_TIMEOUT, translated
 from exports.tasks.task import ExportTask
-from tests.support.task_steps import ME, REQUEST, TRANSITIONS, done, insert
+from tests.support.task_steps import ME, REQUEST, TRANSITIONS, WHY, Tasks, done, insert
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -37,8 +37,8 @@ LAST = DatetimeMS(8_640_000_000_000_000)  # the last moment that a date of JavaS
 
 
 @pytest.fixture
-def store(mongo_database: Database) -> TaskStore:
-    return TaskStore(mongo_database)
+def tasks(mongo_database: Database) -> Tasks:
+    return Tasks(mongo_database)
 
 
 @pytest.fixture
@@ -48,52 +48,48 @@ def collection(mongo_database: Database) -> Any:
 
 @pytest.mark.parametrize("task_id", [ObjectId(), "t1", "0" * 24, "12 bytes str", "任务/1", "a$b.c"])
 async def test_ids_of_any_kind_lead_to_their_document(
-    store: TaskStore, collection: Any, task_id: object
+    tasks: Tasks, collection: Any, task_id: object
 ) -> None:
     await insert(collection, _id=ObjectId(), createdBy="another")
     await insert(collection, _id=task_id)
     ref = ME.model_copy(update={"task_id": str(task_id)})
-    assert (await store.get(str(task_id), created_by="u1")).id == str(task_id)
-    assert await store.claim(ref, run_started_at=100) is not None
-    assert (await done(store, ref)).task_id == str(task_id)
-    assert set(await store.owners([str(task_id), "none"])) == {str(task_id)}
+    assert (await tasks.client.get(str(task_id), created_by="u1")).id == str(task_id)
+    assert await tasks.run.claim(ref, run_started_at=100) is not None
+    assert (await done(tasks.run, ref)).task_id == str(task_id)
+    assert set(await tasks.sweep.owners([str(task_id), "none"])) == {str(task_id)}
 
 
-async def test_what_somebody_else_asked_for_does_not_exist(
-    store: TaskStore, collection: Any
-) -> None:
+async def test_what_somebody_else_asked_for_does_not_exist(tasks: Tasks, collection: Any) -> None:
     await insert(collection)
     await insert(collection, _id="ownerless", createdBy=None)
     for task_id, asking in (("t1", "u2"), ("t1", ""), ("ownerless", ""), ("none", None)):
         with pytest.raises(TaskNotFoundError):
-            await store.get(task_id, created_by=asking)
-    assert (await store.get("t1", created_by=None)).created_by == "u1"
+            await tasks.client.get(task_id, created_by=asking)
+    assert (await tasks.client.get("t1", created_by=None)).created_by == "u1"
 
 
-async def test_the_newest_tasks_come_first(store: TaskStore, collection: Any) -> None:
+async def test_the_newest_tasks_come_first(tasks: Tasks, collection: Any) -> None:
     for number, owner in enumerate(["u1", "u2", "u1", "u1"]):
         await insert(collection, _id=str(number), createdAt=number, createdBy=owner)
     await insert(collection, _id="rubbish", status="on hold", createdAt=9)
-    found = await store.newest(created_by="u1", status=None, limit=2)
+    found = await tasks.client.newest(created_by="u1", status=None, limit=2)
     assert [task.id for task in found] == ["3", "2"]
-    assert len(await store.newest(created_by=None, status=None, limit=10)) == 4
-    assert await store.newest(created_by=None, status=TaskStatus.DONE, limit=10) == []
+    assert len(await tasks.client.newest(created_by=None, status=None, limit=10)) == 4
+    assert await tasks.client.newest(created_by=None, status=TaskStatus.DONE, limit=10) == []
 
 
-async def test_a_document_is_made_once_for_a_run(store: TaskStore, collection: Any) -> None:
-    await store.create_for_run(REQUEST, ME)
-    await store.claim(ME, run_started_at=100)
-    await store.create_for_run(REQUEST, ME)
+async def test_a_document_is_made_once_for_a_run(tasks: Tasks, collection: Any) -> None:
+    await tasks.run.create_for_run(REQUEST, ME)
+    await tasks.run.claim(ME, run_started_at=100)
+    await tasks.run.create_for_run(REQUEST, ME)
     [only] = await collection.find({}).to_list()
     assert (only["_id"], only["status"], only["maxRetries"]) == ("t1", "running", 3)
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, {"a\0b": 1}])
-async def test_what_the_database_can_not_hold_is_refused_for_good(
-    store: TaskStore, value: Any
-) -> None:
+async def test_what_the_database_can_not_hold_is_refused_for_good(tasks: Tasks, value: Any) -> None:
     request = REQUEST.model_copy(update={"params": {"year": value}})
-    for storing in (store.create(request), store.create_for_run(request, ME)):
+    for storing in (tasks.client.create(request), tasks.run.create_for_run(request, ME)):
         with pytest.raises(TaskInvalidError) as refused:
             await storing
         assert refused.value.permanent
@@ -110,7 +106,7 @@ def test_a_document_that_is_hard_to_read_does_not_hide_the_others(
         asked.update(how)
 
     monkeypatch.setattr(mongo_database, "get_collection", get_collection)
-    TaskStore(mongo_database)
+    Tasks(mongo_database)
 
     def read(field: str, stored: object, part: bytes, instead: bytes) -> ExportTask:
         encoded = bson.encode({"_id": "t1", "status": "pending", field: stored})
@@ -146,20 +142,22 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
 ) -> None:
     commands = _Commands()
     async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
-        store = TaskStore(client[mongo_database.name])
-        await store.ensure_indexes()
-        task = await store.create(REQUEST)
-        await store.create_for_run(REQUEST, ME)
-        await store.claim(ME, run_started_at=100)
+        tasks = Tasks(client[mongo_database.name])
+        await tasks.collection.ensure_indexes()
+        task = await tasks.client.create(REQUEST)
+        await tasks.run.create_for_run(REQUEST, ME)
+        await tasks.run.claim(ME, run_started_at=100)
         for name in ("attempt started", "progress", "attempt failed", "failed"):
-            await TRANSITIONS[name](store, ME)
-        await store.reset(await store.get("t1", created_by=None), asked_by=None)
-        document = await store.find(task.id)
+            await TRANSITIONS[name](tasks.run, ME)
+        await tasks.client.reset(await tasks.client.get("t1", created_by=None), asked_by=None)
+        document = await tasks.collection.find(task.id)
         assert document is not None
-        await store.close_unowned(document, TaskStatus.FAILED, {}, author=store.sweep)
-        await store.newest(created_by=None, status=None, limit=5)
-        await store.owners([task.id])
-        assert [_ async for _ in store.matching({}, sort=[("_id", 1)])]
+        await tasks.sweep.close_failed(document, WHY)
+        await tasks.client.newest(created_by=None, status=None, limit=5)
+        await tasks.sweep.owners([task.id])
+        for pages in (tasks.sweep.due(now_ms()), tasks.sweep.taken(), tasks.sweep.expired(0)):
+            async for _ in pages:
+                pass
     reads = [command for command in commands.sent if "find" in command]
     writes = [
         command for command in commands.sent if {"insert", "update", "createIndexes"} & set(command)
@@ -167,32 +165,34 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
     assert len(reads) >= 5
     assert len(writes) >= 10
     assert all(command["readConcern"] == {"level": "majority"} for command in reads)
-    assert all(command["writeConcern"] == {"w": "majority"} for command in writes)
+    wait = {"w": "majority", "wtimeout": MAJORITY_TIMEOUT}
+    assert all(command["writeConcern"] == wait for command in writes)
 
 
-async def test_indexes_may_be_there_already(store: TaskStore, collection: Any) -> None:
-    await store.ensure_indexes()
+async def test_indexes_may_be_there_already(tasks: Tasks, collection: Any) -> None:
+    await tasks.collection.ensure_indexes()
     first = await collection.index_information()
-    await store.ensure_indexes()
+    await tasks.collection.ensure_indexes()
     assert await collection.index_information() == first
     assert {"status_1_nextRunAt_1", "status_1_purgeAt_1", "createdBy_1_createdAt_-1"} < set(first)
 
 
-async def _listed(store: TaskStore) -> None:
-    async for _ in store.matching({}, sort=[("_id", 1)]):
-        pass
+async def _first_page(pages: AsyncIterator[object]) -> None:
+    await anext(pages)
 
 
-AWAY: dict[str, Callable[[TaskStore], Awaitable[object]]] = {
-    "create": lambda store: store.create(REQUEST),
-    "create for run": lambda store: store.create_for_run(REQUEST, ME),
-    "find": lambda store: store.find("s3cr3t-id"),
-    "newest": lambda store: store.newest(created_by="u1", status=None, limit=1),
-    "claim": lambda store: store.claim(ME, run_started_at=1),
-    "matching": _listed,
-    "owners": lambda store: store.owners(["t1"]),
-    "ensure indexes": lambda store: store.ensure_indexes(),
-    "done": lambda store: done(store, ME, "https://s3cr3t"),
+AWAY: dict[str, Callable[[Tasks], Awaitable[object]]] = {
+    "create": lambda tasks: tasks.client.create(REQUEST),
+    "create for run": lambda tasks: tasks.run.create_for_run(REQUEST, ME),
+    "find": lambda tasks: tasks.collection.find("s3cr3t-id"),
+    "newest": lambda tasks: tasks.client.newest(created_by="u1", status=None, limit=1),
+    "claim": lambda tasks: tasks.run.claim(ME, run_started_at=1),
+    "due": lambda tasks: _first_page(tasks.sweep.due(1)),
+    "taken": lambda tasks: _first_page(tasks.sweep.taken()),
+    "expired": lambda tasks: _first_page(tasks.sweep.expired(1)),
+    "owners": lambda tasks: tasks.sweep.owners(["t1"]),
+    "ensure indexes": lambda tasks: tasks.collection.ensure_indexes(),
+    "done": lambda tasks: done(tasks.run, ME, "https://s3cr3t"),
 }
 
 
@@ -201,7 +201,7 @@ async def test_a_database_that_is_away_is_named_without_any_value(name: str) -> 
     uri = "mongodb://us3r:s3cr3t@%2Fnowhere.sock"
     async with AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=50) as client:
         with pytest.raises(DatabaseUnavailableError) as away:
-            await AWAY[name](TaskStore(client["t"]))
+            await AWAY[name](Tasks(client["t"]))
     assert not away.value.permanent
     assert "s3cr3t" not in f"{away.value!r} {away.value.__cause__!r}"
     assert "ServerSelectionTimeoutError" in away.value.msg

@@ -9,7 +9,6 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef, TaskStatus
-from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
 from tests.support.protections import protected_by
 from tests.support.task_steps import (
@@ -18,9 +17,9 @@ from tests.support.task_steps import (
     LATER,
     ME,
     NOBODY,
-    SWEEP,
     TRANSITIONS,
     WHY,
+    Tasks,
     claimed,
     done,
     insert,
@@ -31,8 +30,8 @@ every_transition = pytest.mark.parametrize("name", TRANSITIONS)
 
 
 @pytest.fixture
-def store(mongo_database: Database) -> TaskStore:
-    return TaskStore(mongo_database)
+def tasks(mongo_database: Database) -> Tasks:
+    return Tasks(mongo_database)
 
 
 @pytest.fixture
@@ -43,16 +42,16 @@ def collection(mongo_database: Database) -> Any:
 @every_transition
 @pytest.mark.parametrize("status", ENDED)
 async def test_a_task_that_has_ended_stays_as_it_is(
-    store: TaskStore, collection: Any, name: str, status: TaskStatus
+    tasks: Tasks, collection: Any, name: str, status: TaskStatus
 ) -> None:
     file = {"objectKey": "files/another"} if status is TaskStatus.DONE else {}
     document = await insert(collection, status=status.value, runId=ME.run_id, **file)
     if name == status.value and name != "done":
         # Said twice by the run that said it first, because the answer was lost on the way.
-        await TRANSITIONS[name](store, ME)
+        await TRANSITIONS[name](tasks.run, ME)
     else:
         with pytest.raises(TaskLostError):
-            await TRANSITIONS[name](store, ME)
+            await TRANSITIONS[name](tasks.run, ME)
     assert await collection.find_one({}) == document
 
 
@@ -63,225 +62,216 @@ async def test_a_task_that_has_ended_stays_as_it_is(
     instead='{**id_filter(ref.task_id), "status"',
 )
 async def test_only_the_run_that_owns_a_task_moves_it(
-    store: TaskStore, collection: Any, name: str
+    tasks: Tasks, collection: Any, name: str
 ) -> None:
-    before = await claimed(store, collection)
+    before = await claimed(tasks, collection)
     for stranger in (LATER, NOBODY):
         with pytest.raises(TaskLostError) as lost:
-            await TRANSITIONS[name](store, stranger)
+            await TRANSITIONS[name](tasks.run, stranger)
         assert lost.value.permanent
     assert await collection.find_one({}) == before
-    await TRANSITIONS[name](store, ME)
+    await TRANSITIONS[name](tasks.run, ME)
     assert await collection.find_one({}) != before
 
 
 @every_transition
 async def test_nobody_moves_a_task_that_no_run_has_taken_up(
-    store: TaskStore, collection: Any, name: str
+    tasks: Tasks, collection: Any, name: str
 ) -> None:
     before = await insert(collection)
     with pytest.raises(TaskLostError):
-        await TRANSITIONS[name](store, ME)
+        await TRANSITIONS[name](tasks.run, ME)
     assert await collection.find_one({}) == before
 
 
-async def test_a_run_takes_a_task_up_twice(store: TaskStore, collection: Any) -> None:
-    first = await claimed(store, collection)
+async def test_a_run_takes_a_task_up_twice(tasks: Tasks, collection: Any) -> None:
+    first = await claimed(tasks, collection)
     assert (first["status"], first["runId"], first["workflowId"]) == (
         "running",
         "run-1",
         "export-t1",
     )
-    again = await store.claim(ME, run_started_at=100)
+    again = await tasks.run.claim(ME, run_started_at=100)
     assert again is not None
     assert again["startedAt"] == first["startedAt"]
 
 
 async def test_a_later_run_takes_over_and_an_earlier_one_never(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
-    await claimed(store, collection)
-    assert await store.claim(LATER, run_started_at=99) is None
-    assert await store.claim(LATER, run_started_at=100) is None
-    taken = await store.claim(LATER, run_started_at=101)
+    await claimed(tasks, collection)
+    assert await tasks.run.claim(LATER, run_started_at=99) is None
+    assert await tasks.run.claim(LATER, run_started_at=100) is None
+    taken = await tasks.run.claim(LATER, run_started_at=101)
     assert taken is not None
     assert taken["runId"] == "run-2"
-    assert await store.claim(ME, run_started_at=100) is None
+    assert await tasks.run.claim(ME, run_started_at=100) is None
     with pytest.raises(TaskLostError):
-        await done(store, ME)
+        await done(tasks.run, ME)
 
 
-async def test_of_runs_that_start_at_once_one_takes_the_task(
-    store: TaskStore, collection: Any
-) -> None:
+async def test_of_runs_that_start_at_once_one_takes_the_task(tasks: Tasks, collection: Any) -> None:
     await insert(collection)
     runs = [ME.model_copy(update={"run_id": f"run-{number}"}) for number in range(10)]
-    found = await asyncio.gather(*(store.claim(run, run_started_at=100) for run in runs))
+    found = await asyncio.gather(*(tasks.run.claim(run, run_started_at=100) for run in runs))
     [owner] = [document for document in found if document is not None]
     assert (await collection.find_one({}))["runId"] == owner["runId"]
 
 
-async def test_a_task_belongs_to_one_workflow(store: TaskStore, collection: Any) -> None:
-    await claimed(store, collection)
+async def test_a_task_belongs_to_one_workflow(tasks: Tasks, collection: Any) -> None:
+    await claimed(tasks, collection)
     other = TaskRef(task_id="t1", workflow_id="somebody-elses", run_id="run-9")
-    assert await store.claim(other, run_started_at=10**12) is None
+    assert await tasks.run.claim(other, run_started_at=10**12) is None
 
 
 @pytest.mark.parametrize("status", ENDED)
 async def test_a_task_that_has_ended_is_not_taken_up(
-    store: TaskStore, collection: Any, status: TaskStatus
+    tasks: Tasks, collection: Any, status: TaskStatus
 ) -> None:
     await insert(collection, status=status.value)
-    assert await store.claim(ME, run_started_at=100) is None
+    assert await tasks.run.claim(ME, run_started_at=100) is None
 
 
 async def test_taking_a_task_over_keeps_its_start_and_its_failed_attempts(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
-    first = await claimed(store, collection)
-    await store.attempt_failed(ME, WHY, retries=2, next_run_at=5000)
-    taken = await store.claim(LATER, run_started_at=200)
+    first = await claimed(tasks, collection)
+    await tasks.run.attempt_failed(ME, WHY, retries=2, next_run_at=5000)
+    taken = await tasks.run.claim(LATER, run_started_at=200)
     assert taken is not None
     assert (taken["retries"], taken["startedAt"]) == (2, first["startedAt"])
     assert "nextRunAt" not in taken
 
 
-async def test_nulls_in_a_foreign_document_count_as_nothing(
-    store: TaskStore, collection: Any
-) -> None:
+async def test_nulls_in_a_foreign_document_count_as_nothing(tasks: Tasks, collection: Any) -> None:
     names = ("retries", "nextRunAt", "workflowId", "runId", "runStartedAt", "progress")
     await insert(collection, **dict.fromkeys(names))
-    taken = await store.claim(ME, run_started_at=100)
+    taken = await tasks.run.claim(ME, run_started_at=100)
     assert taken is not None
     assert taken["retries"] == 0
-    await store.attempt_started(ME, AttemptBeat(stage=Stage.UPLOAD, rows=5))
+    await tasks.run.attempt_started(ME, AttemptBeat(stage=Stage.UPLOAD, rows=5))
     assert ExportTask.from_document(await collection.find_one({})).progress.rows == 5
 
 
-async def test_done_twice_keeps_the_first_link(store: TaskStore, collection: Any) -> None:
-    await claimed(store, collection)
-    first = await done(store, ME, "https://1")
-    ended = await store.get("t1", created_by="u1")
-    again = await done(store, ME, "https://2")
+async def test_done_twice_keeps_the_first_link(tasks: Tasks, collection: Any) -> None:
+    await claimed(tasks, collection)
+    first = await done(tasks.run, ME, "https://1")
+    ended = await tasks.client.get("t1", created_by="u1")
+    again = await done(tasks.run, ME, "https://2")
     assert again == first == ended.result()
-    assert await store.get("t1", created_by="u1") == ended
+    assert await tasks.client.get("t1", created_by="u1") == ended
     assert (ended.status, ended.download_url, ended.rows) == (TaskStatus.DONE, "https://1", 3)
     assert ended.finished_at is not None
 
 
 async def test_done_twice_is_done_although_the_file_has_expired_in_between(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
-    await claimed(store, collection)
-    first = await done(store, ME)
-    assert await store.expired({"_id": "t1"})
+    await claimed(tasks, collection)
+    first = await done(tasks.run, ME)
+    assert await tasks.sweep.expire({"_id": "t1"})
     expired = await collection.find_one({})
-    assert await done(store, ME, "https://2") == first
+    assert await done(tasks.run, ME, "https://2") == first
     assert await collection.find_one({}) == expired
 
 
-async def test_done_with_another_file_is_not_the_same_done(
-    store: TaskStore, collection: Any
-) -> None:
-    await claimed(store, collection)
-    await done(store, ME)
+async def test_done_with_another_file_is_not_the_same_done(tasks: Tasks, collection: Any) -> None:
+    await claimed(tasks, collection)
+    await done(tasks.run, ME)
     other = FILE.model_copy(update={"key": "files/t1/run-1/b/export.csv"})
     with pytest.raises(TaskLostError):
-        await store.done(ME, other, url="https://2", expires_at=1, purge_at=2)
+        await tasks.run.done(ME, other, url="https://2", expires_at=1, purge_at=2)
 
 
 @pytest.mark.parametrize(
     ("first", "second"), list(itertools.permutations(["done", "failed", "cancelled"], 2))
 )
-async def test_the_first_end_counts(
-    store: TaskStore, collection: Any, first: str, second: str
-) -> None:
-    await claimed(store, collection)
-    await TRANSITIONS[first](store, ME)
+async def test_the_first_end_counts(tasks: Tasks, collection: Any, first: str, second: str) -> None:
+    await claimed(tasks, collection)
+    await TRANSITIONS[first](tasks.run, ME)
     ended = await collection.find_one({})
     with pytest.raises(TaskLostError):
-        await TRANSITIONS[second](store, ME)
+        await TRANSITIONS[second](tasks.run, ME)
     assert await collection.find_one({}) == ended
 
 
 async def test_a_failed_attempt_counts_once_however_often_it_is_written(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
-    await claimed(store, collection)
+    await claimed(tasks, collection)
     for _ in range(2):
-        await store.attempt_failed(ME, WHY, retries=1, next_run_at=5000)
+        await tasks.run.attempt_failed(ME, WHY, retries=1, next_run_at=5000)
     waiting = await collection.find_one({})
     assert (waiting["status"], waiting["retries"], waiting["nextRunAt"]) == ("pending", 1, 5000)
     assert waiting["error"] == {"code": "E_STORE", "msg": "The object store is away."}
-    await store.attempt_failed(ME, WHY, retries=2, next_run_at=None)
-    await store.attempt_failed(ME, WHY, retries=1, next_run_at=None)
+    await tasks.run.attempt_failed(ME, WHY, retries=2, next_run_at=None)
+    await tasks.run.attempt_failed(ME, WHY, retries=1, next_run_at=None)
     assert (await collection.find_one({}))["retries"] == 2, "an attempt is never uncounted"
-    await store.attempt_failed(ME, WHY, retries=99, next_run_at=None)
+    await tasks.run.attempt_failed(ME, WHY, retries=99, next_run_at=None)
     assert (await collection.find_one({}))["retries"] == ME.max_retries
 
 
-async def test_progress_never_goes_back(store: TaskStore, collection: Any) -> None:
-    await claimed(store, collection)
-    await store.progress(ME, AttemptBeat(stage=Stage.AGGREGATE, rows=10, bytes=100))
-    await store.progress(ME, AttemptBeat(stage=Stage.AGGREGATE, rows=4, bytes=40))
+async def test_progress_never_goes_back(tasks: Tasks, collection: Any) -> None:
+    await claimed(tasks, collection)
+    await tasks.run.progress(ME, AttemptBeat(stage=Stage.AGGREGATE, rows=10, bytes=100))
+    await tasks.run.progress(ME, AttemptBeat(stage=Stage.AGGREGATE, rows=4, bytes=40))
     progress = (await collection.find_one({}))["progress"]
     assert progress == {"stage": "aggregate", "rows": 10, "bytes": 100}
 
 
 @pytest.mark.parametrize("status", TaskStatus)
 async def test_only_a_failed_task_is_made_due_again(
-    store: TaskStore, collection: Any, status: TaskStatus
+    tasks: Tasks, collection: Any, status: TaskStatus
 ) -> None:
     document = await insert(
         collection, status=status.value, runId="run-1", retries=3, error=WHY.model_dump()
     )
-    again = await store.reset(ExportTask.from_document(document), asked_by="u1")
+    again = await tasks.client.reset(ExportTask.from_document(document), asked_by="u1")
     if status is TaskStatus.FAILED:
         assert again is not None
         assert (again.status, again.retries, again.error) == (TaskStatus.PENDING, 0, None)
         assert again.next_run_at is not None
-        assert await store.reset(ExportTask.from_document(document), asked_by="u1") is None, (
-            "once is enough"
-        )
+        assert (
+            await tasks.client.reset(ExportTask.from_document(document), asked_by="u1") is None
+        ), "once is enough"
     else:
         assert again is None
         assert await collection.find_one({}) == document
 
 
 async def test_only_a_file_that_is_still_there_gets_a_fresh_link(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
-    await claimed(store, collection)
-    await done(store, ME)
-    task = await store.get("t1", created_by="u1")
-    renewed = await store.renewed(task, url="https://2", expires_at=9, asked_by="u1")
+    await claimed(tasks, collection)
+    await done(tasks.run, ME)
+    task = await tasks.client.get("t1", created_by="u1")
+    renewed = await tasks.client.renew(task, url="https://2", expires_at=9, asked_by="u1")
     assert renewed is not None
     assert (renewed.download_url, renewed.expires_at) == ("https://2", 9)
     replaced = task.model_copy(update={"object_key": "files/another"})
-    assert await store.renewed(replaced, url="https://3", expires_at=9, asked_by="u1") is None
-    assert await store.expired({"_id": "t1"})
-    assert await store.renewed(task, url="https://3", expires_at=9, asked_by="u1") is None
+    assert await tasks.client.renew(replaced, url="https://3", expires_at=9, asked_by="u1") is None
+    assert await tasks.sweep.expire({"_id": "t1"})
+    assert await tasks.client.renew(task, url="https://3", expires_at=9, asked_by="u1") is None
     assert "downloadUrl" not in await collection.find_one({})
 
 
-async def test_only_a_done_task_expires(store: TaskStore, collection: Any) -> None:
-    document = await claimed(store, collection)
-    assert not await store.expired(document)
-    await done(store, ME)
-    assert await store.expired(document)
-    assert not await store.expired(document)
+async def test_only_a_done_task_expires(tasks: Tasks, collection: Any) -> None:
+    document = await claimed(tasks, collection)
+    assert not await tasks.sweep.expire(document)
+    await done(tasks.run, ME)
+    assert await tasks.sweep.expire(document)
+    assert not await tasks.sweep.expire(document)
 
 
 async def test_a_task_is_not_closed_under_a_run_that_has_taken_it_up(
-    store: TaskStore, collection: Any
+    tasks: Tasks, collection: Any
 ) -> None:
     seen = await insert(collection)
-    await store.claim(ME, run_started_at=100)
-    assert not await store.close_unowned(seen, TaskStatus.FAILED, {}, author=SWEEP)
+    await tasks.run.claim(ME, run_started_at=100)
+    assert not await tasks.sweep.close_failed(seen, WHY)
     seen_later = await collection.find_one({})
-    assert await store.close_unowned(
-        seen_later, TaskStatus.FAILED, {"error": WHY.model_dump()}, author=SWEEP
-    )
-    closed = await store.get("t1", created_by=None)
+    assert await tasks.sweep.close_failed(seen_later, WHY)
+    closed = await tasks.client.get("t1", created_by=None)
     assert (closed.status, closed.error) == (TaskStatus.FAILED, WHY)
-    assert not await store.close_unowned(seen_later, TaskStatus.CANCELLED, {}, author=SWEEP)
+    assert not await tasks.sweep.close_cancelled(seen_later)
+    assert not await tasks.client.close_cancelled("t1", reason="", asked_by="u1")

@@ -120,7 +120,7 @@ async def test_parameters_that_are_too_large_are_refused_and_nothing_is_stored(
 ) -> None:
     with pytest.raises(TooLargeError, match="64 KiB"):
         await idle_service.create(params={**MONTH, "note": "x" * MOST_PARAMS})
-    assert await idle_service.tasks.documents.count_documents({}) == 0
+    assert await idle_service.collection.documents.count_documents({}) == 0
 
 
 @pytest.mark.usefixtures("anything_goes")

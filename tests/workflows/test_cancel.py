@@ -25,8 +25,8 @@ from exports.reports.stats.report import StatsReport
 from exports.staging.reader import StagedParts
 from exports.storage.bucket import ObjectStore, StoredObject
 from exports.tables.warnings import WarningCounts
-from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
+from exports.tasks.transitions import RunTransitions
 from tests.support.service import USER, Service, insert_orders, working
 
 
@@ -180,15 +180,15 @@ async def test_once_it_is_done_nothing_changes(
     service: Service, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     gate = Gate()
-    done = TaskStore.done
+    done = RunTransitions.done
 
-    async def held(self: TaskStore, *given: Any, **named: Any) -> Any:
+    async def held(self: RunTransitions, *given: Any, **named: Any) -> Any:
         task = await done(self, *given, **named)
         gate.reached.set()
         await asyncio.sleep(1)
         return task
 
-    monkeypatch.setattr(TaskStore, "done", held)
+    monkeypatch.setattr(RunTransitions, "done", held)
     await insert_orders(service.database)
     task = await service.create()
     await asyncio.wait_for(gate.reached.wait(), 150)
@@ -238,7 +238,7 @@ async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
         return listed(self, prefix)
 
     monkeypatch.setattr(ObjectStore, "open_uploads", held)
-    monkeypatch.setattr(client, "_SETTLING", timedelta(seconds=2))
+    monkeypatch.setattr(client, "_CANCEL_WAIT", timedelta(seconds=2))
     failed = await service.exported()  # there is no collection
     assert await service.tasks.reset(failed, asked_by=USER)
     stopping = asyncio.create_task(

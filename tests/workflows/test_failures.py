@@ -361,7 +361,7 @@ async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_beat(
     monkeypatch.setattr(boundary, "BEAT_EVERY", 0.1)
     task = await service.create()
     await asyncio.wait_for(reading.wait(), 150)
-    await service.tasks.documents.delete_one({"_id": ObjectId(task.id)})
+    await service.collection.documents.delete_one({"_id": ObjectId(task.id)})
     with pytest.raises(WorkflowFailureError) as closed:
         await asyncio.wait_for(service.run_of(task.id).result(), 150)
     assert isinstance(closed.value.cause, ApplicationError)

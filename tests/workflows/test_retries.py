@@ -19,8 +19,8 @@ from exports.clock import now_ms
 from exports.models import AttemptBeat, ExportRequest, TaskRef, TaskStatus
 from exports.names import SEARCH_ATTRIBUTES
 from exports.settings import Settings
-from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
+from exports.tasks.transitions import RunTransitions
 from exports.temporal.converter import data_converter
 from exports.temporal.start import start_export
 from tests.support.service import MONTH, USER, Service, insert_orders, open_service, working
@@ -83,19 +83,21 @@ async def test_each_wait_is_twice_the_one_before_and_an_hour_at_most(
 ) -> None:
     told: list[int] = []
     between = list[ExportTask]()
-    failed, started = TaskStore.attempt_failed, TaskStore.attempt_started
+    failed, started = RunTransitions.attempt_failed, RunTransitions.attempt_started
 
-    async def note(self: TaskStore, *given: Any, next_run_at: int | None, **named: Any) -> None:
+    async def note(
+        self: RunTransitions, *given: Any, next_run_at: int | None, **named: Any
+    ) -> None:
         if next_run_at is not None:
             told.append(round((next_run_at - now_ms()) / 1000))
         await failed(self, *given, next_run_at=next_run_at, **named)
 
-    async def look(self: TaskStore, ref: TaskRef, beat: AttemptBeat) -> None:
-        between.append(await self.get(ref.task_id, created_by=USER))
+    async def look(self: RunTransitions, ref: TaskRef, beat: AttemptBeat) -> None:
+        between.append(ExportTask.from_document(await self.find(ref.task_id) or {}))
         await started(self, ref, beat)
 
-    monkeypatch.setattr(TaskStore, "attempt_failed", note)
-    monkeypatch.setattr(TaskStore, "attempt_started", look)
+    monkeypatch.setattr(RunTransitions, "attempt_failed", note)
+    monkeypatch.setattr(RunTransitions, "attempt_started", look)
     async with _failing(settings, skipping, max_retries) as service:
         await start_export(
             service.temporal,

@@ -14,7 +14,7 @@ from exports.models import TaskStatus
 from exports.reports.file import load_reports
 from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
-from exports.tasks.store import TaskStore
+from exports.tasks.collection import TaskCollection
 from exports.tasks.task import ExportTask
 from tests.support.service import PATIENCE, Service, downloaded
 from worker import at_work, create_workers
@@ -51,7 +51,7 @@ async def corner(base: Service, name: str, **changes: Any) -> AsyncGenerator[Ser
                 settings=settings,
                 reports=load_reports(settings.reports_file),
             ),
-            tasks=TaskStore(database),
+            collection=TaskCollection(database),
             database=database,
         )
     finally:
