@@ -1,4 +1,4 @@
-"""Fetches a finished file through its presigned link: the whole file, checked, or nothing."""
+"""Downloads a finished file through its presigned link: the whole file, checked, or nothing."""
 
 import hashlib
 import os
@@ -16,23 +16,24 @@ from urllib.request import urlopen
 from exports.errors import DownloadError, RequestError, UnreachableError
 from exports.tasks.task import ExportTask
 
-_CHUNK: Final = 1024 * 1024
-_PATIENCE: Final = 30.0
+_CHUNK: Final = 1024 * 1024  # bytes
+_TIMEOUT: Final = 30.0  # seconds without an answer
 
 
 def check_destination(path: str) -> Path:
-    """Return where `path` really is, if a file can be put there.
+    """Return the real path of `path` if a file can be written there.
 
     Args:
-        path: A file, which is replaced if it exists, or an existing directory. What ends with a
-            slash is meant as a directory.
+        path: A file, which is replaced if it exists, or a directory. A path that ends with a slash
+            is a directory, and must exist.
 
     Raises:
-        RequestError: It is a device or the like, its directory is missing, or may not be written.
+        RequestError: It is not a file or a directory (but a device, for example), or its directory
+            does not exist or is not writable.
     """
     real = Path(os.path.realpath(Path(path).expanduser()))
     if real.exists() and not real.is_file() and not real.is_dir():
-        raise RequestError("The output is neither a file nor a directory.")
+        raise RequestError("The output must be a file or a directory.")
     directory = real if real.is_dir() or path.endswith(("/", os.sep)) else real.parent
     if not directory.is_dir():
         raise RequestError("The directory of the output does not exist.")
@@ -42,33 +43,35 @@ def check_destination(path: str) -> Path:
 
 
 def download(task: ExportTask, destination: Path, *, ca_bundle: Path | None = None) -> Path:
-    """Fetch the file of a finished task.
+    """Download the file of a task that is done.
 
-    The file appears under its name only when it is complete and its sha256 is the task's; until
-    then it has another name in the same directory, which goes whatever happens.
+    The file gets its name only when it is complete and its SHA-256 is the task's. Until then it has
+    a temporary name in the same directory; a temporary file is removed in any case.
 
     Args:
-        task: A task that is done, with its link.
-        destination: Where to, as `check_destination` returned it.
-        ca_bundle: Certificates (PEM) to trust beside the machine's.
+        task: The task, with its link.
+        destination: A file or directory, as `check_destination` returned it.
+        ca_bundle: Certificates (PEM) to trust in addition to the machine's.
 
     Returns:
         The path of the file.
 
     Raises:
-        DownloadError: The link is not good any more, the file arrived damaged, or it can't be
-            written here.
-        UnreachableError: The object store can't be reached; says where it should be.
+        DownloadError: The task has no file, the link has expired, the file arrived damaged, or it
+            can't be written.
+        UnreachableError: The object store can't be reached; says at which address.
     """
     if task.download_url is None or task.sha256 is None:
-        raise DownloadError("The export has no file to fetch.")
+        raise DownloadError("The export has no file to download.")
     if destination.is_dir():
         destination /= Path(task.file_name or task.id).name
     partial = destination.with_name(f".{secrets.token_hex(8)}.part")
     try:
         digest = _save(task.download_url, partial, _trusting(ca_bundle))
         if digest != task.sha256:
-            raise DownloadError("The file arrived damaged: its sha256 is not the task's.")
+            raise DownloadError(
+                "The file arrived damaged: its SHA-256 is not the task's. Download it again."
+            )
         partial.replace(destination)
     except OSError as error:
         raise DownloadError(f"The file can't be written: {error.strerror}.") from None
@@ -97,9 +100,9 @@ def _save(url: str, path: Path, tls: ssl.SSLContext) -> str:
 def _opened(url: str, tls: ssl.SSLContext) -> Generator[Iterator[bytes]]:
     address = urlsplit(url)
     if address.scheme not in ("http", "https"):
-        raise DownloadError("The link is not a web address.")
+        raise DownloadError("The link is not an http or https address.")
     with _translated(address.netloc):
-        response = cast("HTTPResponse", urlopen(url, timeout=_PATIENCE, context=tls))  # noqa: S310 -- checked above
+        response = cast("HTTPResponse", urlopen(url, timeout=_TIMEOUT, context=tls))  # noqa: S310 -- the scheme is checked above
     with response:
         yield _pieces(response, address.netloc)
 
@@ -115,7 +118,7 @@ def _pieces(response: HTTPResponse, host: str) -> Iterator[bytes]:
 
 @contextmanager
 def _translated(host: str) -> Generator[None]:
-    # Reading and writing both raise OSError, and mean different things.
+    # Separate from writing, which raises OSError too, for other reasons.
     try:
         yield
     except HTTPError as error:

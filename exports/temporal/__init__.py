@@ -1,1 +1,1 @@
-"""What talks to Temporal outside of a workflow."""
+"""How clients and activities use Temporal, outside of workflow code."""

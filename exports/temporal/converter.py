@@ -1,4 +1,4 @@
-"""The data converter that clients and workers share."""
+"""The data converter of clients and workers."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,10 +23,10 @@ _NO_KEYS: Final = EncryptionKeys()
 
 
 class _PayloadConverter(PydanticPayloadConverter):
-    """Pydantic's converter, but rubbish in place of a request fails its workflow at once.
+    """Pydantic's converter, with which an input that is not a request fails its workflow at once.
 
     By default an input that can't be decoded fails the workflow *task*, which the server retries
-    for ever. A failure error, on the other hand, passes through the SDK and closes the run.
+    for ever. An `ApplicationError` fails the run instead.
     """
 
     def from_payloads(
@@ -39,24 +39,24 @@ class _PayloadConverter(PydanticPayloadConverter):
         try:
             values = super().from_payloads(payloads, type_hints)
         except ValidationError as error:
-            raise _rubbish(f"The input is not a request: {explain(error)}.") from None
-        except Exception:  # noqa: BLE001 -- the payload is foreign; whatever decoding raises says so
-            raise _rubbish("The input can't be decoded; it is one JSON object.") from None
+            raise _invalid(f"The input is not a request: {explain(error)}.") from None
+        except Exception:  # noqa: BLE001 -- anybody can send a payload, so decoding may raise anything
+            raise _invalid("The input can't be decoded; it must be one JSON object.") from None
         if len(values) != 1 or not isinstance(values[0], ExportRequest):
-            raise _rubbish("The input is one JSON object with type, params and createdBy.")
+            raise _invalid("The input must be one JSON object with type, params and createdBy.")
         return values
 
 
-def _rubbish(msg: str) -> ApplicationError:
+def _invalid(msg: str) -> ApplicationError:
     return ApplicationError(msg, type=RequestError.code, non_retryable=True)
 
 
 def data_converter(keys: EncryptionKeys = _NO_KEYS) -> DataConverter:
-    """Return the converter for pydantic models, the same on both sides.
+    """Return the converter for pydantic models, the same for clients and workers.
 
     Args:
-        keys: What payloads, messages of failures and stack traces are encrypted with; none, and
-            they are not.
+        keys: The keys that encrypt payloads, messages of failures and stack traces; without a key
+            they are not encrypted.
     """
     return replace(
         pydantic_data_converter,

@@ -1,9 +1,9 @@
-"""The Schedule that replaces the old timer: every five minutes, never two sweeps at once."""
+"""The Schedule of the sweep: every five minutes, and never two sweeps at once."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from temporalio.client import (
@@ -22,26 +22,29 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
+from exports.clock import epoch_ms
 from exports.errors import ScheduleMissingError
 from exports.models import ScheduleView, SweepInput
 from exports.server_errors.temporal import temporal_error
 
 SWEEP_EVERY: Final = timedelta(minutes=5)
 SWEEP_CATCH_UP: Final = timedelta(minutes=10)
-SWEEP_AT_MOST: Final = timedelta(minutes=4, seconds=30)
+"""How late a sweep may start after Temporal was away; older ones are skipped."""
+SWEEP_TIMEOUT: Final = timedelta(minutes=4, seconds=30)
+"""The time limit of one sweep, so that one that hangs ends before the next one is due."""
 
 
 class SweepSchedule:
-    """Creates, shows and steers the Schedule of one task queue. Safe to do twice, all of it.
+    """Creates, shows and controls the Schedule of one task queue. Every method may be repeated.
 
     Args:
         temporal: The client.
-        task_queue: The workers that are to sweep.
+        task_queue: The queue whose workers sweep.
 
     Raises:
-        ScheduleMissingError: By every method but `apply`: it has not been created.
-        UnreachableError: Temporal does not answer.
-        TemporalRefusedError: It refuses.
+        ScheduleMissingError: By every method but `apply`: the Schedule has not been created.
+        UnreachableError: By every method: Temporal did not answer.
+        TemporalRefusedError: By every method: Temporal refused the request.
     """
 
     def __init__(self, temporal: Client, *, task_queue: str) -> None:
@@ -49,16 +52,16 @@ class SweepSchedule:
         self._task_queue = task_queue
 
     async def apply(self) -> ScheduleView:
-        """Create the Schedule, or bring it up to date; whether it is paused stays as it is."""
+        """Create the Schedule, or update it. A paused Schedule stays paused."""
         with _translated():
             try:
                 await self._temporal.create_schedule(self._id, self._schedule())
             except ScheduleAlreadyRunningError:
-                await self._handle.update(self._brought_up_to_date)
+                await self._handle.update(self._updated)
         return await self.show()
 
     async def show(self) -> ScheduleView:
-        """Say how the Schedule stands."""
+        """Return the state of the Schedule."""
         with _translated():
             found = await self._handle.describe()
         spec, state, info = found.schedule.spec, found.schedule.state, found.info
@@ -67,24 +70,24 @@ class SweepSchedule:
             paused=state.paused,
             note=state.note or "",
             every_seconds=int(spec.intervals[0].every.total_seconds()) if spec.intervals else 0,
-            next_runs=[_millis(time) for time in info.next_action_times[:3]],
-            last_runs=[_millis(result.started_at) for result in info.recent_actions[-3:]],
+            next_runs=[epoch_ms(time) for time in info.next_action_times[:3]],
+            last_runs=[epoch_ms(result.started_at) for result in info.recent_actions[-3:]],
         )
 
     async def pause(self, note: str) -> ScheduleView:
-        """Let the Schedule rest; what is running goes on."""
+        """Pause the Schedule; a sweep that is running goes on."""
         with _translated():
             await self._handle.pause(note=note)
         return await self.show()
 
     async def resume(self, note: str) -> ScheduleView:
-        """Let the Schedule sweep again."""
+        """End the pause of the Schedule."""
         with _translated():
             await self._handle.unpause(note=note)
         return await self.show()
 
     async def trigger(self) -> ScheduleView:
-        """Sweep at once, unless a sweep is running."""
+        """Start a sweep now, unless one is running."""
         with _translated():
             await self._handle.trigger(overlap=ScheduleOverlapPolicy.SKIP)
         return await self.show()
@@ -104,9 +107,8 @@ class SweepSchedule:
                 SweepInput(task_queue=self._task_queue),
                 id=names.sweep_workflow_id(self._task_queue),
                 task_queue=self._task_queue,
-                # A sweep that hangs makes room for the next one.
-                execution_timeout=SWEEP_AT_MOST,
-                static_summary="Start what is due, heal what was left, purge what expired",
+                execution_timeout=SWEEP_TIMEOUT,
+                static_summary="Start due tasks, heal lost ones, purge expired files",
             ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=SWEEP_EVERY)]),
             policy=SchedulePolicy(
@@ -114,7 +116,7 @@ class SweepSchedule:
             ),
         )
 
-    def _brought_up_to_date(self, current: ScheduleUpdateInput) -> ScheduleUpdate:
+    def _updated(self, current: ScheduleUpdateInput) -> ScheduleUpdate:
         state = current.description.schedule.state
         return ScheduleUpdate(schedule=replace(self._schedule(), state=state))
 
@@ -129,7 +131,3 @@ def _translated() -> Generator[None]:
                 "There is no Schedule yet; create it with: exports schedule apply"
             ) from None
         raise temporal_error(error.status) from None
-
-
-def _millis(time: datetime) -> int:
-    return int(time.timestamp() * 1000)

@@ -158,7 +158,7 @@ CREATE = ["create", "statsMonthly"]
         ([*CREATE, "-p", "year=2026", "-p", "year=2027"], "E_REQUEST", "twice"),
         ([*CREATE, "--output", "/no/such/place/f.csv"], "E_REQUEST", "does not exist"),
         ([*CREATE, "--output", "no-such-directory/"], "E_REQUEST", "does not exist"),
-        ([*CREATE, "--output", "/dev/null"], "E_REQUEST", "neither a file nor a directory"),
+        ([*CREATE, "--output", "/dev/null"], "E_REQUEST", "must be a file or a directory"),
         ([*CREATE, "-p", "year=\udcff"], "E_REQUEST", "UTF-8"),
     ],
 )
