@@ -1,7 +1,7 @@
-"""What goes into workflows and activities and what comes out: safe in the workflow sandbox.
+"""Inputs and outputs of workflows and activities, safe to import in the workflow sandbox.
 
-Field names are snake_case in Python and camelCase on the wire, because clients in other
-languages start workflows and read documents. Times are epoch milliseconds (UTC).
+Field names are snake_case in Python and camelCase in JSON, because clients in other languages
+start workflows and read documents. Times are epoch milliseconds (UTC).
 """
 
 from enum import StrEnum
@@ -23,12 +23,12 @@ from exports.tables.warnings import TaskWarning
 DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
 DEFAULT_UNITS_SIDE_BY_SIDE: Final = 4
-_LONGEST_REASON: Final = 500
-_LONGEST_ORIGIN: Final = 200
+_MAX_REASON: Final = 500  # characters
+_MAX_ORIGIN: Final = 200  # characters
 
 
 class TaskStatus(StrEnum):
-    """The states of a task, as its document names them."""
+    """The statuses of a task, as its document has them."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -39,12 +39,12 @@ class TaskStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether no run may move the task any more."""
+        """Whether the task has ended, so that no run may change it any more."""
         return self not in (TaskStatus.PENDING, TaskStatus.RUNNING)
 
 
 class Stage(StrEnum):
-    """What a running export is doing, for people."""
+    """What an export is doing, for people."""
 
     QUEUED = "queued"
     AGGREGATE = "aggregate"
@@ -56,8 +56,8 @@ class Stage(StrEnum):
 class WireModel(BaseModel):
     """Base of all payloads.
 
-    While workers are replaced, those of yesterday read what those of today have written: a field
-    that one does not know is left out, and a new field has a default.
+    During a deploy, older workers read what newer ones wrote, and the other way round. So unknown
+    fields are ignored, and a new field must have a default.
     """
 
     model_config = ConfigDict(
@@ -70,17 +70,17 @@ class WireModel(BaseModel):
 
 
 class ExportRequest(WireModel):
-    """What somebody asks for: the input of `ExportWorkflow`.
+    """What a person asks for: the input of `ExportWorkflow`.
 
-    People write it by hand, so that a field that is not known here is a mistake to be shown.
+    People write it by hand, so an unknown field is refused as a mistake.
 
     Attributes:
         type: Name of a configured report.
-        params: What the report wants to know; checked against the report.
-        created_by: Who asks, and who alone may see the task.
+        params: The parameters of the report, which checks them.
+        created_by: Who asks; nobody else may see the task.
         format: Name of a file format.
-        task_id: The document to run. Its content wins over what stands here. Left out by those
-            who start a workflow directly: then the workflow makes the document.
+        task_id: The document to run, whose fields have priority over the others here. Without it,
+            the workflow was started directly, and creates the document.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -93,13 +93,13 @@ class ExportRequest(WireModel):
 
 
 class TaskRef(WireModel):
-    """Which task, and on behalf of which run: every write of a run is fenced by this.
+    """A task and the run that works on it; every write of a run checks that it owns the task.
 
     Attributes:
         task_id: The task's `_id`, as text.
         workflow_id: The workflow that owns the task.
         run_id: The run of that workflow.
-        max_retries: How many failed attempts the task allows.
+        max_retries: Failed attempts at which the task fails.
     """
 
     task_id: str
@@ -109,17 +109,17 @@ class TaskRef(WireModel):
 
 
 class Unit(WireModel):
-    """A durable piece of an export: a half-open interval of time that one activity reads.
+    """A part of an export that one activity reads: a half-open interval of time.
 
     Attributes:
-        key: Names the unit within its export, and its staged parts in the bucket.
+        key: Name of the unit in its export, and of its staged parts in the bucket.
         start: First instant, in epoch milliseconds.
-        end: First instant after, in epoch milliseconds.
-        limit: About how many rows to read; what is left comes back as `StagedUnit.rest`. None:
-            all of them.
-        newest_id: The greatest ObjectId that was there when the export began, in hexadecimal; a
-            document with a greater one is not part of the export. None: not looked up yet, or the
-            collection's greatest `_id` is something else.
+        end: First instant after it, in epoch milliseconds.
+        limit: About how many rows to read; the rest comes back as `StagedUnit.rest`. None for all
+            rows.
+        newest_id: The greatest ObjectId of the collection when the export began, in hexadecimal;
+            a document with a greater one is not part of the export. None if it has not been read
+            yet, or if the greatest `_id` is not an ObjectId.
     """
 
     key: str
@@ -130,21 +130,21 @@ class Unit(WireModel):
 
 
 class ExportPlan(WireModel):
-    """What an accepted request comes to.
+    """How an accepted request is carried out.
 
     Attributes:
         type: Name of the report.
-        params: The parameters as the report understood them.
+        params: The parameters, as the report returned them.
         created_by: Who asked.
         format: Name of the file format.
         file_name: Name of the finished file, for people.
         summary: The export in a few words, for people.
-        bulk: Whether there may be millions of rows, so that its heavy steps go to workers and
-            slots of their own.
-        definition: Fingerprint of the report's definition, by which all units are read. None: made
-            by a worker that did not say.
-        side_by_side: How many units are read at once.
-        units: The pieces, in the order of their rows.
+        bulk: Whether there may be millions of rows, so that its heavy steps get workers and slots
+            of their own.
+        definition: Fingerprint of the report's definition, which all units must be read with. None
+            in a plan of an older worker.
+        side_by_side: How many units are read at the same time.
+        units: The units, in the order of their rows.
     """
 
     type: str
@@ -160,7 +160,7 @@ class ExportPlan(WireModel):
 
 
 class ExportResult(WireModel):
-    """How an export ended: the output of `ExportWorkflow`. Holds no link; the document does."""
+    """How an export ended: the output of `ExportWorkflow`. The link is only in the document."""
 
     task_id: str
     status: TaskStatus
@@ -174,10 +174,10 @@ class ClaimInput(WireModel):
     """Asks for the right to run a task.
 
     Attributes:
-        request: What the workflow was started with.
-        task: The task and the run that asks; `max_retries` is not looked at.
-        run_started_at: When the run started, by the server's clock, in epoch milliseconds. A
-            later run takes over from an earlier one, never the other way round.
+        request: The input of the workflow.
+        task: The task and the run that asks; `max_retries` is ignored.
+        run_started_at: When the run started, by Temporal's clock, in epoch milliseconds. A later
+            run replaces an earlier one, never the other way round.
     """
 
     request: ExportRequest
@@ -186,7 +186,7 @@ class ClaimInput(WireModel):
 
 
 class Claim(WireModel):
-    """The answer to `ClaimInput`: either a plan to carry out, or how the task has ended already."""
+    """The answer to `ClaimInput`: a plan, or the result of a task that has ended already."""
 
     task: TaskRef
     plan: ExportPlan | None = None
@@ -200,8 +200,8 @@ class StagedPart(WireModel):
         key: Its key in the bucket.
         rows: Rows in it.
         bytes: Its size.
-        sha256: Of its content, in hexadecimal.
-        schema_id: The same for parts whose Arrow schemas are the same.
+        sha256: SHA-256 of its content, in hexadecimal.
+        schema_id: Equal for parts with equal Arrow schemas.
     """
 
     key: str
@@ -216,9 +216,9 @@ class AggregateInput(WireModel):
 
     Attributes:
         task: The task and its run.
-        plan: The whole plan; its `units` are left empty.
+        plan: The plan, with empty `units`.
         unit: The unit to stage.
-        rows_before: Rows that are staged already, for the progress that people see.
+        rows_before: Rows that were staged before, for the progress that people see.
         retries_before: Failed attempts of the task before this activity was scheduled.
     """
 
@@ -230,15 +230,16 @@ class AggregateInput(WireModel):
 
 
 class StagedUnit(WireModel):
-    """The manifest of one staged unit. Only what the workflow accepted counts.
+    """The manifest of one staged unit. Only manifests that the workflow accepted are used.
 
     Attributes:
         unit: Key of the unit.
         parts: The staged objects, in the order of their rows.
         rows: Rows in all of them.
-        rest: What the unit did not come to, in the order of the rows, which are all after these.
+        rest: What the unit has not read because of its limit, in the order of the rows; all of
+            them come after these rows.
         warnings: What was changed in the rows.
-        retries: Failed attempts of the task by then, as far as this unit knows.
+        retries: Failed attempts of the task at that time, as far as this unit knows.
     """
 
     unit: str
@@ -254,7 +255,7 @@ class UploadInput(WireModel):
 
     Attributes:
         task: The task and its run.
-        plan: The whole plan; its `units` are left empty.
+        plan: The plan, with empty `units`.
         parts: The staged objects that the workflow accepted.
         warnings: What was changed in the rows when they were staged.
         retries_before: Failed attempts of the task before this activity was scheduled.
@@ -273,11 +274,11 @@ class FinishedFile(WireModel):
     Attributes:
         key: Its key in the bucket.
         file_name: Its name, for people.
-        rows: Rows in it, headings and totals not counted.
+        rows: Rows in it, without headings and totals.
         bytes: Its size.
-        sha256: Of its content, in hexadecimal.
-        warnings: What was changed in its rows, on the whole way.
-        retries: Failed attempts of the task by then.
+        sha256: SHA-256 of its content, in hexadecimal.
+        warnings: What was changed in its rows, when they were staged and when they were written.
+        retries: Failed attempts of the task at that time.
     """
 
     key: str
@@ -295,8 +296,8 @@ class DoneInput(WireModel):
     Attributes:
         task: The task and its run.
         file: The finished object.
-        leftovers: Keys of the staged parts, which nobody needs any more, if they are all that the
-            run has left. Otherwise `discard` looks for what is left.
+        leftovers: Keys of the staged parts, which are not needed any more. Empty if there may be
+            others: then `discard` lists and removes them.
         retries_before: Failed attempts of the task before this activity was scheduled.
     """
 
@@ -307,11 +308,11 @@ class DoneInput(WireModel):
 
 
 class AttemptBeat(WireModel):
-    """What an activity's heartbeat says: progress for people, never a checkpoint.
+    """The details of an activity's heartbeat: progress for people, never a checkpoint.
 
     Attributes:
-        stage: What the attempt is at.
-        rows: Rows it has got through.
+        stage: What the attempt is doing.
+        rows: Rows it has handled.
         bytes: Bytes it has written.
         retries: Failed attempts of the task before this attempt.
     """
@@ -328,9 +329,9 @@ class FailedInput(WireModel):
     Attributes:
         task: The task and its run.
         code: The stable code of the error.
-        msg: The same in words.
-        retries: Failed attempts of which the workflow knows; the last one of a worker that froze
-            has not been counted by itself.
+        msg: The error in words.
+        retries: Failed attempts that the workflow has counted; a worker that froze did not count
+            its last one.
     """
 
     task: TaskRef
@@ -340,7 +341,7 @@ class FailedInput(WireModel):
 
 
 class AuthorRole(StrEnum):
-    """In what role somebody changes a task."""
+    """The role in which somebody changes a task."""
 
     USER = "user"
     OPERATOR = "operator"
@@ -352,19 +353,19 @@ class Author(WireModel):
     """Who changes a task, and from where, for its audit record.
 
     Attributes:
-        role: In what role.
-        user: Who asks, as in `createdBy`; only if the role is `user`.
-        origin: `client`, `cli` or `envelope`; `temporal` for whoever uses Temporal itself; of
-            workers and sweeps, the worker's identity.
+        role: The role.
+        user: The person, as in `createdBy`; only if the role is `user`.
+        origin: `client`, `cli` or `envelope`; `temporal` for somebody who uses Temporal itself; the
+            worker's identity for workers and sweeps.
     """
 
     role: AuthorRole
     user: str | None = Field(default=None, max_length=MAX_CREATED_BY_LENGTH)
-    origin: str = Field(max_length=_LONGEST_ORIGIN)
+    origin: str = Field(max_length=_MAX_ORIGIN)
 
     @classmethod
     def person(cls, name: str | None, *, origin: str) -> Self:
-        """Return somebody who asks for something; None is an operator, as everywhere."""
+        """Return the author for a person who asks; None is an operator, as everywhere."""
         return cls(
             role=AuthorRole.OPERATOR if name is None else AuthorRole.USER,
             user=None if name is None else name[:MAX_CREATED_BY_LENGTH],
@@ -377,8 +378,8 @@ class CancelledInput(WireModel):
 
     Attributes:
         task: The task and its run.
-        reason: Why, as it was typed.
-        asked_by: Who asked; None if it is not known, because Temporal itself was used.
+        reason: Why, as the person typed it.
+        asked_by: Who asked; None if that is not known, because Temporal itself was used.
     """
 
     task: TaskRef
@@ -395,9 +396,9 @@ class DiscardResult(WireModel):
 class CancelRequest(WireModel):
     """The optional argument of the `cancel` signal.
 
-    People send it by hand, so that any shape is understood: `{"reason": "…"}`, a bare string, or
-    nothing. A request to stop is not to be lost over its wording. Our own client says in
-    `askedBy` who asks: as true as the access to Temporal is guarded.
+    People send it by hand, so any input is accepted: `{"reason": "…"}`, a string, or nothing. A
+    request to stop must not fail because of its format. `ExportClient` adds `askedBy`: who asks.
+    Everybody with access to Temporal can write anything there.
     """
 
     reason: str = ""
@@ -411,12 +412,12 @@ class CancelRequest(WireModel):
             fields = cast("dict[str, object]", given)
             author = _person(fields.get("askedBy", fields.get("asked_by")))
             given = fields.get("reason", "")
-        reason = given[:_LONGEST_REASON] if isinstance(given, str) else ""
+        reason = given[:_MAX_REASON] if isinstance(given, str) else ""
         return {"reason": reason, "asked_by": author}
 
 
 def _person(given: object) -> Author | None:
-    """Return the person that a signal names; whoever sends one by hand is no worker."""
+    """Return the person that a signal names; it can't name a worker or the sweep."""
     try:
         author = Author.model_validate(given)
     except ValidationError:
@@ -425,7 +426,7 @@ def _person(given: object) -> Author | None:
 
 
 class SweepInput(WireModel):
-    """The input of `SweepWorkflow` and its activities: which workers the started exports go to."""
+    """The input of `SweepWorkflow` and its activities: the queue that exports are started on."""
 
     task_queue: str
 
@@ -434,8 +435,8 @@ class SweepCount(WireModel):
     """What one step of a sweep did.
 
     Attributes:
-        changed: Tasks started, healed or purged.
-        refused: Documents that can't be a task and were marked `failed`.
+        changed: Tasks that were started, healed or purged.
+        refused: Documents that can't be run and were marked `failed`.
         objects: Orphaned objects and multipart uploads that were removed.
     """
 
@@ -449,9 +450,9 @@ class SweepResult(WireModel):
 
     Attributes:
         started: Due tasks whose workflow it started.
-        healed: Tasks left behind by a workflow that is gone, started again or closed.
+        healed: Tasks whose workflow was gone, and that it started again or ended.
         purged: Tasks whose file it removed.
-        handled: All documents it did something about: the three above, and the refused ones.
+        handled: All tasks that it changed: the three above and the refused ones.
     """
 
     started: int
@@ -472,15 +473,15 @@ class SweepResult(WireModel):
 
 
 class ScheduleView(WireModel):
-    """What there is to know of the Schedule.
+    """The state of the Schedule.
 
     Attributes:
         schedule_id: Its id.
-        paused: Whether it rests.
-        note: What was said last.
-        every_seconds: How often it sweeps.
-        next_runs: When it sweeps next (epoch milliseconds).
-        last_runs: When it swept last (epoch milliseconds).
+        paused: Whether it is paused.
+        note: The note of the last pause or resume.
+        every_seconds: Seconds between two sweeps.
+        next_runs: The times of the next sweeps (epoch milliseconds).
+        last_runs: The times of the last sweeps (epoch milliseconds).
     """
 
     schedule_id: str
