@@ -1,4 +1,4 @@
-"""Connections to the three servers, each checked at start and named when it can't be reached."""
+"""Connections to the three servers, checked at start; the error says which one can't be reached."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import SecretStr
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from temporalio.client import Client
@@ -32,8 +32,9 @@ from exports.storage.bucket import ObjectStore
 from exports.tasks.collection import Stored, server_time
 from exports.temporal.converter import data_converter
 
-_PATIENCE: Final = 7.0
-_PATIENCE_WITH_MONGO: Final = {"serverSelectionTimeoutMS": 5000, "connectTimeoutMS": 5000}
+_CONNECT_TIMEOUT: Final = 7.0
+"""Seconds that a server has for its first answer."""
+_MONGO_TIMEOUTS: Final = {"serverSelectionTimeoutMS": 5000, "connectTimeoutMS": 5000}
 _HOSTS = re.compile(r"^mongodb(?:\+srv)?://(?:[^@/]*@)?([^/?]+)")
 _UNREADABLE_TLS: Final = re.compile(r"(?:Key|Certificate)ParseError")
 
@@ -42,10 +43,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Connections:
-    """What workers and clients alike talk to.
+    """The servers that workers and clients use.
 
     Attributes:
-        temporal: Temporal, in the namespace of the environment.
+        temporal: Temporal, in the namespace that the environment sets.
         mongo: The MongoDB that holds the tasks.
         store: The bucket.
     """
@@ -56,15 +57,20 @@ class Connections:
 
     @classmethod
     async def open(cls, settings: Settings, closing: AsyncExitStack) -> Self:
-        """Connect to all three servers, side by side.
+        """Connect to all three servers at the same time.
 
         Args:
-            settings: Where they are.
-            closing: Closes the connections in the end.
+            settings: The addresses and credentials.
+            closing: Closes the connections at the end.
 
         Raises:
-            UnreachableError: One did not answer within ten seconds; says which, and where.
-            ExportError: One answered, and refused.
+            SettingsError: The settings of MongoDB or Temporal are not valid.
+            UnreachableError: A server did not answer within 7 seconds; says which, and its address.
+            DatabaseAccessError: MongoDB refused the credentials.
+            BucketMissingError: The bucket does not exist.
+            StoreAccessError: The object store refused the keys or the permission.
+            StoreRefusedError: The object store refused a request, or is not at this address.
+            ClockError: The clock of this machine is wrong.
         """
         mongo = mongo_client(settings.mongo_uri)
         closing.push_async_callback(mongo.close)
@@ -82,18 +88,30 @@ class Connections:
 async def open_source(
     settings: Settings, connections: Connections, closing: AsyncExitStack
 ) -> AsyncDatabase[Stored]:
-    """Return the database that the reports read; on a connection of its own if it is elsewhere.
+    """Return the database that the reports read, with a connection of its own if it has a URI.
+
+    A report is read by several queries. If they read from different members of the replica set, one
+    that lags behind would lack rows that belong to the export.
 
     Raises:
-        UnreachableError: It did not answer within ten seconds.
+        SettingsError: The URI can't be read, or its `readPreference` is not `primary`.
+        UnreachableError: It did not answer within 7 seconds.
         DatabaseAccessError: It refused the credentials.
     """
     uri, database = settings.source
     if uri == settings.mongo_uri:
-        return connections.mongo[database]
-    source = mongo_client(uri)
-    closing.push_async_callback(source.close)
-    await _check_mongo(source, uri)
+        source = connections.mongo
+    else:
+        source = mongo_client(uri)
+        closing.push_async_callback(source.close)
+        await _check_mongo(source, uri)
+    if source.read_preference != ReadPreference.PRIMARY:
+        raise SettingsError(
+            "The URI of the reports' database must not have a readPreference other than primary: "
+            "rows would be lost when a secondary lags behind. Remove it from EXPORTS_SOURCE_URI "
+            "(or from EXPORTS_MONGO_URI, if there is no other). To keep exports off the primary, "
+            "let EXPORTS_SOURCE_URI name one secondary, with directConnection=true."
+        )
     return source[database]
 
 
@@ -101,26 +119,26 @@ async def connect_temporal(keys: EncryptionKeys) -> Client:
     """Connect to Temporal as the environment says (`TEMPORAL_ADDRESS`, profiles, TLS).
 
     Args:
-        keys: What payloads are encrypted with.
+        keys: The keys that encrypt payloads.
 
     Raises:
         SettingsError: The Temporal settings can't be read or used.
-        UnreachableError: It did not answer within ten seconds.
+        UnreachableError: It did not answer within 7 seconds.
     """
     try:
         config = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError, OSError) as error:
-        # The lines after the first quote a profile's file, where a secret may stand.
+        # The lines after the first one quote the profile's file, which may contain a secret.
         what = str(error).partition("\n")[0]
         raise SettingsError(f"Temporal's settings can't be read: {what.rstrip('.')}.") from None
     config.setdefault("target_host", "localhost:7233")
     address = config.get("target_host") or ""
     try:
-        return await _patiently(Client.connect(**config, data_converter=data_converter(keys)))
+        return await _in_time(Client.connect(**config, data_converter=data_converter(keys)))
     except ValueError:
         raise SettingsError(
-            "Temporal's settings can't be used: the address is host:port, and a TLS certificate "
-            "goes with its key."
+            "Temporal's settings can't be used: the address must be host:port, and a TLS "
+            "certificate needs its key."
         ) from None
     except (RuntimeError, RPCError, TimeoutError) as error:
         if _UNREADABLE_TLS.search(str(error)):
@@ -130,9 +148,9 @@ async def connect_temporal(keys: EncryptionKeys) -> Client:
 
 
 def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
-    """Return a client that gives up in seconds, so that Temporal can do the retrying.
+    """Return a client that gives up after seconds, because Temporal does the retries.
 
-    Unless the URI says otherwise, of a database that is far away or slow to answer.
+    The URI may set longer timeouts, for a database that is far away or slow to answer.
 
     Raises:
         SettingsError: The URI can't be read.
@@ -141,31 +159,31 @@ def mongo_client(uri: SecretStr) -> AsyncMongoClient[Stored]:
         _address(uri)
         return AsyncMongoClient(
             uri.get_secret_value(),
-            **_unless_said(uri),
+            **_timeouts(uri),
             tz_aware=True,
             appname="exports",
         )
     except (PyMongoError, ValueError):
         raise SettingsError(
-            "The MongoDB URI can't be read; it is mongodb://user:password@host:port/, with "
+            "The MongoDB URI can't be read; it must be mongodb://user:password@host:port/, with "
             "special characters in user and password percent-encoded."
         ) from None
     except OSError:
         raise SettingsError("The MongoDB URI names a TLS file that can't be read.") from None
 
 
-def _unless_said(uri: SecretStr) -> dict[str, Any]:
-    # What is given beside a URI counts more than the URI to the driver.
-    said = uri.get_secret_value().partition("?")[2].lower()
+def _timeouts(uri: SecretStr) -> dict[str, Any]:
+    # To the driver, keyword arguments have priority over options of the URI.
+    options = uri.get_secret_value().partition("?")[2].lower()
     return {
         option: value
-        for option, value in _PATIENCE_WITH_MONGO.items()
-        if f"{option.lower()}=" not in said
+        for option, value in _MONGO_TIMEOUTS.items()
+        if f"{option.lower()}=" not in options
     }
 
 
 def _address(uri: SecretStr) -> str:
-    # The driver would take a text without a scheme for the name of a host.
+    # To the driver, a text without a scheme is the name of a host.
     found = _HOSTS.match(uri.get_secret_value())
     if found is None:
         raise ValueError
@@ -173,10 +191,10 @@ def _address(uri: SecretStr) -> str:
 
 
 async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> datetime:
-    """Return what the server's clock says."""
+    """Return the time of the server's clock."""
     address = _address(uri)
     try:
-        return await _patiently(server_time(client.admin))
+        return await _in_time(server_time(client.admin))
     except OperationFailure as error:
         if isinstance(tasks_error(error), DatabaseAccessError):
             raise DatabaseAccessError(f"MongoDB at {address} refused the credentials.") from None
@@ -188,17 +206,17 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> date
 async def _check_store(store: ObjectStore, settings: Settings) -> None:
     address = settings.s3_endpoint_url or f"AWS S3 in {settings.s3_region}"
     try:
-        await _patiently(_in_a_thread_of_its_own(store.check))
+        await _in_time(_in_own_thread(store.check))
     except (StoreUnavailableError, TimeoutError):
         raise UnreachableError(f"The object store can't be reached at {address}.") from None
 
 
-async def _patiently(connecting: Awaitable[_T]) -> _T:
-    return await asyncio.wait_for(connecting, _PATIENCE)
+async def _in_time(connecting: Awaitable[_T]) -> _T:
+    return await asyncio.wait_for(connecting, _CONNECT_TIMEOUT)
 
 
-async def _in_a_thread_of_its_own(work: Callable[[], None]) -> None:
-    # A server that takes the request and never answers holds the thread for a minute, and both
+async def _in_own_thread(work: Callable[[], None]) -> None:
+    # A server that accepts the request and never answers blocks the thread for a minute, and both
     # asyncio and the interpreter wait for the threads of an executor before they end.
     ended: Future[None] = Future()
     ended.set_running_or_notify_cancel()
@@ -206,7 +224,7 @@ async def _in_a_thread_of_its_own(work: Callable[[], None]) -> None:
     def run() -> None:
         try:
             work()
-        except Exception as error:  # noqa: BLE001 -- raised where it is awaited
+        except Exception as error:  # noqa: BLE001 -- raised again where the result is awaited
             ended.set_exception(error)
         else:
             ended.set_result(None)

@@ -1,9 +1,14 @@
-"""How long the database is waited for."""
+"""Connections to the database: how long it is waited for, and which of its members is read."""
+
+from contextlib import AsyncExitStack
 
 import pytest
 from pydantic import SecretStr
 
-from exports.connections import mongo_client
+from exports.connections import Connections, mongo_client, open_source
+from exports.errors import SettingsError
+from exports.settings import Settings
+from tests.support.service import Service
 
 
 @pytest.mark.parametrize(
@@ -20,3 +25,31 @@ async def test_the_driver_gives_up_in_seconds_unless_the_uri_says_otherwise(
     async with mongo_client(SecretStr(f"mongodb://127.0.0.1:1/{query}")) as client:
         assert client.options.server_selection_timeout == selection
         assert client.options.pool_options.connect_timeout == connect
+
+
+@pytest.mark.parametrize("setting", ["mongo_uri", "source_uri"])
+@pytest.mark.parametrize("preference", ["secondaryPreferred", "nearest", "primaryPreferred"])
+async def test_a_report_is_not_read_from_a_secondary_that_may_lag_behind(
+    idle_service: Service, setting: str, preference: str
+) -> None:
+    uri = SecretStr(
+        f"{idle_service.settings.mongo_uri.get_secret_value()}/?readPreference={preference}"
+    )
+    settings = idle_service.settings.model_copy(update={setting: uri})
+    with pytest.raises(SettingsError, match=r"readPreference.*EXPORTS_SOURCE_URI"):
+        await _opened(idle_service, settings)
+
+
+@pytest.mark.parametrize("query", ["", "?readPreference=primary", "?directConnection=true"])
+async def test_a_report_is_read_from_the_primary_or_from_one_member(
+    idle_service: Service, query: str
+) -> None:
+    uri = SecretStr(f"{idle_service.settings.mongo_uri.get_secret_value()}/{query}")
+    await _opened(idle_service, idle_service.settings.model_copy(update={"source_uri": uri}))
+
+
+async def _opened(service: Service, settings: Settings) -> None:
+    async with AsyncExitStack() as closing:
+        mongo = await closing.enter_async_context(mongo_client(settings.mongo_uri))
+        connections = Connections(temporal=service.temporal, mongo=mongo, store=service.store)
+        assert (await open_source(settings, connections, closing)).name
