@@ -1,4 +1,4 @@
-"""`ExportClient`: ask for exports, follow them, and get at their files."""
+"""`ExportClient`: asks for exports, follows them, and makes links to their files."""
 
 import asyncio
 import builtins
@@ -11,11 +11,13 @@ from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
 
+from pydantic import ValidationError
 from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
-from exports.clock import now_ms
+from exports.clock import millis, now_ms
 from exports.connections import Connections
 from exports.errors import (
     ExportError,
@@ -24,6 +26,8 @@ from exports.errors import (
     TaskStateError,
     UnreachableError,
     WaitTimeoutError,
+    error_of,
+    explain,
 )
 from exports.formats import format_named
 from exports.models import (
@@ -40,16 +44,18 @@ from exports.reports.report import ReportCatalog
 from exports.server_errors.temporal import temporal_error
 from exports.settings import Settings
 from exports.tasks.audit import AuditEntry
+from exports.tasks.collection import TaskCollection
 from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
 from exports.temporal.payload_size import check_params_fit
-from exports.temporal.schedule import SWEEP_AT_MOST
+from exports.temporal.schedule import SWEEP_TIMEOUT
 from exports.temporal.start import start_export
 
-_FIRST_LOOK: Final = 0.05
-_LONGEST_LOOK: Final = 1.0
-_SETTLING: Final = timedelta(seconds=10)
-_MOST_LISTED: Final = 1000
+_FIRST_POLL: Final = 0.05  # seconds
+_SLOWEST_POLL: Final = 1.0  # seconds
+_SLOWER: Final = 1.5  # how much longer each pause is than the last one
+_CANCEL_WAIT: Final = timedelta(seconds=10)
+_MAX_LISTED: Final = 1000  # tasks
 
 _log = logging.getLogger(__name__)
 
@@ -57,9 +63,8 @@ _log = logging.getLogger(__name__)
 class ExportClient:
     """Everything that a person or a service can do with exports.
 
-    Every method takes `created_by`: who asks. A task of somebody else does not exist for them
-    (`TaskNotFoundError`). None stands for an operator, who sees all tasks; never pass None on
-    behalf of a user.
+    `created_by` is the person who asks. For that person, a task of somebody else does not exist
+    (`TaskNotFoundError`). None is an operator, who sees all tasks; never pass None for a user.
 
     Use it as an async context manager:
 
@@ -67,7 +72,12 @@ class ExportClient:
             task = await client.create("statsMonthly", {"year": 2026, "month": 10}, created_by="u1")
             task = await client.wait(task.id, created_by="u1")
 
-    All methods raise `DatabaseUnavailableError` when the database is away.
+    Raises:
+        DatabaseUnavailableError: By every method but `sweep`: the database that holds the tasks
+            did not answer within 10 seconds (`timeoutMS` in its URI changes that). A write may
+            have been applied.
+        DatabaseAccessError: By the same: it refused the credentials or the permission.
+        DatabaseRefusedError: By the same: it refused a command.
     """
 
     def __init__(
@@ -82,7 +92,8 @@ class ExportClient:
         self._temporal = connections.temporal
         self._store = connections.store
         self._database = connections.mongo[settings.mongo_database]
-        self._tasks = TaskStore(self._database, origin=origin)
+        self._origin = origin
+        self._tasks = TaskStore(TaskCollection(self._database, origin=origin))
         self._settings = settings
         self._reports = reports
         self._closing = closing or AsyncExitStack()
@@ -94,13 +105,18 @@ class ExportClient:
         """Connect to Temporal, MongoDB and the object store.
 
         Args:
-            settings: By default, the environment's.
+            settings: By default, those of the environment.
             origin: Where requests come from, for the audit record; a short name of a program.
 
         Raises:
             SettingsError: A setting is missing or wrong.
             ReportsFileError: The reports file has a mistake.
-            UnreachableError: A server did not answer within ten seconds.
+            UnreachableError: A server did not answer within 7 seconds.
+            DatabaseAccessError: MongoDB refused the credentials.
+            BucketMissingError: The bucket does not exist.
+            StoreAccessError: The object store refused the keys or the permission.
+            StoreRefusedError: The object store refused a request, or is not at this address.
+            ClockError: The clock of this machine is wrong.
         """
         settings = settings or Settings.load()
         reports = load_reports(settings.reports_file)
@@ -125,10 +141,12 @@ class ExportClient:
     ) -> None:
         await self._closing.__aexit__(kind, error, trace)
 
-    def through(self, origin: str) -> Self:
-        """Return this client with another origin for the audit record; it shares everything."""
+    def with_origin(self, origin: str) -> Self:
+        """Return a client with the same connections and another origin for the audit record."""
         other = copy(self)
-        other._tasks = TaskStore(self._database, origin=origin)  # noqa: SLF001 -- of this very class
+        # Both are private members of this class.
+        other._origin = origin  # noqa: SLF001 -- see above
+        other._tasks = TaskStore(TaskCollection(self._database, origin=origin))  # noqa: SLF001 -- see above
         return other
 
     async def create(
@@ -142,66 +160,67 @@ class ExportClient:
     ) -> ExportTask:
         """Ask for an export: store the task, then start its workflow.
 
-        If this process dies in between, or Temporal is away, the sweep starts it.
+        If this process dies in between, or Temporal can't be reached, the sweep starts it.
 
         Args:
             type: Name of a configured report.
-            params: What the report wants to know.
-            created_by: Who asks.
+            params: The parameters of the report.
+            created_by: Who asks, in 1 to 200 characters.
             format: Name of a file format.
-            idempotency_key: Whoever does not know whether a call got through repeats it under
-                the same key, of 1 to 200 characters, and gets the task that the first call made,
-                however far it is. A key is one person's own, and good as long as the document is.
+            idempotency_key: 1 to 200 characters. If it is not known whether a call succeeded, it
+                can be repeated with the same key: it returns the task that the first call created.
+                A key belongs to one person, and is valid as long as the document exists.
 
         Raises:
+            RequestError: `created_by` or `idempotency_key` is empty, too long or not valid text.
             IdempotencyKeyError: The key was used for another request.
-            TypeUnknownError: No such report.
-            ParamsError: The parameters don't fit the report.
+            TypeUnknownError: There is no such report.
+            ParamsError: The parameters do not fit the report.
             TooLargeError: The parameters are larger than 64 KiB.
-            FormatUnknownError: No such format.
-            RequestError: `created_by` or `idempotency_key` is empty, too long or no text.
+            FormatUnknownError: There is no such format.
+            TaskInvalidError: The database can't store the parameters.
         """
-        names.check_text(created_by, "createdBy")
-        names.check_text(idempotency_key or "", "The idempotency key")
         report = self._reports.named(type)
-        if not 0 < len(created_by) <= names.MAX_CREATED_BY_LENGTH:
-            raise RequestError(
-                f"createdBy says who asks, in 1 to {names.MAX_CREATED_BY_LENGTH} characters."
-            )
-        longest = names.MAX_IDEMPOTENCY_KEY_LENGTH
-        if idempotency_key is not None and not 0 < len(idempotency_key) <= longest:
-            raise RequestError(f"An idempotency key has 1 to {longest} characters.")
         checked = report.check_params(params)
         check_params_fit(checked)
-        request = ExportRequest(
-            type=type,
-            params=checked,
-            created_by=created_by,
-            format=format_named(format).name,
-        )
-        task_id = None
-        if idempotency_key is not None:
-            queue = self._settings.task_queue
-            task_id = names.task_id_for(queue, created_by, idempotency_key)
-        task = await self._tasks.create(request, task_id=task_id)
-        # A call that is repeated finds the task at work or at its end, unless the first one died.
+        try:
+            request = ExportRequest(
+                type=type,
+                params=checked,
+                created_by=created_by,
+                format=format_named(format).name,
+            )
+        except ValidationError as error:
+            raise RequestError(f"The request is not valid: {explain(error)}.") from None
+        task = await self._tasks.create(request, task_id=self._task_id(request, idempotency_key))
+        # A repeated call finds a task that is running or has ended, unless the first call failed
+        # before it could start the workflow.
         if task.status is TaskStatus.PENDING and task.run_id is None:
             await self._start(task)
         return task
+
+    def _task_id(self, request: ExportRequest, idempotency_key: str | None) -> str | None:
+        if idempotency_key is None:
+            return None
+        names.check_text(idempotency_key, "The idempotency key")
+        longest = names.MAX_IDEMPOTENCY_KEY_LENGTH
+        if not 0 < len(idempotency_key) <= longest:
+            raise RequestError(f"An idempotency key must have 1 to {longest} characters.")
+        return names.task_id_for(self._settings.task_queue, request.created_by, idempotency_key)
 
     async def get(self, task_id: str, *, created_by: str | None) -> ExportTask:
         """Return a task.
 
         Raises:
-            TaskNotFoundError: There is none, or it is somebody else's.
+            TaskNotFoundError: There is no such task, or it belongs to somebody else.
         """
         return await self._tasks.get(task_id, created_by=created_by)
 
     async def audit(self, task_id: str, *, created_by: str | None) -> builtins.list[AuditEntry]:
-        """Return what has happened to a task, oldest first: see `exports.tasks.audit`.
+        """Return what happened to a task, oldest entry first: see `exports.tasks.audit`.
 
         Raises:
-            TaskNotFoundError: There is none, or it is somebody else's.
+            TaskNotFoundError: There is no such task, or it belongs to somebody else.
         """
         return await self._tasks.audit(task_id, created_by=created_by)
 
@@ -212,43 +231,62 @@ class ExportClient:
         status: TaskStatus | None = None,
         limit: int = 50,
     ) -> list[ExportTask]:
-        """Return tasks, newest first, 1,000 at most."""
+        """Return tasks, newest first.
+
+        Args:
+            created_by: Whose tasks; None for all.
+            status: Only tasks with this status; None for all.
+            limit: How many, from 1 to 1,000.
+
+        Raises:
+            RequestError: `created_by` is not valid text.
+        """
         names.check_text(created_by or "", "createdBy")
         return await self._tasks.newest(
-            created_by=created_by, status=status, limit=max(1, min(limit, _MOST_LISTED))
+            created_by=created_by, status=status, limit=max(1, min(limit, _MAX_LISTED))
         )
 
     async def watch(self, task_id: str, *, created_by: str | None) -> AsyncIterator[ExportTask]:
-        """Yield the task as it is, then each time it has changed, until it has ended.
+        """Yield the task as it is now, then each time it has changed, until it has ended.
+
+        It polls: it reads the document after 0.05 seconds, then less and less often, down to once
+        a second, and from the beginning after each change. Changes between two reads are seen as
+        one.
 
         Raises:
-            TaskNotFoundError: There is none, it is somebody else's, or it was deleted meanwhile.
+            TaskNotFoundError: There is no such task, it belongs to somebody else, or it was deleted
+                meanwhile.
         """
         seen: ExportTask | None = None
-        pause = _FIRST_LOOK
+        pause = _FIRST_POLL
         while True:
             task = await self._tasks.get(task_id, created_by=created_by)
             looks = task.model_copy(update={"updated_at": None})
             if looks != seen:
                 yield task
-                seen, pause = looks, _FIRST_LOOK
+                seen, pause = looks, _FIRST_POLL
             if task.status.ended:
                 return
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_LOOK)
+            pause = min(pause * _SLOWER, _SLOWEST_POLL)
 
     async def wait(
         self,
         task_id: str,
         *,
         created_by: str | None,
-        timeout: timedelta | None = None,  # noqa: ASYNC109 -- the caller's patience, with its own error
+        timeout: timedelta | None = None,  # noqa: ASYNC109 -- part of the interface, with an error of its own
     ) -> ExportTask:
-        """Return the task once it has ended, well or badly: look at its status.
+        """Wait until a task has ended, and return it. Its status says how it ended.
+
+        Args:
+            task_id: The task.
+            created_by: Who asks.
+            timeout: How long to wait; None for as long as it takes.
 
         Raises:
-            TaskNotFoundError: There is none, or it is somebody else's.
-            WaitTimeoutError: It had not ended in time; it goes on.
+            TaskNotFoundError: There is no such task, or it belongs to somebody else.
+            WaitTimeoutError: It did not end in time. The export goes on.
         """
         try:
             async with asyncio.timeout(timeout.total_seconds() if timeout else None):
@@ -257,36 +295,44 @@ class ExportClient:
                         return task
         except TimeoutError:
             pass
-        raise WaitTimeoutError("The export has not ended yet; it goes on by itself.")
+        raise WaitTimeoutError("The export has not ended yet. It goes on; ask for it again later.")
 
     async def cancel(self, task_id: str, *, created_by: str | None, reason: str = "") -> ExportTask:
         """Stop an export and remove what it has written; nothing if it is cancelled already.
 
-        Waits a few seconds for the run to clean up; a status of `running` afterwards means that
-        it is still at it.
+        Waits up to 10 seconds for the run to clean up. If the task is still `running` then, the
+        clean-up goes on.
 
         Raises:
-            TaskNotFoundError: There is none, or it is somebody else's.
-            RequestError: The reason is no text.
-            TaskStateError: It has ended otherwise; its file, if it has one, stays.
+            TaskNotFoundError: There is no such task, or it belongs to somebody else.
+            RequestError: The reason is not valid text.
+            TaskStateError: It has ended in another way. If it has a file, the file stays.
+            UnreachableError: Temporal did not answer.
+            TemporalRefusedError: Temporal refused the request.
         """
         names.check_text(reason, "The reason")
         task = await self._tasks.get(task_id, created_by=created_by)
         if not task.status.ended:
-            author = Author.person(created_by, origin=self._tasks.origin)
-            task = await self._stopped(task, CancelRequest(reason=reason, asked_by=author))
+            task = await self._stop(task, reason=reason, asked_by=created_by)
         if task.status.ended and task.status is not TaskStatus.CANCELLED:
-            raise TaskStateError(f"The export is {task.status} already; only one at work can stop.")
+            raise TaskStateError(
+                f"The export is {task.status}; only one that has not ended can be cancelled."
+            )
         return task
 
     async def renew(self, task_id: str, *, created_by: str | None) -> ExportTask:
-        """Give a finished export a fresh link.
+        """Make a new link to the file of an export that is done.
 
         Raises:
-            TaskNotFoundError: There is none, or it is somebody else's.
+            TaskNotFoundError: There is no such task, or it belongs to somebody else.
+            TaskStateError: It is not done, so it has no file.
             FileExpiredError: Its file has been removed.
-            ClockError: This machine's clock is wrong, and so would be the end of the link.
-            TaskStateError: It has no file, because it has not ended well.
+            ClockError: The clock of this machine is wrong, so the link would expire at another
+                time than it says.
+            StoreUnavailableError: The object store did not answer.
+            StoreAccessError: The object store refused the keys or the permission.
+            StoreRefusedError: The object store refused the request.
+            BucketMissingError: The bucket does not exist.
         """
         task = await self._tasks.get(task_id, created_by=created_by)
         key, name = task.object_key, task.file_name
@@ -296,14 +342,14 @@ class ExportClient:
             raise TaskStateError(f"The export is {task.status}; only one that is done has a file.")
         await self._tasks.check_clock()
         now = now_ms()
-        ends = now + int(self._settings.url_ttl.total_seconds() * 1000)
+        ends = now + millis(self._settings.url_ttl)
         if task.purge_at is not None:
             ends = min(ends, task.purge_at)
         ttl = timedelta(milliseconds=ends - now)
         if ttl < timedelta(seconds=1) or not await asyncio.to_thread(self._store.exists, key):
             raise _expired()
         link = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
-        renewed = await self._tasks.renewed(
+        renewed = await self._tasks.renew(
             task, url=link.url, expires_at=min(link.expires_at, ends), asked_by=created_by
         )
         if renewed is None:
@@ -311,12 +357,13 @@ class ExportClient:
         return renewed
 
     async def retry(self, task_id: str, *, created_by: str | None) -> ExportTask:
-        """Run a failed export again, its failed attempts forgotten.
+        """Run a failed export again, with all its attempts.
 
-        If the run that failed is still cleaning up after some seconds, the next sweep starts it.
+        If the run that failed still cleans up, or Temporal can't be reached, the next sweep starts
+        it.
 
         Raises:
-            TaskNotFoundError: There is none, or it is somebody else's.
+            TaskNotFoundError: There is no such task, or it belongs to somebody else.
             TaskStateError: It has not failed.
         """
         task = await self._tasks.get(task_id, created_by=created_by)
@@ -326,22 +373,23 @@ class ExportClient:
             else None
         )
         if again is None:
-            raise TaskStateError(f"The export is {task.status}; only a failed one is run again.")
-        # The run that failed may still be cleaning up. What is not started here, the sweep starts,
-        # at once so if Temporal is away: asking it again would take half a minute each time.
-        pause = _FIRST_LOOK
-        while not await self._start(again) and pause < _LONGEST_LOOK:
+            raise TaskStateError(f"The export is {task.status}; only a failed one can be retried.")
+        # While the run that failed cleans up, no other can start. If Temporal can't be reached, it
+        # is not asked again, because each call would take half a minute.
+        pause = _FIRST_POLL
+        while not await self._start(again) and pause < _SLOWEST_POLL:
             await asyncio.sleep(pause)
-            pause *= 1.5
+            pause *= _SLOWER
         return again
 
     async def sweep(self) -> SweepResult:
         """Sweep now, without waiting for the Schedule.
 
         Raises:
-            UnreachableError: Temporal does not answer, or no worker has swept within the time
-                that a sweep may take.
-            TemporalRefusedError: Temporal refuses.
+            UnreachableError: Temporal did not answer, or no worker has finished a sweep within the
+                time limit of a sweep.
+            TemporalRefusedError: Temporal refused the request.
+            ExportError: The sweep failed; its code is that of the reason.
         """
         queue = self._settings.task_queue
         try:
@@ -351,23 +399,20 @@ class ExportClient:
                 result_type=SweepResult,
                 id=f"{names.sweep_workflow_id(queue)}-by-hand-{uuid4()}",
                 task_queue=queue,
-                execution_timeout=SWEEP_AT_MOST,
+                execution_timeout=SWEEP_TIMEOUT,
             )
         except RPCError as error:
-            raise self._told(error) from None
-        except WorkflowFailureError:
-            raise UnreachableError(
-                f"No worker on task queue {queue} has swept within {SWEEP_AT_MOST}, "
-                "or the sweep failed; the Temporal Web UI says why."
-            ) from None
+            raise self._translate(error) from None
+        except WorkflowFailureError as failure:
+            raise _sweep_error(failure, queue) from None
         return result
 
-    def _told(self, error: RPCError) -> ExportError:
+    def _translate(self, error: RPCError) -> ExportError:
         address = self._temporal.service_client.config.target_host
         return temporal_error(error.status, f"Temporal at {address}")
 
     async def _start(self, task: ExportTask) -> bool:
-        """Start a task's workflow, or leave that to the sweep; False if one is open still."""
+        """Start a task's workflow, or leave that to the sweep; False if one is still open."""
         request = ExportRequest(
             type=task.type,
             params=task.params,
@@ -383,42 +428,50 @@ class ExportClient:
                 workflow_id=task.workflow_id,
             )
         except RPCError as error:
-            # Nothing is lost: the task is stored and due, and the sweep starts it.
+            # Nothing is lost: the task is stored and due.
             _log.warning(
-                "Task %s is left to the sweep: Temporal is away (%s)", task.id, error.status.name
+                "Temporal did not start task %s (%s); the sweep will", task.id, error.status.name
             )
             return True
 
-    async def _stopped(self, task: ExportTask, request: CancelRequest) -> ExportTask:
-        if await self._signalled(task, request):
+    async def _stop(self, task: ExportTask, *, reason: str, asked_by: str | None) -> ExportTask:
+        if await self._signal_cancel(task, reason, asked_by):
             with suppress(WaitTimeoutError):
-                return await self.wait(task.id, created_by=None, timeout=_SETTLING)
+                return await self.wait(task.id, created_by=None, timeout=_CANCEL_WAIT)
             task = await self._tasks.get(task.id, created_by=None)
             if task.run_id is None:
-                # The signal may have met the run before a retry, which was closing already.
-                await self._signalled(task, request)
+                # The first signal may have reached a run that was about to close, while the task
+                # was already waiting for its next run.
+                await self._signal_cancel(task, reason, asked_by)
         return await self._tasks.get(task.id, created_by=None)
 
-    async def _signalled(self, task: ExportTask, request: CancelRequest) -> bool:
+    async def _signal_cancel(self, task: ExportTask, reason: str, asked_by: str | None) -> bool:
+        """Signal the run of a task, or end a task that has no open run; return whether it has."""
+        request = CancelRequest(
+            reason=reason, asked_by=Author.person(asked_by, origin=self._origin)
+        )
         workflow_id = task.workflow_id or names.workflow_id(task.id)
         handle = self._temporal.get_workflow_handle(workflow_id)
         try:
             await handle.signal(names.CANCEL_SIGNAL, request)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
-                raise self._told(error) from None
-            document = await self._tasks.find(task.id)
-            if document is not None:
-                # No run is open: it has not been started yet, or it was lost.
-                await self._tasks.close_unowned(
-                    document,
-                    TaskStatus.CANCELLED,
-                    {"cancelReason": request.reason},
-                    author=request.asked_by or Author.person(None, origin=self._tasks.origin),
-                )
+                raise self._translate(error) from None
+            # It has not been started yet, or it was lost.
+            await self._tasks.close_cancelled(task.id, reason=request.reason, asked_by=asked_by)
             return False
         return True
 
 
+def _sweep_error(failure: WorkflowFailureError, queue: str) -> ExportError:
+    cause = failure.cause.cause if isinstance(failure.cause, ActivityError) else failure.cause
+    if isinstance(cause, ApplicationError) and cause.type:
+        return error_of(cause.type, f"The sweep failed: {cause.message}")
+    return UnreachableError(
+        f"No worker on task queue {queue} has finished a sweep within "
+        f"{SWEEP_TIMEOUT.total_seconds():.0f} s. Check that a worker is running on this queue."
+    )
+
+
 def _expired() -> FileExpiredError:
-    return FileExpiredError("The file has been removed; ask for the export again.")
+    return FileExpiredError("The file has been removed; create the export again.")

@@ -1,8 +1,10 @@
-"""The envelope of the function that this service replaces, so that its gateway can stay.
+"""Answers requests in the format of the function that this service replaces.
+
+Its gateway can send them on unchanged:
 
     {"action": "create", "payload": {"type": "statsMonthly", "params": {...}}, "uid": "u1"}
 
-is answered by `{"ok": true, "data": ...}` or `{"ok": false, "error": {"code", "msg"}}`.
+The answer is `{"ok": true, "data": ...}` or `{"ok": false, "error": {"code", "msg"}}`.
 """
 
 import logging
@@ -24,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Part(BaseModel):
-    # Strict: a number in place of a text is a mistake of the gateway, not a way to write it.
+    # Strict: a number in place of a text is a mistake of the gateway.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
 
 
@@ -32,7 +34,7 @@ _Uid = Annotated[str, Field(min_length=1)]
 
 
 class _Asked(_Part):
-    """An envelope from a person; whatever else a gateway adds to it is not looked at."""
+    """An envelope from a person; other fields that a gateway adds are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -41,7 +43,7 @@ class _Asked(_Part):
 
 
 class _AskedByTimer(_Part):
-    """An envelope from the old function's timer, which is nobody."""
+    """An envelope from the old function's timer, which acts for no person."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -57,7 +59,7 @@ class _Create(_Part):
 
 
 class _TaskIn(_Part):
-    """Names a task, in one of the three ways that clients of the old function do."""
+    """Names a task by one of the three fields that clients of the old function use."""
 
     id: str | None = None
     stored_id: str | None = Field(default=None, alias="_id")
@@ -66,7 +68,7 @@ class _TaskIn(_Part):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if len([name for name in (self.id, self.stored_id, self.task_id) if name]) != 1:
-            raise ValueError("names the task as id, _id or taskId, in exactly one of them")
+            raise ValueError("must name the task in exactly one of id, _id and taskId")
         return self
 
     @property
@@ -91,43 +93,42 @@ _Model = TypeVar("_Model", bound=_Part)
 
 
 async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
-    """Answer one envelope; raises nothing.
+    """Answer one envelope. Every error becomes an answer; nothing is raised.
 
     Args:
         client: Does the work.
-        request: `action` is `create`, `get`, `cancel` or `run`. `uid` says who asks; only `run`,
-            which sweeps, goes without. `payload` is, for `create`, `{type, params, format?,
-            idempotencyKey?}`; for `get` and `cancel`, `{id}` (or `_id`, or `taskId`), for
-            `cancel` also `reason?`; for `run`, nothing.
+        request: `action` is `create`, `get`, `cancel` or `run`, which sweeps. `uid` is the person
+            who asks; `run` does not need it. `payload` is `{type, params, format?,
+            idempotencyKey?}` for `create`; `{id}` (or `_id`, or `taskId`) for `get`; the same and
+            `reason?` for `cancel`; empty for `run`.
 
     Returns:
-        What `json.dumps` takes. The data of `run` is `{started, healed, purged, handled}`, all
-        others' is the task, whose id stands there as `_id` too. Codes of errors are those of
-        `exports.errors`: `E_REQUEST` for an envelope that is none, `E_ACTION` for an unknown
+        An object for `json.dumps`. The data of `run` is `{started, healed, purged, handled}`; of
+        the others it is the task, with its id also as `_id`. The codes of errors are those of
+        `exports.errors`: `E_REQUEST` if the envelope is not valid, `E_ACTION` for an unknown
         action, `E_NOT_FOUND` for somebody else's task.
     """
     try:
-        through = client.through(names.FROM_ENVELOPE)
-        return {"ok": True, "data": await _answer(through, request)}
+        return {"ok": True, "data": await _answer(client, request)}
     except ExportError as error:
         return refused(error)
     except RPCError as error:
         return refused(temporal_error(error.status))
-    except Exception as error:  # noqa: BLE001 -- a gateway gets an answer, whatever happens
-        # Neither the message nor the traceback: they may hold values of the request.
+    except Exception as error:  # noqa: BLE001 -- a gateway needs an answer to every request
+        # Without the message and the traceback, which may contain values of the request.
         _log.error("An envelope could not be answered: %s", type(error).__name__)
         return refused(ExportError("Something went wrong inside the service."))
 
 
 async def _answer(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
-    # Callers pass on what they got, so that the type is a promise of theirs, not a fact.
+    # Callers pass on what they received, so it may not be of the annotated type.
     if not isinstance(cast("object", request), Mapping):
-        raise RequestError("The request is one JSON object with action, payload and uid.")
+        raise RequestError("The request must be one JSON object with action, payload and uid.")
     action = request.get("action")
     answer = _ACTIONS.get(action) if isinstance(action, str) else None
     if answer is None:
         raise ActionError(f"There is no such action; use one of: {', '.join(_ACTIONS)}.")
-    return await answer(client, request)
+    return await answer(client.with_origin(names.FROM_ENVELOPE), request)
 
 
 async def _create(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
@@ -174,7 +175,7 @@ def _read(model: type[_Model], content: Mapping[str, object], name: str) -> _Mod
     try:
         return model.model_validate(dict(content))
     except ValidationError as error:
-        raise RequestError(f"{name} is not right: {explain(error)}.") from None
+        raise RequestError(f"{name} is not valid: {explain(error)}.") from None
 
 
 def _with_stored_id(task: ExportTask) -> dict[str, JsonValue]:

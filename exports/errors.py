@@ -330,6 +330,12 @@ class WaitTimeoutError(ExportError):
     permanent = False
 
 
+def error_of(code: str, msg: str) -> ExportError:
+    """Return an error with a code that was read from somewhere, of a workflow's failure for one."""
+    kinds = (kind for kind in ExportError.__subclasses__() if kind.code == code)
+    return next(kinds, UnexpectedError)(msg)
+
+
 def refused(error: ExportError) -> dict[str, JsonValue]:
     """Return the answer that clients get: `{"ok": false, "error": {"code", "msg"}}`."""
     return {"ok": False, "error": {"code": error.code, "msg": error.msg}}

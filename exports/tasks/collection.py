@@ -86,25 +86,25 @@ class TaskCollection:
         )
 
     @asynccontextmanager
-    async def operation(self, timeout: float | None = None) -> AsyncGenerator[None]:
+    async def operation(self, seconds: float | None = None) -> AsyncGenerator[None]:
         """Give what this block asks of the database a deadline, and translate its errors.
 
         Not the driver's own deadline (`pymongo.timeout`), which replaces the time for finding a
         server, so that a server that is away would be noticed late.
 
         Args:
-            timeout: In seconds; by default the URI's `timeoutMS`, or `OPERATION_TIMEOUT`.
+            seconds: How long it may take; by default the URI's `timeoutMS`, or `OPERATION_TIMEOUT`.
 
         Raises:
             DatabaseUnavailableError: The deadline passed. A write may have been applied.
         """
-        timeout = timeout or self.documents.database.client.options.timeout or OPERATION_TIMEOUT
+        seconds = seconds or self.documents.database.client.options.timeout or OPERATION_TIMEOUT
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 with translated():
                     yield
         except TimeoutError:
-            raise UNCONFIRMED.to_error(what=f"no answer within {timeout:g} s") from None
+            raise UNCONFIRMED.to_error(what=f"no answer within {seconds:g} s") from None
 
     async def ensure_indexes(self) -> None:
         """Create the indexes that lists and the sweep need; nothing if they exist."""

@@ -1,4 +1,6 @@
-"""How every part of this service starts an export: always the same way, at most once."""
+"""Starts the workflow of an export: one way for all callers, and one open run for each task."""
+
+from typing import Final
 
 from temporalio.client import Client
 from temporalio.common import (
@@ -10,14 +12,15 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
 from exports.models import ExportRequest, TaskStatus
 
-# Temporal's limit, in bytes: https://docs.temporal.io/develop/task-queue-priority-fairness
-_LONGEST_FAIRNESS_KEY = 64
-# Temporal takes 400 bytes of encoded payload: limit.userMetadataSummarySize of its dynamic config.
-_LONGEST_SUMMARY = 200
+_MAX_FAIRNESS_KEY: Final = 64
+"""Bytes: https://docs.temporal.io/develop/task-queue-priority-fairness"""
+_MAX_SUMMARY: Final = 200
+"""Bytes. Temporal allows 400 encoded ones: limit.userMetadataSummarySize of its dynamic config."""
 
 
 async def start_export(
@@ -32,24 +35,73 @@ async def start_export(
     Args:
         temporal: The client.
         request: Names the task.
-        task_queue: Where its workers listen.
-        workflow_id: The id that the task's document holds, if it holds one.
+        task_queue: The queue of its workers.
+        workflow_id: The id in the task's document, if there is one.
 
     Returns:
         Whether this call started it.
+
+    Raises:
+        RPCError: Temporal did not start it.
     """
-    task_id = request.task_id or ""
+    return await _start(
+        temporal,
+        request,
+        task_queue=task_queue,
+        workflow_id=workflow_id or names.workflow_id(request.task_id or ""),
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+
+
+async def accepts_exports(temporal: Client, *, task_queue: str, used_id: str) -> bool:
+    """Return whether Temporal accepts the start of an export as such; nothing is started.
+
+    Temporal checks a request, its search attributes included, before it looks for other workflows
+    with the same id. So a valid request with a used id is answered with "already started".
+
+    Args:
+        temporal: The client.
+        task_queue: The queue of the workers.
+        used_id: The id of a workflow that exists.
+
+    Raises:
+        RPCError: Temporal gave no answer to this question.
+    """
+    request = ExportRequest(type="check", created_by="check")
+    try:
+        await _start(
+            temporal,
+            request,
+            task_queue=task_queue,
+            workflow_id=used_id,
+            reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        )
+    except RPCError as error:
+        if error.status != RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        return False
+    return True
+
+
+async def _start(
+    temporal: Client,
+    request: ExportRequest,
+    *,
+    task_queue: str,
+    workflow_id: str,
+    reuse: WorkflowIDReusePolicy,
+) -> bool:
     try:
         await temporal.start_workflow(
             names.EXPORT_WORKFLOW,
             request,
-            id=workflow_id or names.workflow_id(task_id),
+            id=workflow_id,
             task_queue=task_queue,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_summary=summary_of(request),
-            # Servers that have fairness switched on serve the users in turn.
-            priority=Priority(fairness_key=_short(request.created_by, _LONGEST_FAIRNESS_KEY)),
+            # A server with fairness enabled serves the people in turn.
+            priority=Priority(fairness_key=_cut(request.created_by, _MAX_FAIRNESS_KEY)),
             search_attributes=_attributes(request),
         )
     except WorkflowAlreadyStartedError:
@@ -65,11 +117,11 @@ def summary_of(request: ExportRequest) -> str:
         if isinstance(value, int | str)
     )
     text = " ".join(filter(None, (request.type, period, "for", request.created_by)))
-    return _short(text, _LONGEST_SUMMARY)
+    return _cut(text, _MAX_SUMMARY)
 
 
-def _short(text: str, most: int) -> str:
-    """Return as much of a text as fits into so many bytes."""
+def _cut(text: str, most: int) -> str:
+    """Return the beginning of a text that is not longer than `most` bytes."""
     return text.encode()[:most].decode(errors="ignore")
 
 

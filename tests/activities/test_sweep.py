@@ -9,11 +9,12 @@ import pytest
 from bson import Decimal128, ObjectId
 from temporalio.client import WorkflowFailureError
 
-from activities import sweep
 from exports import names
 from exports.clock import now_ms
 from exports.models import ExportRequest, SweepResult, TaskRef, TaskStatus
 from exports.storage.bucket import ObjectStore
+from exports.tasks import store
+from exports.tasks.transitions import RunTransitions
 from exports.temporal.schedule import SweepSchedule
 from exports.temporal.start import start_export
 from tests.support.protections import protected_by
@@ -53,7 +54,7 @@ async def test_a_task_that_is_not_due_yet_waits(service: Service) -> None:
 async def test_it_takes_everything_that_is_due_not_five(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "_PAGE", 25)
+    monkeypatch.setattr(store, "PAGE", 25)
     await insert_orders(idle_service.database)
     documents = [{"_id": ObjectId(), **TASK, "createdBy": f"u{n % 3}"} for n in range(60)]
     await idle_service.database["ExportTasks"].insert_many(documents)
@@ -233,7 +234,7 @@ async def test_a_run_at_work_keeps_what_it_has_staged(idle_service: Service) -> 
         ExportRequest(type="statsMonthly", params={}, created_by=USER)
     )
     ref = TaskRef(task_id=task.id, workflow_id=names.workflow_id(task.id), run_id="r1")
-    await idle_service.tasks.claim(ref, run_started_at=1)
+    await RunTransitions(idle_service.collection).claim(ref, run_started_at=1)
     await start_export(
         idle_service.temporal,
         ExportRequest(type="statsMonthly", created_by=USER, task_id=task.id),
