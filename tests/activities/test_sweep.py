@@ -23,7 +23,7 @@ from tests.support.service import MONTH, USER, Service, insert_orders, working
 
 
 @pytest.mark.parametrize("task_id", [ObjectId(), "f1e2d3c4b5a6", "任务/1 ?#", "0" * 24, ".", ".."])
-async def test_a_document_with_only_the_seeds_fields_is_exported(
+async def test_a_document_with_only_the_fields_of_the_old_function_is_exported(
     service: Service, task_id: object
 ) -> None:
     await insert_orders(service.database)
@@ -46,12 +46,12 @@ async def test_a_task_is_due_however_its_time_was_written(service: Service, due:
     assert (await service.ended(task_id)).status is TaskStatus.DONE
 
 
-async def test_a_task_that_is_not_due_yet_waits(service: Service) -> None:
+async def test_a_task_that_is_not_due_yet_is_not_started(service: Service) -> None:
     await insert_task(service, nextRunAt=now_ms() + 60_000)
     assert (await service.client.sweep()).handled == 0
 
 
-async def test_it_takes_everything_that_is_due_not_five(
+async def test_a_sweep_starts_everything_that_is_due(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "PAGE", 25)
@@ -113,7 +113,7 @@ async def test_a_task_that_the_old_function_left_running_is_healed(service: Serv
     assert (await service.ended(task_id)).status is TaskStatus.DONE
 
 
-async def test_a_task_that_waits_for_a_retry_nobody_will_make_is_healed(service: Service) -> None:
+async def test_a_task_that_waits_for_a_retry_of_a_lost_workflow_is_healed(service: Service) -> None:
     await insert_orders(service.database)
     task_id = await insert_task(service, runId="gone", nextRunAt=now_ms() + 3_600_000)
     assert (await service.client.sweep()).healed == 1
@@ -121,9 +121,7 @@ async def test_a_task_that_waits_for_a_retry_nobody_will_make_is_healed(service:
 
 
 @pytest.mark.parametrize("name", ["统计部门的用户" * 20, "😀" * 17, "ü" * 200])
-async def test_a_person_with_a_long_name_in_any_script_is_served(
-    service: Service, name: str
-) -> None:
+async def test_a_person_may_have_a_long_name_in_any_script(service: Service, name: str) -> None:
     await insert_orders(service.database)
     swept = await insert_task(service, createdBy=name)
     assert (await service.client.sweep()).started == 1
@@ -154,7 +152,7 @@ async def test_a_task_of_a_workflow_with_an_id_of_its_own_is_retried_by_the_swee
     assert (await service.ended(task_id)).status is TaskStatus.DONE
 
 
-async def test_what_a_run_could_not_say_any_more_the_sweep_says(service: Service) -> None:
+async def test_the_sweep_stores_the_error_of_a_run_that_could_not(service: Service) -> None:
     task = await service.exported()
     assert task.status is TaskStatus.FAILED
     with pytest.raises(WorkflowFailureError):
@@ -184,7 +182,7 @@ async def test_a_cancelled_run_whose_document_says_running_is_closed_as_cancelle
     assert (await idle_service.ended(task.id)).status is TaskStatus.CANCELLED
 
 
-async def test_expired_files_go_and_their_tasks_say_so(service: Service) -> None:
+async def test_expired_files_are_removed_and_their_tasks_are_expired(service: Service) -> None:
     await insert_orders(service.database)
     old, new = await service.exported(), await service.exported()
     await service.database["ExportTasks"].update_one(
@@ -197,7 +195,7 @@ async def test_expired_files_go_and_their_tasks_say_so(service: Service) -> None
 
 
 @protected_by("activities/purge.py", 'task.get("objectKey") == item.key', instead="True")
-async def test_objects_and_uploads_that_no_run_wants_go(service: Service) -> None:
+async def test_objects_that_no_task_needs_are_removed(service: Service) -> None:
     await insert_orders(service.database)
     task = await service.exported()
     await service.run_of(task.id).result()
@@ -214,7 +212,7 @@ async def test_objects_and_uploads_that_no_run_wants_go(service: Service) -> Non
     assert service.keys() == sorted([*kept, foreign])
 
 
-async def test_an_open_upload_that_no_run_wants_is_aborted(
+async def test_an_open_upload_that_no_run_needs_is_aborted(
     service: Service, s3_client: Any, bucket: str, s3_prefix: str
 ) -> None:
     await insert_orders(service.database)
@@ -229,7 +227,7 @@ async def test_an_open_upload_that_no_run_wants_is_aborted(
 @protected_by(
     "activities/purge.py", 'return bool(task.get("runId") == run_id)', instead="return False"
 )
-async def test_a_run_at_work_keeps_what_it_has_staged(idle_service: Service) -> None:
+async def test_the_staged_parts_of_an_open_run_are_kept(idle_service: Service) -> None:
     task = await idle_service.tasks.create(
         ExportRequest(type="statsMonthly", params={}, created_by=USER)
     )

@@ -19,7 +19,9 @@ from tests.support.seed_tasks import insert_task
 from tests.support.service import Service, insert_orders
 
 
-async def test_rubbish_fails_with_a_code_and_does_not_hold_up_the_others(service: Service) -> None:
+async def test_documents_that_are_not_valid_fail_with_a_code_and_do_not_hold_up_the_others(
+    service: Service,
+) -> None:
     await insert_orders(service.database)
     rubbish = {
         await insert_task(service, type="statsWeekly"): "E_TYPE",
@@ -46,7 +48,7 @@ async def test_rubbish_fails_with_a_code_and_does_not_hold_up_the_others(service
 
 
 @pytest.mark.parametrize("task_id", [17, "", "x" * 201, "任" * 29, "a\nb", {"part": 1}])
-async def test_an_id_that_no_workflow_can_have_is_refused(
+async def test_an_id_that_is_not_valid_for_a_workflow_is_refused(
     service: Service, task_id: object
 ) -> None:
     await insert_task(service, _id=task_id)
@@ -60,7 +62,7 @@ async def test_an_id_that_no_workflow_can_have_is_refused(
 @pytest.mark.parametrize(
     "workflow_id", [names.workflow_id("another"), "x" * 2000, "", 17, {"$gt": ""}]
 )
-async def test_a_document_with_a_workflow_that_is_not_its_own_fails_and_blocks_nobody(
+async def test_a_document_with_the_workflow_id_of_another_fails_and_does_not_hold_up_the_others(
     service: Service, status: str, workflow_id: object
 ) -> None:
     await insert_orders(service.database)
@@ -72,11 +74,12 @@ async def test_a_document_with_a_workflow_that_is_not_its_own_fails_and_blocks_n
     assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
 
 
-async def test_what_temporal_does_not_take_fails_and_blocks_nobody(
+async def test_a_task_that_temporal_refuses_fails_and_does_not_hold_up_the_others(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = Client.start_workflow
 
+    # A fake answer of Temporal for one task.
     async def picky(self: Client, *given: Any, **named: Any) -> Any:
         if named["id"] == names.workflow_id("refused"):
             raise RPCError("too much of it", RPCStatusCode.INVALID_ARGUMENT, b"")

@@ -1,4 +1,4 @@
-"""A file is fetched whole and checked, or not at all."""
+"""A file is downloaded whole and checked, or not at all."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class _Store(BaseHTTPRequestHandler):
-    """An object store with one good object, and others as the network damages them."""
+    """An object store with a good object, and others that arrive damaged."""
 
     def do_GET(self) -> None:
         status = 403 if self.path.startswith("/refused") else 200
@@ -26,7 +26,7 @@ class _Store(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        with suppress(ConnectionError):  # of a damaged answer, nobody reads the rest
+        with suppress(ConnectionError):  # the client may close the connection before the end
             self.wfile.write(content[:-1] if self.path.startswith("/cut-off") else content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
@@ -83,7 +83,7 @@ def test_a_link_to_a_file_stays_a_link(store: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "about"),
-    [("damaged", "sha256"), ("cut-off", "sha256"), ("refused", "HTTP 403")],
+    [("damaged", "SHA-256"), ("cut-off", "SHA-256"), ("refused", "HTTP 403")],
 )
 def test_a_file_that_does_not_arrive_whole_leaves_the_old_one_as_it_was(
     store: str, tmp_path: Path, path: str, about: str
@@ -96,7 +96,9 @@ def test_a_file_that_does_not_arrive_whole_leaves_the_old_one_as_it_was(
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_store_that_is_away_is_named_without_the_secret_in_the_link(tmp_path: Path) -> None:
+def test_a_store_that_can_not_be_reached_is_named_without_the_signature_of_the_link(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(UnreachableError) as raised:
         download(finished("http://127.0.0.1:1/key?X-Amz-Signature=secret"), tmp_path)
     assert raised.value.msg == "The object store can't be reached at 127.0.0.1:1."
@@ -104,7 +106,7 @@ def test_a_store_that_is_away_is_named_without_the_secret_in_the_link(tmp_path: 
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "javascript:1", None])
-def test_only_web_addresses_are_fetched(tmp_path: Path, url: str | None) -> None:
+def test_only_http_and_https_addresses_are_downloaded(tmp_path: Path, url: str | None) -> None:
     with pytest.raises(DownloadError):
         download(finished(url), tmp_path)
 
@@ -116,7 +118,9 @@ def test_a_file_without_a_checksum_is_not_trusted(store: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("path", ["missing/file.csv", "missing/", "file/below.csv"])
-def test_a_place_where_no_file_can_be_is_refused_beforehand(tmp_path: Path, path: str) -> None:
+def test_a_path_where_no_file_can_be_written_is_refused_before_the_download(
+    tmp_path: Path, path: str
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RequestError):
         check_destination(str(tmp_path / path) + ("/" if path.endswith("/") else ""))

@@ -1,4 +1,4 @@
-"""What the gateway of the old function was promised: its envelope is still understood."""
+"""The gateway of the old function can go on sending its envelopes."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ async def test_a_gateway_creates_an_export_and_gets_its_link(service: Service) -
 
 
 @pytest.mark.parametrize("name", ["id", "_id", "taskId"])
-async def test_a_task_may_be_named_in_the_ways_of_the_old_clients(
+async def test_a_task_may_be_named_by_any_field_that_old_clients_use(
     idle_service: Service, name: str
 ) -> None:
     task = await idle_service.create()
@@ -64,11 +64,11 @@ async def test_a_gateway_cancels_an_export_and_says_why(idle_service: Service) -
     )
 
 
-async def test_the_old_timer_sweeps_without_being_anybody(service: Service) -> None:
+async def test_the_old_timer_sweeps_without_naming_a_person(service: Service) -> None:
     await insert_orders(service.database)
     task_id = f"by-hand-{service.settings.task_queue}"  # all tests share one Temporal
-    seed = {"_id": task_id, "type": "statsMonthly", "params": MONTH, "status": "pending"}
-    await service.database["ExportTasks"].insert_one({**seed, "createdBy": "u7"})
+    stored = {"_id": task_id, "type": "statsMonthly", "params": MONTH, "status": "pending"}
+    await service.database["ExportTasks"].insert_one({**stored, "createdBy": "u7"})
     answer = await asked(service, {"action": "run"})
     assert answer == {"ok": True, "data": {"started": 1, "healed": 0, "purged": 0, "handled": 1}}
     assert (await service.ended(task_id)).status is TaskStatus.DONE
@@ -91,13 +91,15 @@ async def test_an_unknown_action_is_refused_and_the_known_ones_are_named(
 
 
 @pytest.mark.parametrize("request_", [None, [], "create", 7])
-async def test_what_is_no_envelope_is_refused(idle_service: Service, request_: object) -> None:
+async def test_a_request_that_is_not_an_envelope_is_refused(
+    idle_service: Service, request_: object
+) -> None:
     assert await code(idle_service, request_) == "E_REQUEST"
 
 
 @pytest.mark.parametrize("action", ["create", "get", "cancel"])
 @pytest.mark.parametrize("uid", [None, "", 7, {"$ne": ""}, ["u1"], "\ud800"])
-async def test_nobody_gets_in_without_saying_who_asks(
+async def test_an_envelope_must_say_who_asks(
     idle_service: Service, action: str, uid: object
 ) -> None:
     task = await idle_service.create()
@@ -144,7 +146,7 @@ async def test_a_payload_of_the_wrong_shape_is_refused(
         ({"type": "statsMonthly"}, "E_PARAMS"),
     ],
 )
-async def test_what_the_report_refuses_comes_back_with_its_code(
+async def test_a_refusal_of_the_report_is_answered_with_its_code(
     idle_service: Service, payload: object, expected: str
 ) -> None:
     assert await code(idle_service, envelope("create", payload)) == expected
@@ -162,7 +164,7 @@ async def test_what_a_client_sends_is_not_sent_back_in_an_error(idle_service: Se
         assert secret not in answer["error"]["msg"]
 
 
-async def test_a_fault_inside_is_answered_and_its_details_stay_inside(
+async def test_an_unexpected_error_is_answered_without_its_details(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Whoever does not know whether a call got through repeats it, and has one export."""
+"""A call that is repeated under the same idempotency key creates one export."""
 
 import asyncio
 from typing import Any
@@ -20,18 +20,20 @@ KEY = {"idempotency_key": "october, 1st try"}
     instead='document["_id"] = ObjectId()',
 )
 @pytest.mark.parametrize("times", [2, 20])
-async def test_calls_at_once_under_one_key_make_one_task(service: Service, times: int) -> None:
+async def test_calls_at_the_same_time_with_one_key_create_one_task(
+    service: Service, times: int
+) -> None:
     await insert_orders(service.database)
     created = await asyncio.gather(*(service.create(**KEY) for _ in range(times)))
     assert len({task.id for task in created}) == 1
     ended = await service.ended(created[0].id)
     assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
     assert len(await service.client.list(created_by=USER)) == 1
-    await service.run_of(ended.id).result()  # it removes what was staged after it is done
+    await service.run_of(ended.id).result()  # staged parts are removed after the task is done
     assert service.keys() == [(await service.document(ended.id))["objectKey"]]
 
 
-async def test_a_call_that_is_repeated_later_finds_the_export_as_far_as_it_is(
+async def test_a_call_that_is_repeated_later_returns_the_export_as_it_is_then(
     service: Service,
 ) -> None:
     await insert_orders(service.database)
@@ -42,7 +44,7 @@ async def test_a_call_that_is_repeated_later_finds_the_export_as_far_as_it_is(
     )
 
 
-async def test_a_call_that_stored_its_task_and_died_is_carried_on_by_the_next(
+async def test_a_repeated_call_starts_the_task_of_a_call_that_died_after_storing_it(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def died(*_: object, **__: object) -> None:
@@ -65,7 +67,7 @@ async def test_a_call_that_stored_its_task_and_died_is_carried_on_by_the_next(
     ],
     ids=str,
 )
-async def test_another_request_under_the_same_key_is_refused(
+async def test_another_request_with_the_same_key_is_refused(
     idle_service: Service, other: dict[str, Any]
 ) -> None:
     first = await idle_service.create(**KEY)
@@ -80,7 +82,7 @@ async def test_another_request_under_the_same_key_is_refused(
     "named = json.dumps([task_queue, created_by, idempotency_key]).encode()",
     instead="named = json.dumps([task_queue, idempotency_key]).encode()",
 )
-async def test_a_key_is_one_persons_own(idle_service: Service) -> None:
+async def test_a_key_belongs_to_one_person(idle_service: Service) -> None:
     mine, theirs = [await idle_service.create(created_by=who, **KEY) for who in ("u1", "u2")]
     assert mine.id != theirs.id
     with pytest.raises(TaskNotFoundError):
@@ -88,7 +90,7 @@ async def test_a_key_is_one_persons_own(idle_service: Service) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201])
-async def test_a_key_that_is_none_is_refused(idle_service: Service, key: str) -> None:
+async def test_a_key_that_is_empty_or_too_long_is_refused(idle_service: Service, key: str) -> None:
     with pytest.raises(RequestError, match="1 to 200 characters"):
         await idle_service.create(idempotency_key=key)
     assert await idle_service.client.list(created_by=USER) == []

@@ -1,7 +1,7 @@
-"""Two users: whatever one does about the other's exports, it is as if there were none.
+"""Two people: for each of them, the other's exports do not exist.
 
-Not only the answer: the servers are asked the very same things for a task of somebody else and
-for one that does not exist, and none of it changes anything.
+Not only the answer is the same: the same requests are sent to the servers for somebody else's task
+as for one that does not exist, and none of them changes anything.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ async def _watched(client: ExportClient, task_id: str, who: str) -> object:
     return [task async for task in client.watch(task_id, created_by=who)]
 
 
-# What a person asks about a task, one row for each method of the client that names a task.
+# One row for each method of the client that names a task.
 ASKED: dict[str, Ask] = {
     "get": lambda client, task_id, who: client.get(task_id, created_by=who),
     "audit": lambda client, task_id, who: client.audit(task_id, created_by=who),
@@ -75,16 +75,15 @@ ASKED: dict[str, Ask] = {
     "renew": lambda client, task_id, who: client.renew(task_id, created_by=who),
     "retry": lambda client, task_id, who: client.retry(task_id, created_by=who),
 }
-# Methods that name no task, and where it is shown what they let a person see.
+# Methods that do not name a task, and the test that shows what a person sees through them.
 NO_TASK: Final = {
     "connect": "makes a client",
-    "through": "makes a client",
+    "with_origin": "makes a client",
     "create": "test_one_key_of_two_people_makes_two_exports",
     "list": "test_nobody_is_listed_what_is_not_theirs",
-    "handle": "the envelope, below",
-    "sweep": "an operator's, who sees all",
+    "sweep": "for operators, who see all tasks",
 }
-# The same for commands: what stands after the name of the command.
+# The same for commands: the arguments after the name of the command.
 COMMANDS: dict[str, list[str]] = {
     "show": [],
     "audit": [],
@@ -178,14 +177,14 @@ class _Outbound(OutboundInterceptor):
 
 @dataclass(frozen=True)
 class _Watched:
-    """A client whose every request is seen."""
+    """A client whose requests are recorded."""
 
     client: ExportClient
     wire: _Wire
     traffic: Traffic
 
     async def asks(self, ask: Ask, task_id: str, who: str) -> tuple[object, list[str]]:
-        """Return the answer, and what was sent for it, in which the id is left out."""
+        """Return the answer and the requests that were sent, without the task's id."""
         self.wire.sent.clear()
         self.traffic.sent.clear()
         try:
@@ -258,11 +257,11 @@ async def test_a_task_of_somebody_else_is_a_task_that_does_not_exist(
         for who in (STRANGER, "", OWNER.upper(), f"{OWNER} ", "None"):
             assert await watched.asks(ASKED[method], task_id, who) == nothing, (status, who)
     assert await _everything(idle_service) == before
-    assert all(line.startswith("find ") for line in nothing[1]), "a refusal only looks"
+    assert all(line.startswith("find ") for line in nothing[1]), "a refusal only reads"
 
 
 @pytest.mark.parametrize("method", ["get", "audit", "renew"])
-async def test_the_matrix_would_see_what_the_owner_may(
+async def test_the_requests_of_an_owner_are_seen_by_the_same_means(
     service: Service, watched: _Watched, method: str
 ) -> None:
     await insert_orders(service.database)
@@ -278,7 +277,7 @@ async def test_the_matrix_would_see_what_the_owner_may(
 
 
 @owners_are_checked
-async def test_a_running_export_hears_nothing_of_a_stranger_who_would_stop_it(
+async def test_a_stranger_who_cancels_a_running_export_sends_it_no_signal(
     idle_service: Service, watched: _Watched
 ) -> None:
     task = await idle_service.create(created_by=OWNER)

@@ -1,4 +1,4 @@
-"""The audit record: true, complete, only ever added to, and bounded."""
+"""The audit record is true and complete, entries are only added, and its length is limited."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -128,7 +128,7 @@ async def test_a_record_says_what_happened_when_by_whom_and_from_where(service: 
     assert {item.run for item in found[1:4]} == {task.run_id}
 
 
-async def test_a_record_holds_no_link_no_key_and_nothing_of_anybody_but_who_asked(
+async def test_a_record_holds_no_link_no_object_key_and_no_other_fields(
     service: Service,
 ) -> None:
     await insert_orders(service.database)
@@ -144,7 +144,7 @@ async def test_a_record_holds_no_link_no_key_and_nothing_of_anybody_but_who_aske
     assert {name for item in raw["audit"] for name in item} == fields
 
 
-async def test_a_record_tells_failed_attempts_and_who_asked_again(service: Service) -> None:
+async def test_a_record_holds_failures_and_who_asked_again(service: Service) -> None:
     task = await service.exported()  # there is no collection to read
     await service.client.retry(task.id, created_by=USER)
     await service.ended(task.id)
@@ -188,7 +188,7 @@ async def test_a_cancelled_export_names_who_asked_for_it(
     assert (last.role.value, last.user, last.origin) == expected
 
 
-async def test_the_envelope_and_a_lost_run_are_told_apart_from_the_client(
+async def test_the_record_names_the_envelope_as_the_origin(
     idle_service: Service,
 ) -> None:
     client = idle_service.client
@@ -211,7 +211,7 @@ async def test_a_write_that_is_repeated_adds_nothing(tasks: Tasks, life: list[st
     for name in life:
         await STEPS[name](tasks)
         once = await record(tasks)
-        if name != "renew":  # whoever asks for a link twice gets two
+        if name != "renew":  # each call makes another link
             await STEPS[name](tasks)
         assert await record(tasks) == once, name
 
@@ -259,7 +259,7 @@ def _full() -> list[dict[str, Any]]:
     return stored([entry(author, AuditAction.RENEWED, number) for number in range(MAX_ENTRIES)])
 
 
-async def test_a_link_that_is_renewed_for_ever_does_not_fill_the_document(
+async def test_links_can_be_renewed_without_end_and_the_document_does_not_grow(
     tasks: Tasks, collection: Any
 ) -> None:
     await insert(collection, status="done", objectKey="files/a", audit=_full())
@@ -280,11 +280,11 @@ async def test_a_full_record_still_says_how_the_export_ended(tasks: Tasks, colle
     assert (await actions(tasks))[MAX_ENTRIES:] == ["signed", "done", "expired"]
 
 
-async def test_nothing_happens_without_its_entry_because_it_became_possible_a_moment_later(
+async def test_a_change_that_becomes_possible_between_two_writes_is_not_made_without_its_entry(
     tasks: Tasks, collection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await insert(collection, status="failed", error=WHY.model_dump())
-    plain = tasks.collection._update  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- to get in between
+    plain = tasks.collection._update  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- to act between two writes
 
     async def updated(query: dict[str, Any], update: dict[str, Any]) -> bool:
         found = await plain(query, update)
@@ -297,7 +297,7 @@ async def test_nothing_happens_without_its_entry_because_it_became_possible_a_mo
 
 
 @pytest.mark.parametrize("foreign", ["yes", {"x": 1}, 7, None, {"499": 1}])
-async def test_what_another_system_calls_audit_stops_no_export(
+async def test_a_foreign_field_named_audit_stops_no_export(
     tasks: Tasks, collection: Any, foreign: object
 ) -> None:
     await insert(collection, audit=foreign)
@@ -308,7 +308,7 @@ async def test_what_another_system_calls_audit_stops_no_export(
     assert (await collection.find_one({}))["audit"] == foreign
 
 
-async def test_an_older_document_gets_its_record_from_here_on(
+async def test_the_record_of_an_older_document_begins_with_the_next_change(
     tasks: Tasks, collection: Any
 ) -> None:
     await insert(collection)
@@ -321,14 +321,14 @@ async def test_an_older_document_gets_its_record_from_here_on(
     "rubbish",
     [7, None, "x", {}, {"at": "now", "did": "created"}, {"did": "stolen", "at": 1}, [[]]],
 )
-def test_what_makes_no_sense_in_a_record_is_left_out(rubbish: object) -> None:
+def test_what_is_not_an_entry_is_left_out_of_the_record(rubbish: object) -> None:
     sweep = Author(role=AuthorRole.SWEEP, origin="1@host")
     good = entry(sweep, AuditAction.EXPIRED, 1)
     assert entries_of({"audit": [rubbish, *stored([good]), rubbish]}) == [good]
 
 
 @pytest.mark.parametrize("status", ENDED)
-async def test_a_task_of_any_end_keeps_its_record_to_itself(
+async def test_tasks_are_read_without_their_records(
     tasks: Tasks, collection: Any, status: TaskStatus
 ) -> None:
     await insert(collection, status=status.value, audit=_full(), purgeAt=1)
@@ -337,10 +337,10 @@ async def test_a_task_of_any_end_keeps_its_record_to_itself(
         *await tasks.client.newest(created_by=None, status=None, limit=1),
         *[page async for page in tasks.sweep.expired(now_ms())],
     ]
-    assert "renewed" not in repr(found), "whoever reads tasks does not pay for their records"
+    assert "renewed" not in repr(found), "the record is read only when it is asked for"
 
 
-async def test_an_author_with_a_long_name_is_no_reason_to_fail(
+async def test_the_name_of_an_author_is_cut_if_it_is_too_long(
     tasks: Tasks, collection: Any
 ) -> None:
     long = "u" * 5000

@@ -1,4 +1,4 @@
-"""Finding and storing tasks: how the database is asked, and what is said when it is away."""
+"""Finding and storing tasks: the commands that are sent, and the error if none is answered."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ def collection(mongo_database: Database) -> Any:
 
 
 @pytest.mark.parametrize("task_id", [ObjectId(), "t1", "0" * 24, "12 bytes str", "任务/1", "a$b.c"])
-async def test_ids_of_any_kind_lead_to_their_document(
+async def test_a_task_is_found_whatever_kind_of_id_it_has(
     tasks: Tasks, collection: Any, task_id: object
 ) -> None:
     await insert(collection, _id=ObjectId(), createdBy="another")
@@ -59,7 +59,7 @@ async def test_ids_of_any_kind_lead_to_their_document(
     assert set(await tasks.sweep.owners([str(task_id), "none"])) == {str(task_id)}
 
 
-async def test_what_somebody_else_asked_for_does_not_exist(tasks: Tasks, collection: Any) -> None:
+async def test_somebody_elses_task_does_not_exist(tasks: Tasks, collection: Any) -> None:
     await insert(collection)
     await insert(collection, _id="ownerless", createdBy=None)
     for task_id, asking in (("t1", "u2"), ("t1", ""), ("ownerless", ""), ("none", None)):
@@ -78,7 +78,7 @@ async def test_the_newest_tasks_come_first(tasks: Tasks, collection: Any) -> Non
     assert await tasks.client.newest(created_by=None, status=TaskStatus.DONE, limit=10) == []
 
 
-async def test_a_document_is_made_once_for_a_run(tasks: Tasks, collection: Any) -> None:
+async def test_the_document_of_a_run_is_created_once(tasks: Tasks, collection: Any) -> None:
     await tasks.run.create_for_run(REQUEST, ME)
     await tasks.run.claim(ME, run_started_at=100)
     await tasks.run.create_for_run(REQUEST, ME)
@@ -87,7 +87,9 @@ async def test_a_document_is_made_once_for_a_run(tasks: Tasks, collection: Any) 
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, {"a\0b": 1}])
-async def test_what_the_database_can_not_hold_is_refused_for_good(tasks: Tasks, value: Any) -> None:
+async def test_what_the_database_can_not_store_is_refused_and_not_retried(
+    tasks: Tasks, value: Any
+) -> None:
     request = REQUEST.model_copy(update={"params": {"year": value}})
     for storing in (tasks.client.create(request), tasks.run.create_for_run(request, ME)):
         with pytest.raises(TaskInvalidError) as refused:
@@ -96,7 +98,7 @@ async def test_what_the_database_can_not_hold_is_refused_for_good(tasks: Tasks, 
         assert str(value) not in refused.value.msg
 
 
-def test_a_document_that_is_hard_to_read_does_not_hide_the_others(
+def test_a_document_that_can_not_be_decoded_strictly_does_not_hide_the_others(
     mongo_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Other drivers store these; the embedded server does not, so the decoding alone is tested.
@@ -197,7 +199,7 @@ AWAY: dict[str, Callable[[Tasks], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("name", AWAY)
-async def test_a_database_that_is_away_is_named_without_any_value(name: str) -> None:
+async def test_the_error_of_a_database_that_is_away_repeats_no_value(name: str) -> None:
     uri = "mongodb://us3r:s3cr3t@%2Fnowhere.sock"
     async with AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=50) as client:
         with pytest.raises(DatabaseUnavailableError) as away:
@@ -211,7 +213,7 @@ async def test_a_database_that_is_away_is_named_without_any_value(name: str) -> 
     ("code", "error"),
     [(13, DatabaseAccessError), (18, DatabaseAccessError), (11600, DatabaseUnavailableError)],
 )
-def test_a_refusal_is_told_from_an_outage(code: int, error: type[ExportError]) -> None:
+def test_a_refusal_has_another_code_than_an_outage(code: int, error: type[ExportError]) -> None:
     with pytest.raises(error) as told, translated():
         raise OperationFailure("not authorized on s3cr3t", code)
     assert "s3cr3t" not in told.value.msg

@@ -1,4 +1,4 @@
-"""Whatever another system put into a document, it can be read, shown and refused in words."""
+"""Any document of another system can be read and shown, and is run or refused with a reason."""
 
 import json
 from contextlib import suppress
@@ -55,7 +55,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
     max_leaves=6,
 )
-# Also under the names that Python gives them, which are no names of a document.
+# Also the Python names, which a document does not have.
 names = st.sampled_from([*FIELDS, *ExportTask.model_fields]).filter(lambda name: name != "status")
 
 
@@ -95,7 +95,7 @@ def test_any_document_can_be_started_and_is_then_run_or_refused(document: dict[s
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), values, max_size=8))
-def test_one_field_of_rubbish_does_not_hide_the_others(fields: dict[str, Any]) -> None:
+def test_a_field_that_is_not_valid_does_not_hide_the_others(fields: dict[str, Any]) -> None:
     good = {"type": "statsMonthly", "createdBy": "u1", "createdAt": 5, "rows": 7, "fileName": "a"}
     fields = {name: value for name, value in fields.items() if name not in good}
     task = ExportTask.from_document({**fields, **good, "_id": "t1", "status": "failed"})
@@ -111,19 +111,19 @@ def test_a_time_is_the_same_as_a_date_and_as_a_number(moment: datetime) -> None:
         assert task.expires_at == millis
 
 
-def test_what_a_document_does_not_say_has_the_seeds_defaults() -> None:
+def test_missing_fields_have_the_defaults_of_the_old_function() -> None:
     task = ExportTask.from_document({"_id": "t1", "status": "pending"})
     assert (task.retries, task.max_retries, task.format) == (0, 3, "csv")
     assert (task.params, task.progress.rows, task.error) == ({}, 0, None)
 
 
-def test_a_link_is_not_shown_where_nobody_asked_for_it() -> None:
+def test_a_link_is_not_part_of_the_repr_of_a_task() -> None:
     task = ExportTask.from_document(
         {"_id": "t1", "status": "done", "downloadUrl": "https://s3cr3t", "objectKey": "files/k3y"}
     )
     assert "s3cr3t" not in f"{task!r} {task}"
     assert json.loads(task.model_dump_json())["downloadUrl"] == "https://s3cr3t"
-    assert "k3y" not in task.model_dump_json(), "the key in the bucket is nobody's business"
+    assert "k3y" not in task.model_dump_json(), "the key in the bucket is not for clients"
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 100])

@@ -1,4 +1,4 @@
-"""Only the run that owns a task moves it, and never once it has ended."""
+"""Only the run that owns a task changes it, and no run changes a task that has ended."""
 
 import asyncio
 import itertools
@@ -47,7 +47,7 @@ async def test_a_task_that_has_ended_stays_as_it_is(
     file = {"objectKey": "files/another"} if status is TaskStatus.DONE else {}
     document = await insert(collection, status=status.value, runId=ME.run_id, **file)
     if name == status.value and name != "done":
-        # Said twice by the run that said it first, because the answer was lost on the way.
+        # The same run repeats its write, because the answer to the first one was lost.
         await TRANSITIONS[name](tasks.run, ME)
     else:
         with pytest.raises(TaskLostError):
@@ -96,7 +96,7 @@ async def test_a_run_takes_a_task_up_twice(tasks: Tasks, collection: Any) -> Non
     assert again["startedAt"] == first["startedAt"]
 
 
-async def test_a_later_run_takes_over_and_an_earlier_one_never(
+async def test_a_later_run_replaces_an_earlier_one_and_never_the_other_way_round(
     tasks: Tasks, collection: Any
 ) -> None:
     await claimed(tasks, collection)
@@ -110,7 +110,9 @@ async def test_a_later_run_takes_over_and_an_earlier_one_never(
         await done(tasks.run, ME)
 
 
-async def test_of_runs_that_start_at_once_one_takes_the_task(tasks: Tasks, collection: Any) -> None:
+async def test_of_runs_that_start_at_the_same_time_one_takes_the_task(
+    tasks: Tasks, collection: Any
+) -> None:
     await insert(collection)
     runs = [ME.model_copy(update={"run_id": f"run-{number}"}) for number in range(10)]
     found = await asyncio.gather(*(tasks.run.claim(run, run_started_at=100) for run in runs))
@@ -143,7 +145,9 @@ async def test_taking_a_task_over_keeps_its_start_and_its_failed_attempts(
     assert "nextRunAt" not in taken
 
 
-async def test_nulls_in_a_foreign_document_count_as_nothing(tasks: Tasks, collection: Any) -> None:
+async def test_null_in_a_foreign_document_is_the_same_as_a_missing_field(
+    tasks: Tasks, collection: Any
+) -> None:
     names = ("retries", "nextRunAt", "workflowId", "runId", "runStartedAt", "progress")
     await insert(collection, **dict.fromkeys(names))
     taken = await tasks.run.claim(ME, run_started_at=100)
@@ -164,7 +168,7 @@ async def test_done_twice_keeps_the_first_link(tasks: Tasks, collection: Any) ->
     assert ended.finished_at is not None
 
 
-async def test_done_twice_is_done_although_the_file_has_expired_in_between(
+async def test_done_may_be_repeated_after_the_file_has_expired(
     tasks: Tasks, collection: Any
 ) -> None:
     await claimed(tasks, collection)
@@ -175,7 +179,7 @@ async def test_done_twice_is_done_although_the_file_has_expired_in_between(
     assert await collection.find_one({}) == expired
 
 
-async def test_done_with_another_file_is_not_the_same_done(tasks: Tasks, collection: Any) -> None:
+async def test_done_can_not_be_repeated_with_another_file(tasks: Tasks, collection: Any) -> None:
     await claimed(tasks, collection)
     await done(tasks.run, ME)
     other = FILE.model_copy(update={"key": "files/t1/run-1/b/export.csv"})
@@ -206,7 +210,7 @@ async def test_a_failed_attempt_counts_once_however_often_it_is_written(
     assert waiting["error"] == {"code": "E_STORE", "msg": "The object store is away."}
     await tasks.run.attempt_failed(ME, WHY, retries=2, next_run_at=None)
     await tasks.run.attempt_failed(ME, WHY, retries=1, next_run_at=None)
-    assert (await collection.find_one({}))["retries"] == 2, "an attempt is never uncounted"
+    assert (await collection.find_one({}))["retries"] == 2, "a counted attempt stays counted"
     await tasks.run.attempt_failed(ME, WHY, retries=99, next_run_at=None)
     assert (await collection.find_one({}))["retries"] == ME.max_retries
 
@@ -233,15 +237,13 @@ async def test_only_a_failed_task_is_made_due_again(
         assert again.next_run_at is not None
         assert (
             await tasks.client.reset(ExportTask.from_document(document), asked_by="u1") is None
-        ), "once is enough"
+        ), "it is not failed any more"
     else:
         assert again is None
         assert await collection.find_one({}) == document
 
 
-async def test_only_a_file_that_is_still_there_gets_a_fresh_link(
-    tasks: Tasks, collection: Any
-) -> None:
+async def test_only_a_file_that_still_exists_gets_a_new_link(tasks: Tasks, collection: Any) -> None:
     await claimed(tasks, collection)
     await done(tasks.run, ME)
     task = await tasks.client.get("t1", created_by="u1")
