@@ -1,8 +1,7 @@
-"""The database's users: one keeps tasks and can do no more, one only reads what reports read.
+"""The database's users: one may only read and write tasks, one may only read for reports.
 
-On an embedded database that asks who comes. It grants a role of one's own on whole databases,
-where MongoDB grants it on the collection that it names; what it can't show is compared with the
-script that Compose runs.
+The embedded database here requires a login. It grants our role on a whole database, where MongoDB
+grants it on one collection. That part is compared with the script that Compose runs.
 """
 
 import re
@@ -94,7 +93,7 @@ SESSION = {"ping", "endSessions", "hello", "saslStart", "saslContinue"}
         ("recordsDetail", {"from": "2026-10-01", "to": "2026-11-01"}),
     ],
 )
-async def test_a_whole_export_needs_no_more_than_the_two_users_may(
+async def test_the_two_users_have_all_permissions_that_an_export_needs(
     least: Settings,
     admin: AsyncMongoClient[dict[str, Any]],
     temporal_address: str,
@@ -171,7 +170,7 @@ async def _all(collection: Any, pipeline: list[dict[str, Any]]) -> list[Any]:
     return [item async for item in await collection.aggregate(pipeline)]
 
 
-async def test_who_keeps_the_tasks_removes_none_and_sees_no_row(
+async def test_the_user_of_the_tasks_removes_none_and_sees_no_row(
     guarded: Endpoints, admin: AsyncMongoClient[dict[str, Any]]
 ) -> None:
     await insert_orders(admin[SOURCE_DATABASE])
@@ -191,7 +190,7 @@ async def test_who_keeps_the_tasks_removes_none_and_sees_no_row(
             assert await _is_refused(work), name
 
 
-async def test_nobody_gets_in_without_a_password(guarded: Endpoints) -> None:
+async def test_without_a_password_everything_is_refused(guarded: Endpoints) -> None:
     async with AsyncMongoClient[dict[str, Any]](guarded.mongo_uri) as client:
         assert await _is_refused(client[guarded.mongo_database]["ExportTasks"].find_one({}))
         assert await _is_refused(client[SOURCE_DATABASE]["orders"].find_one({}))
@@ -201,7 +200,7 @@ async def test_nobody_gets_in_without_a_password(guarded: Endpoints) -> None:
             await client[SOURCE_DATABASE]["orders"].find_one({})
 
 
-async def test_the_wrong_user_is_told_apart_from_a_server_that_is_away(
+async def test_a_user_without_permission_has_another_code_than_an_outage(
     guarded: Endpoints, admin: AsyncMongoClient[dict[str, Any]]
 ) -> None:
     await insert_orders(admin[SOURCE_DATABASE])
@@ -214,13 +213,13 @@ async def test_the_wrong_user_is_told_apart_from_a_server_that_is_away(
 
 
 def _called(function: str) -> list[dict[str, Any]]:
-    """Return what the script of Compose calls a function with: its objects are YAML, too."""
+    """Return the arguments of a function in the script of Compose, read as YAML."""
     script = (REPOSITORY / "compose" / "mongo-users.js").read_text(encoding="utf-8")
     call = re.compile(rf"admin\.{function}\((\{{.*?^\}})\);", re.DOTALL | re.MULTILINE)
     return [yaml.safe_load(text) for text in call.findall(script)]
 
 
-def test_compose_makes_the_same_users_and_its_role_is_for_one_collection() -> None:
+def test_compose_creates_the_same_users_and_its_role_is_for_one_collection() -> None:
     [role] = _called("createRole")
     assert role == {
         "role": TASKS_ROLE,

@@ -1,6 +1,7 @@
-"""No row, no link and no secret enters Temporal or a log, whatever happens to an export.
+"""No row, no link and no secret gets into Temporal or a log, whatever happens to an export.
 
-What every other test leaves behind is searched when the run ends: see `tests/support/leaks.py`.
+After all tests, everything that they left in Temporal and in logs is searched too: see
+`tests/support/leaks.py`.
 """
 
 import subprocess
@@ -76,7 +77,7 @@ async def test_the_history_of_an_export_holds_neither_rows_nor_links_nor_keys(
 
 
 class QuotingReport(HeldReport):
-    """Fails as libraries do: with the row, the link and the key in its message."""
+    """Fails as a library may: with a row and a link in its message."""
 
     async def read(
         self,
@@ -96,7 +97,7 @@ class QuotingReport(HeldReport):
     "{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}",
     instead="{error!r}",
 )
-async def test_an_unexpected_error_that_quotes_a_row_and_a_link_takes_neither_along(
+async def test_the_message_of_an_unexpected_error_is_not_shown(
     settings: Settings, temporal_address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     reports = write_reports(tmp_path / "reports.toml")
@@ -114,7 +115,7 @@ async def test_an_unexpected_error_that_quotes_a_row_and_a_link_takes_neither_al
         assert Search().within("it", said.encode()) == []
 
 
-async def test_a_value_that_does_not_fit_and_a_key_that_is_wrong_are_named_and_not_shown(
+async def test_errors_about_a_value_or_a_key_do_not_show_it(
     settings: Settings, temporal_address: str
 ) -> None:
     wrong = settings.model_copy(update={"s3_secret_access_key": SecretStr(f"{CANARY}-key")})
@@ -143,7 +144,7 @@ async def test_a_value_that_does_not_fit_and_a_key_that_is_wrong_are_named_and_n
             assert CANARY not in repr(task)
 
 
-async def test_a_worker_that_may_not_log_in_keeps_the_password_to_itself(
+async def test_a_worker_that_can_not_log_in_does_not_show_the_password(
     settings: Settings, temporal_address: str, tmp_path: Path
 ) -> None:
     password = f"{CANARY}-password"

@@ -1,4 +1,4 @@
-"""A whole service for one test: a worker on the test's own queue, and a client."""
+"""A service for one test: a worker on the test's own queue, and a client."""
 
 import urllib.request
 from collections.abc import AsyncGenerator, Sequence
@@ -34,7 +34,7 @@ PATIENCE = timedelta(seconds=150)
 
 @dataclass(frozen=True)
 class Service:
-    """What a test uses of a running service."""
+    """The parts of a service that tests use."""
 
     settings: Settings
     connections: Connections
