@@ -1,4 +1,4 @@
-"""Composition root of the worker: settings, clients, activities, worker, drain. No logic.
+"""Composition root of the worker: makes its parts from the settings, and runs them.
 
 `python worker.py` and `exports worker` are the same.
 """
@@ -17,7 +17,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.aggregate import AggregateActivities
-from activities.boundary import Attempts
+from activities.attempts import Attempts
 from activities.claim import ClaimActivities
 from activities.cleanup import CleanupActivities
 from activities.purge import PurgeActivities
@@ -31,7 +31,7 @@ from exports.reports.file import load_reports
 from exports.reports.report import ReportCatalog
 from exports.runtime.memory import give_back_memory
 from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
-from exports.runtime.stopping import Stopping
+from exports.runtime.stopping import StopSignals
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.staging.cache import PartCache
@@ -41,6 +41,7 @@ from exports.tasks.transitions import RunTransitions
 from exports.temporal.search_attributes import ensure_search_attributes
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
+from workflows.policies import HEARTBEAT_THROTTLE
 from workflows.sandbox import workers_runner
 from workflows.sweep import SweepWorkflow
 
@@ -48,35 +49,48 @@ _log = logging.getLogger("exports.worker")
 
 Activity = Callable[..., Awaitable[object]]
 SourceMaker = Callable[[AsyncDatabase[Stored], timedelta], Source]
-# The SDK holds heartbeats back for most of the heartbeat timeout, and a cancel request comes with
-# the answer to one.
-_HEARTBEAT_THROTTLE: Final = timedelta(seconds=1)
 _WORKFLOW_TASKS: Final = 16
-"""Workflow tasks that a worker is at at once.
+"""Workflow tasks that a worker runs at a time.
 
-They are Python code, so that one runs at a time; the more of them take turns, the longer each one
-lasts. A hundred, the SDK's default, took longer than the two seconds after which it calls one a
-deadlock and fails it.
+They are Python code, of which one thread runs at a time: the more tasks take turns, the longer
+each one takes. With a hundred, the SDK's default, some took longer than two seconds, after which
+the SDK takes a task for deadlocked and fails it.
 """
 
 
 def create_workers(
     settings: Settings, reports: ReportCatalog, connections: Connections, source: Source
 ) -> list[Worker]:
-    """Wire everything together; the workers are not running yet.
+    """Return a worker for each task queue that this process polls. They are not running yet."""
+    activities = _activities(settings, reports, connections, source)
+    return [
+        Worker(
+            connections.temporal,
+            task_queue=queue,
+            workflows=[ExportWorkflow, SweepWorkflow] if queue == settings.task_queue else [],
+            activities=activities,
+            interceptors=[Admission()],
+            workflow_runner=workers_runner(),
+            max_concurrent_activities=slots,
+            max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
+            default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            graceful_shutdown_timeout=settings.shutdown_grace,
+            deployment_config=_version(settings),
+        )
+        for queue, slots in _activity_slots(settings).items()
+    ]
 
-    Returns:
-        One for workflows, short steps and small exports, and one with slots of its own for the
-        heavy steps of row-level exports, or one of them, as the settings say. And one with a
-        single slot for steps that may be what takes their workers with them: two of these in one
-        process could not be told apart.
-    """
+
+def _activities(
+    settings: Settings, reports: ReportCatalog, connections: Connections, source: Source
+) -> list[Activity]:
+    store, temporal = connections.store, connections.temporal
     collection = TaskCollection(
-        connections.mongo[settings.mongo_database], origin=connections.temporal.identity
+        connections.mongo[settings.mongo_database], origin=temporal.identity
     )
     tasks, swept = RunTransitions(collection), SweepStore(collection)
     attempts = Attempts(tasks)
-    store, temporal = connections.store, connections.temporal
     cache = PartCache()
     claim = ClaimActivities(tasks, reports, settings.units_side_by_side)
     aggregate = AggregateActivities(
@@ -93,9 +107,10 @@ def create_workers(
     cleanup = CleanupActivities(tasks=tasks, store=store, temporal=temporal)
     sweep = SweepActivities(tasks=swept, temporal=temporal)
     purge = PurgeActivities(tasks=swept, store=store, retention=settings.retention)
-    heavy: list[Activity] = [aggregate.aggregate, upload.upload]
-    short: list[Activity] = [
+    return [
         claim.claim,
+        aggregate.aggregate,
+        upload.upload,
         writeback.done,
         writeback.failed,
         writeback.cancelled,
@@ -105,43 +120,19 @@ def create_workers(
         sweep.left_behind,
         purge.expired,
     ]
-    version = _version(settings)
-    workers: list[Worker] = []
+
+
+def _activity_slots(settings: Settings) -> dict[str, int]:
+    """Return the task queues that this process polls, and how many steps of each run at a time."""
+    slots: dict[str, int] = {}
     if settings.worker_takes != "bulk":
-        workers.append(
-            Worker(
-                temporal,
-                task_queue=settings.task_queue,
-                workflows=[ExportWorkflow, SweepWorkflow],
-                activities=[*short, *heavy],
-                interceptors=[Admission()],
-                workflow_runner=workers_runner(),
-                max_concurrent_activities=settings.max_concurrent_activities,
-                max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
-                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                graceful_shutdown_timeout=settings.shutdown_grace,
-                deployment_config=version,
-            )
-        )
-    slots = {names.suspect_task_queue(settings.task_queue): 1}
+        slots[settings.task_queue] = settings.max_concurrent_activities
     if settings.worker_takes != "small":
         bulk = names.bulk_task_queue(settings.task_queue)
         slots[bulk] = settings.max_concurrent_bulk_activities
-    workers += [
-        Worker(
-            temporal,
-            task_queue=queue,
-            activities=[*short, *heavy],
-            max_concurrent_activities=most,
-            default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-            max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-            graceful_shutdown_timeout=settings.shutdown_grace,
-            deployment_config=version,
-        )
-        for queue, most in slots.items()
-    ]
-    return workers
+    # Of two suspect steps in one process, nobody could tell which one kills it.
+    slots[names.suspect_task_queue(settings.task_queue)] = 1
+    return slots
 
 
 def _version(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -150,36 +141,36 @@ def _version(settings: Settings) -> WorkerDeploymentConfig | None:
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(settings.deployment_name, settings.build_id),
         use_worker_versioning=True,
-        # An export ends where it began: it takes minutes, at most hours. Said here and not of the
-        # workflows, because the server takes it from versioned workers only.
+        # An export ends on the version that it began on: it takes minutes, at most hours. Set here
+        # and not for each workflow, because the server accepts it from versioned workers only.
         default_versioning_behavior=VersioningBehavior.PINNED,
     )
 
 
 @asynccontextmanager
 async def at_work(workers: Sequence[Worker]) -> AsyncGenerator[None]:
-    """Run workers until the block is left, then let all of them finish what they are at."""
+    """Run workers until the block is left, then let all of them finish their work."""
     async with AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker)
         yield
-        # All at once, so that a stop takes the grace period and not one for each.
+        # All at once, so that a stop takes one grace period and not one for each.
         await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
-    """Run a worker until SIGINT or SIGTERM, then let it finish what it is at; see `Stopping`.
+    """Run a worker until SIGINT or SIGTERM, then let it finish its work; see `StopSignals`.
 
     Args:
         settings: Of this worker.
-        make_source: Makes what the reports read, of a database and the query timeout.
+        make_source: Makes what the reports read, from a database and the query timeout.
 
     Raises:
-        ExportError: A setting, a report or a server is not as it should be.
+        ExportError: A setting or a report is wrong, or a server can't be used.
     """
     give_back_memory()
     reports = load_reports(settings.reports_file)
-    stopping = Stopping(settings.shutdown_grace)
+    stop = StopSignals(settings.shutdown_grace)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_threads(settings), "step"))
     async with AsyncExitStack() as closing:
@@ -193,8 +184,8 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
                 version = (settings.deployment_name, settings.build_id)
                 _log.info("Worker is version %s:%s; new exports go to the current one", *version)
             _log.info("Worker is ready on task queue %s", settings.task_queue)
-            await stopping.asked()
-            _log.info("Worker is stopping; it finishes what it is at")
+            await stop.wait()
+            _log.info("Worker is stopping; it finishes its work")
 
 
 def _threads(settings: Settings) -> int:
@@ -203,10 +194,10 @@ def _threads(settings: Settings) -> int:
 
 
 def serve() -> None:
-    """Run a worker as this process says: with its environment, its signals and its log.
+    """Run a worker with the environment, the signals and the log of this process.
 
     Raises:
-        ExportError: A setting, a report or a server is not as it should be.
+        ExportError: A setting or a report is wrong, or a server can't be used.
     """
     configure_logging()
     keep_temporal_off_stdout(logging.getLogger("temporalio.core"))

@@ -1,1 +1,1 @@
-"""Activities: the steps that touch MongoDB, the object store and Temporal itself."""
+"""The activities: the steps that use MongoDB, the object store and Temporal's client."""

@@ -1,4 +1,4 @@
-"""Source rows to staged parts: the only step that reads the reports' database."""
+"""Stages the rows of a unit as parts in the bucket: the only step that reads the source."""
 
 import asyncio
 import hashlib
@@ -10,7 +10,8 @@ from typing import Final, Self
 import pyarrow as pa
 from temporalio import activity
 
-from activities.boundary import Attempt, Attempts, boundary, in_thread
+from activities.attempts import Attempt, Attempts
+from activities.boundary import boundary, in_thread
 from exports import names
 from exports.errors import ReportChangedError, TypeUnknownError
 from exports.models import AggregateInput, ExportPlan, Stage, StagedPart, StagedUnit, Unit
@@ -23,8 +24,9 @@ from exports.tables.warnings import WarningCounts
 from exports.temporal.payload_size import check_fits
 
 PART_BYTES: Final = 4 << 20
-"""About how large a part is in memory: what the upload holds a few of at a time."""
+"""Bytes of a part in memory, about; the upload holds a few parts at a time."""
 _PARTS_IN_FLIGHT: Final = 2
+"""Parts that one attempt writes at a time."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +35,11 @@ class AggregateActivities:
     """Stages the rows of one unit.
 
     Args:
-        attempts: Keeps the document true.
+        attempts: Makes the attempts.
         reports: The configured reports.
         source: The database that the reports read.
-        store: Where the parts are staged.
-        cache: Where small parts are kept for the upload, should it run here.
+        store: The bucket.
+        cache: Keeps small parts for the upload, in case it runs on this worker.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class AggregateActivities:
     @activity.defn(name=names.AGGREGATE)
     async def aggregate(self, ask: AggregateInput) -> StagedUnit:
         """Read one unit and stage its rows under keys of this attempt alone."""
-        async with boundary():  # to leave a unit to another worker is no failed attempt
+        async with boundary():  # leaving a unit to another worker is no failed attempt
             report = self._report_of(ask.plan)
         async with self._attempts.at(
             Stage.AGGREGATE, ask.task, retries_before=ask.retries_before, rows=ask.rows_before
@@ -90,10 +92,10 @@ class AggregateActivities:
             return staged
 
     def _report_of(self, plan: ExportPlan) -> Report:
-        """Return the report that a plan was made by.
+        """Return the report by which an export was planned.
 
         Raises:
-            ReportChangedError: This worker has another of that name, or none.
+            ReportChangedError: This worker has another report of that name, or none.
         """
         planned_by = plan.definition
         try:
@@ -104,7 +106,9 @@ class AggregateActivities:
         else:
             if planned_by in (None, report.fingerprint):
                 return report
-        _log.warning("%s is not here what the export was planned by: left to others", plan.type)
+        _log.warning(
+            "%s is not the report that the export was planned by; left to others", plan.type
+        )
         raise ReportChangedError(
             f"The definition of {plan.type} was changed while the export ran; ask for it again."
         )
@@ -113,8 +117,8 @@ class AggregateActivities:
 class _Staging:
     """Writes parts while the next rows are read.
 
-    A part holds batches of one schema. When the block is left early, what is under way has ended
-    by then.
+    A part holds batches of one schema. When the block is left early, the writes that are under way
+    end first.
     """
 
     def __init__(
@@ -139,7 +143,7 @@ class _Staging:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def add(self, batch: pa.RecordBatch) -> None:
-        """Take rows; wait while enough are being written already."""
+        """Take rows; wait while enough parts are being written."""
         if self._batches and self._batches[0].schema != batch.schema:
             await self._start_part()
         self._batches.append(batch)
@@ -148,7 +152,7 @@ class _Staging:
             await self._start_part()
 
     async def finished(self) -> list[StagedPart]:
-        """Return all parts, in the order of their rows, when all are written."""
+        """Return all parts, in row order, once all are written."""
         if self._batches:
             await self._start_part()
         while self._under_way:

@@ -1,4 +1,4 @@
-"""What is left to do when an export has ended, however it ended."""
+"""Cleaning up after an export that did not end well, and closing a cancelled run."""
 
 import threading
 
@@ -13,10 +13,10 @@ from exports.tasks.transitions import RunTransitions
 
 
 class CleanupActivities:
-    """Removes what a run leaves behind.
+    """Removes what a run left behind, and closes a run as Canceled.
 
     Args:
-        tasks: Knows which file is the finished one.
+        tasks: The store of the documents; they name the finished files.
         store: The bucket.
         temporal: Asks the server to cancel a run.
     """
@@ -28,7 +28,7 @@ class CleanupActivities:
 
     @activity.defn(name=names.DISCARD)
     async def discard(self, task: TaskRef) -> DiscardResult:
-        """Remove all objects and open uploads of a run, but for the file of a task that is done."""
+        """Remove all objects and open uploads of a run, except the file of a task that is done."""
         async with boundary(), beating():
             document = await self._tasks.find(task.task_id)
             keep = (
@@ -52,9 +52,10 @@ class CleanupActivities:
 
     @activity.defn(name=names.CLOSE_AS_CANCELED)
     async def close_as_canceled(self, task: TaskRef) -> None:
-        """Ask the server to cancel this very run.
+        """Ask the server to cancel the run.
 
-        A signal alone can't close a run as Canceled, and a workflow can't cancel itself.
+        A run that was cancelled by signal can't close as Canceled without this, and a workflow
+        can't request its own cancellation.
         """
         async with boundary(), beating():
             await self._temporal.get_workflow_handle(task.workflow_id, run_id=task.run_id).cancel()

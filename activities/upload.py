@@ -1,4 +1,4 @@
-"""Staged parts to one finished object."""
+"""Encodes the staged parts into the finished file, and uploads it."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 from temporalio import activity
 
-from activities.boundary import Attempt, Attempts, in_thread
+from activities.attempts import Attempt, Attempts
+from activities.boundary import in_thread
 from exports import names
 from exports.formats import format_named
 from exports.models import FinishedFile, Stage, UploadInput
@@ -21,9 +22,9 @@ class UploadActivities:
     """Encodes and uploads the finished file.
 
     Args:
-        attempts: Keeps the document true.
-        store: Where the parts are, and where the file goes.
-        cache: Parts that this worker has at hand.
+        attempts: Makes the attempts.
+        store: The bucket.
+        cache: Parts that this worker has kept.
     """
 
     def __init__(self, *, attempts: Attempts, store: ObjectStore, cache: PartCache) -> None:
@@ -74,7 +75,7 @@ def _rows(
     batches: Iterable[pa.RecordBatch], attempt: Attempt, stop: threading.Event
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        # Some formats take all rows before they give the first byte.
+        # Some formats read all rows before they return the first byte.
         if stop.is_set():
             raise StoppedError
         attempt.rows += batch.num_rows

@@ -1,11 +1,12 @@
-"""The last transition of a task: done, failed or cancelled."""
+"""The last transition of a task: to done, failed or cancelled."""
 
 from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import activity
 
-from activities.boundary import Attempts, beating, boundary, check_worker_clock, in_thread
+from activities.attempts import Attempts
+from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import now_ms
 from exports.errors import ExportError
@@ -25,10 +26,10 @@ class WritebackActivities:
     """Writes how an export ended.
 
     Args:
-        attempts: Keeps the document true.
+        attempts: Makes the attempts.
         tasks: The store of the documents.
-        store: Signs the link.
-        url_ttl: How long a link is good.
+        store: The bucket; signs the link.
+        url_ttl: How long a link is valid.
         retention: How long a file is kept.
     """
 
@@ -49,7 +50,7 @@ class WritebackActivities:
 
     @activity.defn(name=names.WRITEBACK_DONE)
     async def done(self, ask: DoneInput) -> ExportResult:
-        """Move the task to `done`. The link goes into the document and nowhere else."""
+        """Move the task to `done`. Only the document gets the link."""
         async with self._attempts.at(
             Stage.WRITEBACK, ask.task, retries_before=ask.retries_before, rows=ask.file.rows
         ):
@@ -69,7 +70,7 @@ class WritebackActivities:
                 expires_at=min(link.expires_at, purge_at),
                 purge_at=purge_at,
             )
-            # The task is done, whatever becomes of this: the next sweep removes what is left.
+            # If this fails, the task is done nevertheless: the next sweep removes the parts.
             with suppress(ExportError):
                 await in_thread(lambda _: self._store.remove_all(ask.leftovers))
             return result

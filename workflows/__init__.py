@@ -1,1 +1,1 @@
-"""Workflows: the durable sentences that describe an export and the sweep."""
+"""The workflows: an export and the sweep, as Temporal runs them."""

@@ -6,17 +6,16 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     FailureError,
     is_cancelled_exception,
 )
-from temporalio.exceptions import TimeoutError as StepTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from exports import names
+    from exports.errors import TaskLostError, UnexpectedError
     from exports.models import (
         AggregateInput,
         CancelledInput,
@@ -31,15 +30,15 @@ with workflow.unsafe.imports_passed_through():
         FinishedFile,
         StagedUnit,
         TaskRef,
-        TaskStatus,
         Unit,
         UploadInput,
     )
     from exports.temporal.payload_size import size_of
-    from workflows import steps
-    from workflows.carrying import refuse_too_large
+    from workflows import steps, visibility
+    from workflows.admission import refuse_too_large
+    from workflows.failures import application_error, code_and_message, ended_by_server
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
-    from workflows.worker_loss import Before, report_changed, surviving_workers
+    from workflows.worker_loss import StepHistory, is_report_changed, run_step
 
 _T = TypeVar("_T")
 _PARTS: Final = "The list of staged parts"
@@ -47,10 +46,10 @@ _PARTS: Final = "The list of staged parts"
 
 @workflow.defn(name=names.EXPORT_WORKFLOW)
 class ExportWorkflow:
-    """Carries one task to its end: done, failed or cancelled.
+    """Runs one task until it is done, failed or cancelled.
 
-    The state machine is `run`. Cancelling by the signal and by the server's own cancel request
-    are one and the same: both cancel the main task of the workflow.
+    The state machine is `run`. The signal `cancel` and the server's own cancel request have the
+    same effect: both cancel the main task of the workflow.
     """
 
     def __init__(self) -> None:
@@ -62,49 +61,49 @@ class ExportWorkflow:
         )
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequest | None = None
-        self._free = asyncio.Semaphore()
+        self._unit_slots = asyncio.Semaphore()
         self._claimed = False
         self._retries = 0
         self._workers_lost = 0
         self._plans = 1
         self._rows = 0
-        self._listed = 0
+        self._part_list_bytes = 0
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
-        """Run the export.
+        """Claim the task, stage its rows, upload the file, and write back that it is done.
 
         Args:
-            request: What is asked for; for a stored task, its id is what counts.
+            request: What is asked for; of a stored task, only its id counts.
 
         Returns:
-            How it ended, without the link: that is in the document only.
+            How the export ended, without the link, which only the document holds.
 
         Raises:
-            ApplicationError: It failed; the type is the code in the document.
-            asyncio.CancelledError: It was cancelled.
+            ApplicationError: The export failed; the type is the code in the document.
+            asyncio.CancelledError: The export was cancelled.
         """
         self._main = asyncio.current_task()
         try:
-            claim = await self._uninterrupted(self._claimed_task(request))
+            claim = await self._claim(request)
             if claim.plan is None:
-                return self._ended_before(claim)
-            plan, units = await self._staged(claim.plan, request)
-            file = await self._uploaded(plan, units)
-            result = await self._written_back(file, units)
+                return _ended_before(claim)
+            plan, units = await self._stage(claim.plan, request)
+            file = await self._upload(plan, units)
+            result = await self._write_back(file, units)
         except (asyncio.CancelledError, FailureError) as error:
-            stopped = self._cancel_requested or is_cancelled_exception(error)
-            close = self._closed_as_cancelled() if stopped else self._closed_as_failed(error)
-            raise await self._uninterrupted(close) from None
-        if not self._untroubled(units):
-            await self._uninterrupted(self._discard())
+            cancelled = self._cancel_requested or is_cancelled_exception(error)
+            close = self._close_as_cancelled() if cancelled else self._close_as_failed(error)
+            raise await _uninterrupted(close) from None
+        if self._needs_discard(units):
+            await _uninterrupted(self._discard())
         return result
 
     @workflow.signal(
         name=names.CANCEL_SIGNAL, description="Stop the export and remove what it has written"
     )
     def cancel(self, request: CancelRequest | None = None) -> None:
-        """Stop the export; nothing if it has ended.
+        """Stop the export; do nothing if it has ended.
 
         Args:
             request: Why, for the document.
@@ -117,84 +116,82 @@ class ExportWorkflow:
     def _cancel_requested(self) -> bool:
         return self._cancel is not None or workflow.cancellation_reason() is not None
 
-    async def _claimed_task(self, request: ExportRequest) -> Claim:
+    def _stop_if_cancelled(self) -> None:
+        # A step that was asked to stop may be done nevertheless.
+        if self._cancel_requested:
+            raise asyncio.CancelledError
+
+    async def _claim(self, request: ExportRequest) -> Claim:
         ask = ClaimInput(
             request=request,
             task=self._task,
             run_started_at=int(workflow.info().workflow_start_time.timestamp() * 1000),
         )
         refuse_too_large(size_of(ask), "The request")
-        claim = await self._surviving(lambda before: steps.claim(ask, before), retries=0)
+        claim = await _uninterrupted(self._run_step(lambda before: steps.claim(ask, before)))
         self._task = claim.task
         self._claimed = True
         return claim
 
-    async def _staged(
+    async def _stage(
         self, plan: ExportPlan, request: ExportRequest
     ) -> tuple[ExportPlan, list[StagedUnit]]:
-        """Stage all units by one definition of the report; anew if no worker has it any more."""
+        """Stage all units by one definition of the report; plan again if no worker has it."""
         while True:
             try:
-                return plan, await self._staged_by(plan)
+                return plan, await self._stage_as_planned(plan)
             except ActivityError as error:
-                if not report_changed(error) or self._plans == MOST_PLANS:
+                if not is_report_changed(error) or self._plans == MOST_PLANS:
                     raise
-            plan = await self._planned_anew(request)
+            plan = await self._plan_again(request)
 
-    async def _planned_anew(self, request: ExportRequest) -> ExportPlan:
+    async def _plan_again(self, request: ExportRequest) -> ExportPlan:
         self._plans += 1
-        self._rows = self._listed = 0
-        claim = await self._uninterrupted(self._claimed_task(request))
+        self._rows = self._part_list_bytes = 0
+        claim = await self._claim(request)
         if claim.plan is None:
-            raise ApplicationError(
-                "The task has ended meanwhile.", type="E_TASK_LOST", non_retryable=True
-            )
+            raise application_error(TaskLostError("The task has ended in the meantime."))
         return claim.plan
 
-    async def _staged_by(self, plan: ExportPlan) -> list[StagedUnit]:
-        _publish(
-            {
-                names.SEARCH_STATUS: TaskStatus.RUNNING,
-                names.SEARCH_TYPE: plan.type,
-                names.SEARCH_FORMAT: plan.format,
-                names.SEARCH_CREATED_BY: plan.created_by,
-            }
-        )
-        self._go_on("aggregate", plan)
-        self._free = asyncio.Semaphore(plan.side_by_side)
-        return await self._staged_units(_without_units(plan), plan.units)
+    async def _stage_as_planned(self, plan: ExportPlan) -> list[StagedUnit]:
+        visibility.show_plan(plan)
+        self._stop_if_cancelled()
+        visibility.show_progress("aggregate", rows=self._rows, plan=plan)
+        self._unit_slots = asyncio.Semaphore(plan.side_by_side)
+        return await self._stage_units(_without_units(plan), plan.units)
 
-    async def _staged_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:
-        """Stage units side by side, and what they leave for others, in the order of their rows."""
-        running = [asyncio.create_task(self._staged_unit(plan, unit)) for unit in units]
+    async def _stage_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:
+        """Stage units and the units that they leave for others; return all in row order."""
+        running = [asyncio.create_task(self._stage_unit(plan, unit)) for unit in units]
         try:
             return [staged for found in await asyncio.gather(*running) for staged in found]
-        # Not `finally`: a run that is thrown away with its worker must not await.
+        # Not `finally`: when the worker evicts a run, its coroutines must not await.
         except (asyncio.CancelledError, FailureError):
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             raise
 
-    async def _staged_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
-        async with self._free:
-            staged = await self._surviving(
+    async def _stage_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
+        async with self._unit_slots:
+            staged = await self._run_step(
                 lambda before: steps.aggregate(
                     AggregateInput(task=self._task, plan=plan, unit=unit, rows_before=self._rows),
                     before,
                 ),
-                retries=0,
-                stopped=self._cancelled_meanwhile,
+                cancellable=True,
             )
         self._rows += staged.rows
-        self._listed += size_of(staged)
-        refuse_too_large(self._listed, _PARTS)
+        self._part_list_bytes += size_of(staged)
+        refuse_too_large(self._part_list_bytes, _PARTS)
         self._retries = max(self._retries, staged.retries)
-        self._go_on(f"aggregate · {unit.key} read", plan)
-        return [staged, *await self._staged_units(plan, staged.rest)]
+        self._stop_if_cancelled()
+        visibility.show_progress(f"aggregate · {unit.key} read", rows=self._rows, plan=plan)
+        return [staged, *await self._stage_units(plan, staged.rest)]
 
-    async def _uploaded(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
-        self._go_on("upload", plan)
+    async def _upload(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
+        self._stop_if_cancelled()
+        visibility.show_progress("upload", rows=self._rows, plan=plan)
         ask = UploadInput(
             task=self._task,
             plan=_without_units(plan),
@@ -202,68 +199,51 @@ class ExportWorkflow:
             warnings=[warning for unit in units for warning in unit.warnings],
         )
         refuse_too_large(size_of(ask), _PARTS)
-        file = await self._surviving(
-            lambda before: steps.upload(ask, before),
-            retries=self._retries,
-            stopped=self._cancelled_meanwhile,
+        file = await self._run_step(
+            lambda before: steps.upload(ask, before), retries=self._retries, cancellable=True
         )
         self._retries = max(self._retries, file.retries)
         return file
 
-    def _untroubled(self, units: list[StagedUnit]) -> bool:
-        """Whether the accepted parts are all that the run has left, and few enough to be named."""
-        parts = sum(len(unit.parts) for unit in units)
-        went_straight = not self._retries and not self._workers_lost and self._plans == 1
-        return went_straight and parts <= MOST_PARTS_NAMED
-
-    async def _written_back(self, file: FinishedFile, units: list[StagedUnit]) -> ExportResult:
-        self._go_on("writeback")
+    async def _write_back(self, file: FinishedFile, units: list[StagedUnit]) -> ExportResult:
+        self._stop_if_cancelled()
+        visibility.show_progress("writeback", rows=self._rows)
         keys = [part.key for unit in units for part in unit.parts]
-        leftovers = keys if self._untroubled(units) else []
-        result = await self._uninterrupted(
-            self._surviving(
-                lambda before: steps.writeback_done(
-                    DoneInput(task=self._task, file=file, leftovers=leftovers), before
-                ),
-                retries=self._retries,
-            )
+        ask = DoneInput(
+            task=self._task, file=file, leftovers=[] if self._needs_discard(units) else keys
         )
-        _publish({names.SEARCH_STATUS: TaskStatus.DONE})
-        workflow.set_current_details(
-            f"**done** · {result.rows:,} rows · {result.bytes:,} bytes · {result.file_name}"
+        result = await _uninterrupted(
+            self._run_step(lambda before: steps.writeback_done(ask, before), retries=self._retries)
         )
+        visibility.show_done(result)
         return result
 
-    async def _surviving(
+    async def _run_step(
         self,
-        call: Callable[[Before], Awaitable[_T]],
+        call: Callable[[StepHistory], Awaitable[_T]],
         *,
-        retries: int,
-        stopped: Callable[[], bool] = lambda: False,
+        retries: int = 0,
+        cancellable: bool = False,
     ) -> _T:
-        return await surviving_workers(
-            call, retries=retries, lost=self._worker_lost, stopped=stopped
+        return await run_step(
+            call,
+            retries=retries,
+            on_worker_lost=self._count_lost_worker,
+            cancel_requested=lambda: cancellable and self._cancel_requested,
         )
 
-    def _cancelled_meanwhile(self) -> bool:
-        """Whether a step whose worker is gone had been asked to stop, and has stopped with it."""
-        # Runs that began under older code ran the step again, whatever had been asked for.
-        return self._cancel_requested and workflow.patched("stopped-with-its-worker")
-
-    def _worker_lost(self) -> None:
+    def _count_lost_worker(self) -> None:
         self._workers_lost += 1
 
-    def _ended_before(self, claim: Claim) -> ExportResult:
-        if claim.ended is None:
-            raise ApplicationError("The claim says nothing.", type="E_INTERNAL", non_retryable=True)
-        _publish({names.SEARCH_STATUS: claim.ended.status})
-        workflow.set_current_details(f"**{claim.ended.status}** already, before this run")
-        return claim.ended
+    def _needs_discard(self, units: list[StagedUnit]) -> bool:
+        """Return whether there may be more than the accepted parts, or too many to name them."""
+        parts = sum(len(unit.parts) for unit in units)
+        went_wrong = self._retries > 0 or self._workers_lost > 0 or self._plans > 1
+        return went_wrong or parts > MOST_PARTS_NAMED
 
-    async def _closed_as_cancelled(self) -> BaseException:
+    async def _close_as_cancelled(self) -> BaseException:
         reason = (self._cancel.reason if self._cancel else workflow.cancellation_reason()) or ""
-        workflow.set_current_details("**cancelled** · cleaning up")
-        _publish({names.SEARCH_STATUS: TaskStatus.CANCELLED})
+        visibility.show_cancelling()
         await self._discard()
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_cancelled(
@@ -273,7 +253,7 @@ class ExportWorkflow:
                     asked_by=self._cancel.asked_by if self._cancel else None,
                 )
             )
-        workflow.set_current_details(f"**cancelled** · {reason}" if reason else "**cancelled**")
+        visibility.show_cancelled(reason)
         if workflow.cancellation_reason() is None:
             # After a reset, the claim, and with it the task, is that of the run before.
             this_run = self._task.model_copy(update={"run_id": workflow.info().run_id})
@@ -281,26 +261,18 @@ class ExportWorkflow:
             await workflow.wait_condition(lambda: workflow.cancellation_reason() is not None)
         return asyncio.CancelledError()
 
-    async def _closed_as_failed(self, error: BaseException) -> BaseException:
-        code, msg = _reason(error)
-        workflow.set_current_details(f"**failed** · {code} · {msg}")
-        _publish({names.SEARCH_STATUS: TaskStatus.FAILED})
+    async def _close_as_failed(self, error: BaseException) -> BaseException:
+        code, msg = code_and_message(error)
+        visibility.show_failed(code, msg)
+        # A worker ends an attempt before the server does and counts it. If it was the server, the
+        # worker is frozen, and all attempts were used up without being counted.
+        retries = self._task.max_retries if ended_by_server(error) else self._retries
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_failed(
-                FailedInput(
-                    task=self._task, code=code, msg=msg, retries=self._failed_attempts(error)
-                )
+                FailedInput(task=self._task, code=code, msg=msg, retries=retries)
             )
         await self._discard()
         return ApplicationError(msg, type=code, non_retryable=True)
-
-    def _failed_attempts(self, error: BaseException) -> int:
-        # The server ends the last attempt of a step only if the worker has not done so before: it
-        # is frozen, and counts nothing.
-        ended_by_server = isinstance(error, ActivityError) and isinstance(
-            error.cause, StepTimeoutError
-        )
-        return self._task.max_retries if ended_by_server else self._retries
 
     async def _discard(self) -> None:
         if not self._claimed:
@@ -308,42 +280,24 @@ class ExportWorkflow:
         with suppress(ActivityError):  # the next sweep removes what this could not
             await steps.discard(self._task)
 
-    def _go_on(self, doing: str, plan: ExportPlan | None = None) -> None:
-        """Say what the run is at, unless it is to stop: a step may end well in spite of that."""
-        if self._cancel_requested:
-            raise asyncio.CancelledError
-        name = f"{plan.summary} · " if plan else ""
-        workflow.set_current_details(f"{name}**{doing}** · {self._rows:,} rows so far")
 
-    async def _uninterrupted(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Let work end that a cancel request must not stop half-way."""
-        task = asyncio.create_task(work)
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(task)
-        return task.result()
+def _ended_before(claim: Claim) -> ExportResult:
+    if claim.ended is None:
+        raise application_error(
+            UnexpectedError("The claim returned neither a plan nor a result."), final=True
+        )
+    visibility.show_ended_before(claim.ended)
+    return claim.ended
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, _T]) -> _T:
+    """Wait until work is done that a cancel request must not stop half-way."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    return task.result()
 
 
 def _without_units(plan: ExportPlan) -> ExportPlan:
     return plan.model_copy(update={"units": []})
-
-
-def _publish(attributes: dict[str, str]) -> None:
-    """Set search attributes; nothing, not even an event, if they say so already."""
-    there = workflow.info().typed_search_attributes
-    if all(
-        there.get(SearchAttributeKey.for_keyword(name)) == text for name, text in attributes.items()
-    ):
-        return
-    workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own generic is bare
-        [SearchAttributeKey.for_keyword(name).value_set(text) for name, text in attributes.items()]
-    )
-
-
-def _reason(error: BaseException) -> tuple[str, str]:
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.type:
-        return cause.type, cause.message
-    if isinstance(cause, StepTimeoutError):
-        return "E_STEP_TIMEOUT", "A step of the export took longer than it may."
-    return "E_INTERNAL", "Something went wrong inside the service."

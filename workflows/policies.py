@@ -1,4 +1,4 @@
-"""Every timeout and every retry policy, by name."""
+"""Every timeout, retry policy and limit of the workflows, by name."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,40 +6,54 @@ from typing import Final
 
 from temporalio.common import RetryPolicy
 
-from exports.errors import EncryptionKeyError
+from exports.errors import EncryptionKeyError, ReportChangedError
 
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=12)
+"""An attempt that has sent no heartbeat for so long is timed out: its worker counts as lost."""
+HEARTBEAT_INTERVAL: Final = HEARTBEAT_TIMEOUT / 6
+"""Time between two heartbeats of an attempt."""
+# Without a limit, the SDK holds heartbeats back for 80 percent of the heartbeat timeout. A cancel
+# request comes with the answer to a heartbeat, so that a step would stop that much later.
+HEARTBEAT_THROTTLE: Final = HEARTBEAT_INTERVAL / 2
+"""Longest time for which the SDK of a worker holds a heartbeat back."""
+
+# The type of the failure of an attempt that was stopped together with its worker.
 WORKER_SHUTDOWN: Final = "WorkerShutdown"
-# The server matches timeouts against the non-retryable types under this name (temporalio/temporal,
-# service/history/workflow/retry.go), so that a heartbeat timeout comes back to the workflow, which
-# knows that a machine that went away is no failed attempt.
+# The server matches timeouts against the non-retryable error types under this name
+# (temporalio/temporal, service/history/workflow/retry.go). So a heartbeat timeout comes back to
+# the workflow, which does not count it as a failed attempt.
 HEARTBEAT_TIMED_OUT: Final = "TemporalTimeout:Heartbeat"
+# The type of the failure of a step whose worker has another definition of the report than planned.
+REPORT_CHANGED: Final = ReportChangedError.code
+# A worker without the encryption key fails an attempt with this as the type of the cause: the SDK
+# takes the name of the class that the codec raised.
+UNREADABLE: Final = EncryptionKeyError.__name__
+
+STEP_TIMED_OUT: Final = "A step of the export took longer than its time limit."
+"""The message of a `StepTimeoutError`, whether the worker or the server ended the attempt."""
 
 FIRST_DELAY: Final = timedelta(seconds=2)
 LONGEST_DELAY: Final = timedelta(hours=1)
 BACKOFF: Final = 2.0
 
-# What an activity says whose worker has another definition of the report than the plan.
-REPORT_CHANGED: Final = "E_REPORT_CHANGED"
-
-# Workers lost in a row during one and the same step, until the step is held to be what kills them.
+# So many workers lost in a row during one step, and the step is taken to be the cause.
 MOST_WORKERS_LOST: Final = 6
-# After so many, the step is tried where no other such step runs: of all that go down with one
-# worker, one may be the reason, and the others must not be given up for its company.
+# After so many, the step runs where no other suspect step runs. When a worker dies, every step on
+# it is hit, and one of them may be the cause: the others must not fail with it.
 SUSPECT_AFTER: Final = 2
 
-# Workers of a deploy that is under way may have another definition of the report. A unit is left
-# to so many of them before the export is planned anew, by the definition of the worker that does.
+# While a deploy is under way, workers may have different definitions of a report. A unit is
+# offered to so many workers before the export is planned again, by the definition of the worker
+# that plans it.
 MOST_WORKERS_THAT_DIFFER: Final = 5
 MOST_PLANS: Final = 8
 
-# A run that has staged more parts has them looked for when it is done: their names would fill the
+# With more staged parts than this, a clean-up lists them instead: their names would fill the
 # history.
 MOST_PARTS_NAMED: Final = 100
 
-# An attempt whose input the worker has no key for ends with this as the cause: the SDK names the
-# class that the codec raised. Some worker has the key, because it encrypted the input: a new key
-# is being rolled out.
-UNREADABLE: Final = EncryptionKeyError.__name__
+# A worker without the encryption key is one that a new key has not reached yet: some worker has
+# the key, because it encrypted the input.
 FIRST_WAIT_FOR_KEY: Final = timedelta(seconds=5)
 LONGEST_WAIT_FOR_KEY: Final = timedelta(minutes=5)
 WAIT_FOR_KEY_WITHIN: Final = timedelta(hours=24)
@@ -47,10 +61,15 @@ WAIT_FOR_KEY_WITHIN: Final = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class StepPolicy:
-    """How long one attempt of an activity may take, and how long it may be silent."""
+    """Time limits of one attempt of an activity.
+
+    Attributes:
+        start_to_close: Longest time of the attempt.
+        heartbeat: Longest time without a heartbeat.
+    """
 
     start_to_close: timedelta
-    heartbeat: timedelta = timedelta(seconds=12)
+    heartbeat: timedelta = HEARTBEAT_TIMEOUT
 
 
 CLAIM_STEP: Final = StepPolicy(timedelta(minutes=1))
@@ -60,7 +79,8 @@ WRITEBACK_STEP: Final = StepPolicy(timedelta(minutes=1))
 CLEANUP_STEP: Final = StepPolicy(timedelta(minutes=10))
 SWEEP_STEP: Final = StepPolicy(timedelta(minutes=4))
 
-# The last word on an export must reach its document, however long the database is away.
+# How a failed or cancelled export ended must reach its document, even if the database is away for
+# hours.
 LAST_WORD: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=BACKOFF,
@@ -68,7 +88,7 @@ LAST_WORD: Final = RetryPolicy(
 )
 LAST_WORD_WITHIN: Final = timedelta(hours=6)
 
-# What a clean-up leaves, the next sweep finds.
+# The next sweep removes what a clean-up could not.
 CLEANUP: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=BACKOFF,
@@ -87,7 +107,7 @@ def retry_delay(failed: int) -> timedelta:
 
 
 def attempts(left: int) -> RetryPolicy:
-    """Return the policy of aggregate, upload and writeback.
+    """Return the retry policy of claim, aggregate, upload and writeback.
 
     Args:
         left: Attempts that the task still allows; at least one is made.

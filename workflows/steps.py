@@ -1,8 +1,10 @@
-"""The activities as the workflow calls them: one typed function each, under its policy.
+"""The activities as the workflows call them: a typed function for each, under its policy.
 
 They are called by name, so that no workflow imports a database or an object store.
 """
 
+from datetime import timedelta
+from types import NoneType
 from typing import TypeVar
 
 from temporalio import workflow
@@ -30,12 +32,12 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows import policies
     from workflows.policies import StepPolicy
-    from workflows.worker_loss import Before
+    from workflows.worker_loss import StepHistory
 
-_Out = TypeVar("_Out", bound=WireModel)
+_Out = TypeVar("_Out", bound=WireModel | None)
 
 
-async def claim(ask: ClaimInput, before: Before) -> Claim:
+async def claim(ask: ClaimInput, before: StepHistory) -> Claim:
     """Make this run the owner of its task and learn what is to be done."""
     return await _run(
         names.CLAIM,
@@ -48,7 +50,7 @@ async def claim(ask: ClaimInput, before: Before) -> Claim:
     )
 
 
-async def aggregate(ask: AggregateInput, before: Before) -> StagedUnit:
+async def aggregate(ask: AggregateInput, before: StepHistory) -> StagedUnit:
     """Stage the rows of one unit."""
     ask = ask.model_copy(update={"retries_before": before.retries})
     return await _run(
@@ -63,7 +65,7 @@ async def aggregate(ask: AggregateInput, before: Before) -> StagedUnit:
     )
 
 
-async def upload(ask: UploadInput, before: Before) -> FinishedFile:
+async def upload(ask: UploadInput, before: StepHistory) -> FinishedFile:
     """Encode the staged parts into the finished file."""
     ask = ask.model_copy(update={"retries_before": before.retries})
     return await _run(
@@ -78,7 +80,7 @@ async def upload(ask: UploadInput, before: Before) -> FinishedFile:
     )
 
 
-async def writeback_done(ask: DoneInput, before: Before) -> ExportResult:
+async def writeback_done(ask: DoneInput, before: StepHistory) -> ExportResult:
     """Move the task to `done`, with a link."""
     ask = ask.model_copy(update={"retries_before": before.retries})
     return await _run(
@@ -93,13 +95,29 @@ async def writeback_done(ask: DoneInput, before: Before) -> ExportResult:
 
 
 async def writeback_failed(ask: FailedInput) -> ExportResult:
-    """Move the task to `failed`, however long that takes."""
-    return await _last_word(names.WRITEBACK_FAILED, ask, f"failed: {ask.code}")
+    """Move the task to `failed`, and try for hours."""
+    return await _run(
+        names.WRITEBACK_FAILED,
+        ask,
+        ExportResult,
+        step=policies.WRITEBACK_STEP,
+        retry=policies.LAST_WORD,
+        within=policies.LAST_WORD_WITHIN,
+        summary=f"failed: {ask.code}",
+    )
 
 
 async def writeback_cancelled(ask: CancelledInput) -> ExportResult:
-    """Move the task to `cancelled`, however long that takes."""
-    return await _last_word(names.WRITEBACK_CANCELLED, ask, "cancelled")
+    """Move the task to `cancelled`, and try for hours."""
+    return await _run(
+        names.WRITEBACK_CANCELLED,
+        ask,
+        ExportResult,
+        step=policies.WRITEBACK_STEP,
+        retry=policies.LAST_WORD,
+        within=policies.LAST_WORD_WITHIN,
+        summary="cancelled",
+    )
 
 
 async def discard(task: TaskRef) -> DiscardResult:
@@ -115,14 +133,14 @@ async def discard(task: TaskRef) -> DiscardResult:
 
 
 async def close_as_canceled(task: TaskRef) -> None:
-    """Ask the server to cancel this run: a run can close as Canceled in no other way."""
-    await workflow.execute_activity(
+    """Ask the server to cancel this run: there is no other way to close a run as Canceled."""
+    await _run(
         names.CLOSE_AS_CANCELED,
         task,
-        start_to_close_timeout=policies.WRITEBACK_STEP.start_to_close,
-        heartbeat_timeout=policies.WRITEBACK_STEP.heartbeat,
-        schedule_to_close_timeout=policies.LAST_WORD_WITHIN,
-        retry_policy=policies.LAST_WORD,
+        NoneType,
+        step=policies.WRITEBACK_STEP,
+        retry=policies.LAST_WORD,
+        within=policies.LAST_WORD_WITHIN,
         summary="close the run as Canceled",
     )
 
@@ -139,20 +157,6 @@ async def sweep(part: str, ask: SweepInput) -> SweepCount:
     )
 
 
-async def _last_word(name: str, ask: FailedInput | CancelledInput, summary: str) -> ExportResult:
-    result: ExportResult = await workflow.execute_activity(
-        name,
-        ask,
-        result_type=ExportResult,
-        start_to_close_timeout=policies.WRITEBACK_STEP.start_to_close,
-        heartbeat_timeout=policies.WRITEBACK_STEP.heartbeat,
-        schedule_to_close_timeout=policies.LAST_WORD_WITHIN,
-        retry_policy=policies.LAST_WORD,
-        summary=summary,
-    )
-    return result
-
-
 async def _run(
     name: str,
     ask: WireModel,
@@ -161,9 +165,23 @@ async def _run(
     step: StepPolicy,
     retry: RetryPolicy,
     summary: str,
+    within: timedelta | None = None,
     bulk: bool = False,
     suspect: bool = False,
 ) -> _Out:
+    """Run an activity.
+
+    Args:
+        name: Of the activity.
+        ask: Its input.
+        answer: The type of its result.
+        step: Time limits of one attempt.
+        retry: When another attempt is made.
+        summary: What the Web UI shows for it.
+        within: Time limit of all attempts together; None: there is none.
+        bulk: Whether it runs on the queue of heavy steps.
+        suspect: Whether it runs on the queue of suspect steps, one at a time on each worker.
+    """
     queue = workflow.info().task_queue
     if suspect:
         queue = names.suspect_task_queue(queue)
@@ -175,6 +193,7 @@ async def _run(
         result_type=answer,
         task_queue=queue,
         start_to_close_timeout=step.start_to_close,
+        schedule_to_close_timeout=within,
         heartbeat_timeout=step.heartbeat,
         retry_policy=retry,
         # A step that is cancelled has cleaned up after itself before the run goes on.

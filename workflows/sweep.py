@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=names.SWEEP_WORKFLOW)
 class SweepWorkflow:
-    """Starts what is due, heals what was left behind, purges what has expired."""
+    """Starts the tasks that are due, heals those left behind, and purges what has expired."""
 
     @workflow.run
     async def run(self, ask: SweepInput) -> SweepResult:

@@ -1,6 +1,6 @@
-"""How a step survives what is not its fault: a worker that went away, or one that can't do it.
+"""Runs a step again when a worker was lost, or could not do it, without counting a failed attempt.
 
-None of this counts as a failed attempt.
+A worker can't do a step if it lacks the encryption key, or the report as it was planned.
 """
 
 import asyncio
@@ -10,86 +10,87 @@ from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
-from temporalio.exceptions import TimeoutError as StepTimeoutError
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
+    from exports.errors import EncryptionKeyError, WorkerLostError
     from exports.models import AttemptBeat
     from workflows import policies
+    from workflows.failures import application_error
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Before:
-    """What has become of a step before it is tried again.
+class StepHistory:
+    """What has happened before a step is run.
 
     Attributes:
         retries: Failed attempts of the task.
-        suspect: Whether so many workers went away that the step may be the reason.
+        suspect: Whether so many workers were lost during the step that it may be the cause.
     """
 
     retries: int
     suspect: bool
 
 
-async def surviving_workers(
-    call: Callable[[Before], Awaitable[_T]],
+async def run_step(
+    call: Callable[[StepHistory], Awaitable[_T]],
     *,
     retries: int,
-    lost: Callable[[], None],
-    stopped: Callable[[], bool] = lambda: False,
+    on_worker_lost: Callable[[], None],
+    cancel_requested: Callable[[], bool],
 ) -> _T:
-    """Run a step again, uncounted, when its worker went away, or lacks the key or the report.
+    """Run a step, and run it again if its worker was lost, or lacks the key or the report.
 
     Args:
-        call: Runs the step; its argument says what was before.
+        call: Runs the step once.
         retries: Failed attempts of the task so far.
-        lost: Told of each worker that went away, which may have left something behind.
-        stopped: Whether the step is not to be run again.
+        on_worker_lost: Called for each lost worker, which may have left something behind.
+        cancel_requested: Whether the step is not to be run again.
 
     Raises:
-        asyncio.CancelledError: It was not to be run again.
-        ApplicationError: Worker after worker went away during the step, or lacked the key.
-        ActivityError: The step failed for any other reason, or no worker that was asked has the
+        asyncio.CancelledError: The step was not to be run again.
+        ApplicationError: Too many workers in a row were lost during the step, or none had the key
+            in time.
+        ActivityError: The step failed for another reason, or no worker that was asked had the
             report as planned.
     """
-    in_a_row = 0
-    for_keys, for_report = _PatienceForKeys(), _PatienceForReport()
+    lost_in_a_row = 0
+    key_backoff, report_backoff = _KeyBackoff(), _ReportBackoff()
     again = False
     while True:
-        if again and stopped():
+        if again and cancel_requested():
             raise asyncio.CancelledError
         again = True
         try:
-            suspect = in_a_row >= policies.SUSPECT_AFTER
-            return await call(Before(retries=retries, suspect=suspect))
+            suspect = lost_in_a_row >= policies.SUSPECT_AFTER
+            return await call(StepHistory(retries=retries, suspect=suspect))
         except ActivityError as error:
             cause = error.cause
-            if _is_unreadable(cause):
-                await for_keys.wait()
+            if _lacks_key(cause):
+                await key_backoff.wait()
                 continue
-            if report_changed(error):
-                await for_report.wait(error)
+            if is_report_changed(error):
+                await report_backoff.wait(error)
                 continue
-            if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
-                in_a_row += 1
+            if isinstance(cause, ActivityTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
+                lost_in_a_row += 1
                 beats = cause.last_heartbeat_details
             elif isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN:
                 beats = cause.details
             else:
                 raise
-            lost()
-            retries = max(retries, *map(_retries_of, beats), 0)
-        if in_a_row >= policies.MOST_WORKERS_LOST:
-            raise ApplicationError(
-                f"{in_a_row} workers in a row went away during this step.",
-                type="E_WORKER_LOST",
-                non_retryable=True,
+            on_worker_lost()
+            retries = max(retries, *map(_retries_in, beats), 0)
+        if lost_in_a_row >= policies.MOST_WORKERS_LOST:
+            raise application_error(
+                WorkerLostError(f"{lost_in_a_row} workers in a row were lost during this step.")
             )
 
 
-class _PatienceForKeys:
-    """Waits for workers that can read what a step is given, for as long as a roll-out may take."""
+class _KeyBackoff:
+    """Waits for a worker that has the encryption key, as long as a roll-out of keys may take."""
 
     def __init__(self) -> None:
         self._began = workflow.now()
@@ -97,23 +98,22 @@ class _PatienceForKeys:
 
     async def wait(self) -> None:
         if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:
-            raise ApplicationError(
-                "The workers lack the key that this export is encrypted with.",
-                type="E_ENCRYPTION_KEY",
-                non_retryable=True,
+            raise application_error(
+                EncryptionKeyError("No worker has the key that this export is encrypted with."),
+                final=True,
             )
         await workflow.sleep(self._next, summary="for a worker that has the encryption key")
         self._next = min(self._next * 2, policies.LONGEST_WAIT_FOR_KEY)
 
 
-def _is_unreadable(cause: BaseException | None) -> bool:
+def _lacks_key(cause: BaseException | None) -> bool:
     # The SDK wraps what the codec raised: "Failed decoding arguments".
     reason = cause.__cause__ if isinstance(cause, ApplicationError) else None
     return isinstance(reason, ApplicationError) and reason.type == policies.UNREADABLE
 
 
-class _PatienceForReport:
-    """Leaves a unit to a few workers, before the export is planned by what they have instead."""
+class _ReportBackoff:
+    """Waits for a worker that has the report as planned; gives up after a few that do not."""
 
     def __init__(self) -> None:
         self._refused = 0
@@ -126,10 +126,10 @@ class _PatienceForReport:
         await workflow.sleep(wait, summary="for a worker that has the report as planned")
 
 
-def report_changed(error: ActivityError) -> bool:
-    """Return whether a step was left undone, because its worker has another report than planned."""
+def is_report_changed(error: ActivityError) -> bool:
+    """Return whether a worker refused a step because it has another report than planned."""
     return isinstance(error.cause, ApplicationError) and error.cause.type == policies.REPORT_CHANGED
 
 
-def _retries_of(beat: object) -> int:
+def _retries_in(beat: object) -> int:
     return AttemptBeat.model_validate(beat).retries if beat else 0

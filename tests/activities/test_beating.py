@@ -2,19 +2,20 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities import boundary
 from activities.boundary import beating
 from tests.support.protections import protected_by
+from workflows import policies
 
 
 async def test_an_attempt_ends_even_if_the_cancel_of_its_beats_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(boundary, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))
     telling = asyncio.Event()
 
     async def swallows_the_cancel() -> None:
@@ -39,7 +40,7 @@ async def test_an_attempt_ends_even_if_the_cancel_of_its_beats_is_lost(
 async def test_a_worker_goes_on_beating_while_the_database_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(boundary, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))
     beats = asyncio.Semaphore(0)
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *_: beats.release()

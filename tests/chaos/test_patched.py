@@ -34,40 +34,61 @@ from workflows.sandbox import workers_runner
 EARLY, LATE = "wait-before-reading", "wait-before-uploading"
 
 
+class _Changed(ExportWorkflow):
+    """Has two more steps: one before the rows are read, and one after."""
+
+    async def _stage(
+        self, plan: ExportPlan, request: ExportRequest
+    ) -> tuple[ExportPlan, list[StagedUnit]]:
+        if self._is_in(EARLY):
+            await workflow.sleep(0.01)
+        return await super()._stage(plan, request)
+
+    async def _upload(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
+        if self._is_in(LATE):
+            await workflow.sleep(0.01)
+        return await super()._upload(plan, units)
+
+    def _is_in(self, patch: str) -> bool:
+        raise NotImplementedError
+
+
 @workflow.defn(name=names.EXPORT_WORKFLOW)
-class Tomorrow(ExportWorkflow):
-    """Has two steps more, one before the rows are read and one after."""
+class Patched(_Changed):
+    """Asks whether a run has the steps."""
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
         return await super().run(request)
 
-    async def _staged(
-        self, plan: ExportPlan, request: ExportRequest
-    ) -> tuple[ExportPlan, list[StagedUnit]]:
-        if workflow.patched(EARLY):
-            await workflow.sleep(0.01)
-        return await super()._staged(plan, request)
-
-    async def _uploaded(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
-        if workflow.patched(LATE):
-            await workflow.sleep(0.01)
-        return await super()._uploaded(plan, units)
+    def _is_in(self, patch: str) -> bool:
+        return workflow.patched(patch)
 
 
 @workflow.defn(name=names.EXPORT_WORKFLOW)
-class Careless(ExportWorkflow):
-    """The same change, not patched."""
+class Deprecated(_Changed):
+    """Has the steps in any case: no run without them is open any more."""
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
         return await super().run(request)
 
-    async def _staged(
-        self, plan: ExportPlan, request: ExportRequest
-    ) -> tuple[ExportPlan, list[StagedUnit]]:
-        await workflow.sleep(0.01)
-        return await super()._staged(plan, request)
+    def _is_in(self, patch: str) -> bool:
+        workflow.deprecate_patch(patch)
+        return True
+
+
+@workflow.defn(name=names.EXPORT_WORKFLOW)
+class Unpatched(_Changed):
+    """Has the steps, and nothing says so."""
+
+    @workflow.run
+    async def run(self, request: ExportRequest) -> ExportResult:
+        return await super().run(request)
+
+    def _is_in(self, patch: str) -> bool:
+        del patch
+        return True
 
 
 @pytest.fixture
@@ -81,7 +102,7 @@ async def waiting(settings: Settings, temporal_address: str) -> AsyncIterator[Se
 
 @asynccontextmanager
 async def _working(service: Service, code: type[ExportWorkflow]) -> AsyncGenerator[None]:
-    """Run a worker with some version of the workflow, over a connection of its own."""
+    """Run a worker with a version of the workflow, over a connection of its own."""
     address = service.temporal.service_client.config.target_host
     temporal = await Client.connect(address, data_converter=data_converter())
     apart = replace(service, connections=replace(service.connections, temporal=temporal))
@@ -92,7 +113,7 @@ async def _working(service: Service, code: type[ExportWorkflow]) -> AsyncGenerat
 
 
 async def _begun(service: Service, code: type[ExportWorkflow]) -> ExportTask:
-    """Begin an export under some code, and stop the worker while the rows are read."""
+    """Begin an export under a version of the workflow, and stop the worker while it reads rows."""
     with reading_held() as held:
         async with _working(service, code):
             task = await service.create()
@@ -101,7 +122,7 @@ async def _begun(service: Service, code: type[ExportWorkflow]) -> ExportTask:
 
 
 async def _patches(service: Service, task: ExportTask) -> list[str]:
-    """Return the ids of the patches that a run has noted, in order."""
+    """Return the ids of the patches in the history of a run, in order."""
     found: list[str] = []
     async for event in service.run_of(task.id).fetch_history_events():
         marker = event.marker_recorded_event_attributes
@@ -129,7 +150,7 @@ async def test_an_export_begun_under_the_old_code_ends_under_the_new_which_takes
     waiting: Service,
 ) -> None:
     old = await _begun(waiting, ExportWorkflow)
-    async with _working(waiting, Tomorrow):
+    async with _working(waiting, Patched):
         new = await waiting.create()
         for task in (old, new):
             ended = await waiting.ended(task.id)
@@ -139,8 +160,23 @@ async def test_an_export_begun_under_the_old_code_ends_under_the_new_which_takes
     assert await _patches(waiting, old) == [LATE]
     assert await _patches(waiting, new) == [EARLY, LATE]
     for task in (old, new):
-        assert await _replays(waiting, task, Tomorrow)
+        assert await _replays(waiting, task, Patched)
         assert not await _replays(waiting, task, ExportWorkflow)
+
+
+async def test_when_no_older_run_is_open_the_old_way_goes_and_then_the_patch_itself(
+    waiting: Service,
+) -> None:
+    patched = await _begun(waiting, Patched)
+    async with _working(waiting, Deprecated):
+        deprecated = await waiting.create()
+        for task in (patched, deprecated):
+            ended = await waiting.ended(task.id)
+            assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
+            await waiting.run_of(task.id).result()
+    assert await _replays(waiting, deprecated, Unpatched)
+    # Why the patch stays for as long as such runs are open.
+    assert not await _replays(waiting, patched, Unpatched)
 
 
 async def test_the_same_change_without_a_patch_would_not_get_past_the_replay(
@@ -150,14 +186,14 @@ async def test_the_same_change_without_a_patch_would_not_get_past_the_replay(
         task = await waiting.exported()
         await waiting.run_of(task.id).result()
     assert await _replays(waiting, task, ExportWorkflow)
-    assert await _replays(waiting, task, Tomorrow)
-    assert not await _replays(waiting, task, Careless)
+    assert await _replays(waiting, task, Patched)
+    assert not await _replays(waiting, task, Unpatched)
 
 
 async def test_an_old_worker_that_gets_a_new_export_fails_the_workflow_task_and_not_the_export(
     waiting: Service,
 ) -> None:
-    task = await _begun(waiting, Tomorrow)
+    task = await _begun(waiting, Patched)
     run = waiting.run_of(task.id)
     async with _working(waiting, ExportWorkflow):
         async for event in run.fetch_history_events(wait_new_event=True):
@@ -166,6 +202,6 @@ async def test_an_old_worker_that_gets_a_new_export_fails_the_workflow_task_and_
                 cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
                 assert failed.cause == cause
                 break
-    async with _working(waiting, Tomorrow):
+    async with _working(waiting, Patched):
         ended = await waiting.ended(task.id)
     assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)

@@ -37,6 +37,7 @@ from exports.temporal.schedule import SweepSchedule
 from exports.temporal.start import start_export
 from tests.support.held_report import GATE
 from tests.support.protections import protected_by
+from tests.support.sandbox import strict_runner
 from tests.support.service import (
     MONTH,
     USER,
@@ -49,7 +50,6 @@ from tests.support.service import (
 from workflows import policies
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
-from workflows.sandbox import strict_runner
 
 _CODEC = "exports/encryption/codec.py"
 _WORDS = (b"statsMonthly", b"2026-10", b"staging/", b"wrong-month", b"sha256")

@@ -192,6 +192,6 @@ async def test_a_worker_that_is_told_to_stop_drains_and_ends_well(
     own = [line.partition("exports.worker: ")[2] for line in ended.lines if "exports." in line]
     assert own == [
         f"Worker is ready on task queue {task_queue}",
-        "Worker is stopping; it finishes what it is at",
+        "Worker is stopping; it finishes its work",
     ]
     assert not [line for line in ended.lines if " INFO " not in line]

@@ -24,7 +24,6 @@ from tests.support.recording import (
     upload_held,
 )
 from tests.support.service import Service, insert_orders, working
-from workflows.export import ExportWorkflow
 
 _REASON = {"reason": "recorded"}
 
@@ -159,13 +158,12 @@ async def _after_the_task_was_deleted(service: Service) -> Run:
 
 @recorded("cancelled-with-its-worker")
 async def _while_its_worker_is_lost(service: Service) -> Run:
-    return await _asked_and_lost(service)
-
-
-@recorded("cancelled-with-its-worker-under-older-code")
-async def _while_its_worker_is_lost_under_older_code(service: Service) -> Run:
-    with patch.object(ExportWorkflow, "_cancelled_meanwhile", return_value=False):
-        return await _asked_and_lost(service)
+    with silent_steps(), reading_held() as held:
+        async with working(_in_a_hurry(service)):
+            run = service.run_of((await service.create()).id)
+            await held.reached.wait()
+            await run.signal("cancel", _REASON)
+            return await _closed(run)
 
 
 @recorded("cancelled-after-a-reset")
@@ -189,15 +187,6 @@ async def _after_a_reset(service: Service) -> Run:
                     reason="recorded",
                 )
             )
-            await run.signal("cancel", _REASON)
-            return await _closed(run)
-
-
-async def _asked_and_lost(service: Service) -> Run:
-    with silent_steps(), reading_held() as held:
-        async with working(_in_a_hurry(service)):
-            run = service.run_of((await service.create()).id)
-            await held.reached.wait()
             await run.signal("cancel", _REASON)
             return await _closed(run)
 

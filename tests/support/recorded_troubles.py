@@ -11,7 +11,7 @@ from unittest.mock import patch
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities import boundary
+from activities import attempts
 from exports.errors import DatabaseUnavailableError, PipelineError, SourceUnavailableError
 from exports.reports.report import Report, ReportCatalog
 from exports.tasks.transitions import RunTransitions
@@ -124,7 +124,7 @@ async def _a_step_takes_too_long(service: Service) -> Run:
     short = replace(policies.AGGREGATE_STEP, start_to_close=timedelta(seconds=1))
     with (
         patch.object(policies, "AGGREGATE_STEP", short),
-        patch.object(boundary, "_in_time", forever),
+        patch.object(attempts, "_time_limit", forever),
         patch.object(policies, "attempts", return_value=policies.attempts(1)),
         reading_held(),
     ):

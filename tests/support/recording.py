@@ -15,7 +15,6 @@ from unittest.mock import patch
 
 from temporalio.client import WorkflowHandle
 
-from activities import boundary
 from exports.errors import ExportError, StoreUnavailableError
 from exports.reports.stats.report import StatsReport
 from exports.storage.bucket import ObjectStore
@@ -124,7 +123,7 @@ def quick_retries(delay: timedelta = timedelta(milliseconds=50)) -> Generator[No
 def silent_steps() -> Generator[None]:
     """Let no step beat, as if its worker were gone, and let that be noticed soon."""
     with ExitStack() as patched:
-        patched.enter_context(patch.object(boundary, "BEAT_EVERY", 1000))
+        patched.enter_context(patch.object(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=1000)))
         for name in ("AGGREGATE_STEP", "UPLOAD_STEP"):
             quick = replace(getattr(policies, name), heartbeat=timedelta(seconds=2))
             patched.enter_context(patch.object(policies, name, quick))

@@ -10,9 +10,9 @@ from exports.models import ExportRequest
 from exports.temporal.converter import data_converter
 from tests.support.paths import HISTORIES
 from tests.support.record_histories import RECORDINGS
+from tests.support.sandbox import strict_runner
 from workflows.admission import Admission
 from workflows.export import ExportWorkflow
-from workflows.sandbox import strict_runner
 from workflows.sweep import SweepWorkflow
 
 

@@ -10,16 +10,18 @@ from pydantic import BaseModel
 
 from tests.support.paths import REPOSITORY
 
-WORKFLOWS = ("admission", "carrying", "export", "policies", "steps", "surviving", "sweep")
+WORKFLOWS = (
+    *("admission", "export", "failures", "policies", "steps", "sweep", "visibility"),
+    "worker_loss",
+)
 NOT_TAKEN = {
     ("admission", "if input.signal == names.CANCEL_SIGNAL:"): "there is no other signal",
+    ("export", "if claim.ended is None:"): "each claim has a plan or a result",
+    ("failures", "if isinstance(cause, ActivityTimeoutError):"): "no step fails in a third way",
     (
-        "carrying",
-        'if size > MOST_BYTES and workflow.patched("too-large-is-refused"):',
-    ): "a history of two megabytes; see test_too_large.py",
-    ("export", "if claim.ended is None:"): "no claim says nothing",
-    ("export", "if isinstance(cause, StepTimeoutError):"): "no step fails in a third way",
-    ("surviving", "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:"): "takes a day",
+        "worker_loss",
+        "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:",
+    ): "takes a day",
 }
 """Branches that only something that does not exist would take, or nobody waits for."""
 

@@ -29,7 +29,7 @@ from exports.temporal.payload_size import (
 )
 from tests.support.service import MONTH, USER, Service, insert_orders
 
-_SENTENCE = "The list of staged parts is larger than the 2 MB that Temporal takes at once"
+_SENTENCE = "The list of staged parts is larger than the 2 MB that Temporal accepts"
 
 
 def part(number: int) -> StagedPart:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities import boundary
+from activities import attempts
 from exports.clock import now_ms
 from exports.errors import (
     FileExpiredError,
@@ -295,8 +295,8 @@ def _hanging(
     within = timedelta(seconds=seconds)
     step = replace(policies.AGGREGATE_STEP, start_to_close=within)
     monkeypatch.setattr(policies, "AGGREGATE_STEP", step)
-    monkeypatch.setattr(boundary, "IN_TIME", ended_after)
-    monkeypatch.setattr(boundary, "BEAT_EVERY", 0.2)
+    monkeypatch.setattr(attempts, "ENDED_AFTER", ended_after)
+    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.2))
     monkeypatch.setattr(StatsReport, "read", hang)
     return ended
 
@@ -338,7 +338,7 @@ async def test_a_writeback_that_takes_longer_than_a_beat_is_done(
         remove_all(self, keys)
 
     monkeypatch.setattr(ObjectStore, "remove_all", slow)
-    monkeypatch.setattr(boundary, "BEAT_EVERY", 0.1)
+    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.1))
     await insert_orders(service.database)
     task = await service.exported()
     result = await service.run_of(task.id).result()
@@ -358,7 +358,7 @@ async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_beat(
         yield
 
     monkeypatch.setattr(StatsReport, "read", endless)
-    monkeypatch.setattr(boundary, "BEAT_EVERY", 0.1)
+    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.1))
     task = await service.create()
     await asyncio.wait_for(reading.wait(), 150)
     await service.collection.documents.delete_one({"_id": ObjectId(task.id)})

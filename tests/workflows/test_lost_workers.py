@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from activities import boundary
 from dev.endpoints import Endpoints
 from exports.models import TaskStatus
 from exports.reports.stats.report import StatsReport
@@ -83,7 +82,7 @@ async def _reached(gate: Path, process: asyncio.subprocess.Process) -> None:
 
 @protected_by(
     "workflows/worker_loss.py",
-    "if isinstance(cause, StepTimeoutError) and cause.type == TimeoutType.HEARTBEAT:",
+    "if isinstance(cause, ActivityTimeoutError) and cause.type == TimeoutType.HEARTBEAT:",
     instead="if False:",
 )
 async def test_an_export_survives_kill_9_and_it_costs_no_attempt(
@@ -134,7 +133,7 @@ async def test_a_deploy_waits_for_a_step_that_fits_into_the_grace(
 @pytest.fixture
 def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Activities beat once, as those of a worker that is killed right then; it shows in 2 s."""
-    monkeypatch.setattr(boundary, "BEAT_EVERY", 1000)
+    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=1000))
     monkeypatch.setattr(
         policies, "AGGREGATE_STEP", replace(policies.AGGREGATE_STEP, heartbeat=timedelta(seconds=2))
     )
@@ -166,7 +165,7 @@ async def test_an_export_that_takes_every_worker_with_it_is_given_up(
     assert begun == policies.MOST_WORKERS_LOST
 
 
-@protected_by("workflows/worker_loss.py", "if again and stopped():", instead="if False:")
+@protected_by("workflows/worker_loss.py", "if again and cancel_requested():", instead="if False:")
 @pytest.mark.usefixtures("_silent")
 async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker_went_away(
     service: Service, monkeypatch: pytest.MonkeyPatch
@@ -206,7 +205,7 @@ async def test_a_zombie_writes_nothing_that_anyone_sees(
         if attempts == 1:
             # The beats of this attempt are set; those of its successor come as they should.
             await asyncio.sleep(0.1)
-            monkeypatch.setattr(boundary, "BEAT_EVERY", 0.5)
+            monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.5))
             await risen.wait()
         async for batch in read(self, *given, **named):
             yield batch

@@ -28,7 +28,6 @@ from temporalio.worker import (
 )
 
 import worker
-from activities import boundary
 from exports.runtime.process import end
 from exports.storage import upload as uploads
 from tests.support.chaos.gates import GATES, pass_gate
@@ -90,7 +89,7 @@ def _end_with_parent() -> None:
 def _missed_within(silence: timedelta) -> dict[str, Any]:
     for name in _STEP_POLICIES:
         setattr(policies, name, replace(getattr(policies, name), heartbeat=silence))
-    boundary.BEAT_EVERY = silence.total_seconds() / _BEATS_IN_A_SILENCE
+    setattr(policies, "HEARTBEAT_INTERVAL", silence / _BEATS_IN_A_SILENCE)  # noqa: B010 -- it is Final
     # The server offers a run to the worker that knows it, for ten seconds, even if that is dead.
     return {"sticky_queue_schedule_to_start_timeout": silence}
 

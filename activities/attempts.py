@@ -1,0 +1,177 @@
+"""Attempts at the heavy steps: aggregate, upload and writeback.
+
+An attempt writes its progress to the document, and counts itself there if it fails.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.boundary import beating, boundary, domain_error
+from exports.clock import now_ms
+from exports.errors import ExportError, StepTimeoutError, TaskLostError
+from exports.models import AttemptBeat, Stage, TaskRef
+from exports.tasks.transitions import RunTransitions
+from exports.tasks.task import TaskError
+from workflows.failures import application_error
+from workflows.policies import STEP_TIMED_OUT, retry_delay
+
+ENDED_AFTER = 0.95
+"""Share of a step's time limit after which the worker ends an attempt, before the server does."""
+
+_log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One attempt of an activity; the step reports its progress here.
+
+    Args:
+        ref: The task and its run.
+        stage: Which step it is.
+        retries: Failed attempts of the task before this one.
+        rows: Rows that are there already.
+
+    Attributes:
+        rows: Rows so far.
+        bytes: Bytes of the finished file so far.
+    """
+
+    def __init__(self, ref: TaskRef, stage: Stage, *, retries: int, rows: int = 0) -> None:
+        self.ref = ref
+        self.retries = retries
+        self._stage = stage
+        self.rows = rows
+        self.bytes = 0
+
+    @property
+    def key(self) -> str:
+        """A name, unique within the run, for the object keys of this attempt.
+
+        An attempt that was timed out may go on writing after its replacement has started, so two
+        attempts never share a key.
+        """
+        info = activity.info()
+        return f"{info.activity_id}-{info.attempt}"
+
+    @property
+    def beat(self) -> AttemptBeat:
+        """The details of a heartbeat: how far the attempt has come."""
+        return AttemptBeat(
+            stage=self._stage, rows=self.rows, bytes=self.bytes, retries=self.retries
+        )
+
+
+class Attempts:
+    """Makes attempts, and writes to the document how they go.
+
+    Args:
+        tasks: The store of the documents.
+    """
+
+    def __init__(self, tasks: RunTransitions) -> None:
+        self._tasks = tasks
+
+    @asynccontextmanager
+    async def at(
+        self, stage: Stage, ref: TaskRef, *, retries_before: int, rows: int = 0
+    ) -> AsyncGenerator[Attempt]:
+        """Run the body of an activity as one attempt at a step.
+
+        Raises:
+            ApplicationError: The step failed; its type is the code of the error.
+        """
+        attempt = Attempt(
+            ref, stage, retries=retries_before + activity.info().attempt - 1, rows=rows
+        )
+        progress = _Progress(self._tasks, attempt)
+        if attempt.retries:
+            # If the worker is lost at once, the workflow still learns of the attempts before.
+            activity.heartbeat(attempt.beat)
+        async with boundary(lambda: attempt.beat), beating(lambda: attempt.beat, progress.write):
+            try:
+                async with _time_limit():
+                    # The claim has written that the task runs; only a failed attempt has changed
+                    # that. A repeated writeback may find the task done, which is fine; the other
+                    # steps must not go on with a task that has ended.
+                    if stage is not Stage.WRITEBACK and attempt.retries:
+                        await self._tasks.attempt_started(ref, attempt.beat)
+                    yield attempt
+            except TaskLostError:
+                raise
+            except asyncio.CancelledError:
+                progress.check()
+                raise
+            except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
+                raise await self._failed(attempt, error) from None
+            finally:
+                progress.end()
+
+    async def _failed(self, attempt: Attempt, error: Exception) -> ApplicationError:
+        cause = domain_error(error)
+        retries = attempt.retries + 1
+        final = cause.permanent or retries >= attempt.ref.max_retries
+        delay = retry_delay(retries)
+        try:
+            await self._tasks.attempt_failed(
+                attempt.ref,
+                TaskError(code=cause.code, msg=cause.msg),
+                retries=retries,
+                next_run_at=None if final else now_ms() + int(delay.total_seconds() * 1000),
+            )
+        except ExportError as uncounted:
+            # The next attempt finds out whether the task is lost, or the write was done after all.
+            _log.warning("A failed attempt could not be counted: %s", uncounted.code)
+        return application_error(cause, final=final, delay=delay)
+
+
+class _Progress:
+    """Writes the progress of an attempt, and stops an attempt whose task is no longer its run's.
+
+    Args:
+        tasks: The store of the documents.
+        attempt: The attempt; the current asyncio task runs its body.
+    """
+
+    def __init__(self, tasks: RunTransitions, attempt: Attempt) -> None:
+        self._tasks = tasks
+        self._attempt = attempt
+        self._body = asyncio.current_task()
+        self._lost: TaskLostError | None = None
+
+    async def write(self) -> None:
+        """Write the progress; cancel the body if the task is gone, or another run's."""
+        # After a writeback no run may write to the task, and a writeback notices this by itself.
+        if self._attempt.beat.stage is Stage.WRITEBACK:
+            return
+        try:
+            await self._tasks.progress(self._attempt.ref, self._attempt.beat)
+        except TaskLostError as error:
+            self._lost = error
+            if self._body is not None:
+                self._body.cancel()
+        except ExportError as error:  # progress is for people; without it, heartbeats go on
+            _log.warning("Progress could not be written: %s", error.code)
+
+    def end(self) -> None:
+        """Cancel the body no more: it has ended."""
+        self._body = None
+
+    def check(self) -> None:
+        """Raise `TaskLostError` if that is why the body was cancelled."""
+        if self._lost is not None:
+            raise self._lost from None
+
+
+@asynccontextmanager
+async def _time_limit() -> AsyncGenerator[None]:
+    """End an attempt shortly before the server does, so that it is counted and explained."""
+    limit = activity.info().start_to_close_timeout
+    try:
+        async with asyncio.timeout(limit.total_seconds() * ENDED_AFTER if limit else None):
+            yield
+    except TimeoutError:
+        raise StepTimeoutError(STEP_TIMED_OUT) from None

@@ -1,0 +1,69 @@
+"""What operators see of an export in Temporal: its search attributes and its current details."""
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+with workflow.unsafe.imports_passed_through():
+    from exports import names
+    from exports.models import ExportPlan, ExportResult, TaskStatus
+
+
+def show_plan(plan: ExportPlan) -> None:
+    """Let an export be found by what was planned for it."""
+    _set_search_attributes(
+        {
+            names.SEARCH_STATUS: TaskStatus.RUNNING,
+            names.SEARCH_TYPE: plan.type,
+            names.SEARCH_FORMAT: plan.format,
+            names.SEARCH_CREATED_BY: plan.created_by,
+        }
+    )
+
+
+def show_progress(doing: str, *, rows: int, plan: ExportPlan | None = None) -> None:
+    """Show what a run is doing, and how many rows it has staged."""
+    name = f"{plan.summary} · " if plan else ""
+    workflow.set_current_details(f"{name}**{doing}** · {rows:,} rows so far")
+
+
+def show_done(result: ExportResult) -> None:
+    """Show that a run has finished its export."""
+    _set_search_attributes({names.SEARCH_STATUS: TaskStatus.DONE})
+    workflow.set_current_details(
+        f"**done** · {result.rows:,} rows · {result.bytes:,} bytes · {result.file_name}"
+    )
+
+
+def show_ended_before(result: ExportResult) -> None:
+    """Show that a run found its task ended."""
+    _set_search_attributes({names.SEARCH_STATUS: result.status})
+    workflow.set_current_details(f"**{result.status}** before this run began")
+
+
+def show_cancelling() -> None:
+    """Show that a run was cancelled and is cleaning up."""
+    workflow.set_current_details("**cancelled** · cleaning up")
+    _set_search_attributes({names.SEARCH_STATUS: TaskStatus.CANCELLED})
+
+
+def show_cancelled(reason: str) -> None:
+    """Show that a run was cancelled, and why."""
+    workflow.set_current_details(f"**cancelled** · {reason}" if reason else "**cancelled**")
+
+
+def show_failed(code: str, msg: str) -> None:
+    """Show why a run has failed."""
+    workflow.set_current_details(f"**failed** · {code} · {msg}")
+    _set_search_attributes({names.SEARCH_STATUS: TaskStatus.FAILED})
+
+
+def _set_search_attributes(attributes: dict[str, str]) -> None:
+    """Set search attributes; do nothing, so that there is no event, if they are set already."""
+    there = workflow.info().typed_search_attributes
+    if all(
+        there.get(SearchAttributeKey.for_keyword(name)) == text for name, text in attributes.items()
+    ):
+        return
+    workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own generic is bare
+        [SearchAttributeKey.for_keyword(name).value_set(text) for name, text in attributes.items()]
+    )
