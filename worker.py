@@ -29,6 +29,7 @@ from exports.connections import Connections, open_source
 from exports.errors import ExportError
 from exports.reports.file import load_reports
 from exports.reports.report import ReportCatalog
+from exports.runtime.liveness import LivenessFile
 from exports.runtime.memory import give_back_memory
 from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
 from exports.runtime.stopping import StopSignals
@@ -174,6 +175,8 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_threads(settings), "step"))
     async with AsyncExitStack() as closing:
+        liveness = LivenessFile(settings.task_queue, settings.worker_takes)
+        await closing.enter_async_context(liveness.touched())
         connections = await Connections.open(settings, closing)
         database = await open_source(settings, connections, closing)
         source = make_source(database, settings.query_timeout)

@@ -15,8 +15,8 @@ from activities.boundary import beating, boundary, domain_error
 from exports.clock import now_ms
 from exports.errors import ExportError, StepTimeoutError, TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef
-from exports.tasks.transitions import RunTransitions
 from exports.tasks.task import TaskError
+from exports.tasks.transitions import RunTransitions
 from workflows.failures import application_error
 from workflows.policies import STEP_TIMED_OUT, retry_delay
 

@@ -245,14 +245,10 @@ class ExportWorkflow:
         reason = (self._cancel.reason if self._cancel else workflow.cancellation_reason()) or ""
         visibility.show_cancelling()
         await self._discard()
+        asked_by = self._cancel.asked_by if self._cancel else None
+        ask = CancelledInput(task=self._task, reason=reason, asked_by=asked_by)
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
-            await steps.writeback_cancelled(
-                CancelledInput(
-                    task=self._task,
-                    reason=reason,
-                    asked_by=self._cancel.asked_by if self._cancel else None,
-                )
-            )
+            await steps.writeback_cancelled(ask)
         visibility.show_cancelled(reason)
         if workflow.cancellation_reason() is None:
             # After a reset, the claim, and with it the task, is that of the run before.
@@ -267,10 +263,9 @@ class ExportWorkflow:
         # A worker ends an attempt before the server does and counts it. If it was the server, the
         # worker is frozen, and all attempts were used up without being counted.
         retries = self._task.max_retries if ended_by_server(error) else self._retries
+        ask = FailedInput(task=self._task, code=code, msg=msg, retries=retries)
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
-            await steps.writeback_failed(
-                FailedInput(task=self._task, code=code, msg=msg, retries=retries)
-            )
+            await steps.writeback_failed(ask)
         await self._discard()
         return ApplicationError(msg, type=code, non_retryable=True)
 

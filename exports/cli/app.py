@@ -283,13 +283,22 @@ def schedule_trigger(*, as_json: _AsJson = False) -> None:
 def worker(
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Say whether a worker of this machine takes work.")
+        bool,
+        typer.Option(
+            "--check", help="Say whether a worker of this machine is alive. Asks no server."
+        ),
+    ] = False,
+    ready: Annotated[
+        bool,
+        typer.Option(
+            "--ready", help="Say whether a worker of this machine is alive and polls Temporal."
+        ),
     ] = False,
     as_json: _AsJson = False,
 ) -> None:
     """Run a worker until Ctrl-C or SIGTERM; the same as `python worker.py`."""
-    if check:
-        raise typer.Exit(_check_worker(as_json=as_json))
+    if check or ready:
+        raise typer.Exit(_check_worker(ready=ready, as_json=as_json))
     import worker as program  # noqa: PLC0415 -- the one command that needs the whole service
 
     if not as_json:
@@ -332,16 +341,18 @@ def _schedule(work: "Callable[[SweepSchedule], Awaitable[ScheduleView]]", *, as_
         show(schedule_grid(view))
 
 
-def _check_worker(*, as_json: bool) -> int:
-    from exports.cli.health import worker_of_this_machine  # noqa: PLC0415 -- as above
+def _check_worker(*, ready: bool, as_json: bool) -> int:
+    from exports.cli.health import worker_alive, worker_ready  # noqa: PLC0415 -- as above
 
-    keep_temporal_off_stdout()
-    view = asyncio.run(worker_of_this_machine())
+    if ready:
+        keep_temporal_off_stdout()
+    view = asyncio.run(worker_ready()) if ready else worker_alive()
     if as_json:
         print_json(view)
     else:
-        seen = f"seen last {local_time(view.last_seen)}" if view.last_seen else "never seen"
-        say(f"A worker of {view.host} on task queue {view.task_queue}: {seen}.")
+        found = f"{'' if view.ok else 'not '}{'ready' if ready else 'alive'}"
+        seen = f"last seen {local_time(view.last_seen)}" if view.last_seen else "never seen"
+        say(f"The worker of {view.host} on task queue {view.task_queue} is {found}: {seen}.")
     return 0 if view.ok else EXPORT_FAILED
 
 

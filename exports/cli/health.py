@@ -1,30 +1,34 @@
-"""`exports worker --check`: does a worker of this machine take work, as far as Temporal knows?"""
+"""`exports worker --check` and `--ready`: is a worker of this machine alive, and is it connected?
+
+An orchestrator restarts a worker that is not alive. It must not restart one that only waits for
+Temporal, so that the first question is answered without Temporal.
+"""
 
 import socket
 import time
 from datetime import timedelta
 from typing import Final
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
-from exports.connections import connect_temporal
+from exports import names
 from exports.models import WireModel
+from exports.runtime.liveness import LivenessFile
 from exports.settings import Settings
 
-# A poll waits up to a minute for work, so that a worker is seen at least that often.
-_RECENT: Final = timedelta(minutes=2)
+# Twelve touches: a busy machine may leave some out.
+_ALIVE_WITHIN: Final = timedelta(minutes=1)
+# A poll waits for work for up to a minute, so that Temporal hears from a worker that often.
+_POLLED_WITHIN: Final = timedelta(minutes=2)
 
 
 class WorkerView(WireModel):
-    """Whether a worker of this machine takes work.
+    """Whether a worker of this machine is alive, or ready.
 
     Attributes:
-        ok: Whether one does.
-        task_queue: Where it would.
-        host: This machine, as a worker's identity names it.
-        last_seen: When one was seen last, in epoch milliseconds; None if Temporal knows of none.
+        ok: Whether it is.
+        task_queue: The task queue that it polls.
+        host: The name of this machine.
+        last_seen: Its last sign of life, or its last poll that Temporal knows of, in epoch
+            milliseconds; None if there is none.
     """
 
     ok: bool
@@ -33,29 +37,56 @@ class WorkerView(WireModel):
     last_seen: int | None
 
 
-async def worker_of_this_machine() -> WorkerView:
-    """Ask Temporal who polls the task queue.
+def worker_alive() -> WorkerView:
+    """Return whether the event loop of a worker with these settings runs. Asks no server.
+
+    Raises:
+        SettingsError: A setting is missing or wrong.
+    """
+    settings = Settings.load()
+    file = LivenessFile(settings.task_queue, settings.worker_takes)
+    return _view(settings, file.touched_at(), _ALIVE_WITHIN)
+
+
+async def worker_ready() -> WorkerView:
+    """Return whether such a worker is alive and polls Temporal for work.
 
     Raises:
         SettingsError: A setting is missing or wrong.
         UnreachableError: Temporal did not answer.
     """
+    # The libraries take a second to import, which the check that runs so often need not wait for.
+    from temporalio.api.enums.v1 import TaskQueueType  # noqa: PLC0415 -- see above
+    from temporalio.api.taskqueue.v1 import TaskQueue  # noqa: PLC0415 -- see above
+    from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest  # noqa: PLC0415 -- same
+
+    from exports.connections import connect_temporal  # noqa: PLC0415 -- same
+
+    alive = worker_alive()
+    if not alive.ok:
+        return alive
     settings = Settings.load()
-    queue, host = settings.task_queue, socket.gethostname()
     temporal = await connect_temporal(settings.encryption_keys)
     found = await temporal.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=temporal.namespace,
-            task_queue=TaskQueue(name=queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            task_queue=TaskQueue(name=alive.task_queue),
+            # Workers of all kinds poll for activities, but not all of them for workflows.
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
         )
     )
     # The SDK's identity of a worker is its process id, an @ and the name of the machine.
-    seen = [
+    polls = [
         poller.last_access_time.ToMilliseconds()
         for poller in found.pollers
-        if poller.identity.partition("@")[2] == host
+        if poller.identity.partition("@")[2] == alive.host
     ]
-    last = max(seen, default=None)
-    recent = last is not None and time.time() - last / 1000 < _RECENT.total_seconds()
-    return WorkerView(ok=recent, task_queue=queue, host=host, last_seen=last)
+    return _view(settings, max(polls, default=None), _POLLED_WITHIN)
+
+
+def _view(settings: Settings, last_seen: int | None, within: timedelta) -> WorkerView:
+    queue = settings.task_queue
+    if settings.worker_takes == "bulk":
+        queue = names.bulk_task_queue(queue)
+    recent = last_seen is not None and time.time() - last_seen / 1000 < within.total_seconds()
+    return WorkerView(ok=recent, task_queue=queue, host=socket.gethostname(), last_seen=last_seen)

@@ -1,1 +1,1 @@
-"""What every program of this service does as a process."""
+"""The process of a program: its log, its memory, its end, and whether it is alive."""

@@ -1,4 +1,4 @@
-"""Memory that is free goes back to the system, so that a worker stays as small as its work."""
+"""Returns freed memory to the system, so that a worker needs no more than its work does."""
 
 import ctypes
 import sys
@@ -11,12 +11,11 @@ _OPTIONS: Final = {-1: 1 << 20, -3: 1 << 18, -8: 2}
 
 
 def give_back_memory() -> None:
-    """Set the allocators of this process; call it before there are threads.
+    """Set the allocators of this process; to be called before it starts threads.
 
-    Arrow's own pool, and glibc's arenas (one for nearly every thread), keep what was freed for
-    later. A worker whose threads pass rows on keeps several times what it ever needs at once:
-    measured over 3,000,000 rows, 610 MiB instead of 385. Musl and macOS have no such options and
-    keep their own ways.
+    Arrow's own memory pool and glibc's arenas (nearly one for each thread) keep freed memory for
+    later. A worker that passes rows between threads then holds much more than it needs at a time:
+    610 MiB instead of 385, measured over 3,000,000 rows. Musl and macOS have no such options.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     if sys.platform != "linux":

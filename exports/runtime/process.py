@@ -1,4 +1,4 @@
-"""What every program of this service does as a process: how it logs, and how it ends."""
+"""How the programs of this service log, and how they end."""
 
 import logging
 import os
@@ -6,18 +6,18 @@ import sys
 from typing import NoReturn
 
 
-class _SaysItself(logging.Filter):
-    """Puts a coded error on the line, in place of the stack that it travelled through."""
+class _OneLineErrors(logging.Filter):
+    """Logs an error that has a code in one line, without its stack trace."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # The import is made when there is something to log: `exports --help` is to be quick.
+        # Imported only when there is something to log, so that `exports --help` is quick.
         from temporalio.exceptions import ApplicationError  # noqa: PLC0415 -- see above
 
         from exports.errors import ExportError  # noqa: PLC0415 -- same
 
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         if isinstance(error, ApplicationError) and isinstance(error.__cause__, ExportError):
-            error = error.__cause__  # what the SDK wraps, as when it can't decode an input
+            error = error.__cause__  # the SDK wraps it, for example if it can't decode an input
         if isinstance(error, ApplicationError | ExportError):
             code = f"{error.code}: " if isinstance(error, ExportError) else ""
             record.msg = f"{record.getMessage()}: {code}{error}"
@@ -27,9 +27,9 @@ class _SaysItself(logging.Filter):
 
 
 def configure_logging() -> None:
-    """Log to standard error, which is where a container's log comes from."""
+    """Log to standard error, where the log of a container comes from."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_SaysItself())
+    handler.addFilter(_OneLineErrors())
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -38,9 +38,12 @@ def configure_logging() -> None:
 
 
 def keep_temporal_off_stdout(logger: logging.Logger | None = None) -> None:
-    """Send what Temporal's core has to say to a logger, or nowhere, and not to standard output.
+    """Send the log of Temporal's core to a logger or nowhere, instead of to standard output.
 
     To be called before anything connects.
+
+    Args:
+        logger: Gets the log; without one, nothing is logged.
     """
     from temporalio.runtime import (  # noqa: PLC0415 -- as above
         LogForwardingConfig,
@@ -60,8 +63,8 @@ def keep_temporal_off_stdout(logger: logging.Logger | None = None) -> None:
 def end(code: int) -> NoReturn:
     """End this process at once, with an exit code.
 
-    Threads of Temporal's core may abort an interpreter that is being taken down in the ordinary
-    way: https://github.com/temporalio/sdk-python/issues/300
+    Without this, threads of Temporal's core may abort the interpreter while it shuts down:
+    https://github.com/temporalio/sdk-python/issues/300
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

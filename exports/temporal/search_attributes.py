@@ -1,4 +1,4 @@
-"""Search attributes must exist before a workflow may carry them."""
+"""Registers the search attributes: a workflow can use only those that exist."""
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
@@ -14,12 +14,12 @@ from exports.server_errors.temporal import temporal_error
 
 
 async def ensure_search_attributes(temporal: Client) -> None:
-    """Register the search attributes that exports carry; nothing if they are there.
+    """Register the search attributes that exports use; do nothing if they exist.
 
     Raises:
-        SettingsError: One is missing and may not be registered from here; says how to do it. Or
-            there is no such namespace.
-        UnreachableError: Temporal went away.
+        SettingsError: One is missing and this client may not register it; the message says how.
+            Or the namespace does not exist.
+        UnreachableError: Temporal could not be reached.
     """
     namespace = temporal.namespace
     try:
@@ -45,7 +45,7 @@ async def ensure_search_attributes(temporal: Client) -> None:
         if not told.permanent:
             raise told from None
         raise SettingsError(
-            f"The namespace {namespace!r} lacks search attributes, or does not show them "
+            f"Search attributes are missing in the namespace {namespace!r}, or can't be listed "
             f"({error.status.name}). Register {', '.join(SEARCH_ATTRIBUTES)} as Keyword: "
             "temporal operator search-attribute create --type Keyword --name …"
         ) from None

@@ -1,4 +1,4 @@
-"""Heartbeats end with the attempt that they belong to."""
+"""Heartbeats go on as long as the attempt does, and no longer."""
 
 import asyncio
 from contextlib import suppress
@@ -12,7 +12,7 @@ from tests.support.protections import protected_by
 from workflows import policies
 
 
-async def test_an_attempt_ends_even_if_the_cancel_of_its_beats_is_lost(
+async def test_an_attempt_ends_even_if_a_library_swallows_the_cancel_of_its_heartbeats(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))
@@ -37,7 +37,7 @@ async def test_an_attempt_ends_even_if_the_cancel_of_its_beats_is_lost(
     "activity.heartbeat(beat())\n\n",
     instead="activity.heartbeat(beat())\n            await also()\n\n",
 )
-async def test_a_worker_goes_on_beating_while_the_database_does_not_answer(
+async def test_heartbeats_go_on_while_the_database_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))

@@ -58,7 +58,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
 
 @protected_by(
     "workflows/worker_loss.py",
-    "suspect = in_a_row >= policies.SUSPECT_AFTER",
+    "suspect = lost_in_a_row >= policies.SUSPECT_AFTER",
     instead="suspect = False",
 )
 @pytest.mark.timeout(720 if LONG else 300)

@@ -289,19 +289,6 @@ async def test_a_reader_who_leaves_early_causes_no_complaint(
     assert (await process.wait(), said) == (141, "")
 
 
-@pytest.mark.usefixtures("service")
-async def test_a_health_check_passes_while_a_worker_of_this_machine_takes_work(
-    exports: CommandLine,
-) -> None:
-    async with asyncio.timeout(150):
-        while (found := await exports.run("worker", "--check", "--json")).code:
-            await asyncio.sleep(0.2)
-    assert found.json["ok"] is True
-    elsewhere = await exports.run("worker", "--check", EXPORTS_TASK_QUEUE="nobody-is-here")
-    assert elsewhere.code == 1
-    assert "never seen" in elsewhere.err
-
-
 async def test_exports_worker_takes_work_until_it_is_told_to_stop(
     idle_service: Service, exports: CommandLine
 ) -> None:

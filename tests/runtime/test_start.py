@@ -1,4 +1,4 @@
-"""A worker that can't start says why in one line; one that can, starts twice and stops cleanly."""
+"""A worker that can't start says why in one line; one that can starts, and stops cleanly."""
 
 import os
 import signal
@@ -57,14 +57,14 @@ async def _said(environment: Environment, cwd: Path, code: int) -> str:
     return line
 
 
-async def test_without_any_settings_it_says_which_are_needed(tmp_path: Path) -> None:
+async def test_without_any_settings_it_says_which_are_missing(tmp_path: Path) -> None:
     bare = {"PATH": os.defpath}
     assert await _said(bare, tmp_path, 2) == (
         "E_SETTINGS: These settings are needed and not set: EXPORTS_MONGO_URI, EXPORTS_S3_BUCKET."
     )
 
 
-async def test_a_mistake_in_the_reports_file_is_said_with_its_line(
+async def test_a_mistake_in_the_reports_file_is_reported_with_its_line(
     environment: Environment, tmp_path: Path
 ) -> None:
     reports = write_reports(tmp_path / "reports.toml", timezone='"Mars/Olympus"')
@@ -73,7 +73,7 @@ async def test_a_mistake_in_the_reports_file_is_said_with_its_line(
     assert line.startswith(f"E_REPORTS: {reports}:4: ")
 
 
-async def test_a_reports_file_that_is_not_there(environment: Environment, tmp_path: Path) -> None:
+async def test_a_reports_file_that_does_not_exist(environment: Environment, tmp_path: Path) -> None:
     environment["EXPORTS_REPORTS_FILE"] = "nowhere.toml"
     line = await _said(environment, tmp_path, 2)
     assert line.startswith("E_REPORTS: ")
@@ -140,7 +140,7 @@ async def test_a_server_that_never_answers_is_named(
         ({"TEMPORAL_CONFIG_FILE": "rubbish.pem"}, "E_SETTINGS: Temporal's settings can't be read"),
     ],
 )
-async def test_what_a_server_refuses_and_what_makes_no_sense_is_said_in_one_line(
+async def test_what_a_server_refuses_and_wrong_settings_are_reported_in_one_line(
     environment: Environment, tmp_path: Path, changes: Environment, said: str
 ) -> None:
     (tmp_path / "rubbish.pem").write_text('[profile.default]\napi_key = "s3cr3t\n')
@@ -158,7 +158,7 @@ async def test_a_database_that_refuses_the_credentials(
     )
 
 
-async def test_a_namespace_that_lacks_the_search_attributes_gets_them(
+async def test_a_worker_registers_the_search_attributes_if_they_are_missing(
     environment: Environment, tmp_path: Path, temporal_client: Client, task_queue: str
 ) -> None:
     await temporal_client.workflow_service.register_namespace(
@@ -180,7 +180,7 @@ async def test_a_namespace_that_lacks_the_search_attributes_gets_them(
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-async def test_a_worker_that_is_told_to_stop_drains_and_ends_well(
+async def test_a_worker_that_is_told_to_stop_ends_with_0(
     environment: Environment, tmp_path: Path, task_queue: str, signum: signal.Signals
 ) -> None:
     async with started(environment, tmp_path) as worker:

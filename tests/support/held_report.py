@@ -1,4 +1,4 @@
-"""A report whose reading can be held, also in a worker process: it waits for a file to appear."""
+"""A report whose reading waits for a file to appear; works in worker processes, too."""
 
 import asyncio
 import os
@@ -16,8 +16,8 @@ from exports.tables.arrow import record_batch
 from exports.tables.columns import Column, Sheet, field, schema
 
 GATE = "HELD_REPORT_GATE"
-"""Names the folder of the gate: `reached-PID` appears when a worker waits, and `reached-PID-TYPE`
-says with what; `open` lets it go."""
+"""The variable that names a folder. A waiting worker creates `reached-PID` and `reached-PID-TYPE`
+there; the file `open` lets it go on."""
 
 
 class HeldReport(Report):
@@ -60,6 +60,6 @@ class HeldReport(Report):
 
 
 class HeldBulkReport(HeldReport):
-    """The same, as one of those that may have millions of rows."""
+    """The same, on the queue of heavy steps."""
 
     bulk = True

@@ -1,9 +1,8 @@
 """Records the histories that `test_replay.py` replays: `make record-histories`.
 
-Only those that are not there are recorded: what is there shows that runs which began under the
-code of its day go on under the code of today. To record one anew, because a workflow was changed
-on purpose, give the file of the old one another name, and keep it as long as such runs may be
-open: see docs/changing-workflows.md.
+Only missing ones are recorded: those that exist show that runs which began under older code go on
+under the present code. To record one again, because a workflow was changed on purpose, rename the
+old file and keep it as long as such runs may be open: see docs/changing-workflows.md.
 """
 
 import asyncio
@@ -28,6 +27,7 @@ from tests.support.service import Service, open_service
 RECORDINGS: Final = recording.RECORDINGS
 MODULES: Final = (recorded_ends, recorded_troubles, recorded_cancels)
 _LONGEST: Final = 120
+"""Seconds of one recording."""
 _LENIENT: Final = """
 [reports.lenient]
 kind = "rows"
@@ -39,13 +39,13 @@ columns.quantity = { field = "quantity", type = "integer" }
 
 
 def _without_places(history: str) -> str:
-    """Leave out where the recording machine keeps its code, and what it is called."""
+    """Remove the paths and the name of the recording machine."""
     bare = re.sub(r'"(stackTrace|identity)": "(?:[^"\\]|\\.)*"', r'"\1": ""', history)
     return json.dumps(json.loads(bare), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 @asynccontextmanager
-async def _throw_away(endpoints: Endpoints, name: str) -> AsyncGenerator[Service]:
+async def _temporary_service(endpoints: Endpoints, name: str) -> AsyncGenerator[Service]:
     with TemporaryDirectory() as folder:
         reports = Path(folder) / "reports.toml"
         reports.write_text(REPORTS.read_text(encoding="utf-8") + _LENIENT, encoding="utf-8")
@@ -66,12 +66,15 @@ async def _throw_away(endpoints: Endpoints, name: str) -> AsyncGenerator[Service
 
 
 async def main(chosen: list[str]) -> None:
-    """Record what is chosen, or else what is not there, on servers of its own."""
+    """Record the chosen histories, or else the missing ones, on servers of its own."""
     HISTORIES.mkdir(exist_ok=True)
     missing = [name for name in RECORDINGS if not (HISTORIES / f"{name}.json").exists()]
     with Servers() as servers:
         for name in chosen or missing:
-            async with _throw_away(servers.endpoints, name) as service, asyncio.timeout(_LONGEST):
+            async with (
+                _temporary_service(servers.endpoints, name) as service,
+                asyncio.timeout(_LONGEST),
+            ):
                 run = await RECORDINGS[name](service)
                 history = await run.fetch_history()
             path = HISTORIES / f"{name}.json"

@@ -1,14 +1,12 @@
 """Recordings of runs that are cancelled, in each step and in each way."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import WorkflowFailureError
 
 from exports.errors import SourceUnavailableError
 from exports.models import ExportPlan
@@ -16,24 +14,18 @@ from exports.tasks.transitions import RunTransitions
 from tests.support.recording import (
     Held,
     Run,
+    closed,
     quick_retries,
     reading_fails,
     reading_held,
     recorded,
     silent_steps,
     upload_held,
+    without_grace,
 )
 from tests.support.service import Service, insert_orders, working
 
 _REASON = {"reason": "recorded"}
-
-
-async def _closed(run: Run) -> Run:
-    try:
-        await run.result()
-    except WorkflowFailureError:
-        return run
-    return run
 
 
 @recorded("cancelled-by-signal")
@@ -41,7 +33,7 @@ async def _before_it_begins(service: Service) -> Run:
     run = service.run_of((await service.create()).id)
     await run.signal("cancel", _REASON)
     async with working(service):
-        return await _closed(run)
+        return await closed(run)
 
 
 @recorded("cancelled-natively")
@@ -49,7 +41,7 @@ async def _by_the_server_before_it_begins(service: Service) -> Run:
     run = service.run_of((await service.create()).id)
     await run.cancel()
     async with working(service):
-        return await _closed(run)
+        return await closed(run)
 
 
 @recorded("cancelled-in-both-ways")
@@ -61,7 +53,7 @@ async def _by_signal_and_by_the_server(service: Service) -> Run:
             await run.signal("cancel", "a bare text")
             await run.signal("cancel")
             await run.cancel()
-            return await _closed(run)
+            return await closed(run)
 
 
 @recorded("cancelled-while-claiming")
@@ -78,7 +70,7 @@ async def _while_it_claims(service: Service) -> Run:
             await held.reached.wait()
             await run.signal("cancel", _REASON)
             held.released.set()
-            return await _closed(run)
+            return await closed(run)
 
 
 @recorded("cancelled-while-aggregating")
@@ -88,7 +80,7 @@ async def _while_it_reads(service: Service) -> Run:
             run = service.run_of((await service.create("statsAnnual")).id)
             await held.reached.wait()
             await run.signal("cancel")
-            return await _closed(run)
+            return await closed(run)
 
 
 @recorded("cancelled-while-uploading")
@@ -99,7 +91,7 @@ async def _while_it_uploads(service: Service) -> Run:
             run = service.run_of((await service.create()).id)
             await reached.wait()
             await run.signal("cancel", _REASON)
-            return await _closed(run)
+            return await closed(run)
 
 
 @recorded("done-cancelled-too-late")
@@ -117,7 +109,7 @@ async def _while_it_is_written_back(service: Service) -> Run:
             await held.reached.wait()
             await run.signal("cancel", _REASON)
             held.released.set()
-            return await _closed(run)
+            return await closed(run)
 
 
 @recorded("cancelled-while-waiting-for-a-retry")
@@ -129,7 +121,7 @@ async def _while_it_waits(service: Service) -> Run:
             while (await service.document(task.id))["retries"] == 0:
                 await asyncio.sleep(0.05)
             await service.run_of(task.id).signal("cancel", _REASON)
-            return await _closed(service.run_of(task.id))
+            return await closed(service.run_of(task.id))
 
 
 @recorded("cancelled-while-waiting-for-another-worker")
@@ -142,7 +134,7 @@ async def _while_it_waits_for_a_worker_with_its_report(service: Service) -> Run:
                 while not await _has_a_timer(run):
                     await asyncio.sleep(0.05)
                 await run.signal("cancel", _REASON)
-                return await _closed(run)
+                return await closed(run)
 
 
 @recorded("cancelled-the-task-is-gone")
@@ -153,24 +145,24 @@ async def _after_the_task_was_deleted(service: Service) -> Run:
             await held.reached.wait()
             await run.signal("cancel", _REASON)
             await service.database["ExportTasks"].delete_many({})
-            return await _closed(run)
+            return await closed(run)
 
 
 @recorded("cancelled-with-its-worker")
 async def _while_its_worker_is_lost(service: Service) -> Run:
     with silent_steps(), reading_held() as held:
-        async with working(_in_a_hurry(service)):
+        async with working(without_grace(service)):
             run = service.run_of((await service.create()).id)
             await held.reached.wait()
             await run.signal("cancel", _REASON)
-            return await _closed(run)
+            return await closed(run)
 
 
 @recorded("cancelled-after-a-reset")
 async def _after_a_reset(service: Service) -> Run:
     await insert_orders(service.database)
     with reading_held() as held:
-        async with working(_in_a_hurry(service)):
+        async with working(without_grace(service)):
             run = service.run_of((await service.create()).id)
             await held.reached.wait()
             *_, claimed = [
@@ -188,12 +180,7 @@ async def _after_a_reset(service: Service) -> Run:
                 )
             )
             await run.signal("cancel", _REASON)
-            return await _closed(run)
-
-
-def _in_a_hurry(service: Service) -> Service:
-    quick = {"shutdown_grace": timedelta(milliseconds=50)}
-    return replace(service, settings=service.settings.model_copy(update=quick))
+            return await closed(run)
 
 
 def _planned_elsewhere(**given: Any) -> ExportPlan:

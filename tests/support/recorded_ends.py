@@ -1,4 +1,4 @@
-"""Recordings of runs that nothing disturbs, and of sweeps."""
+"""Recordings of runs without faults, and of sweeps."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from bson import Decimal128, ObjectId
 from exports import names
 from exports.models import ExportRequest
 from exports.reports.rows import reading
-from tests.support.recording import Run, recorded
+from tests.support.recording import Run, closed, recorded
 from tests.support.service import USER, Service, insert_orders, working
 
 _OCTOBER = {"from": "2026-10-01", "to": "2026-11-01"}
@@ -117,7 +117,7 @@ async def _something_of_everything_to_sweep(service: Service) -> Run:
 
 
 @recorded("refused")
-async def _parameters_that_were_changed_behind_our_back(service: Service) -> Run:
+async def _parameters_that_became_invalid(service: Service) -> Run:
     task = await service.create()
     await service.database["ExportTasks"].update_one({}, {"$set": {"params.month": 13}})
     async with working(service):
@@ -134,13 +134,7 @@ async def _with_one_input_too_many(service: Service) -> Run:
         task_queue=service.settings.task_queue,
     )
     async with working(service):
-        await _closed(run)
-    return run
-
-
-async def _closed(run: Run) -> None:
-    async for _ in run.fetch_history_events(wait_new_event=True):
-        pass
+        return await closed(run)
 
 
 async def _started(service: Service, request: object, **given: Any) -> Run:

@@ -1,4 +1,4 @@
-"""Recordings of runs whose attempts fail, whose workers go away, and whose report changes."""
+"""Recordings of runs with failed attempts, lost workers and changed reports."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from activities import attempts
@@ -17,12 +16,14 @@ from exports.reports.report import Report, ReportCatalog
 from exports.tasks.transitions import RunTransitions
 from tests.support.recording import (
     Run,
+    closed,
     quick_retries,
     reading_fails,
     reading_held,
     recorded,
     silent_steps,
     store_fails,
+    without_grace,
 )
 from tests.support.service import Service, insert_orders, working
 from workflows import policies
@@ -31,21 +32,12 @@ _AWAY = SourceUnavailableError("The source database is away.")
 
 
 async def _ended(service: Service, kind: str = "statsMonthly") -> Run:
-    """Let one export run to its end, and its workflow too."""
+    """Run one export, and its workflow, to the end."""
     await insert_orders(service.database)
     with quick_retries():
         async with working(service):
             task = await service.create(kind)
-            return await _closed(service, task.id)
-
-
-async def _closed(service: Service, task_id: str) -> Run:
-    run = service.run_of(task_id)
-    try:
-        await run.result()
-    except WorkflowFailureError:
-        return run
-    return run
+            return await closed(service.run_of(task.id))
 
 
 @recorded("done-after-failed-attempts")
@@ -58,7 +50,7 @@ async def _reading_fails_twice(service: Service) -> Run:
 async def _reading_fails_for_good(service: Service) -> Run:
     async with working(service):  # there is no collection
         task = await service.exported()
-        return await _closed(service, task.id)
+        return await closed(service.run_of(task.id))
 
 
 @recorded("failed-after-all-attempts")
@@ -112,7 +104,7 @@ async def _the_task_is_deleted(service: Service) -> Run:
             task = await service.create()
             await held.reached.wait()
             await service.database["ExportTasks"].delete_many({})
-            return await _closed(service, task.id)
+            return await closed(service.run_of(task.id))
 
 
 @recorded("failed-by-the-time-limit-of-a-step")
@@ -135,29 +127,29 @@ async def _a_step_takes_too_long(service: Service) -> Run:
 async def _a_worker_is_lost(service: Service) -> Run:
     await insert_orders(service.database)
     with silent_steps(), reading_held() as held:
-        async with working(_in_a_hurry(service)):
+        async with working(without_grace(service)):
             task = await service.create()
             await held.reached.wait()
             await asyncio.sleep(3)
             held.released.set()
-            return await _closed(service, task.id)
+            return await closed(service.run_of(task.id))
 
 
 @recorded("failed-after-lost-workers")
 async def _each_worker_is_lost(service: Service) -> Run:
     with silent_steps(), reading_held():
-        return await _ended(_in_a_hurry(service))
+        return await _ended(without_grace(service))
 
 
 @recorded("done-after-a-deploy")
 async def _the_worker_is_stopped(service: Service) -> Run:
     await insert_orders(service.database)
     with reading_held() as held:
-        async with working(_in_a_hurry(service)):
+        async with working(without_grace(service)):
             task = await service.create()
             await held.reached.wait()
     async with working(service):
-        return await _closed(service, task.id)
+        return await closed(service.run_of(task.id))
 
 
 @recorded("done-after-a-deploy-that-changed-the-report")
@@ -165,12 +157,12 @@ async def _the_report_is_changed(service: Service) -> Run:
     await insert_orders(service.database)
     with quick_retries():
         with reading_held() as held:
-            async with working(_in_a_hurry(service)):
+            async with working(without_grace(service)):
                 task = await service.create()
                 await held.reached.wait()
         with _another_report():
             async with working(service):
-                return await _closed(service, task.id)
+                return await closed(service.run_of(task.id))
 
 
 @recorded("failed-because-workers-differ")
@@ -193,7 +185,7 @@ async def _the_task_has_ended_when_it_is_planned_anew(service: Service) -> Run:
         with quick_retries():
             async with working(service):
                 task = await service.create()
-                return await _closed(service, task.id)
+                return await closed(service.run_of(task.id))
 
 
 @recorded("done-after-waiting-for-a-key")
@@ -211,12 +203,6 @@ async def _a_worker_lacks_the_key(service: Service) -> Run:
         patch.object(policies, "FIRST_WAIT_FOR_KEY", timedelta(milliseconds=100)),
     ):
         return await _ended(service)
-
-
-def _in_a_hurry(service: Service) -> Service:
-    """Return the service with workers that finish nothing when they are stopped."""
-    quick = {"shutdown_grace": timedelta(milliseconds=50)}
-    return replace(service, settings=service.settings.model_copy(update=quick))
 
 
 @contextmanager

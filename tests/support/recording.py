@@ -1,19 +1,19 @@
-"""What the recordings of workflow histories share: their list, and faults to run into.
+"""What the recordings of workflow histories share: their list, and faults.
 
-A recording is a function that lets one workflow run to its end, on a service of its own, and
-returns the run. `tests/support/record_histories.py` writes the histories down.
+A recording is a function that runs one workflow to its end, on a service of its own, and returns
+the run. `tests/support/record_histories.py` writes the histories down.
 """
 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from exports.errors import ExportError, StoreUnavailableError
 from exports.reports.stats.report import StatsReport
@@ -26,7 +26,7 @@ Run = WorkflowHandle[Any, Any]
 Recording = Callable[[Service], Awaitable[Run]]
 
 RECORDINGS: dict[str, Recording] = {}
-"""By the name of the file that the history is in."""
+"""By the name of the history's file, without its ending."""
 
 
 def recorded(name: str) -> Callable[[Recording], Recording]:
@@ -40,12 +40,25 @@ def recorded(name: str) -> Callable[[Recording], Recording]:
     return add
 
 
+async def closed(run: Run) -> Run:
+    """Wait until a run is closed, however it ends."""
+    with suppress(WorkflowFailureError):
+        await run.result()
+    return run
+
+
+def without_grace(service: Service) -> Service:
+    """Return the service with workers that stop at once."""
+    quick = {"shutdown_grace": timedelta(milliseconds=50)}
+    return replace(service, settings=service.settings.model_copy(update=quick))
+
+
 class Held:
-    """A step that is reached and goes no further until it is let go.
+    """Holds a step until it is released.
 
     Attributes:
-        reached: Set as soon as it is.
-        released: Set to let it go on.
+        reached: Set when the step is reached.
+        released: Set it to let the step go on.
     """
 
     def __init__(self) -> None:
@@ -59,7 +72,7 @@ class Held:
 
 @contextmanager
 def reading_held(*, after: int = 0) -> Generator[Held]:
-    """Hold whoever reads statistics, after some units."""
+    """Hold the reading of statistics, after some units."""
     held, read, left = Held(), StatsReport.read, iter(range(after))
 
     async def wait(self: StatsReport, *given: Any, **named: Any) -> AsyncGenerator[Any]:
@@ -74,7 +87,7 @@ def reading_held(*, after: int = 0) -> Generator[Held]:
 
 @contextmanager
 def reading_fails(error: ExportError, *, times: int = 1_000) -> Generator[None]:
-    """Let the first readings of statistics fail."""
+    """Let the first attempts to read statistics fail."""
     read, left = StatsReport.read, iter(range(times))
 
     async def fail(self: StatsReport, *given: Any, **named: Any) -> AsyncGenerator[Any]:
@@ -89,7 +102,7 @@ def reading_fails(error: ExportError, *, times: int = 1_000) -> Generator[None]:
 
 @contextmanager
 def upload_held() -> Generator[asyncio.Event]:
-    """Hold whoever uploads, until it is stopped; what is given is set when it is reached."""
+    """Hold the upload until it is stopped; yield an event that is set when it is reached."""
     reached, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def hold(*_: object, stop: threading.Event, **__: object) -> None:
@@ -103,7 +116,7 @@ def upload_held() -> Generator[asyncio.Event]:
 
 @contextmanager
 def store_fails(method: str) -> Generator[None]:
-    """Let the object store fail at one thing."""
+    """Let a method of the object store fail."""
 
     def fail(*_: object, **__: object) -> None:
         raise StoreUnavailableError("The object store is away.")
@@ -114,14 +127,14 @@ def store_fails(method: str) -> Generator[None]:
 
 @contextmanager
 def quick_retries(delay: timedelta = timedelta(milliseconds=50)) -> Generator[None]:
-    """Wait less between attempts than in production; what is done is the same."""
+    """Wait less between attempts than in production."""
     with patch.object(policies, "FIRST_DELAY", delay):
         yield
 
 
 @contextmanager
 def silent_steps() -> Generator[None]:
-    """Let no step beat, as if its worker were gone, and let that be noticed soon."""
+    """Let steps send no heartbeats, as if their worker were lost; it is noticed after 2 s."""
     with ExitStack() as patched:
         patched.enter_context(patch.object(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=1000)))
         for name in ("AGGREGATE_STEP", "UPLOAD_STEP"):

@@ -40,14 +40,14 @@ class RunningWorker:
         self._lines: list[str] = []
 
     async def says(self, text: str) -> None:
-        """Wait until it writes a line with `text` to standard error."""
+        """Wait until it has written a line with `text` to standard error."""
         assert self._process.stderr
         async with asyncio.timeout(_PATIENCE):
             async for line in self._process.stderr:
                 self._heard(line)
                 if text in self._lines[-1]:
                     return
-        raise AssertionError(f"It ended without saying {text!r}: {self._lines}")
+        raise AssertionError(f"It ended and did not write {text!r}: {self._lines}")
 
     def signal(self, signum: signal.Signals) -> None:
         """Send it a signal."""
@@ -63,7 +63,7 @@ class RunningWorker:
         return Ended(self._process.returncode or 0, out.decode(), self._lines)
 
     async def heard_out(self) -> None:
-        """Read what it has left in its log, for the search for leaks."""
+        """Read the rest of its log, for the search for leaks."""
         assert self._process.stderr
         async for line in self._process.stderr:
             self._heard(line)
@@ -83,7 +83,7 @@ async def ended_by_itself(environment: dict[str, str], cwd: Path) -> Ended:
 
 @asynccontextmanager
 async def started(environment: dict[str, str], cwd: Path) -> AsyncGenerator[RunningWorker]:
-    """Start a worker; it is killed if it is still there in the end."""
+    """Start a worker; it is killed if it still runs in the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(_WORKER)),
         stdin=asyncio.subprocess.DEVNULL,
@@ -111,7 +111,7 @@ def silence() -> Generator[str]:
 
 @contextmanager
 def nobody() -> Generator[str]:
-    """Hold an address at which nobody listens."""
+    """Reserve an address at which nobody listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Anyone's client works: the temporal CLI starts, cancels and triggers."""
+"""Any Temporal client can start and cancel exports, for example the `temporal` command."""
 
 import asyncio
 import json
@@ -14,6 +14,9 @@ from exports import names
 from exports.models import ExportRequest, TaskStatus
 from exports.temporal.start import summary_of
 from tests.support.service import USER, Service, insert_orders, working
+
+LONGEST = 60
+"""Seconds until a test takes what it waits for to be hanging."""
 
 REQUEST = {
     "type": "statsMonthly",
@@ -129,7 +132,7 @@ async def test_a_workflow_id_is_not_used_again_for_another_export(
     assert (await service.document(task_queue))["status"] == "done"
 
 
-async def test_nobody_gets_at_a_stored_task_by_starting_a_workflow_of_its_id(
+async def test_a_workflow_started_under_the_id_of_a_stored_task_does_not_get_at_it(
     service: Service, task_queue: str
 ) -> None:
     await insert_orders(service.database)
@@ -175,7 +178,7 @@ async def test_nobody_gets_at_a_stored_task_by_starting_a_workflow_of_its_id(
         ((json.dumps({**REQUEST, "params": {"year": 2026, "month": 13}}),), "E_PARAMS"),
     ],
 )
-async def test_rubbish_fails_at_once(
+async def test_a_wrong_input_fails_at_once(
     service: Service, task_queue: str, inputs: tuple[str, ...], code: str
 ) -> None:
     await _start(service, task_queue, *inputs)
@@ -269,9 +272,7 @@ async def test_no_repr_shows_a_link_or_a_key(service: Service) -> None:
         ({}, "statsMonthly for u1"),
     ],
 )
-def test_the_summary_says_the_period_and_nothing_that_is_none(
-    params: dict[str, Any], summary: str
-) -> None:
+def test_the_summary_says_the_period_if_there_is_one(params: dict[str, Any], summary: str) -> None:
     assert summary_of(ExportRequest(type="statsMonthly", params=params, created_by="u1")) == summary
 
 

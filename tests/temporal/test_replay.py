@@ -1,4 +1,4 @@
-"""Runs that began under the code of yesterday go on under the code of today."""
+"""Runs that began under older code go on under the present code: their histories replay."""
 
 import pytest
 from temporalio import workflow

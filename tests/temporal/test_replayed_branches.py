@@ -1,4 +1,4 @@
-"""The recorded histories take every branch of the workflows, but for those that say why not."""
+"""The recorded histories take every branch of the workflows, with few exceptions."""
 
 import json
 import os
@@ -23,7 +23,7 @@ NOT_TAKEN = {
         "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:",
     ): "takes a day",
 }
-"""Branches that only something that does not exist would take, or nobody waits for."""
+"""Branches that no history takes, and why."""
 
 
 class _Measured(BaseModel):

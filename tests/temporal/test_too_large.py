@@ -1,4 +1,4 @@
-"""What Temporal does not carry at once fails once, for good and in words; it never hangs."""
+"""A payload that Temporal does not accept fails an export once, with a message; never hangs."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def part(number: int) -> StagedPart:
 
 
 def staged(unit: str, size: int) -> StagedUnit:
-    """Return what stands for gigabytes of rows: so many bytes of names."""
+    """Return a unit of gigabytes of rows: its list of parts has about so many bytes."""
     parts = [part(number) for number in range(size // size_of(part(0)))]
     return StagedUnit(unit=unit, parts=parts, rows=len(parts))
 
@@ -51,7 +51,7 @@ class _LongLists(AggregateActivities):
 
 @pytest.fixture
 def twelve_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each of twelve months come to a list that fits alone, and not with the others."""
+    """Let each of twelve months have a list of parts that fits, but not all twelve together."""
     monkeypatch.setattr(AggregateActivities, "aggregate", _LongLists.aggregate)
 
 
@@ -70,7 +70,7 @@ _FAILED_TASK: Any = "workflow_task_failed_event_attributes"
 
 
 @pytest.mark.usefixtures("twelve_units")
-async def test_a_list_of_parts_that_upload_can_not_be_told_fails_the_export_once(
+async def test_a_list_of_parts_that_is_too_large_for_upload_fails_the_export_once(
     service: Service,
 ) -> None:
     await _fails_at_once(service, "statsAnnual")
@@ -90,7 +90,7 @@ async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
 async def test_a_workflow_that_is_started_with_too_much_fails_at_once(
     service: Service, task_queue: str
 ) -> None:
-    # The server takes the request, but not the request and what the first step adds to it.
+    # The server accepts the request, but not the input of the first step, which is larger.
     request = ExportRequest(
         type="statsMonthly", params={"x": "x" * (MOST_BYTES + 15_000)}, created_by=USER
     )

@@ -1,4 +1,4 @@
-"""Big exports and small ones, side by side."""
+"""Big and small exports at the same time."""
 
 import asyncio
 import threading
@@ -83,7 +83,7 @@ async def test_a_small_export_does_not_wait_for_big_ones(crowded: Service, gate:
         assert {(await crowded.ended(task.id)).status for task in big} == {TaskStatus.DONE}
 
 
-async def test_workers_can_be_kept_for_one_kind_of_step(
+async def test_workers_can_take_one_kind_of_step_only(
     crowded: Service, temporal_address: str, gate: Path
 ) -> None:
     (gate / "open").touch()
@@ -137,7 +137,7 @@ async def test_a_small_export_has_only_the_events_that_docs_architecture_explain
     assert found == EVENTS_OF_A_SMALL_EXPORT
 
 
-async def test_so_many_units_of_an_export_are_read_at_once_as_is_set_and_no_more(
+async def test_as_many_units_of_an_export_are_read_at_once_as_the_setting_says(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = idle_service.settings.model_copy(update={"units_side_by_side": 2})
@@ -163,7 +163,7 @@ async def test_so_many_units_of_an_export_are_read_at_once_as_is_set_and_no_more
     assert most == 2
 
 
-async def test_a_busy_encoder_keeps_no_heartbeat_back(
+async def test_a_busy_encoder_does_not_delay_heartbeats(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beats = threading.Semaphore(0)

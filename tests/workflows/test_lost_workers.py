@@ -1,4 +1,4 @@
-"""A worker that goes away is no failed attempt, unless the export itself is what takes it away."""
+"""A lost worker is no failed attempt, unless the export itself is the cause."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ def gate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def held(settings: Settings, temporal_address: str, tmp_path: Path) -> AsyncIterator[Service]:
-    """A service whose one report waits at the gate; its workers are processes of the test's."""
+    """A service whose only report waits at the gate; the tests start its workers as processes."""
     reports = tmp_path / "held.toml"
     reports.write_text('[reports.held]\npython = "tests.support.held_report:HeldReport"\n')
     changed = settings.model_copy(update={"reports_file": reports})
@@ -132,7 +132,7 @@ async def test_a_deploy_waits_for_a_step_that_fits_into_the_grace(
 
 @pytest.fixture
 def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Activities beat once, as those of a worker that is killed right then; it shows in 2 s."""
+    """Activities send no heartbeats, as if their worker were killed; it is noticed after 2 s."""
     monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=1000))
     monkeypatch.setattr(
         policies, "AGGREGATE_STEP", replace(policies.AGGREGATE_STEP, heartbeat=timedelta(seconds=2))
@@ -145,7 +145,7 @@ def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
     instead="non_retryable_error_types=[WORKER_SHUTDOWN],",
 )
 @pytest.mark.usefixtures("_silent")
-async def test_an_export_that_takes_every_worker_with_it_is_given_up(
+async def test_an_export_that_kills_every_worker_fails(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = 0
@@ -167,7 +167,7 @@ async def test_an_export_that_takes_every_worker_with_it_is_given_up(
 
 @protected_by("workflows/worker_loss.py", "if again and cancel_requested():", instead="if False:")
 @pytest.mark.usefixtures("_silent")
-async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker_went_away(
+async def test_a_step_that_was_cancelled_is_not_run_again_when_its_worker_is_lost(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, times = asyncio.Event(), 0
@@ -185,7 +185,7 @@ async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker
     monkeypatch.setattr(StatsReport, "read", hang)
     task = await service.create()
     await asyncio.wait_for(begun.wait(), LONGEST)
-    # The worker hears of it with the answer to a beat, and this one has gone silent.
+    # A worker learns of it from the answer to a heartbeat, and this one sends none.
     await service.run_of(task.id).signal("cancel", {"reason": "enough"})
     ended = await service.ended(task.id)
     assert (ended.status, ended.cancel_reason) == (TaskStatus.CANCELLED, "enough")
@@ -193,7 +193,7 @@ async def test_a_step_that_was_asked_to_stop_is_not_run_again_because_its_worker
 
 
 @pytest.mark.usefixtures("_silent")
-async def test_a_zombie_writes_nothing_that_anyone_sees(
+async def test_an_attempt_that_goes_on_after_its_timeout_changes_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = StatsReport.read
@@ -203,7 +203,7 @@ async def test_a_zombie_writes_nothing_that_anyone_sees(
         nonlocal attempts
         attempts += 1
         if attempts == 1:
-            # The beats of this attempt are set; those of its successor come as they should.
+            # This attempt goes on without heartbeats; those after it send them.
             await asyncio.sleep(0.1)
             monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.5))
             await risen.wait()
@@ -226,7 +226,7 @@ async def test_a_zombie_writes_nothing_that_anyone_sees(
     assert service.keys() == kept == [before["objectKey"]]
 
 
-async def test_a_worker_that_dies_over_the_last_words_is_missed_as_soon_as_any_other(
+async def test_a_worker_that_is_lost_in_the_last_writeback_is_noticed_as_soon_as_any_other(
     service: Service,
 ) -> None:
     failed = await service.exported()

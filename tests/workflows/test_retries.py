@@ -1,4 +1,4 @@
-"""Retries on the time-skipping server: hours of waiting in seconds."""
+"""The waits between attempts, on the time-skipping server: hours pass in seconds."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sized
