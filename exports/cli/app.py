@@ -1,21 +1,19 @@
 """The command `exports`.
 
-A result goes to standard output, all else to standard error. With `--json` the result is exactly
-one JSON value, also when there is an error: `{"ok": false, "error": {"code", "msg"}}`.
+The result goes to standard output, everything else to standard error. With `--json` the result is
+one JSON value, for errors too: `{"ok": false, "error": {"code", "msg"}}`.
 """
 
 import asyncio
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from exports.cli.boundary import (
     EXPORT_FAILED,
-    end_in_order_on_sigterm,
     guarded,
+    raise_on_sigterm,
     with_client,
     with_schedule,
 )
@@ -46,27 +44,30 @@ if TYPE_CHECKING:
     from exports.temporal.schedule import SweepSchedule
 
 _EXIT_CODES = (
-    "Exit codes: 0 fine, 1 the export failed or was cancelled, 2 bad input, "
-    "3 a server can't be reached, 130 stopped by Ctrl-C."
+    "Exit codes: 0 success, 1 the export failed or was cancelled, 2 invalid input, "
+    "3 a server cannot be reached, 130 stopped by Ctrl-C."
 )
-_SWEEP_HINT = 5.0
+_SWEEP_HINT_AFTER = 5.0
+"""Seconds."""
 
-_AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON value.")]
-_TaskId = Annotated[str, typer.Argument(metavar="ID", help="The export's id.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
+_TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the export.")]
 _OnBehalfOf = Annotated[
     str | None,
     typer.Option(
-        "--created-by", metavar="U", help="Only exports of U. Default: an operator's view."
+        "--created-by",
+        metavar="USER",
+        help="Act as this user, who has only their own exports. Default: an operator, who has all.",
     ),
 ]
 
 app = typer.Typer(
-    help="Statistics exports: ask for them, follow them, and get at their files.",
+    help="Create exports, follow them, and download their files.",
     epilog=_EXIT_CODES,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-schedule = typer.Typer(help="The Schedule that sweeps every five minutes.")
+schedule = typer.Typer(help="Manage the Temporal Schedule that runs a sweep every five minutes.")
 app.add_typer(schedule, name="schedule")
 
 
@@ -83,23 +84,22 @@ def _options(
         bool,
         typer.Option(
             "--version",
-            help="Print the version and end.",
+            help="Print the version and exit.",
             is_eager=True,
             callback=_show_version,
         ),
     ] = False,
 ) -> None:
-    del version  # its callback has seen it
+    del version  # its callback has handled it
 
 
 @app.command()
 def types(*, as_json: _AsJson = False) -> None:
-    """List the types of export, with their parameters and formats. Needs no server."""
-    from exports.formats import FORMATS  # noqa: PLC0415 -- takes half a second, as below
+    """List the export types with their parameters and formats. Needs no server."""
+    from exports.formats import FORMATS  # noqa: PLC0415 -- takes half a second
     from exports.reports.file import load_reports  # noqa: PLC0415 -- same
-    from exports.settings import Settings  # noqa: PLC0415 -- same
+    from exports.settings import ReportsSettings  # noqa: PLC0415 -- same
 
-    default: Path = Settings.model_fields["reports_file"].default
     found = [
         TypeView(
             type=report.type,
@@ -107,7 +107,7 @@ def types(*, as_json: _AsJson = False) -> None:
             params=report.describe_params(),
             formats=sorted(FORMATS),
         )
-        for report in load_reports(Path(os.environ.get("EXPORTS_REPORTS_FILE") or default))
+        for report in load_reports(ReportsSettings.load().reports_file)
     ]
     if as_json:
         print_json(found)
@@ -117,40 +117,50 @@ def types(*, as_json: _AsJson = False) -> None:
 
 @app.command()
 def create(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="One of `exports types`.")],
+    type_: Annotated[
+        str, typer.Argument(metavar="TYPE", help="An export type: see `exports types`.")
+    ],
     *,
     params: Annotated[
         list[str] | None,
-        typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter: -p year=2026"),
+        typer.Option(
+            "-p",
+            "--param",
+            metavar="NAME=VALUE",
+            help="A parameter of the export type: -p year=2026",
+        ),
     ] = None,
     file_format: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Kind of file: csv, csv.gz, ndjson, ndjson.gz, parquet, xlsx.",
+            help="File format: see `exports types`.",
         ),
     ] = DEFAULT_FORMAT,
     created_by: Annotated[
         str | None,
-        typer.Option("--created-by", metavar="U", help="Who asks. Default: your login name."),
+        typer.Option(
+            "--created-by", metavar="USER", help="Owner of the export. Default: your login name."
+        ),
     ] = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", help="Asked again with the same key, the same export is the answer."
+            metavar="KEY",
+            help="Makes it safe to repeat the command: the same key gives the same export.",
         ),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the export until it has ended.")
+        bool, typer.Option("--wait", help="Wait until the export has ended, and show its progress.")
     ] = False,
     output: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Wait, and put the file here: a file or a directory."),
+        typer.Option(metavar="PATH", help="Wait, and download the file to this file or directory."),
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Ask for an export."""
+    """Create an export."""
     new = NewExport(
         type=type_,
         params=parse_params(params or []),
@@ -165,28 +175,32 @@ def create(
 def show_task(
     task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson = False
 ) -> None:
-    """Say how an export stands; with the link, if it has one."""
+    """Show the status of an export, with the link to its file."""
     _task(lambda client: client.get(task_id, created_by=created_by), as_json=as_json)
 
 
 @app.command()
 def audit(task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson = False) -> None:
-    """Say what has happened to an export: when, by whom, from where."""
+    """Show what happened to an export: when, by whom, from where."""
     entries = with_client(lambda client: client.audit(task_id, created_by=created_by))
     if as_json:
         print_json(entries)
     else:
         show(audit_table(entries))
     if len(entries) >= MAX_ENTRIES:
-        say("The record is full; since then, only how the export ended is added.")
+        say("The record is full. From now on, only the end of the export is added.")
 
 
 @app.command("list")
 def list_tasks(
     *,
-    status: Annotated[TaskStatus | None, typer.Option(help="Only exports in this status.")] = None,
+    status: Annotated[
+        TaskStatus | None, typer.Option(help="Only exports with this status.")
+    ] = None,
     created_by: _OnBehalfOf = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, help="The largest number of exports to list.")
+    ] = 50,
     as_json: _AsJson = False,
 ) -> None:
     """List exports, newest first."""
@@ -198,28 +212,28 @@ def list_tasks(
     else:
         show(tasks_table(tasks))
     if len(tasks) == limit:
-        say(f"These are the newest {limit}; --limit shows more.")
+        say(f"These are the newest {limit} exports. For more, use --limit.")
 
 
 @app.command()
 def cancel(
     task_id: _TaskId,
     *,
-    reason: Annotated[str, typer.Option(metavar="R", help="Why, for people.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, for other people.")] = "",
     created_by: _OnBehalfOf = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Stop an export and remove what it has written."""
+    """Cancel an export and remove what it has written."""
     task = _task(
         lambda client: client.cancel(task_id, created_by=created_by, reason=reason), as_json=as_json
     )
     if not task.status.ended:
-        say("It has been told to stop, and is still cleaning up.")
+        say("The export is being cancelled. Its files are still being removed.")
 
 
 @app.command()
 def renew(task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson = False) -> None:
-    """Give a finished export a fresh link, while its file exists."""
+    """Make a new link to the file of a finished export."""
     _task(lambda client: client.renew(task_id, created_by=created_by), as_json=as_json)
 
 
@@ -231,11 +245,11 @@ def retry(task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson 
 
 @app.command()
 def sweep(*, as_json: _AsJson = False) -> None:
-    """Start what is due, heal what was left, purge what expired: now, and wait for it."""
+    """Run a sweep now: start due exports, heal lost ones, purge expired files."""
 
     async def work(client: "ExportClient") -> SweepResult:
         hint = asyncio.get_running_loop().call_later(
-            _SWEEP_HINT, say, "Still waiting; a sweep needs a worker that runs."
+            _SWEEP_HINT_AFTER, say, "Still waiting. A sweep needs a running worker."
         )
         try:
             return await client.sweep()
@@ -251,31 +265,31 @@ def sweep(*, as_json: _AsJson = False) -> None:
 
 @schedule.command("apply")
 def schedule_apply(*, as_json: _AsJson = False) -> None:
-    """Create the Schedule, or bring it up to date."""
+    """Create the Schedule, or update it."""
     _schedule(lambda found: found.apply(), as_json=as_json)
 
 
 @schedule.command("show")
 def schedule_show(*, as_json: _AsJson = False) -> None:
-    """Say how the Schedule stands."""
+    """Show the Schedule."""
     _schedule(lambda found: found.show(), as_json=as_json)
 
 
 @schedule.command("pause")
 def schedule_pause(*, as_json: _AsJson = False) -> None:
-    """Let the Schedule rest."""
-    _schedule(lambda found: found.pause("paused with the command exports"), as_json=as_json)
+    """Pause the Schedule."""
+    _schedule(lambda found: found.pause("paused with `exports schedule pause`"), as_json=as_json)
 
 
 @schedule.command("resume")
 def schedule_resume(*, as_json: _AsJson = False) -> None:
-    """Let the Schedule sweep again."""
-    _schedule(lambda found: found.resume("resumed with the command exports"), as_json=as_json)
+    """Resume the Schedule."""
+    _schedule(lambda found: found.resume("resumed with `exports schedule resume`"), as_json=as_json)
 
 
 @schedule.command("trigger")
 def schedule_trigger(*, as_json: _AsJson = False) -> None:
-    """Sweep at once."""
+    """Let the Schedule run a sweep now, and do not wait for it."""
     _schedule(lambda found: found.trigger(), as_json=as_json)
 
 
@@ -303,14 +317,14 @@ def worker(
 
     if not as_json:
         raise typer.Exit(program.main())
-    # Its errors leave as exceptions here, so that they can be put into the one JSON value.
+    # `serve` raises its errors, so that they can be printed as the one JSON value.
     program.serve()
     print_json({"ok": True})
 
 
 @app.command("codec-server")
 def codec_server(*, as_json: _AsJson = False) -> None:
-    """Decrypt payloads for the Temporal Web UI and the `temporal` command, until Ctrl-C."""
+    """Run the codec server, which decrypts payloads for the Temporal Web UI, until Ctrl-C."""
     from exports.codec_server.process import serve  # noqa: PLC0415 -- no other command needs a web server
 
     serve()
@@ -319,8 +333,8 @@ def codec_server(*, as_json: _AsJson = False) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; ends the process with its exit code."""
-    end_in_order_on_sigterm()
+    """Run the command line, and exit with its exit code."""
+    raise_on_sigterm()
     end(guarded(app, sys.argv[1:]))
 
 

@@ -1,4 +1,4 @@
-"""Where the command line meets the rest: connections on one side, exit codes on the other."""
+"""Connects the commands to the servers, and turns errors into messages and exit codes."""
 
 import asyncio
 import errno
@@ -25,36 +25,39 @@ if TYPE_CHECKING:
     from exports.temporal.schedule import SweepSchedule
 
 EXPORT_FAILED: Final = 1
-OUR_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h, so that no script takes it for one of the above
-UNWRITABLE: Final = 74  # EX_IOERR, likewise
+# EX_SOFTWARE and EX_IOERR of sysexits.h.
+INTERNAL_ERROR: Final = 70
+OUTPUT_FAILED: Final = 74
 INTERRUPTED: Final = 128 + signal.SIGINT
 _BROKEN_PIPE: Final = 128 + 13  # SIGPIPE, which Windows lacks; what a shell reports for `| head`
 
-# What a download has no room for is an E_DOWNLOAD before it gets here; this is the output itself.
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+# Of standard output. A download that fails like this has become an E_DOWNLOAD before.
+_OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
-_LONGEST: Final = 400
+_LONGEST_MESSAGE: Final = 400
+"""Characters of a message that repeats what was typed."""
 
 _log = logging.getLogger("exports.cli")
 _T = TypeVar("_T")
 
 
 def guarded(app: typer.Typer, arguments: list[str]) -> int:
-    """Run the command line; whatever happens, say it in words.
+    """Run the command line, and report every error as a message and an exit code.
 
     Args:
         app: The commands.
-        arguments: What was typed, without the name of the program.
+        arguments: The arguments, without the name of the program.
 
     Returns:
-        The exit code: 0 fine, 1 the export failed, 2 bad input, 3 a server can't be reached,
-        70 a fault in this program, 74 no room for the output, 130 Ctrl-C, 143 SIGTERM.
+        The exit code: 0 success, 1 the export failed, 2 invalid input, 3 a server cannot be
+        reached, 70 an error in this program, 74 the output cannot be written, 130 Ctrl-C,
+        143 SIGTERM.
     """
-    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] -- so it is after `2>&-`
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- to the end
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- so it is after `>&-`
-        say("The output can't be written: it is closed.")
-        return UNWRITABLE
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] -- None after `2>&-`
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- open until the process ends
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- None after `>&-`
+        say("The output cannot be written: it is closed.")
+        return OUTPUT_FAILED
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -62,19 +65,19 @@ def guarded(app: typer.Typer, arguments: list[str]) -> int:
         code = _run(app, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_what_is_buffered()
+        _discard_output()
         return _BROKEN_PIPE
     except OSError as error:
-        _drop_what_is_buffered()
-        say(f"The output can't be written: {error.strerror}.")
-        return UNWRITABLE
+        _discard_output()
+        say(f"The output cannot be written: {error.strerror}.")
+        return OUTPUT_FAILED
     except SystemExit as stopped:
-        return stopped.code if isinstance(stopped.code, int) else OUR_FAULT
+        return stopped.code if isinstance(stopped.code, int) else INTERNAL_ERROR
     return code
 
 
-def end_in_order_on_sigterm() -> None:
-    """Let SIGTERM end this process with an exception, so that a half downloaded file goes."""
+def raise_on_sigterm() -> None:
+    """Let SIGTERM raise SystemExit, so that an unfinished download is removed."""
 
     def end(signum: int, _: FrameType | None) -> NoReturn:
         raise SystemExit(128 + signum)
@@ -83,8 +86,8 @@ def end_in_order_on_sigterm() -> None:
 
 
 def with_client(work: "Callable[[ExportClient], Awaitable[_T]]") -> _T:
-    """Connect to all servers, do something, and disconnect."""
-    # The libraries of three servers take a second to import, which `--help` need not wait for.
+    """Connect to all servers, do the work, and disconnect."""
+    # Importing the libraries of three servers takes a second; `--help` does not wait for it.
     from exports.client import ExportClient  # noqa: PLC0415 -- see above
 
     keep_temporal_off_stdout()
@@ -97,7 +100,7 @@ def with_client(work: "Callable[[ExportClient], Awaitable[_T]]") -> _T:
 
 
 def with_schedule(work: "Callable[[SweepSchedule], Awaitable[_T]]") -> _T:
-    """Connect to Temporal alone, and do something with the Schedule."""
+    """Connect to Temporal, and do the work with the Schedule."""
     from exports.connections import connect_temporal  # noqa: PLC0415 -- as above
     from exports.settings import Settings  # noqa: PLC0415 -- as above
     from exports.temporal.schedule import SweepSchedule  # noqa: PLC0415 -- as above
@@ -119,26 +122,26 @@ def _run(app: typer.Typer, arguments: list[str]) -> int:
             argument.encode()
         code: object = app(args=arguments or ["--help"], prog_name="exports", standalone_mode=False)
     except UnicodeEncodeError:
-        return _refuse(RequestError("An argument is not text in UTF-8."), as_json=as_json)
+        return _refuse(RequestError("An argument is not valid UTF-8."), as_json=as_json)
     except ExportError as error:
         return _refuse(error, as_json=as_json)
     except typer.TyperException as error:
         return _misused(error, as_json=as_json)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS:
             raise
-        told = _of_temporal(error)
-        if told:
-            return _refuse(told, as_json=as_json)
-        _log.exception("A fault in this program; please report it with the lines below")
+        known = _temporal_error(error)
+        if known:
+            return _refuse(known, as_json=as_json)
+        _log.exception("Internal error. Please report it with the lines below")
         if as_json:
-            print_json(refused(ExportError("Something went wrong inside this program.")))
-        return OUR_FAULT
+            print_json(refused(ExportError("An internal error occurred.")))
+        return INTERNAL_ERROR
     return code if isinstance(code, int) else 0
 
 
-def _drop_what_is_buffered() -> None:
-    # It can't be written any more: without this, Python complains when it exits.
+def _discard_output() -> None:
+    # What is still buffered cannot be written, and Python would report that when it exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -153,19 +156,19 @@ def _refuse(error: ExportError, *, as_json: bool) -> int:
 
 def _misused(error: typer.TyperException, *, as_json: bool) -> int:
     message = plain(error.format_message()).replace("Value error, ", "")
-    if len(message) > _LONGEST:  # it repeats what was typed
-        message = f"{message[:_LONGEST]}..."
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]}..."
     if as_json:
         print_json(refused(RequestError(message)))
         return RequestError.exit_code
     command = getattr(getattr(error, "ctx", None), "command_path", "exports")
     say(f"{RequestError.code}: {message}")
-    say(f"Try: {command} --help")
+    say(f"For help: {command} --help")
     return RequestError.exit_code
 
 
-def _of_temporal(error: Exception) -> ExportError | None:
-    # Whoever raised it has imported these already.
+def _temporal_error(error: Exception) -> ExportError | None:
+    # The command has imported these already if the error is one of Temporal's.
     from temporalio.envconfig import ClientConfig  # noqa: PLC0415 -- see above
     from temporalio.service import RPCError  # noqa: PLC0415 -- see above
 

@@ -1,4 +1,4 @@
-"""`exports create`: ask, and on request follow the export and fetch its file."""
+"""`exports create`: create an export, and if asked to, follow it and download its file."""
 
 import getpass
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NewExport:
-    """What was asked for on the command line."""
+    """An export as it was asked for on the command line."""
 
     type: str
     params: dict[str, str]
@@ -33,38 +33,40 @@ def parse_params(pairs: Iterable[str]) -> dict[str, str]:
     """Return `["year=2026"]` as a mapping.
 
     Raises:
-        RequestError: One has no `=`, or a name stands there twice.
+        RequestError: One has no `=`, or a name is given twice.
     """
     params: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise RequestError("A parameter is written name=value: -p year=2026.")
+            raise RequestError("A parameter must have the form name=value: -p year=2026.")
         if name in params:
-            raise RequestError("A parameter is given twice; give each of them once.")
+            raise RequestError("A parameter is given twice. Give each parameter once.")
         params[name] = value
     return params
 
 
 def login_name() -> str:
-    """Return the name of the person at the keyboard.
+    """Return the login name of the user.
 
     Raises:
-        RequestError: The system does not know, as in many a container.
+        RequestError: The system has none, as in many containers.
     """
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        raise RequestError("Say who asks: --created-by NAME.") from None
+        raise RequestError(
+            "This system has no login name. Give the owner of the export: --created-by USER."
+        ) from None
 
 
 def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bool) -> int:
-    """Create an export, and do with it what was asked for.
+    """Create an export, and if asked to, wait for it and download its file.
 
     Args:
         new: The export.
         wait: Follow it until it has ended.
-        output: Where its file is to be put; implies `wait`.
+        output: File or directory for the finished file; implies `wait`.
         as_json: Print the task as JSON.
 
     Returns:
@@ -76,10 +78,10 @@ def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bo
         task = following.result()
         if destination is not None and task.status in (TaskStatus.DONE, TaskStatus.EXPIRED):
             trusted = Settings.load().s3_ca_bundle
-            say(f"Saved as {download(task, destination, ca_bundle=trusted)}")
+            say(f"Saved to {download(task, destination, ca_bundle=trusted)}")
     except KeyboardInterrupt:
         if following.task and following.task.status is TaskStatus.DONE:
-            say(f"The file was not saved. Its link: exports show {following.task.id}")
+            say(f"The file was not saved. For its link: exports show {following.task.id}")
         if as_json and following.task:
             print_json(following.task)
         return INTERRUPTED
@@ -91,7 +93,7 @@ def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bo
 
 
 class _Following:
-    """Creates an export and follows it; knows what was seen last when that is broken off."""
+    """Creates an export and follows it; keeps the last state seen in case of an interruption."""
 
     def __init__(self, new: NewExport, *, until_ended: bool) -> None:
         self.task: ExportTask | None = None
@@ -103,7 +105,7 @@ class _Following:
             return with_client(self._run)
         finally:
             if self.task and not self.task.status.ended:
-                say(f"The export goes on by itself. How it stands: exports show {self.task.id}")
+                say(f"The export continues. For its status: exports show {self.task.id}")
 
     async def _run(self, client: "ExportClient") -> ExportTask:
         new = self._new

@@ -1,4 +1,4 @@
-"""What the commands print for people. Everything that comes from a document is made harmless."""
+"""What the commands print. Texts from documents are printed without control characters."""
 
 import json
 import sys
@@ -17,9 +17,10 @@ from exports.reports.params import ParamDescription
 from exports.tasks.audit import AuditEntry
 from exports.tasks.task import ExportTask
 
-# Wide enough for everything that is written into a pipe or a file: there is nothing to wrap for.
 _UNLIMITED: Final = 100_000
+"""Columns of a line in a pipe or a file, so that nothing is wrapped."""
 _LONGEST_VALUE: Final = 40
+"""Characters of a parameter's value."""
 _STYLES: Final = {
     TaskStatus.PENDING: "yellow",
     TaskStatus.RUNNING: "cyan",
@@ -31,13 +32,13 @@ _STYLES: Final = {
 
 
 class TypeView(WireModel):
-    """One type of export, for `exports types`.
+    """One export type, for `exports types`.
 
     Attributes:
-        type: What clients call it.
-        title: What people call it.
-        params: What it wants to know.
-        formats: The file formats it comes in.
+        type: Its name in requests.
+        title: Its title for people.
+        params: Its parameters.
+        formats: The file formats that it can be exported to.
     """
 
     type: str
@@ -48,7 +49,7 @@ class TypeView(WireModel):
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        # Rich would exit with 1, which says here that an export failed.
+        # Rich would exit with 1, which means here that an export failed.
         raise BrokenPipeError
 
 
@@ -67,12 +68,12 @@ def console(stream: TextIO) -> Console:
 
 
 def say(text: str) -> None:
-    """Tell a person something that is not the result."""
+    """Print a message to standard error."""
     console(sys.stderr).print(Text(plain(text)), soft_wrap=True)
 
 
 def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, JsonValue]) -> None:
-    """Print one JSON value: stored and sent names, times in epoch milliseconds."""
+    """Print one JSON value, with the field names of documents and times in epoch milliseconds."""
     if isinstance(value, BaseModel):
         content: object = value.model_dump(mode="json", by_alias=True)
     elif isinstance(value, dict):
@@ -81,37 +82,37 @@ def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, JsonValue]) ->
         content = [item.model_dump(mode="json", by_alias=True) for item in value]
     readable = sys.stdout.encoding.lower().replace("-", "") == "utf8"
     text = json.dumps(content, ensure_ascii=not readable)
-    # JSON may hold more than a terminal should see; whatever it is, it stands within a text.
+    # Control characters would reach the terminal. They occur only inside JSON strings.
     safe = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
     sys.stdout.write(f"{safe}\n")
 
 
 def print_version() -> None:
-    """Print which version of this service is installed."""
+    """Print the installed version."""
     sys.stdout.write(f"exports {version('temporal-exports')}\n")
 
 
 def show(*parts: RenderableType) -> None:
-    """Print a result for people."""
+    """Print a result for people to standard output."""
     out = console(sys.stdout)
     with out.capture() as printed:
         for part in parts:
             out.print(part, soft_wrap=isinstance(part, Text))
     text = printed.get()
-    if not out.is_terminal:  # the padding of tables serves no one there
+    if not out.is_terminal:  # without the padding of tables
         text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
     sys.stdout.write(text)
 
 
 def plain(text: str) -> str:
-    """Return text without what a terminal would obey, or what would tear a line in two."""
+    """Return text without control characters and line breaks."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
 
 
 def task_parts(task: ExportTask) -> Iterable[RenderableType]:
-    """Return a task for people; its link stands on a line of its own, to be copied whole."""
+    """Return a task for people; its link is on a line of its own, so that it can be copied."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -125,7 +126,7 @@ def task_parts(task: ExportTask) -> Iterable[RenderableType]:
 def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
     yield "id", task.id
     params = ", ".join(f"{key}={_short(value)}" for key, value in task.params.items())
-    yield "export", " ".join(part for part in (task.type, params, task.format) if part)
+    yield "type", " ".join(part for part in (task.type, params, task.format) if part)
     yield "created by", task.created_by
     yield "created", local_time(task.created_at)
     yield "status", _status(task)
@@ -146,7 +147,7 @@ def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
     if task.sha256 is not None:
         yield "sha256", task.sha256
     if task.download_url is not None:
-        yield "link until", local_time(task.expires_at)
+        yield "link valid until", local_time(task.expires_at)
 
 
 def tasks_table(tasks: Sequence[ExportTask]) -> Table:
@@ -172,9 +173,9 @@ def tasks_table(tasks: Sequence[ExportTask]) -> Table:
 
 def audit_table(entries: Sequence[AuditEntry]) -> Table:
     """Return an audit record as a table."""
-    table = _table("when", "what", "role", "user", "from", "about")
+    table = _table("time", "event", "role", "user", "from", "details")
     for item in entries:
-        about = item.code or (f"link until {local_time(item.until)}" if item.until else "")
+        about = item.code or (f"link valid until {local_time(item.until)}" if item.until else "")
         table.add_row(
             local_time(item.at),
             item.did.value,
@@ -187,7 +188,7 @@ def audit_table(entries: Sequence[AuditEntry]) -> Table:
 
 
 def types_table(types: Sequence[TypeView]) -> Table:
-    """Return the types of export as a table."""
+    """Return export types as a table."""
     table = _table("type", "title", "parameters", "formats")
     for item in types:
         table.add_row(
@@ -214,20 +215,20 @@ def schedule_grid(view: ScheduleView) -> Table:
 
 
 def sweep_text(result: SweepResult) -> Text:
-    """Return what a sweep did, in one line."""
+    """Return the result of a sweep, in one line."""
     return Text(
         f"started {result.started}, healed {result.healed}, purged {result.purged}; "
-        f"handled {result.handled} in all"
+        f"{result.handled} tasks in total"
     )
 
 
 def local_time(millis: int | None) -> str:
-    """Return a time where the reader is, with its distance from UTC."""
+    """Return a time in the local time zone, with its offset from UTC."""
     if millis is None:
         return ""
     try:
         moment = datetime.fromtimestamp(millis / 1000, UTC).astimezone()
-    except (ValueError, OverflowError, OSError):  # what other systems store may be no time at all
+    except (ValueError, OverflowError, OSError):  # other systems may store any number
         return str(millis)
     return moment.strftime("%Y-%m-%d %H:%M:%S %z")
 
@@ -238,8 +239,8 @@ def _status(task: ExportTask) -> Text:
 
 def _described(param: ParamDescription) -> str:
     needed = "required" if param.required else "optional"
-    about = ", ".join(part for part in (param.type, param.values, needed) if part)
-    return plain(f"{param.name} ({about})")
+    details = ", ".join(part for part in (param.type, param.values, needed) if part)
+    return plain(f"{param.name} ({details})")
 
 
 def _short(value: JsonValue) -> str:

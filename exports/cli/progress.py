@@ -1,4 +1,4 @@
-"""Live progress: a bar per export on a terminal, a line per change of stage elsewhere."""
+"""Progress of exports: a bar for each on a terminal, a line for each new stage elsewhere."""
 
 import os
 import sys
@@ -17,18 +17,18 @@ _STAGES: Final = list(Stage)
 
 
 class ProgressView:
-    """Shows how exports come along, several at once. A context manager.
+    """Shows the progress of exports, several at once. A context manager.
 
     Args:
-        stream: Where; standard error by default, so that the result stays apart.
+        stream: Where to print; standard error by default, apart from the result.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         to: TextIO = stream or sys.stderr
         self._console = console(to)
-        self._bars = _bars(self._console) if _moves(to) else None
+        self._bars = _bars(self._console) if _is_terminal(to) else None
         self._bar_of: dict[str, TaskID] = {}
-        self._said: dict[str, tuple[object, ...]] = {}
+        self._printed: dict[str, tuple[object, ...]] = {}
 
     def __enter__(self) -> Self:
         if self._bars:
@@ -45,20 +45,20 @@ class ProgressView:
             self._bars.stop()
 
     def update(self, task: ExportTask) -> None:
-        """Show how an export stands now."""
+        """Show the state of an export."""
         if self._bars:
             self._move_bar(self._bars, task)
             return
         news = (task.status.ended, task.progress.stage, task.next_run_at if task.error else None)
-        if news != self._said.get(task.id):
-            self._said[task.id] = news
-            self._console.print(Text(f"{_name(task)}: {_standing(task)}"), soft_wrap=True)
+        if news != self._printed.get(task.id):
+            self._printed[task.id] = news
+            self._console.print(Text(f"{_name(task)}: {_state(task)}"), soft_wrap=True)
 
     def _move_bar(self, bars: Progress, task: ExportTask) -> None:
         if task.id not in self._bar_of:
-            self._bar_of[task.id] = bars.add_task(_name(task), total=len(_STAGES) - 1, standing="")
+            self._bar_of[task.id] = bars.add_task(_name(task), total=len(_STAGES) - 1, state="")
         stage = Stage.FINISHED if task.status is TaskStatus.DONE else task.progress.stage
-        bars.update(self._bar_of[task.id], completed=_STAGES.index(stage), standing=_standing(task))
+        bars.update(self._bar_of[task.id], completed=_STAGES.index(stage), state=_state(task))
         if task.status.ended:
             bars.stop_task(self._bar_of[task.id])
 
@@ -67,15 +67,15 @@ def _bars(to: Console) -> Progress:
     return Progress(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}", markup=False),
-        # On 16 colours, rich's own green becomes the grey of a bar that has not begun.
+        # With 16 colours, rich's default green looks like the grey of an empty bar.
         BarColumn(bar_width=24, finished_style="green"),
-        TextColumn("{task.fields[standing]}", markup=False),
+        TextColumn("{task.fields[state]}", markup=False),
         TimeElapsedColumn(),
         console=to,
     )
 
 
-def _moves(stream: TextIO) -> bool:
+def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
@@ -83,11 +83,11 @@ def _name(task: ExportTask) -> str:
     return plain(f"{task.type} {task.format}")
 
 
-def _standing(task: ExportTask) -> str:
+def _state(task: ExportTask) -> str:
     if task.status.ended:
         rows = f", {task.rows:,} rows" if task.status is TaskStatus.DONE else ""
         return f"{task.status}{rows}"
     if task.error is not None and task.status is TaskStatus.PENDING:
-        again = f", again at {local_time(task.next_run_at)}" if task.next_run_at else ""
+        again = f", next attempt at {local_time(task.next_run_at)}" if task.next_run_at else ""
         return plain(f"attempt {task.retries} failed ({task.error.code}){again}")
     return f"{task.progress.stage}, {task.progress.rows:,} rows"

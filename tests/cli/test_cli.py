@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exports.cli.app import app
-from exports.cli.boundary import UNWRITABLE, guarded
+from exports.cli.boundary import OUTPUT_FAILED, guarded
 from exports.cli.output import console, local_time, plain
 from exports.cli.progress import ProgressView
 from exports.models import Stage, TaskStatus
@@ -39,7 +39,7 @@ def test_help_names_every_command_and_what_the_exit_codes_mean(
     assert guarded(app, ["--help"]) == 0
     printed = capsys.readouterr().out
     assert all(f" {command} " in printed for command in [*COMMANDS, "schedule"])
-    assert "Exit codes: 0 fine, 1 the export failed" in printed
+    assert "Exit codes: 0 success, 1 the export failed" in printed
     assert guarded(app, ["schedule", "--help"]) == 0
     printed = capsys.readouterr().out
     assert all(f" {command} " in printed for command in SCHEDULE_COMMANDS)
@@ -59,7 +59,7 @@ def test_exports_without_a_command_shows_the_help(capsys: pytest.CaptureFixture[
     assert "create" in capsys.readouterr().out
 
 
-def test_help_does_not_wait_for_the_libraries_of_the_servers() -> None:
+def test_help_does_not_import_the_libraries_of_the_servers() -> None:
     heavy = {"temporalio", "pymongo", "boto3", "pyarrow"}
     code = f"import sys, exports.cli.app; assert not {heavy} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 -- our own code
@@ -67,9 +67,9 @@ def test_help_does_not_wait_for_the_libraries_of_the_servers() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
-    [("types >&-", 74, "The output can't be written: it is closed.\n"), ("nonsense 2>&-", 2, "")],
+    [("types >&-", 74, "The output cannot be written: it is closed.\n"), ("nonsense 2>&-", 2, "")],
 )
-def test_output_that_is_closed_is_told_in_words(typed: str, code: int, said: str) -> None:
+def test_closed_output_is_reported(typed: str, code: int, said: str) -> None:
     ended = subprocess.run(  # noqa: S602 -- only a shell closes it
         f"{sys.executable} -m exports.cli.app {typed}",
         shell=True,
@@ -89,7 +89,7 @@ def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_output_that_finds_no_room_is_told_in_words(options: list[str], unbuffered: str) -> None:
+def test_output_to_a_full_disk_is_reported(options: list[str], unbuffered: str) -> None:
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(  # noqa: S603 -- our own program
             [sys.executable, "-m", "exports.cli.app", "types", *options],
@@ -99,8 +99,8 @@ def test_output_that_finds_no_room_is_told_in_words(options: list[str], unbuffer
             check=False,
             text=True,
         )
-    assert ended.stderr == "The output can't be written: No space left on device.\n"
-    assert ended.returncode == UNWRITABLE
+    assert ended.stderr == "The output cannot be written: No space left on device.\n"
+    assert ended.returncode == OUTPUT_FAILED
 
 
 def test_types_needs_only_the_reports_file(
@@ -162,7 +162,7 @@ CREATE = ["create", "statsMonthly"]
         ([*CREATE, "-p", "year=\udcff"], "E_REQUEST", "UTF-8"),
     ],
 )
-def test_bad_input_is_told_in_words_and_exits_with_2(
+def test_invalid_input_is_explained_and_exits_with_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], code: str, about: str
 ) -> None:
     assert guarded(app, arguments) == 2
@@ -180,7 +180,7 @@ def test_bad_input_is_told_in_words_and_exits_with_2(
 
 @pytest.mark.parametrize("command", [["list"], ["worker"], ["worker", "--check"]])
 @pytest.mark.parametrize("options", [[], ["--json"]])
-async def test_settings_that_are_missing_are_named(command: list[str], options: list[str]) -> None:
+async def test_missing_settings_are_named(command: list[str], options: list[str]) -> None:
     refused = await CommandLine({}).run(*command, *options)
     assert refused.code == 2
     said = refused.json["error"] if options else refused.err
@@ -200,7 +200,7 @@ def test_a_mistake_in_the_reports_file_is_reported_with_its_key(
     assert f"{reports}: reports.sales.colection" in error["msg"]
 
 
-def test_what_was_typed_is_not_repeated_at_length(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_argument_is_not_repeated_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(app, ["x" * 10_000]) == 2
     assert len(capsys.readouterr().err) < 600
 
@@ -219,7 +219,7 @@ def test_progress_is_a_moving_bar_with_stage_and_rows_on_a_terminal(
 
 
 @pytest.mark.parametrize(("stream", "term"), [(io.StringIO, "xterm"), (Terminal, "dumb")])
-def test_progress_is_a_line_per_stage_where_nothing_can_move(
+def test_progress_is_a_line_per_stage_without_a_terminal(
     stream: type[io.StringIO], term: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", term)
@@ -238,7 +238,7 @@ def test_progress_is_a_line_per_stage_where_nothing_can_move(
     assert lines == [
         "queued, 0 rows",
         "aggregate, 0 rows",
-        f"attempt 1 failed (E_SOURCE), again at {local_time(2_000)}",
+        f"attempt 1 failed (E_SOURCE), next attempt at {local_time(2_000)}",
         "done, 300 rows",
     ]
 
@@ -252,11 +252,11 @@ def test_nothing_is_wrapped_or_coloured_in_a_pipe(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m", "a\nb", "\x9b31m", "a\u202eb", "a\u2028b"])
-def test_text_from_a_document_can_not_steer_the_terminal(text: str) -> None:
+def test_text_from_a_document_cannot_control_the_terminal(text: str) -> None:
     assert plain(text).isprintable()
     assert "\N{REPLACEMENT CHARACTER}" in plain(text)
 
 
 @pytest.mark.parametrize("millis", [10**18, -(10**18)])
-def test_a_time_that_is_none_is_shown_as_it_is(millis: int) -> None:
+def test_a_number_that_is_not_a_time_is_shown_as_it_is(millis: int) -> None:
     assert local_time(millis) == str(millis)

@@ -49,14 +49,14 @@ async def test_a_person_gets_a_file_with_one_command(
     assert digest in done.out
     assert "done" in done.out
     assert "3 rows" in done.out
-    assert f"Saved as {file}" in done.err
+    assert f"Saved to {file}" in done.err
     assert "statsMonthly xlsx: done, 3 rows" in done.err
     assert not {"\x1b", "\r"} & set(done.out + done.err)
     [link] = [line for line in done.out.splitlines() if line.startswith("http")]
     assert link == (await only_task(service.client)).download_url
 
 
-async def test_a_script_gets_one_json_value_and_the_progress_apart_from_it(
+async def test_a_script_gets_one_json_value_and_the_progress_on_standard_error(
     service: Service, exports: CommandLine
 ) -> None:
     await insert_orders(service.database)
@@ -83,7 +83,7 @@ async def test_an_export_that_fails_exits_with_1_and_says_why(
     assert (shown.code, shown.json["status"]) == (0, "failed")
 
 
-async def test_an_export_that_somebody_cancels_meanwhile_exits_with_1(
+async def test_an_export_that_is_cancelled_while_waiting_exits_with_1(
     idle_service: Service, exports: CommandLine, tmp_path: Path
 ) -> None:
     waiting = await exports.start(*ASK, "--output", str(tmp_path), "--json")
@@ -109,7 +109,7 @@ async def stop_run(service: Service, task: ExportTask) -> None:
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_who_stops_waiting_is_told_that_the_export_goes_on(
+async def test_whoever_stops_waiting_is_told_that_the_export_continues(
     idle_service: Service, exports: CommandLine, signum: signal.Signals, code: int
 ) -> None:
     waiting = await exports.start(*ASK, "--wait")
@@ -118,7 +118,7 @@ async def test_who_stops_waiting_is_told_that_the_export_goes_on(
     waiting.send_signal(signum)
     end = await ended(waiting)
     assert end.code == code
-    assert f"The export goes on by itself. How it stands: exports show {task.id}" in end.err
+    assert f"The export continues. For its status: exports show {task.id}" in end.err
     assert (await idle_service.client.get(task.id, created_by="u1")).status is TaskStatus.PENDING
 
 
@@ -129,7 +129,7 @@ async def line_with(text: str, process: Process) -> None:
             pass
 
 
-async def test_one_person_does_not_see_what_is_anothers_and_an_operator_sees_all(
+async def test_a_user_sees_only_their_own_exports_and_an_operator_sees_all(
     idle_service: Service, exports: CommandLine
 ) -> None:
     mine = await idle_service.create(created_by="u1")
@@ -148,7 +148,7 @@ async def test_one_person_does_not_see_what_is_anothers_and_an_operator_sees_all
     assert "newest 2" in everything.err
 
 
-async def test_a_person_is_told_what_has_happened_to_an_export(
+async def test_audit_lists_what_happened_to_an_export(
     service: Service, exports: CommandLine
 ) -> None:
     await insert_orders(service.database)
@@ -157,7 +157,7 @@ async def test_a_person_is_told_what_has_happened_to_an_export(
     told = await exports.run("audit", task.id, "--created-by", "u1")
     assert told.code == 0
     heading, *lines = told.out.splitlines()
-    assert heading.split() == ["when", "what", "role", "user", "from", "about"]
+    assert heading.split() == ["time", "event", "role", "user", "from", "details"]
     assert [line.split()[3:5] for line in lines] == [
         ["created", "user"],
         ["started", "worker"],
@@ -165,7 +165,7 @@ async def test_a_person_is_told_what_has_happened_to_an_export(
         ["done", "worker"],
         ["renewed", "user"],
     ]
-    assert lines[-1].split()[5:9] == ["u1", "cli", "link", "until"]
+    assert lines[-1].split()[5:9] == ["u1", "cli", "link", "valid"]
     as_json = await exports.run("audit", task.id, "--json")
     assert [entry["did"] for entry in as_json.json] == [line.split()[3] for line in lines]
     assert as_json.json[-1]["origin"] == "cli"
@@ -214,7 +214,7 @@ async def test_what_the_service_refuses_exits_with_2(
         ("The object store", "EXPORTS_S3_ENDPOINT_URL", "http://127.0.0.1:1"),
     ],
 )
-async def test_a_server_that_is_away_exits_with_3_and_is_named_with_its_address(
+async def test_an_unreachable_server_exits_with_3_and_is_named_with_its_address(
     exports: CommandLine, name: str, variable: str, address: str
 ) -> None:
     away = await exports.run("list", "--json", **{variable: address})
@@ -232,10 +232,10 @@ async def test_an_operator_sweeps_by_hand(service: Service, exports: CommandLine
     assert swept.json == {"started": 1, "healed": 0, "purged": 0, "handled": 1}
     assert (await service.ended(task_id)).status is TaskStatus.DONE
     again = await exports.run("sweep")
-    assert again.out == "started 0, healed 0, purged 0; handled 0 in all\n"
+    assert again.out == "started 0, healed 0, purged 0; 0 tasks in total\n"
 
 
-async def test_an_operator_steers_the_schedule(service: Service, exports: CommandLine) -> None:
+async def test_an_operator_manages_the_schedule(service: Service, exports: CommandLine) -> None:
     try:
         applied = await exports.run("schedule", "apply", "--json")
         assert applied.json["everySeconds"] == 300
@@ -252,7 +252,7 @@ async def test_an_operator_steers_the_schedule(service: Service, exports: Comman
         await service.temporal.get_schedule_handle(f"{service.settings.task_queue}-sweep").delete()
 
 
-async def test_what_others_stored_can_not_steer_the_terminal_nor_break_a_table(
+async def test_stored_texts_cannot_control_the_terminal_or_break_a_table(
     idle_service: Service, exports: CommandLine
 ) -> None:
     await idle_service.database["ExportTasks"].insert_one(
@@ -276,7 +276,7 @@ async def test_what_others_stored_can_not_steer_the_terminal_nor_break_a_table(
     assert as_json.json[0]["id"] == "\x1b[2Jevil"
 
 
-async def test_a_reader_who_leaves_early_causes_no_complaint(
+async def test_a_closed_pipe_causes_no_error_message(
     idle_service: Service, exports: CommandLine
 ) -> None:
     await idle_service.create()
