@@ -20,23 +20,32 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench audit check format lint typecheck pytest chaos protections record-histories docs lock clean
+.PHONY: help setup servers demo test dev load bench audit check format lint typecheck pytest chaos protections record-histories docs lock clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 	  while IFS='|' read -r target text; do printf '%-20s %s\n' "  $$target" "$$text"; done
 
-demo: setup ## Two real exports, from nothing to two files in demo-exports/ (KEEP=1: goes on serving)
+demo: servers ## Two exports on real servers, into demo-exports/ (KEEP=1: keep the servers running)
 	@$(RUN)/python -m dev.demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: check pytest ## Everything that CI runs: formatting, lint, types, import layers, tests
 
-dev: setup ## Servers and worker until Ctrl-C, with data in .dev/ and settings in .dev/env
-	@$(RUN)/python -m dev.stack
+dev: servers ## Servers and worker until Ctrl-C, with data in .dev/ (REPORTS=my.toml: your own reports)
+	@$(RUN)/python -m dev.stack $(if $(REPORTS),--reports "$(REPORTS)")
 
-setup: $(UV) ## Virtual environment in .venv, exactly as locked
+load: servers ## Load a file into `make dev`: FILE=orders.csv COLLECTION=orders (REPLACE=1, TIME_FORMAT=%d/%m/%Y)
+	@$(RUN)/python -m dev.load $(if $(filter-out 0,$(REPLACE)),--replace) \
+	  $(if $(TIME_FORMAT),--time-format "$(TIME_FORMAT)") "$(FILE)" "$(COLLECTION)"
+
+setup: $(UV) ## Everything for developers into .venv, exactly as locked
 	@$(UV) sync --locked --quiet --extra codec --python "$(PYTHON)"
+
+# What a newcomer needs. Inexact: what `make setup` has installed stays.
+servers: $(UV)
+	@test -d .venv || echo "Installing the servers and libraries into .venv/, only this time …"
+	@$(UV) sync --locked --quiet --inexact --no-default-groups --group servers --python "$(PYTHON)"
 
 # With --target, pip needs neither a virtual environment nor leave to write into the system's one.
 $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,force)

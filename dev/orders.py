@@ -79,11 +79,16 @@ def orders(until: date = UNTIL) -> list[dict[str, Any]]:
     return [_order(random, number, *moment) for number, moment in enumerate(moments)]
 
 
+def is_sample(document_id: object) -> bool:
+    """Return whether a document with this `_id` is a sample order."""
+    return isinstance(document_id, ObjectId) and document_id.binary[4:9] == _ID_MARK
+
+
 async def load(database: AsyncDatabase[dict[str, Any]], until: date = UNTIL) -> int:
     """Put the sample orders into the collection `orders`, with an index on `createdAt`.
 
-    Loading again, also after a load that was broken off, leaves the same documents. Documents of
-    other origin stay as they are.
+    Loading again, also after an interrupted load, gives the same documents. Other documents stay
+    as they are. A collection that has only other documents is left alone: see `dev.load`.
 
     Args:
         database: Where to.
@@ -95,6 +100,8 @@ async def load(database: AsyncDatabase[dict[str, Any]], until: date = UNTIL) -> 
     collection = database[COLLECTION]
     documents = orders(until)
     there = {found["_id"] async for found in collection.find({}, {"_id": True})}
+    if there and not any(map(is_sample, there)):
+        return 0
     missing = [order for order in documents if order["_id"] not in there]
     for first in range(0, len(missing), _BATCH):
         await collection.insert_many(missing[first : first + _BATCH])

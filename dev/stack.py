@@ -1,9 +1,10 @@
 """`make dev`: the servers, sample orders, the Schedule and a worker, until Ctrl-C.
 
-    python -m dev.stack [--data-dir DIR]
+    python -m dev.stack [--reports FILE] [--data-dir DIR]
 
-Data, ports and keys are kept in DIR (`.dev/`); `DIR/env` points other shells at what runs. Exit
-codes: 0 stopped on request, 1 something crashed, 2 it runs already.
+Data, ports and keys are kept in DIR (`.dev/`). While it runs, `DIR/env` has the settings for
+other shells. Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a process crashed, 2 it is already
+running or the reports file has a mistake.
 """
 
 import argparse
@@ -28,22 +29,38 @@ from dev import orders
 from dev.endpoints import Endpoints
 from dev.process import CrashError, Process
 from dev.servers import Servers
+from exports.errors import ReportsFileError
+from exports.reports.file import load_reports
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-_PATIENCE_MS: Final = 5_000
-_LOOK: Final = 0.2
-_DRAIN: Final = 5
+REPORTS_FILE: Final = REPOSITORY / "exports.toml"
+_SERVER_SELECTION: Final = 5_000
+"""Milliseconds."""
+_CHECK_EVERY: Final = 0.2
+"""Seconds."""
+_SHUTDOWN_GRACE: Final = 5
+"""Seconds."""
+
+STARTING: Final = (
+    "Starting Temporal, a MongoDB-compatible database, an S3-compatible store and a worker, "
+    "and loading sample orders …"
+)
 
 
 class Stack:
-    """Everything that runs on a developer's machine; starts on entry, ends for sure on exit.
+    """Everything that runs on a developer's machine. A context manager.
 
     Args:
         data_dir: Where data is kept. None: in a temporary directory, and nothing is kept.
+        reports_file: Where the reports are defined.
+
+    Attributes:
+        reports_file: The same, as an absolute path.
     """
 
-    def __init__(self, data_dir: Path | None = None) -> None:
+    def __init__(self, data_dir: Path | None = None, reports_file: Path = REPORTS_FILE) -> None:
         self._servers = Servers(data_dir, mongo_users=True)
+        self.reports_file: Final = reports_file.absolute()
         self._worker: Process | None = None
 
     @property
@@ -53,27 +70,27 @@ class Stack:
 
     @property
     def worker_log(self) -> Path:
-        """Where the worker writes what it does."""
+        """The worker's log."""
         return self._servers.directory / "worker.log"
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point a client, the CLI or a worker at this stack."""
+        """Return the environment variables of clients and workers of this stack."""
         return self.endpoints.environment() | {
-            "EXPORTS_REPORTS_FILE": str(REPOSITORY / "exports.toml"),
-            # Without these, a profile of the person's own may add a cloud's namespace or TLS.
+            "EXPORTS_REPORTS_FILE": str(self.reports_file),
+            # Otherwise the user's own Temporal profile could add a namespace or TLS.
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_NAMESPACE": "default",
         }
 
     def worker_tail(self) -> str:
-        """Return the end of the worker's log, with a line that introduces it; or nothing."""
+        """Return the end of the worker's log, below a heading; empty if there is no log."""
         return self._worker.tail() if self._worker else ""
 
     def start(self) -> None:
         """Start everything in order, and wait until each is ready.
 
         Raises:
-            CrashError: Something could not be started; says what and why. Nothing runs then.
+            CrashError: Something could not be started; says what and why. Nothing is left running.
         """
         try:
             self._start()
@@ -92,7 +109,7 @@ class Stack:
             self._worker.check()
 
     def stop(self) -> None:
-        """End the worker, then the servers that it needs to end well."""
+        """Stop the worker, then the servers, which it needs to finish its work."""
         if self._worker:
             self._worker.stop()
         self._worker = None
@@ -108,14 +125,14 @@ class Stack:
     def _start(self) -> None:
         self._servers.start()
         environment = inherited() | self.environment()
-        # First, because it can get ready while the orders are loaded.
+        # Before the orders are loaded, because both take some seconds.
         self._worker = Process(
             "The worker",
             [sys.executable, "worker.py"],
             log=self.worker_log,
-            environment=environment | {"EXPORTS_SHUTDOWN_GRACE": f"PT{_DRAIN}S"},
+            environment=environment | {"EXPORTS_SHUTDOWN_GRACE": f"PT{_SHUTDOWN_GRACE}S"},
             cwd=REPOSITORY,
-            grace=_DRAIN * 2,
+            grace=_SHUTDOWN_GRACE * 2,
         )
         try:
             asyncio.run(_load_orders(self.endpoints))
@@ -140,10 +157,17 @@ class Stack:
 
 
 def main() -> int:
-    """Run the stack until it is asked to stop or something crashes."""
+    """Run the stack until Ctrl-C, SIGTERM or a crash; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dev.stack", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=REPOSITORY / ".dev")
-    data_dir: Path = parser.parse_args().data_dir.resolve()
+    parser.add_argument("--reports", type=Path, default=REPORTS_FILE, metavar="FILE")
+    options = parser.parse_args()
+    data_dir: Path = options.data_dir.resolve()
+    try:
+        load_reports(options.reports)
+    except ReportsFileError as error:
+        print(f"{error.code}: {error.msg}", file=sys.stderr)
+        return error.exit_code
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_on_signal)
@@ -151,57 +175,67 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"It runs already, with its data in {data_dir}; see {data_dir}/env.")
+            print(f"It is already running, with its data in {data_dir}.")
             return 2
-        return _run(data_dir)
+        return _run(Stack(data_dir, options.reports))
 
 
-def _run(data_dir: Path) -> int:
-    stack = Stack(data_dir)
+def _run(stack: Stack) -> int:
     try:
-        print("Starting the servers and loading sample orders …", flush=True)
+        print(STARTING, flush=True)
         stack.start()
-        with environment_file(data_dir / "env", stack.environment()) as file:
+        with environment_file(stack) as file:
             print(_welcome(stack, file), flush=True)
             while True:
                 stack.check()
-                time.sleep(_LOOK)
+                time.sleep(_CHECK_EVERY)
     except KeyboardInterrupt as stopped:
-        print(f"\nStopping, because of {stopped} …", flush=True)
+        print(f"\nStopping after {stopped} …", flush=True)
         return 0
     except CrashError as crash:
         print(f"\n{crash}\nStopping everything else …", file=sys.stderr, flush=True)
         return 1
     finally:
-        # It takes a few seconds at most; a second Ctrl-C would only leave things behind.
+        # This takes a few seconds. A second Ctrl-C would leave processes behind.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         stack.stop()
-        print("Everything has stopped.", flush=True)
+        print("Stopped.", flush=True)
 
 
 def stop_on_signal(number: int, _: FrameType | None) -> NoReturn:
-    """Handle SIGINT and SIGTERM alike: raise `KeyboardInterrupt` with a name for people."""
+    """Handle SIGINT and SIGTERM: raise `KeyboardInterrupt` with the name of the signal."""
     raise KeyboardInterrupt("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
 
 
 @contextmanager
-def environment_file(file: Path, environment: dict[str, str]) -> Generator[Path]:
-    """Write a file for `set -a; . FILE`, readable by its owner only, for as long as this runs."""
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in environment.items()]
+def environment_file(stack: Stack) -> Generator[Path]:
+    """Write the stack's environment to a file for other shells; remove it on exit.
+
+    Only its owner can read it: see `source_command`.
+    """
+    file = stack.worker_log.with_name("env")
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in stack.environment().items()]
     new = file.with_suffix(".new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)
     new.write_text("".join(lines))
-    new.replace(file)  # whoever sees the file sees all of it
+    new.replace(file)  # atomic: nobody reads half of it
     try:
         yield file
     finally:
         file.unlink(missing_ok=True)
 
 
+def source_command(file: Path) -> str:
+    """Return the shell command that sets the variables of an environment file."""
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    # Without a slash, the shell would look for the file in the PATH.
+    return f"set -a; . {shlex.quote(str(shown))}; set +a"
+
+
 def inherited() -> dict[str, str]:
-    """Return our own environment without what would point the worker somewhere else."""
+    """Return our own environment without the settings of another installation."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -211,23 +245,30 @@ def inherited() -> dict[str, str]:
 
 async def _load_orders(endpoints: Endpoints) -> None:
     async with AsyncMongoClient[dict[str, Any]](
-        endpoints.admin_uri, serverSelectionTimeoutMS=_PATIENCE_MS
+        endpoints.admin_uri, serverSelectionTimeoutMS=_SERVER_SELECTION
     ) as client:
         await orders.load(client[endpoints.source_database])
 
 
 def _welcome(stack: Stack, file: Path) -> str:
     endpoints = stack.endpoints
+    example = (
+        "create statsMonthly -p year=2026 -p month=10 --format xlsx --output ."
+        if stack.reports_file == REPORTS_FILE
+        else "types"
+    )
     return f"""
-Ready, until Ctrl-C:
+Ready. Stop with Ctrl-C.
   Temporal Web UI  {endpoints.web_ui_url}
   Temporal         {endpoints.temporal_address}
-  MongoDB          {endpoints.mongo_uri}/{endpoints.mongo_database}
+  MongoDB          {endpoints.mongo_uri}/{endpoints.source_database} (sample orders)
   S3               {endpoints.s3_endpoint_url}/{endpoints.s3_bucket}
-  Worker's log     {stack.worker_log}
+  Log of worker    {stack.worker_log}
 In another shell:
-  set -a; . {shlex.quote(str(file))}; set +a
-  .venv/bin/exports create statsMonthly -p year=2026 -p month=10 --created-by u1 --wait
+  {source_command(file)}
+  .venv/bin/exports {example}
+To load a file of your own:
+  make load FILE=orders.csv COLLECTION=orders
 """
 
 

@@ -1,6 +1,5 @@
 """What `make dev` and the tests themselves promise about the embedded servers."""
 
-import json
 import os
 import re
 import shlex
@@ -20,7 +19,8 @@ from pymongo import MongoClient
 from dev import binaries, object_store, ports
 from dev.process import CrashError, Process
 from dev.servers import Servers
-from tests.support import processes
+from tests.support import dev_stack, processes
+from tests.support.dev_stack import output_of, wait_until_ready
 from tests.support.paths import REPOSITORY
 from tests.support.processes import running, running_with_few_orders
 
@@ -35,21 +35,7 @@ time.sleep(600)
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """Return a directory for kept data, whose servers prefer ports that no other test wants."""
-    directory = tmp_path / "it's kept here"
-    directory.mkdir()
-    unusual = ports.choose(dict.fromkeys(("temporal", "web_ui", "mongo", "s3"), 0))
-    (directory / "ports.json").write_text(json.dumps(unusual))
-    return directory
-
-
-def output_of(process: "subprocess.Popen[str]") -> str:
-    """Wait until the process has ended and return all that it said."""
-    return process.communicate(timeout=150)[0]
-
-
-def wait_until_ready(stack: "subprocess.Popen[str]", file: Path) -> None:
-    processes.wait_until(lambda: file.exists() or stack.poll() is not None, seconds=150)
-    assert stack.poll() is None, output_of(stack)
+    return dev_stack.with_other_ports(tmp_path / "it's kept here")
 
 
 def crash_of(check: Callable[[], None]) -> str:
@@ -207,7 +193,7 @@ def test_make_dev_serves_until_it_is_asked_to_stop_and_a_second_one_leaves_it_al
         assert (bucket, reports) == ("exports", str(REPOSITORY / "exports.toml"))
 
         with running_with_few_orders("dev.stack", "--data-dir", str(data_dir)) as second:
-            assert "It runs already" in output_of(second)
+            assert "It is already running" in output_of(second)
             assert second.returncode == 2
         assert file.exists()
         assert first.poll() is None
@@ -218,9 +204,22 @@ def test_make_dev_serves_until_it_is_asked_to_stop_and_a_second_one_leaves_it_al
         said = output_of(first)
     assert first.returncode == 0
     assert "Web UI" in said
-    assert "Stopping, because of SIGTERM" in said
+    assert "Stopping after SIGTERM" in said
     assert not any(map(processes.is_alive, left))
     assert not file.exists()
+
+
+def test_make_dev_with_a_mistake_in_the_reports_file_starts_nothing(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    reports = tmp_path / "my.toml"
+    reports.write_text('[reports.sales]\ncolection = "c"\n', encoding="utf-8")
+    options = ("--data-dir", str(data_dir), "--reports", str(reports))
+    with running("-m", "dev.stack", *options) as stack:
+        said = output_of(stack)
+    assert stack.returncode == 2
+    assert said.startswith("E_REPORTS: ")
+    assert "reports.sales.colection" in said
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ class RowsReport(Report):
         self._definition = definition
         self._zone = ZoneInfo(definition.timezone)
 
+    @property
+    def definition(self) -> RowsDefinition:
+        """What the reports file says."""
+        return self._definition
+
     @cached_property
     def fingerprint(self) -> str:
         """See `Report.fingerprint`."""

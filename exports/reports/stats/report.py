@@ -53,6 +53,11 @@ class StatsReport(Report):
         self._params = MonthParams if definition.period == "month" else YearParams
         self._names = [definition.row_period, *definition.group_by, *definition.measures]
 
+    @property
+    def definition(self) -> StatsDefinition:
+        """What the reports file says."""
+        return self._definition
+
     @cached_property
     def fingerprint(self) -> str:
         """See `Report.fingerprint`."""
