@@ -1,4 +1,4 @@
-# The worker, and every `exports` command: docker run IMAGE types
+# Runs a worker, or any `exports` command: docker run IMAGE types
 ARG PYTHON=python:3.13.15-slim-trixie
 
 FROM ${PYTHON} AS build
@@ -11,7 +11,7 @@ ENV UV_COMPILE_BYTECODE=1 \
     UV_PYTHON_DOWNLOADS=never \
     UV_PROJECT_ENVIRONMENT=/app/.venv
 WORKDIR /build
-# The dependencies come first: this layer stays as long as the lock file does.
+# The dependencies come first: this layer is rebuilt only if they change.
 COPY pyproject.toml uv.lock ./
 RUN uv sync --locked --no-default-groups --extra codec --no-install-project
 COPY README.md LICENSE worker.py ./
@@ -29,7 +29,7 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     EXPORTS_REPORTS_FILE=/app/exports.toml
 WORKDIR /app
-# By number: Kubernetes can't tell from a name that a user is not root.
+# A number, because Kubernetes cannot tell from a name that a user is not root.
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 \

@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer with pip, make and git. Everything else comes with `make setup`.
+# Needs Python 3.11 or newer with pip, make and git. The targets install everything else.
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -6,24 +6,23 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin
 
-# The environment is ours alone, on the Python that is here: uv downloads none, and minds no
-# environment that happens to be active in the shell.
+# Always .venv, with the Python of this machine, whatever virtual environment is active.
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON_DOWNLOADS := never
-# As pip does: trust what this machine trusts, also the proxy of a company.
+# Like pip, trust the certificates that this machine trusts, such as those of a company's proxy.
 export UV_SYSTEM_CERTS := 1
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
 
-# Node for pyright comes as a wheel, and pyright does not ask the net for news.
+# pyright uses Node from a package, and does not look for updates.
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup servers demo test dev load bench audit check format lint typecheck pytest chaos protections record-histories docs lock clean
 
-help: ## Say what there is
-	@echo "make TARGET, where TARGET is one of"
+help: ## List the targets
+	@echo "Targets of make:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 	  while IFS='|' read -r target text; do printf '%-20s %s\n' "  $$target" "$$text"; done
 
@@ -44,16 +43,16 @@ setup: $(UV) ## Everything for developers into .venv, exactly as locked
 
 # What a newcomer needs. Inexact: what `make setup` has installed stays.
 servers: $(UV)
-	@test -d .venv || echo "Installing the servers and libraries into .venv/, only this time …"
+	@test -d .venv || echo "Installing the servers and libraries into .venv/, only once …"
 	@$(UV) sync --locked --quiet --inexact --no-default-groups --group servers --python "$(PYTHON)"
 
-# With --target, pip needs neither a virtual environment nor leave to write into the system's one.
+# With --target, pip needs neither a virtual environment nor write access to the system's packages.
 $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,force)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "This needs Python 3.11 or newer, and $(PYTHON) is not: $$("$(PYTHON)" --version 2>&1)." \
-	    "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$("$(PYTHON)" --version 2>&1)." \
+	    "To use another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@"$(PYTHON)" -m pip --version >/dev/null || { \
-	  echo "This needs pip for $(PYTHON) (on Debian: apt-get install python3-pip)." >&2; exit 1; }
+	  echo "pip for $(PYTHON) is needed (on Debian: apt-get install python3-pip)." >&2; exit 1; }
 	@rm -rf .tools && mkdir .tools
 	@"$(PYTHON)" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
 	  --target .tools --require-hashes --requirement dev/uv-requirements.txt
@@ -112,7 +111,7 @@ docs: setup ## Write docs/errors.md and docs/configuration.md from the code
 lock: $(UV) ## Update uv.lock after a change of pyproject.toml
 	$(UV) lock --python "$(PYTHON)"
 
-clean: ## Remove everything that was made here, except the data in .dev/
+clean: ## Remove everything that make has made, except the data in .dev/
 	rm -rf .venv .tools demo-exports chaos-records .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

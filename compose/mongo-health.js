@@ -1,5 +1,5 @@
-// Healthy means: this member is the primary of its replica set. An empty set is initiated on the
-// way, so that nobody has to; where it is initiated already, nothing happens.
+// Healthy: this member is the primary of its replica set. If the replica set has not been initiated,
+// this script initiates it.
 const admin = db.getSiblingDB("admin");
 admin.auth(process.env.MONGO_INITDB_ROOT_USERNAME, process.env.MONGO_INITDB_ROOT_PASSWORD);
 try {

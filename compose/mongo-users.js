@@ -1,5 +1,5 @@
-// Runs once, on an empty volume, by the image's own set-up: one user that keeps the tasks, and one
-// that can only read what the reports are made of.
+// The image runs this once, on an empty volume. It creates one user for the tasks, and one who can
+// only read the data of reports.
 const admin = db.getSiblingDB("admin");
 admin.createRole({
   role: "exportsTasks",

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Creates the namespace and the search attributes of the exports. Does nothing when they are there.
-# The address and the namespace come from TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.
+# Creates the namespace and the search attributes of exports, if they do not exist yet. The address
+# and the namespace are in TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.
 set -eu
 
-# The frontend answers before the services behind it do, and a new namespace reaches their caches
-# after a few seconds: so each step is tried for a minute.
-patiently() {
+# The frontend is up before the services behind it, and a new namespace takes some seconds to reach
+# their caches. So each step is retried for a minute.
+with_retries() {
   tries=30
   until "$@"; do
     tries=$((tries - 1))
@@ -19,9 +19,9 @@ make_namespace() {
     temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention 168h
 }
 
-patiently temporal operator cluster health
-patiently make_namespace
-patiently temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
+with_retries temporal operator cluster health
+with_retries make_namespace
+with_retries temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
   --name ExportType --type Keyword \
   --name ExportStatus --type Keyword \
   --name ExportFormat --type Keyword \

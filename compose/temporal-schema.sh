@@ -1,7 +1,7 @@
 #!/bin/sh
-# Creates and updates Temporal's two databases. Each step does nothing when its work is done, so
-# that it also runs before every start, and a newer image brings its newer schema along.
-# The address, the user and the password come from SQL_HOST, SQL_PORT, SQL_USER and SQL_PASSWORD.
+# Creates and updates the two databases of Temporal. It runs before every start: steps that are done
+# already do nothing, and a newer image updates the schema. The address, the user and the password
+# are in SQL_HOST, SQL_PORT, SQL_USER and SQL_PASSWORD.
 set -eu
 
 manage() {

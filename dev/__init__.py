@@ -1,1 +1,1 @@
-"""Programs for developers: the embedded servers, the sample data, the demo."""
+"""Programs for developers: the embedded servers, sample data, `make demo`, `make dev`."""

@@ -10,23 +10,23 @@ from typing import Final
 
 from dev.process import CrashError
 
-# Scripts of the environment that runs us, whether or not somebody has activated it.
+# The scripts of this virtual environment, which may not be on the PATH.
 _SCRIPTS = Path(sys.executable).parent
 _REPOSITORY: Final = Path(__file__).resolve().parent.parent
 _DOWNLOADS: Final = _REPOSITORY / ".tools" / "temporal-cli"
 
 
 def temporal() -> str:
-    """Return the path of the Temporal CLI: from the PATH, the wheel, or downloaded by the SDK.
+    """Return the path of the Temporal CLI: from the PATH, from a package, or downloaded by the SDK.
 
     Raises:
-        CrashError: There is none and none can be had; says what to install.
+        CrashError: There is none, and it cannot be downloaded; says what to install.
     """
     return shutil.which("temporal") or _script("temporal") or _download_temporal()
 
 
 def temporal_test_server() -> str:
-    """Return the path of Temporal's time-skipping server, which only tests use.
+    """Return the path of Temporal's time-skipping test server.
 
     Raises:
         CrashError: It is not installed.
@@ -37,7 +37,7 @@ def temporal_test_server() -> str:
 
 
 def mongo() -> str:
-    """Return the path of the MongoDB-wire server.
+    """Return the path of the server that speaks MongoDB's protocol.
 
     Raises:
         CrashError: It is not installed.
@@ -60,15 +60,15 @@ def _script(name: str) -> str | None:
 
 def _missing(program: str, package: str) -> str:
     raise CrashError(
-        f"The program {program} is not there. The package {package} brings it: run `make setup`."
+        f"The program {program} is missing. Install its package, {package}: make setup"
     )
 
 
 def _download_temporal() -> str:
-    """Let the SDK fetch the CLI for a platform without a wheel, such as Linux on ARM."""
+    """Let the SDK download the CLI on a platform without a package, such as Linux on ARM."""
     if not _downloaded():
         _DOWNLOADS.mkdir(parents=True, exist_ok=True)
-        print("Downloading the Temporal CLI, because no package has one for this platform …")
+        print("Downloading the Temporal CLI, because there is no package for this platform …")
         download = subprocess.run(
             [sys.executable, "-m", "dev.download_temporal", str(_DOWNLOADS)],
             cwd=_REPOSITORY,
@@ -78,9 +78,9 @@ def _download_temporal() -> str:
         )
         if not _downloaded():
             raise CrashError(
-                f"There is no Temporal CLI for {platform.system()} {platform.machine()} among the"
-                " packages, and the SDK could not download one. Install `temporal` from"
-                " https://docs.temporal.io/cli#installation and put it on the PATH."
+                f"There is no package of the Temporal CLI for {platform.system()}"
+                f" {platform.machine()}, and the SDK could not download it. Install `temporal`"
+                " from https://docs.temporal.io/cli#installation and put it on the PATH."
                 f"\n{download.stderr.strip()}"
             )
     return _downloaded()[0]

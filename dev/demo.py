@@ -95,16 +95,15 @@ def _run(stack: Stack, target: Path) -> None:
     print(STARTING, flush=True)
     began = time.monotonic()
     stack.start()
-    print(f"Ready after {time.monotonic() - began:.1f} s.", flush=True)
-    print(f"Temporal Web UI: {stack.endpoints.web_ui_url}/namespaces/default/workflows")
-    print(f"Exporting {_LAST_DAY:%B %Y} as xlsx and {_LAST_DAY:%Y} as csv:", flush=True)
+    took = time.monotonic() - began
+    web_ui = f"{stack.endpoints.web_ui_url}/namespaces/default/workflows"
+    print(f"Ready after {took:.1f} s. Watch the exports at {web_ui}", flush=True)
     for name in os.environ.keys() - inherited().keys():
         del os.environ[name]
     os.environ.update(stack.environment())
     tasks = asyncio.run(_exported(stack))
     target.mkdir(parents=True, exist_ok=True)
     files = [download(task, target) for task in tasks]
-    print("Downloaded, with the right checksums:", flush=True)
     show(_table(tasks, files))
 
 
@@ -159,13 +158,13 @@ def _serve(stack: Stack) -> None:
 
 def _table(tasks: list[ExportTask], files: list[Path]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("file", overflow="fold")
-    for heading in ("rows", "bytes", "seconds"):
-        table.add_column(heading, justify="right")
+    for heading in ("type", "rows", "bytes", "seconds", "path"):
+        table.add_column(heading, justify="left" if heading in ("type", "path") else "right")
+    table.columns[-1].overflow = "fold"
     for task, file in zip(tasks, files, strict=True):
         seconds = ((task.finished_at or 0) - (task.created_at or 0)) / 1000
         path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-        table.add_row(str(path), f"{task.rows:,}", f"{task.bytes:,}", f"{seconds:.1f}")
+        table.add_row(task.type, f"{task.rows:,}", f"{task.bytes:,}", f"{seconds:.1f}", str(path))
     return table
 
 

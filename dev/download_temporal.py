@@ -1,6 +1,6 @@
 """Lets the SDK download the Temporal CLI: `python -m dev.download_temporal DIRECTORY`.
 
-A program of its own, because the SDK downloads only as a step of starting a server.
+A separate program, because the SDK downloads the CLI only when it starts a server.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from temporalio.testing import WorkflowEnvironment
 
 
 async def main(directory: str) -> None:
-    """Start a server from a downloaded CLI, and stop it again."""
-    environment = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] -- its search attributes are of any type
+    """Start a server with a downloaded CLI, and stop it again."""
+    environment = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] -- the types of its search attributes are unknown
         download_dest_dir=directory
     )
     await environment.shutdown()

@@ -1,4 +1,4 @@
-"""Where the embedded servers listen, and how the rest of the system is told."""
+"""Addresses and credentials of the embedded servers, and the settings made from them."""
 
 import json
 import secrets
@@ -15,7 +15,7 @@ REGION: Final = "us-east-1"
 
 
 class Endpoints(BaseModel):
-    """Addresses of a running set of servers, and throw-away keys for its object store."""
+    """Addresses of the running servers, and their throw-away credentials."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,12 +32,12 @@ class Endpoints(BaseModel):
 
     @classmethod
     def of(cls, ports: dict[str, int], keys: "Keys", passwords: Passwords | None = None) -> Self:
-        """Return the addresses that follow from the chosen ports.
+        """Return the addresses for the chosen ports.
 
         Args:
             ports: The ports.
-            keys: Of the object store.
-            passwords: Of the database's users; None if it lets everybody in.
+            keys: Keys of the object store.
+            passwords: Passwords of the database; None if it has no access control.
         """
         return cls(
             temporal_address=f"{LOOPBACK}:{ports['temporal']}",
@@ -51,22 +51,22 @@ class Endpoints(BaseModel):
 
     @property
     def source_database(self) -> str:
-        """Database that the reports read: apart from the tasks, if that makes a difference."""
+        """Database that reports read; with access control, not that of the tasks."""
         return SOURCE_DATABASE if self.mongo_passwords else self.mongo_database
 
     @property
     def admin_uri(self) -> str:
-        """The database, as somebody who may do everything; in plain text."""
+        """URI of the database for the administrator; contains the password."""
         return self._uri(ADMIN)
 
     @property
     def tasks_uri(self) -> str:
-        """The same, as the user who keeps the tasks."""
+        """URI of the database for the user who reads and writes tasks; contains the password."""
         return self._uri(TASKS)
 
     @property
     def source_uri(self) -> str:
-        """The same, as the user who reads what reports are made of."""
+        """URI of the database for the user who reads the data of reports; contains the password."""
         return self._uri(READER)
 
     def _uri(self, user: str) -> str:
@@ -77,7 +77,7 @@ class Endpoints(BaseModel):
         return f"{scheme}://{user}:{password}@{address}/?authSource=admin"
 
     def to_json(self) -> str:
-        """Return everything, the keys in plain text, for `model_validate_json` elsewhere."""
+        """Return everything as JSON for `model_validate_json`, with the secrets in plain text."""
         return json.dumps(
             self.model_dump()
             | {
@@ -88,10 +88,7 @@ class Endpoints(BaseModel):
         )
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point a worker, the client and the CLI at these servers.
-
-        The secrets are in plain text: that is what an environment is for.
-        """
+        """Return the variables of workers and clients, with the secrets in plain text."""
         return {
             "TEMPORAL_ADDRESS": self.temporal_address,
             "EXPORTS_MONGO_URI": self.tasks_uri,
@@ -108,7 +105,7 @@ class Endpoints(BaseModel):
 
 
 class Keys(BaseModel):
-    """Keys of the one account of the object store."""
+    """Keys of the only account of the object store."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -124,7 +121,7 @@ class Keys(BaseModel):
         )
 
     def revealed(self) -> dict[str, str]:
-        """Return the keys in plain text, to be written where only their owner can read."""
+        """Return the keys in plain text, for a file that only its owner can read."""
         return {
             "access_key_id": self.access_key_id.get_secret_value(),
             "secret_access_key": self.secret_access_key.get_secret_value(),

@@ -1,9 +1,9 @@
-"""Runs one command and ends it when whoever started this process is gone.
+"""Runs a command, and stops it when the parent of this process has ended.
 
-`python guard.py GRACE COMMAND...` holds its standard input open. When that closes, because the
-parent closed it or died in whatever way (SIGKILL too), the command gets SIGTERM, and SIGKILL after
-GRACE seconds. So one mechanism, known to every POSIX system, is both the way to stop a server and
-the promise that none is left behind. Exits with the command's code, or 128 + the signal.
+`python guard.py GRACE COMMAND...` waits until its standard input is closed: by the parent, or by
+the system when the parent has ended, even by SIGKILL. Then the command gets SIGTERM, and SIGKILL
+after GRACE seconds. So no server outlives the program that has started it. The exit code is that
+of the command, or 128 + the number of the signal.
 """
 
 import os
@@ -13,7 +13,7 @@ import threading
 
 
 def main() -> int:
-    """Run the command given as arguments."""
+    """Run the command in the arguments; return its exit code."""
     grace, *command = sys.argv[1:]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=_end_with_parent, args=(child, float(grace)), daemon=True).start()
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def _end_with_parent(child: "subprocess.Popen[bytes]", grace: float) -> None:
-    # Not through sys.stdin: its lock, held by this thread, would abort the interpreter at exit.
+    # Not sys.stdin.read(): this thread would hold its lock, which aborts the interpreter at exit.
     while os.read(sys.stdin.fileno(), 1):
         pass
     child.terminate()

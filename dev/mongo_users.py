@@ -1,7 +1,7 @@
-"""Users of the embedded database: one keeps the tasks, one can only read what reports are made of.
+"""Users of the embedded database: one for the tasks, one who can only read the data of reports.
 
-The same as in `compose/mongo-users.js`, as far as the embedded server knows: it grants a role's
-actions on a whole database, where MongoDB grants them on the one collection that is named.
+They are the same as in `compose/mongo-users.js`, with one difference: the embedded server grants
+the actions of a role on the whole database, MongoDB on the collection that is named.
 """
 
 import secrets
@@ -18,7 +18,7 @@ READER: Final = "exports-reader"
 SOURCE_DATABASE: Final = "shop"
 TASKS_ROLE: Final = "exportsTasks"
 TASKS_ACTIONS: Final = ["find", "insert", "update", "createIndex"]
-"""Everything that this service does to `ExportTasks`: it never removes a task."""
+"""All that this service does with `ExportTasks`; it never deletes a task."""
 
 
 class Passwords(BaseModel):
@@ -41,7 +41,7 @@ class Passwords(BaseModel):
         return {ADMIN: self.admin, TASKS: self.tasks, READER: self.reader}[user]
 
     def revealed(self) -> dict[str, str]:
-        """Return the passwords in plain text, to be written where only their owner can read."""
+        """Return the passwords in plain text, for a file that only its owner can read."""
         return {
             "admin": self.admin.get_secret_value(),
             "tasks": self.tasks.get_secret_value(),
@@ -50,12 +50,12 @@ class Passwords(BaseModel):
 
 
 def provision(uri: str, passwords: Passwords, *, tasks_database: str) -> None:
-    """Make the role and the users, on a server that does not ask who comes yet.
+    """Create the role and the users, on a server that still has no access control.
 
     Args:
         uri: The server.
-        passwords: Those of the users; users that are there get them.
-        tasks_database: Where `ExportTasks` is.
+        passwords: Their passwords; users that exist already get them, too.
+        tasks_database: The database of `ExportTasks`.
     """
     resource = {"db": tasks_database, "collection": TASKS_COLLECTION}
     users = {

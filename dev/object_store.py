@@ -15,9 +15,9 @@ def connect(endpoints: "Endpoints", *, timeout: float = 60, attempts: int = 5) -
     """Return a client; close it after use.
 
     Args:
-        endpoints: Where the server listens.
-        timeout: Seconds to wait for a connection, and for an answer.
-        attempts: How often to try a request at most.
+        endpoints: Address and keys of the server.
+        timeout: Seconds to wait for a connection, and for a response.
+        attempts: How often a request is sent at most.
     """
     return boto3.client(  # pyright: ignore[reportUnknownMemberType] -- only S3's types are installed
         "s3",

@@ -1,8 +1,7 @@
-"""Sample orders: the same documents each time, as varied as real ones are.
+"""Sample orders: the same documents every time, as varied as real ones.
 
-Three tenants in three time zones, two of which change their clocks, on different dates; Chinese
-and English text; exact decimal amounts; refunds; and texts that a spreadsheet would take for a
-formula.
+Three tenants in three time zones, two of them with daylight saving time; Chinese and English
+texts; exact decimal amounts; refunds; and texts that look like formulas to a spreadsheet.
 """
 
 import struct
@@ -18,7 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 COLLECTION: Final = "orders"
 MONTHS: Final = 14
 ORDERS: Final = 56_000
-# A fixed end, not today, so that everybody's demo shows the same numbers.
+# A fixed date, so that every demo shows the same numbers.
 UNTIL: Final = date(2026, 11, 1)
 
 _SEED = 20_261_101
@@ -40,7 +39,7 @@ _TENANTS: Final = (
     _Tenant("liberty", ZoneInfo("America/New_York"), ("Northeast", "Midwest", "South"), 3),
     _Tenant("nordwind", ZoneInfo("Europe/Berlin"), ("Nord", "Süd"), 2),
 )
-# Name, weight, usual price. The last four begin with what a spreadsheet takes for a formula.
+# Name, weight, usual price. The last four look like formulas to a spreadsheet.
 _CATEGORIES: Final = (
     ("图书", 20, 49),
     ("电子产品", 14, 899),
@@ -58,7 +57,7 @@ _NOTES: Final = (
     *("", "", "", "", "请尽快发货", "gift wrap, please", "周末送货", "leave at the door"),
     *("=1+1", "+49 30 1234567", "-10% agreed by phone", "@reception", '说："谢谢"\n再见'),
 )
-# How busy each hour is where the tenant lives, in percent of the busiest.
+# Orders in each hour of the tenant's day, in percent of the busiest hour.
 _BUSY_HOURS: Final = (
     *(40, 30, 20, 10, 8, 8, 12, 25, 45, 65, 80, 85),
     *(75, 70, 70, 68, 66, 70, 78, 90, 100, 95, 60, 30),
@@ -69,12 +68,12 @@ def orders(until: date = UNTIL) -> list[dict[str, Any]]:
     """Return the orders of the fourteen months before `until`, oldest first.
 
     Args:
-        until: The day after the last, in UTC; the first of a month.
+        until: The day after the last day, in UTC; the first of a month.
     """
     end = datetime.combine(until, time(), UTC)
     year, month = divmod(until.year * 12 + until.month - 1 - MONTHS, 12)
     start = datetime(year, month + 1, 1, tzinfo=UTC)
-    random = Random(_SEED)  # nothing here is a secret
+    random = Random(_SEED)
     moments = sorted(_moment(random, start, end) for _ in range(ORDERS))
     return [_order(random, number, *moment) for number, moment in enumerate(moments)]
 
@@ -91,11 +90,11 @@ async def load(database: AsyncDatabase[dict[str, Any]], until: date = UNTIL) -> 
     as they are. A collection that has only other documents is left alone: see `dev.load`.
 
     Args:
-        database: Where to.
-        until: The day after the last, in UTC; the first of a month.
+        database: The database.
+        until: The day after the last day, in UTC; the first of a month.
 
     Returns:
-        How many orders had to be written.
+        How many orders were written.
     """
     collection = database[COLLECTION]
     documents = orders(until)
@@ -105,12 +104,12 @@ async def load(database: AsyncDatabase[dict[str, Any]], until: date = UNTIL) -> 
     missing = [order for order in documents if order["_id"] not in there]
     for first in range(0, len(missing), _BATCH):
         await collection.insert_many(missing[first : first + _BATCH])
-    await collection.create_index("createdAt")  # at the end, because loading is faster so
+    await collection.create_index("createdAt")  # after the load, which is faster
     return len(missing)
 
 
 def _moment(random: Random, start: datetime, end: datetime) -> tuple[datetime, int]:
-    """Return when an order comes in, and which tenant's it is."""
+    """Return the time of an order, and the index of its tenant."""
     span = round((end - start) / timedelta(milliseconds=1))
     index = random.choices(range(len(_TENANTS)), [tenant.weight for tenant in _TENANTS])[0]
     while True:

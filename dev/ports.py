@@ -5,15 +5,15 @@ import socket
 
 LOOPBACK = "127.0.0.1"
 
-# Below the ranges from which Linux and macOS give ports to outgoing connections, so that a port
-# found free here is not handed to a passing connection before its server takes it.
+# Below the ports that Linux and macOS give to outgoing connections, so that no connection takes a
+# port before its server does.
 _LOWEST, _HIGHEST = 15_000, 32_000
 
 
 def is_free(port: int) -> bool:
-    """Return whether a server could listen on a loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
-        # As the servers do: connections that have just ended don't keep a port taken.
+        # As the servers do: a connection that has just ended does not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -23,7 +23,7 @@ def is_free(port: int) -> bool:
 
 
 def choose(preferred: dict[str, int]) -> dict[str, int]:
-    """Return a free port for each name: the preferred one, or any if that is taken or 0."""
+    """Return a free port for each name: the preferred one, or any if it is 0 or not free."""
     chosen: dict[str, int] = {}
     for name, port in preferred.items():
         usable = port and port not in chosen.values() and is_free(port)

@@ -1,4 +1,4 @@
-"""A child process that can't outlive this one."""
+"""A child process that ends with its parent."""
 
 import contextlib
 import os
@@ -11,21 +11,21 @@ from pathlib import Path
 _GUARD = Path(__file__).with_name("guard.py")
 _TAIL_BYTES = 4_000
 _TAIL_LINES = 15
-_SIGNAL_BASE = 128  # a shell's and our guard's way to say "killed by a signal"
+_SIGNAL_BASE = 128  # shells and our guard add it to the number of a signal
 
 
 class CrashError(Exception):
-    """A process ended by itself, or did not start; the message names it and shows its log."""
+    """A process has ended or did not start; the message names it and has the end of its log."""
 
 
 class Process:
-    """A command in a session of its own, so that Ctrl-C reaches only us, and we end it in order.
+    """A command in a session of its own: Ctrl-C does not reach it, and we stop it in order.
 
     Args:
-        name: What people call it.
+        name: Its name in messages.
         command: Program and arguments.
-        log: File that takes its output; kept from the start before, cut at each start.
-        environment: All of its environment.
+        log: File for its output; overwritten at each start.
+        environment: All of its environment variables.
         cwd: Its working directory.
         grace: Seconds between SIGTERM and SIGKILL.
     """
@@ -66,7 +66,7 @@ class Process:
             raise CrashError(f"{self.name} {_how_it_ended(code)}.{self.tail()}")
 
     def tail(self) -> str:
-        """Return the end of the log, indented, with a line that introduces it; or nothing."""
+        """Return the end of the log, indented, below a heading; empty if the log is empty."""
         with self.log.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(0, size - _TAIL_BYTES))
@@ -76,21 +76,21 @@ class Process:
         return "\n".join([f" The end of its log ({self.log}):", *(f"    {line}" for line in lines)])
 
     def ask_to_stop(self) -> None:
-        """Tell the process to end; returns at once."""
+        """Ask the process to end; do not wait for it."""
         if self._guard.stdin and not self._guard.stdin.closed:
             self._guard.stdin.close()
 
     def kill(self) -> None:
-        """End the process and all of its session at once, as a machine does that loses power."""
+        """Kill the process and all of its session, like a power failure."""
         os.killpg(self._guard.pid, signal.SIGKILL)
         self._guard.wait()
 
     def stop(self) -> None:
-        """End the process, whatever it does about it, and wait until it is gone."""
+        """Stop the process, kill it if it does not stop, and wait until it has ended."""
         self.ask_to_stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._guard.wait(self._grace + 5)
-        # Its whole session: also what is left if somebody killed the guard.
+        # The whole session: the command may still run if the guard was killed.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._guard.pid, signal.SIGKILL)
         self._guard.wait()
@@ -100,4 +100,4 @@ def _how_it_ended(code: int) -> str:
     number = -code if code < 0 else code - _SIGNAL_BASE
     with contextlib.suppress(ValueError):
         return f"was killed by {signal.Signals(number).name}"
-    return f"ended by itself with exit code {code}"
+    return f"ended with exit code {code}"

@@ -1,4 +1,4 @@
-"""Says when a server is really ready: each check is the first thing that a client would do."""
+"""Checks whether a server is ready: each check is what a client does first."""
 
 import asyncio
 import time
@@ -16,9 +16,9 @@ from dev.endpoints import Endpoints
 from dev.process import CrashError, Process
 from exports.names import SEARCH_ATTRIBUTES
 
-_PATIENCE = 60.0
-_PAUSE = 0.1
-_ONE_TRY = 2.0
+_TIMEOUT = 60.0  # seconds
+_PAUSE = 0.1  # seconds
+_ATTEMPT_TIMEOUT = 2.0  # seconds
 _PROBE = "is-it-ready"
 
 
@@ -28,20 +28,22 @@ def wait_until(ready: Callable[[Endpoints], bool], endpoints: Endpoints, process
     Raises:
         CrashError: It ended, or was not ready within a minute.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while not ready(endpoints):
         process.check()
         if time.monotonic() > deadline:
             raise CrashError(
-                f"{process.name} was not ready after {_PATIENCE:.0f} s.{process.tail()}"
+                f"{process.name} was not ready after {_TIMEOUT:.0f} s.{process.tail()}"
             )
         time.sleep(_PAUSE)
 
 
 def temporal(endpoints: Endpoints) -> bool:
-    """Return whether the default namespace answers and knows our search attributes."""
+    """Return whether the default namespace has our search attributes."""
     try:
-        return asyncio.run(asyncio.wait_for(_search_attributes_are_known(endpoints), _ONE_TRY))
+        return asyncio.run(
+            asyncio.wait_for(_search_attributes_are_known(endpoints), _ATTEMPT_TIMEOUT)
+        )
     except (RPCError, RuntimeError, TimeoutError):  # RuntimeError: no connection
         return False
 
@@ -58,7 +60,7 @@ def mongo(endpoints: Endpoints) -> bool:
     """Return whether the database answers a ping."""
     try:
         with MongoClient[dict[str, object]](
-            endpoints.mongo_uri, serverSelectionTimeoutMS=round(_ONE_TRY * 1000)
+            endpoints.mongo_uri, serverSelectionTimeoutMS=round(_ATTEMPT_TIMEOUT * 1000)
         ) as client:
             client.admin.command("ping")
     except PyMongoError:
@@ -69,10 +71,10 @@ def mongo(endpoints: Endpoints) -> bool:
 def s3(endpoints: Endpoints) -> bool:
     """Return whether an object can be written to the bucket with our keys, and read again.
 
-    That the bucket is there would not do: for some seconds after a start with kept data, the
-    server may know its objects but not yet where it has stored them.
+    It is not enough that the bucket exists: for some seconds after a start with kept data, the
+    server may know its objects, but not yet where they are stored.
     """
-    client = object_store.connect(endpoints, timeout=_ONE_TRY, attempts=1)
+    client = object_store.connect(endpoints, timeout=_ATTEMPT_TIMEOUT, attempts=1)
     bucket = endpoints.s3_bucket
     try:
         client.put_object(Bucket=bucket, Key=_PROBE, Body=b"ready")

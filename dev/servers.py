@@ -1,9 +1,9 @@
-"""The three embedded servers, as one thing that starts and stops together.
+"""The three embedded servers, which start and stop together.
 
     with Servers() as servers:
         print(servers.endpoints.web_ui_url)
 
-All listen on the loopback address only, and none sends anything anywhere.
+All listen on the loopback address only, and send nothing to anyone else.
 """
 
 import json
@@ -21,41 +21,41 @@ from dev.ports import LOOPBACK
 from dev.process import CrashError, Process
 from exports.names import SEARCH_ATTRIBUTES
 
-# What people expect where; a port that is taken gives way to any free one.
+# The usual ports; for one that is not free, another one is chosen.
 _USUAL_PORTS: Final = {"temporal": 7233, "web_ui": 8233, "mongo": 27017, "s3": 8333}
 _INNER_PORTS: Final = (
     *("master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"),
     *("s3_grpc", "admin", "webdav"),
 )
-# The worker inside `weed mini` finds its admin server at this distance and nowhere else.
+# `weed mini` expects the gRPC port of its admin server at this distance from the HTTP port.
 _ADMIN_GRPC_OFFSET: Final = 10_000
 _SOCKETS: Final = Path("/tmp")  # noqa: S108 -- `weed` puts them there, and no option changes it
-# A shard of Temporal's history looks for new tasks at most twenty times a second. A cluster has
-# hundreds of shards, so that no workflow waits for that. This server has one for all workflows,
-# and each of their steps would wait for its next look, 50 ms.
+# A history shard of Temporal polls for new tasks at most twenty times a second by default. A
+# cluster has hundreds of shards. This server has one for all workflows, and each of their steps
+# would wait up to 50 ms for the next poll.
 _POLLS: Final = (
     "history.transferProcessorMaxPollRPS",
     "history.timerProcessorMaxPollRPS",
     "history.visibilityProcessorMaxPollRPS",
 )
 _POLLS_PER_SECOND: Final = 1000
-# A worker that stops hangs up, and a step that the server hands it at that very moment is lost
-# until its heartbeats are missed. With this the server ends the call, and hands it none any more:
-# https://github.com/temporalio/temporal/pull/9203
+# A worker that stops cancels its polls. An activity that the server dispatches to it at the same
+# moment is lost until its heartbeat times out. With this, the server ends the polls itself and
+# dispatches nothing more: https://github.com/temporalio/temporal/pull/9203
 _ENDS_POLLS: Final = "frontend.enableCancelWorkerPollsOnShutdown"
-_STARTS: Final = 4  # several stacks that start at once may pick the same port more than once
+_START_ATTEMPTS: Final = 4  # several stacks that start at once may choose the same port
 
 
 class Servers:
-    """Starts the servers on entry, stops them for sure on exit.
+    """Starts the servers on entry, and stops them on exit. A context manager.
 
     Args:
-        data_dir: Where data, ports and keys are kept from one start to the next. None: a
-            temporary directory and any free ports, and nothing is kept.
-        mongo_users: Whether the database asks who comes: see `dev.mongo_users`.
+        data_dir: Where data, ports and keys are kept for the next start. None: a temporary
+            directory and any free ports, and nothing is kept.
+        mongo_users: Whether the database has access control: see `dev.mongo_users`.
 
     Attributes:
-        directory: Where the servers keep their data and logs.
+        directory: Data and logs of the servers.
     """
 
     def __init__(self, data_dir: Path | None = None, *, mongo_users: bool = False) -> None:
@@ -70,9 +70,9 @@ class Servers:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where the started servers listen."""
+        """Addresses of the started servers."""
         if self._endpoints is None:
-            raise CrashError("The servers are not started.")
+            raise CrashError("The servers have not been started.")
         return self._endpoints
 
     def start(self) -> Endpoints:
@@ -82,8 +82,8 @@ class Servers:
             CrashError: One could not be started; says which and why. None is left running.
         """
         try:
-            return self._started_after_some_tries()
-        except BaseException:  # also an impatient Ctrl-C
+            return self._start_with_retries()
+        except BaseException:  # also Ctrl-C
             self.stop()
             raise
 
@@ -97,7 +97,7 @@ class Servers:
             process.check()
 
     def stop(self) -> None:
-        """End all servers, and remove their data unless it is kept."""
+        """Stop all servers, and remove their data unless it is kept."""
         self._stop_processes()
         self._endpoints = None
         if not self._kept:
@@ -110,12 +110,12 @@ class Servers:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _started_after_some_tries(self) -> Endpoints:
-        for _ in range(_STARTS - 1):
+    def _start_with_retries(self) -> Endpoints:
+        for _ in range(_START_ATTEMPTS - 1):
             try:
                 return self._start(self._choose_ports())
             except CrashError:
-                # Most likely somebody took a port in between, who may have given it back by now.
+                # Most likely another program has taken a port meanwhile.
                 self._stop_processes()
         return self._start(self._choose_ports())
 
@@ -124,7 +124,7 @@ class Servers:
         endpoints = Endpoints.of(chosen, keys, self._passwords(chosen))
         commands = {
             "Temporal": self._temporal(chosen),
-            "The MongoDB-wire server": self._mongo(chosen, auth=self._mongo_users),
+            "The MongoDB-compatible server": self._mongo(chosen, auth=self._mongo_users),
             "The S3 server": self._s3(chosen, keys),
         }
         for name, command in commands.items():
@@ -138,10 +138,10 @@ class Servers:
             try:
                 for wait in as_completed(waits):
                     wait.result()
-            except BaseException:  # a crash or Ctrl-C: without its server, no check waits on
+            except BaseException:  # a crash or Ctrl-C: the other checks must not wait
                 self._ask_all_to_stop()
                 raise
-        self.check()  # what answered may have been somebody else's server on the same port
+        self.check()  # another program on the same port may have answered
         self._endpoints = endpoints
         return endpoints
 
@@ -162,7 +162,7 @@ class Servers:
             name,
             command,
             log=self.directory / f"{Path(command[0]).name}.log",
-            # Nothing of the person's own configuration or keys reaches the servers.
+            # Without the configuration and the keys of the user.
             environment={
                 "HOME": str(self.directory),
                 "PATH": os.defpath,
@@ -185,15 +185,15 @@ class Servers:
         return command
 
     def _passwords(self, chosen: dict[str, int]) -> Passwords | None:
-        """Return the passwords of the database's users, who are made at the first start."""
+        """Return the passwords of the database's users, who are created at the first start."""
         if not self._mongo_users:
             return None
         saved = self.directory / "mongo-users.json"
         if saved.exists():
             return Passwords.model_validate_json(saved.read_text())
-        # Only a server that lets everybody in can be told of the first user.
+        # The first user can only be created while the server has no access control.
         open_to_all = Endpoints.of(chosen, self._keys())
-        process = self._process("The MongoDB-wire server", self._mongo(chosen, auth=False))
+        process = self._process("The MongoDB-compatible server", self._mongo(chosen, auth=False))
         self._processes.append(process)
         readiness.wait_until(readiness.mongo, open_to_all, process)
         passwords = Passwords.make()
@@ -204,8 +204,7 @@ class Servers:
         return passwords
 
     def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
-        # An explicit configuration file, empty, keeps it from looking for one in the home
-        # directory and /etc.
+        # Without this empty file, it would read one from the home directory or /etc.
         config = self.directory / "secantusd.toml"
         config.touch()
         return [
@@ -216,7 +215,7 @@ class Servers:
         ]
 
     def _accounts(self, keys: Keys) -> dict[str, object]:
-        """Return who the object store knows."""
+        """Return the accounts of the object store."""
         return _accounts(keys)
 
     def _s3(self, chosen: dict[str, int], keys: Keys) -> list[str]:
@@ -229,26 +228,26 @@ class Servers:
             for name in ("s3", *_INNER_PORTS)
         }
         own["admin.port.grpc"] = chosen["admin"] + _ADMIN_GRPC_OFFSET
-        # It removes these itself, except when it is killed.
+        # It removes these itself, unless it is killed.
         self._sockets = [
             _SOCKETS / f"seaweedfs-{option.removesuffix('.port.grpc')}-grpc-{port}.sock"
             for option, port in own.items()
             if option.endswith(".grpc")
         ]
         return [
-            # Otherwise it leaves log files in /tmp.
+            # Otherwise it writes log files to /tmp.
             *(binaries.s3(), "-logtostderr=true", "mini"),
             *(f"-dir={data}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"),
             *(f"-{option}={port}" for option, port in own.items()),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
             *(f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", f"-s3.config={accounts}"),
-            # It also answers to the bucket's own host name, exports.localhost.
+            # It also serves the bucket at exports.localhost.
             "-s3.domainName=localhost",
-            # Relative to the working directory: the path of a socket may only be short.
+            # Relative to the working directory: the path of a socket must be short.
             *("-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"),
             *("-volume.preStopSeconds=0", "-master.telemetry=false"),
-            # What the one master remembers is an election. Without it, it leads at once, where it
-            # would sometimes take up to 16 s to find the stored objects again.
+            # With its saved state, the only master would hold an election first, and sometimes
+            # take up to 16 s to find the stored objects.
             "-master.resumeState=false",
         ]
 

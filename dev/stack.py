@@ -41,10 +41,7 @@ _CHECK_EVERY: Final = 0.2
 _SHUTDOWN_GRACE: Final = 5
 """Seconds."""
 
-STARTING: Final = (
-    "Starting Temporal, a MongoDB-compatible database, an S3-compatible store and a worker, "
-    "and loading sample orders …"
-)
+STARTING: Final = "Starting the servers and a worker, and loading sample orders …"
 
 
 class Stack:

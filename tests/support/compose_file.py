@@ -1,4 +1,4 @@
-"""Reads docker-compose.yml the way Compose does, as far as this file uses Compose."""
+"""Reads docker-compose.yml as Compose does, as far as this file needs it."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from tests.support.paths import REPOSITORY
 
 COMPOSE_FILE: Final = REPOSITORY / "docker-compose.yml"
 
-# https://docs.docker.com/reference/compose-file/interpolation/: of its forms this file keeps to
-# the one that works without any setting, and to the escaped dollar.
+# This file uses only two forms of https://docs.docker.com/reference/compose-file/interpolation/:
+# a variable with a default, and the escaped dollar.
 _DOLLAR: Final = re.compile(
     r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+):-(?P<default>[^}]*)\}|(?P<other>))"
 )
@@ -54,7 +54,7 @@ class Service(_Part):
 
     @property
     def stays(self) -> bool:
-        """Whether it is a server, and not a step that ends."""
+        """Whether it is a server, not a one-shot."""
         return self.restart == "unless-stopped"
 
 
@@ -72,13 +72,13 @@ def text() -> str:
 
 
 def variables() -> dict[str, str]:
-    """Return the default of each variable that the file can be given."""
+    """Return the variables of the file, with their defaults."""
     found: dict[str, str] = {}
     for match in _DOLLAR.finditer(_without_comments()):
         if match["escaped"]:
             continue
         assert match["name"], (
-            f"not of the form ${{NAME:-default}}: {match.string[match.start() :][:40]}"
+            f"must have the form ${{NAME:-default}}: {match.string[match.start() :][:40]}"
         )
         assert found.setdefault(match["name"], match["default"]) == match["default"], match["name"]
     return found
@@ -88,7 +88,7 @@ def rendered(given: Mapping[str, str] | None = None) -> str:
     """Return the file with its variables replaced.
 
     Args:
-        given: What a .env file would say; everything else is at its default.
+        given: The variables of a .env file; all others have their defaults.
     """
 
     def value(match: re.Match[str]) -> str:

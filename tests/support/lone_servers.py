@@ -1,4 +1,4 @@
-"""One of the embedded servers alone, that asks who comes: for the tests of roles."""
+"""One embedded server with access control, for the tests of roles."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,11 +24,11 @@ class LoneDatabase(Servers):
 
 
 class LoneStore(Servers):
-    """The object store, with a user for each set of policies.
+    """The object store, with users who have policies.
 
     Args:
-        policies: The policies, as JSON, by name.
-        users: The names of each user's policies.
+        policies: The policies as JSON, by name.
+        users: The names of the policies of each user.
     """
 
     def __init__(self, policies: Mapping[str, str], users: Mapping[str, list[str]]) -> None:

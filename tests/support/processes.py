@@ -1,4 +1,4 @@
-"""Runs our programs, and looks at processes with the one tool that every POSIX system has."""
+"""Runs our programs, and lists processes with `ps`, which every POSIX system has."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.support.paths import REPOSITORY
 
 @contextmanager
 def running(*arguments: str) -> Generator["subprocess.Popen[str]"]:
-    """Run Python in the repository, in a session of its own; what it says is in `stdout`."""
+    """Run Python in the repository, in a session of its own; all output is in `stdout`."""
     with subprocess.Popen(  # noqa: S603 -- our own programs
         [sys.executable, *arguments],
         cwd=REPOSITORY,
@@ -51,7 +51,7 @@ def descendants(pid: int) -> dict[int, str]:
         check=True,
     ).stdout
     rows = [line.split(None, 3) for line in listing.splitlines()]
-    # A zombie has ended; it waits for its parent to notice.
+    # A zombie has ended; only its parent has not read its exit code yet.
     alive = [(int(row[0]), int(row[1]), row[3]) for row in rows if not row[2].startswith("Z")]
     found: dict[int, str] = {}
     parents = {pid}
@@ -63,12 +63,12 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def kill(parent: int, program: str, having: str = "") -> None:
-    """Send SIGKILL to the one descendant of `parent` that runs a program.
+    """Send SIGKILL to the descendant of `parent` that runs a program.
 
     Args:
-        parent: Where to look below.
-        program: How the path of the program, or of the script that it runs, ends.
-        having: What else its command line contains.
+        parent: Process id of an ancestor.
+        program: End of the path of the program, or of the script that it runs.
+        having: Another text in its command line.
     """
     [victim] = [
         child
@@ -95,7 +95,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
     """Wait for a condition.
 
     Raises:
-        AssertionError: It did not come true in time.
+        AssertionError: It was not true in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():
