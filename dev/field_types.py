@@ -23,7 +23,7 @@ Types = tuple[str, ...]
 
 _NUMBERS: Final[Types] = ("integer", "decimal", "number")  # decimal first: its sums are exact
 _GUESSES: Final[Types] = (*_NUMBERS, "boolean", "datetime", "objectId", "text")
-_GUESSED: Final = "its values"
+_GUESSED: Final = "a guess from its values"
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _DIGITS_THAT_ARE_TEXT: Final = re.compile(r"0\d|\+")  # a postcode, a phone number
 _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
