@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.boundary import application_error, beating, boundary, check_worker_clock
+from activities.boundary import beating, boundary, check_worker_clock
 from exports import names
 from exports.clock import now_ms
 from exports.errors import EncryptionKeyError, TaskInvalidError, TemporalRefusedError
@@ -19,6 +19,7 @@ from exports.tasks.collection import Stored
 from exports.tasks.store import SweepStore
 from exports.tasks.task import TaskError, check_startable, request_to_start
 from exports.temporal.start import accepts_exports, start_export
+from workflows.failures import application_error
 
 _SIDE_BY_SIDE: Final = 16  # documents
 

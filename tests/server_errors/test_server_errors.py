@@ -49,7 +49,7 @@ def _while_writing(error: Exception) -> ExportError:
 
 
 def _by_the_store(error: Exception) -> ExportError:
-    with pytest.raises(ExportError) as raised, s3.translated("files"):
+    with pytest.raises(ExportError) as raised, s3.translate_errors("files"):
         raise error
     assert raised.value.__cause__ is None
     return raised.value

@@ -31,8 +31,8 @@ from exports.models import TaskStatus
 from exports.reports.stats.report import StatsReport
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
-from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
+from exports.tasks.transitions import RunTransitions
 from tests.support.recording import quick_retries
 from tests.support.service import (
     MONTH,
@@ -303,13 +303,13 @@ async def test_a_step_that_takes_too_long_is_counted_and_explained(
 ) -> None:
     _hanging(monkeypatch, seconds=10, ended_after=0.1)
     counted: list[int] = []
-    failed = TaskStore.attempt_failed
+    failed = RunTransitions.attempt_failed
 
-    async def note(self: TaskStore, *given: Any, retries: int, **named: Any) -> None:
+    async def note(self: RunTransitions, *given: Any, retries: int, **named: Any) -> None:
         counted.append(retries)
         await failed(self, *given, retries=retries, **named)
 
-    monkeypatch.setattr(TaskStore, "attempt_failed", note)
+    monkeypatch.setattr(RunTransitions, "attempt_failed", note)
     with quick_retries():
         task = await service.create()
         await _ended_with(service, task.id, "E_STEP_TIMEOUT", attempts=3)
