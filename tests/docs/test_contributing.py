@@ -1,9 +1,8 @@
 """What CONTRIBUTING.md shows works as it is written there."""
 
-import re
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -14,28 +13,14 @@ from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
 from exports.tables.warnings import WarningCounts
+from tests.support import pages
 from tests.support.paths import REPOSITORY
 from tests.support.rows import batch, measure, table
 from tests.support.service import insert_orders, open_service, working
 
-_PAGE: Final = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
-
 
 def _blocks(language: str, heading: str) -> list[str]:
-    """Return the code blocks of a language below a heading."""
-    _, _, section = _PAGE.partition(f"\n## {heading}\n")
-    section = re.split(r"^## ", section, maxsplit=1, flags=re.MULTILINE)[0]
-    return re.findall(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-
-
-def test_every_target_of_make_exists() -> None:
-    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    [loop] = _blocks("sh", "The development loop")
-    named = set(re.findall(r"(?m)^make ([a-z-]+)", loop)) | set(
-        re.findall("`make ([a-z-]+)", _PAGE)
-    )
-    assert {"setup", "test"} <= named <= targets
+    return pages.blocks(language, pages.section(REPOSITORY / "CONTRIBUTING.md", heading))
 
 
 async def test_the_reports_give_files(
