@@ -26,7 +26,6 @@ from dev.pages import error_classes
 from exports.errors import ExportError
 from exports.server_errors import mongo, store
 from exports.storage import s3
-from exports.tasks.collection import translated
 
 SECRET: Final = "amount: 4711, key s3cr3t"
 
@@ -42,10 +41,7 @@ def _while_reading(error: Exception) -> ExportError:
 
 
 def _while_writing(error: Exception) -> ExportError:
-    with pytest.raises(ExportError) as raised, translated():
-        raise error
-    assert raised.value.__cause__ is None
-    return raised.value
+    return mongo.tasks_error(error)
 
 
 def _by_the_store(error: Exception) -> ExportError:
