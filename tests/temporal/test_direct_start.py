@@ -15,7 +15,7 @@ from exports.models import ExportRequest, TaskStatus
 from exports.temporal.start import summary_of
 from tests.support.service import USER, Service, insert_orders, working
 
-LONGEST = 60
+LONGEST = 150
 """Seconds until a test takes what it waits for to be hanging."""
 
 REQUEST = {
@@ -184,7 +184,7 @@ async def test_a_wrong_input_fails_at_once(
     await _start(service, task_queue, *inputs)
     handle = service.temporal.get_workflow_handle(task_queue)
     with pytest.raises(WorkflowFailureError) as closed:
-        await asyncio.wait_for(handle.result(), 150)
+        await asyncio.wait_for(handle.result(), LONGEST)
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == code
     assert len(closed.value.cause.message) < 300
@@ -199,7 +199,7 @@ async def test_an_input_in_an_unknown_encoding_fails_at_once(
         *("--task-queue", task_queue, "--input", "rubbish", "--input-meta", "encoding=foo/bar"),
     )
     with pytest.raises(WorkflowFailureError) as closed:
-        await asyncio.wait_for(service.temporal.get_workflow_handle(task_queue).result(), 150)
+        await asyncio.wait_for(service.temporal.get_workflow_handle(task_queue).result(), LONGEST)
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == "E_REQUEST"
 
@@ -294,7 +294,7 @@ async def test_an_operator_cancels_many_exports_with_one_command(
         *("--input", '{"reason": "the source is being restored"}', "--reason", "by hand"),
     )
     for task in unwanted:
-        async with asyncio.timeout(150):
+        async with asyncio.timeout(LONGEST):
             while not await _was_signalled(idle_service, task.id):
                 await asyncio.sleep(0.05)
     async with working(idle_service):

@@ -76,7 +76,7 @@ async def test_a_list_of_parts_that_is_too_large_for_upload_fails_the_export_onc
     await _fails_at_once(service, "statsAnnual")
 
 
-async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
+async def test_a_unit_whose_list_of_parts_is_too_large_fails_the_export_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def finished(_: object) -> list[StagedPart]:
@@ -87,7 +87,7 @@ async def test_a_unit_whose_own_list_is_too_long_fails_the_export_once(
     await _fails_at_once(service)
 
 
-async def test_a_workflow_that_is_started_with_too_much_fails_at_once(
+async def test_a_workflow_whose_request_is_too_large_fails_at_once(
     service: Service, task_queue: str
 ) -> None:
     # The server accepts the request, but not the input of the first step, which is larger.

@@ -29,7 +29,7 @@ from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from tests.support.service import USER, Service, insert_orders, working
 
-LONGEST = 60
+LONGEST = 150
 """Seconds until a test takes what it waits for to be hanging."""
 
 
@@ -66,7 +66,7 @@ async def _held_after_reading(service: Service, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(StatsReport, "read", held)
     await insert_orders(service.database)
     task = await service.create()
-    await asyncio.wait_for(gate.reached.wait(), 150)
+    await asyncio.wait_for(gate.reached.wait(), LONGEST)
     while not service.keys():
         await asyncio.sleep(0.02)
     return task
@@ -124,7 +124,7 @@ async def test_while_it_uploads_in_parts(
     monkeypatch.setattr(Csv, "encode", endless)
     await insert_orders(service.database)
     task = await service.create(format="csv")
-    await asyncio.wait_for(uploading.wait(), 150)
+    await asyncio.wait_for(uploading.wait(), LONGEST)
     assert len(service.open_uploads()) == 1
     await _stopped(service, task.id, how)
     await _is_gone_without_trace(service, task.id)
@@ -156,7 +156,7 @@ async def test_while_it_encodes_a_file_that_has_no_first_byte_yet(
     monkeypatch.setattr(Csv, "encode", busy)
     await insert_orders(service.database)
     task = await service.create(format="csv")
-    await asyncio.wait_for(encoding.wait(), 150)
+    await asyncio.wait_for(encoding.wait(), LONGEST)
     await _stopped(service, task.id, how)
     await _is_gone_without_trace(service, task.id)
 
@@ -193,7 +193,7 @@ async def test_once_it_is_done_nothing_changes(
     monkeypatch.setattr(RunTransitions, "done", held)
     await insert_orders(service.database)
     task = await service.create()
-    await asyncio.wait_for(gate.reached.wait(), 150)
+    await asyncio.wait_for(gate.reached.wait(), LONGEST)
     await _stopped(service, task.id, how)
     gate.open.set()
     result = await service.run_of(task.id).result()
@@ -244,7 +244,7 @@ async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
     stopping = asyncio.create_task(
         service.client.cancel(failed.id, created_by=USER, reason="not again")
     )
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(LONGEST):
         while not [event async for event in _signals(service, failed.id)]:
             await asyncio.sleep(0.05)
     closing.set()
@@ -314,7 +314,7 @@ async def test_a_run_that_was_reset_is_cancelled_as_well(
     task = await _held_after_reading(service, monkeypatch)
     await _reset(service, task.id, to_beginning=False)
     await _stopped(service, task.id, "signal")
-    await asyncio.wait_for(_is_gone_without_trace(service, task.id), 150)
+    await asyncio.wait_for(_is_gone_without_trace(service, task.id), LONGEST)
 
 
 async def test_a_run_that_was_reset_to_its_beginning_is_healed_by_the_next_sweep(

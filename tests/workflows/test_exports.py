@@ -17,7 +17,7 @@ from exports.models import Stage, TaskStatus
 from exports.settings import Settings
 from tests.support.service import USER, Service, downloaded, insert_orders, open_service, working
 
-LONGEST = 60
+LONGEST = 150
 """Seconds until a test takes what it waits for to be hanging."""
 
 

@@ -45,7 +45,7 @@ from tests.support.service import (
 )
 from workflows import policies
 
-LONGEST = 60
+LONGEST = 150
 """Seconds until a test takes what it waits for to be hanging."""
 
 
@@ -258,7 +258,7 @@ async def test_a_task_deleted_while_it_runs_leaves_nothing_behind(
     monkeypatch.setattr(ObjectStore, "put", slow)
     await insert_orders(service.database)
     task = await service.create()
-    await asyncio.wait_for(staged.wait(), 150)
+    await asyncio.wait_for(staged.wait(), LONGEST)
     await service.database["ExportTasks"].delete_many({})
     with pytest.raises(WorkflowFailureError) as closed:
         await service.run_of(task.id).result()
@@ -324,7 +324,7 @@ async def test_an_attempt_that_the_server_ended_counts_as_well(
     await _ended_with(service, task.id, "E_STEP_TIMEOUT", attempts=3)
     # The SDK's worker may hang if it is stopped at the moment at which an attempt ends:
     # https://github.com/temporalio/sdk-rust/issues/1537
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(LONGEST):
         for _ in range(3):
             await ended.acquire()
 
@@ -361,9 +361,9 @@ async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_beat(
     monkeypatch.setattr(StatsReport, "read", endless)
     monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.1))
     task = await service.create()
-    await asyncio.wait_for(reading.wait(), 150)
+    await asyncio.wait_for(reading.wait(), LONGEST)
     await service.collection.documents.delete_one({"_id": ObjectId(task.id)})
     with pytest.raises(WorkflowFailureError) as closed:
-        await asyncio.wait_for(service.run_of(task.id).result(), 150)
+        await asyncio.wait_for(service.run_of(task.id).result(), LONGEST)
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == "E_TASK_LOST"

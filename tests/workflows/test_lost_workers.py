@@ -26,6 +26,7 @@ from tests.support.service import USER, Service, insert_orders, open_service
 from workflows import policies
 
 LONGEST = 150
+"""Seconds until a test takes what it waits for to be hanging."""
 
 
 @pytest.fixture
