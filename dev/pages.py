@@ -151,6 +151,7 @@ def _mongo() -> Iterator[tuple[str, ...]]:
     rows += [
         ("any other code", mongo.OTHER_CODES),
         ("no code: no connection, no primary", mongo.NO_CODE),
+        ("no code: no answer in time", mongo.NO_ANSWER),
         ("a value that the driver can't encode or decode", mongo.NOT_BSON),
     ]
     for name, row in rows:

@@ -331,7 +331,12 @@ class WaitTimeoutError(ExportError):
 
 
 def error_of(code: str, msg: str) -> ExportError:
-    """Return an error with a code that was read from somewhere, of a workflow's failure for one."""
+    """Return the error of a code, such as the type of a workflow's failure.
+
+    Args:
+        code: The code; `UnexpectedError` stands for one that does not exist.
+        msg: The message.
+    """
     kinds = (kind for kind in ExportError.__subclasses__() if kind.code == code)
     return next(kinds, UnexpectedError)(msg)
 

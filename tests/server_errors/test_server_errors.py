@@ -13,6 +13,7 @@ from bson.errors import InvalidDocument
 from pymongo.errors import (
     AutoReconnect,
     DocumentTooLarge,
+    NetworkTimeout,
     NotPrimaryError,
     OperationFailure,
     PyMongoError,
@@ -86,8 +87,8 @@ def test_the_message_names_the_collection_and_the_code_and_nothing_of_the_server
         "The database refused the aggregation over 'orders' (code 168, Name)."
     )
     assert _while_writing(_mongo(64)).msg == (
-        "The database that holds the tasks did not confirm a write, which may have been applied "
-        "or not (code 64, Name)."
+        "The database that holds the tasks did not confirm the request (code 64, Name). A write "
+        "may have been applied."
     )
 
 
@@ -108,6 +109,7 @@ def test_the_labels_are_those_of_the_drivers_specifications() -> None:
     "error",
     [
         AutoReconnect(SECRET),
+        NetworkTimeout(SECRET),
         PyMongoError(SECRET),
         OperationFailure(SECRET),
         NotPrimaryError(SECRET, {"code": 10107}),
