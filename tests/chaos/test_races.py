@@ -139,8 +139,8 @@ async def test_a_cancel_that_arrives_just_before_or_after_a_transition(
 
 @protected_by(
     "exports/temporal/start.py",
-    "id=workflow_id or names.workflow_id(task_id),",
-    instead='id=f"{task_id}-{id(request)}",',
+    'workflow_id=workflow_id or names.workflow_id(request.task_id or ""),',
+    instead='workflow_id=f"{request.task_id}-{id(request)}",',
 )
 async def test_many_sweeps_at_once_run_each_due_task_once(
     service: Service, monkeypatch: pytest.MonkeyPatch

@@ -64,13 +64,13 @@ async def test_without_any_settings_it_says_which_are_missing(tmp_path: Path) ->
     )
 
 
-async def test_a_mistake_in_the_reports_file_is_reported_with_its_line(
+async def test_a_mistake_in_the_reports_file_is_reported_with_its_key(
     environment: Environment, tmp_path: Path
 ) -> None:
     reports = write_reports(tmp_path / "reports.toml", timezone='"Mars/Olympus"')
     environment["EXPORTS_REPORTS_FILE"] = str(reports)
     line = await _said(environment, tmp_path, 2)
-    assert line.startswith(f"E_REPORTS: {reports}:4: ")
+    assert line.startswith(f"E_REPORTS: {reports}: reports.statsMonthly.timezone: ")
 
 
 async def test_a_reports_file_that_does_not_exist(environment: Environment, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_a_reports_file_that_does_not_exist(environment: Environment, tmp_
 
 def test_no_server_is_waited_for_longer_than_ten_seconds() -> None:
     # How long a process takes from its start to its end is a matter of the machine.
-    assert vars(connections)["_PATIENCE"] < 10
+    assert vars(connections)["_CONNECT_TIMEOUT"] < 10
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -261,7 +261,7 @@ async def _signals(service: Service, task_id: str) -> AsyncIterator[HistoryEvent
 async def test_cancelling_a_finished_export_is_refused_and_the_file_stays(service: Service) -> None:
     await insert_orders(service.database)
     task = await service.exported()
-    with pytest.raises(TaskStateError, match="done already"):
+    with pytest.raises(TaskStateError, match="is done"):
         await service.client.cancel(task.id, created_by=USER)
     assert (await service.ended(task.id)).download_url == task.download_url
 

@@ -200,9 +200,9 @@ async def test_a_wrong_request_is_refused_before_anything_is_stored(
 
 
 async def test_an_unknown_format_and_an_empty_created_by_are_refused(service: Service) -> None:
-    with pytest.raises(FormatUnknownError, match=r"use one of: csv, csv\.gz, .*xlsx"):
+    with pytest.raises(FormatUnknownError, match=r"Use one of: csv, csv\.gz, .*xlsx"):
         await service.create(format="docx")
-    with pytest.raises(RequestError, match="createdBy"):
+    with pytest.raises(RequestError, match="created_by"):
         await service.create(created_by="")
 
 
