@@ -13,7 +13,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.boundary import beating, boundary, check_worker_clock
 from exports import names
 from exports.clock import now_ms
-from exports.errors import EncryptionKeyError, TaskInvalidError, TemporalRefusedError
+from exports.errors import (
+    EncryptionKeyError,
+    TaskInvalidError,
+    TemporalRefusedError,
+    UnexpectedError,
+)
 from exports.models import SweepCount, SweepInput
 from exports.tasks.collection import Stored
 from exports.tasks.store import SweepStore
@@ -152,7 +157,9 @@ class SweepActivities:
                 code=error.code,
                 msg="The export failed. The reason is encrypted with a key that is missing here.",
             )
-        return TaskError(code="E_INTERNAL", msg="The export failed; the reason is not known.")
+        return TaskError(
+            code=UnexpectedError.code, msg="The export failed; the reason is not known."
+        )
 
 
 def _in_turns(documents: Iterable[Stored]) -> list[Stored]:

@@ -12,9 +12,9 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_SKEW_MS: Final = 60_000
 """By how many milliseconds the clock of a worker or client may differ from a server's.
 
-More than the 12 s after which an attempt without a heartbeat is replaced, so that an attempt that
-starts late is not taken for one with a wrong clock. Short compared with the 30 minutes for which a
-link is valid.
+More than `HEARTBEAT_TIMEOUT` of workflows/policies.py, after which an attempt is replaced, so that
+one that starts late is not taken for one with a wrong clock. Short compared with the 30 minutes for
+which a link is valid.
 """
 
 _MILLISECOND: Final = timedelta(milliseconds=1)

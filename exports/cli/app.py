@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from exports.temporal.schedule import SweepSchedule
 
 _EXIT_CODES = (
-    "Exit codes: 0 success, 1 the export failed or was cancelled, 2 invalid input, "
+    "Exit codes: 0 success, 1 the export failed or was cancelled, or the worker "
+    "is not alive or not ready, 2 invalid input, "
     "3 a server cannot be reached, 130 stopped by Ctrl-C."
 )
 _SWEEP_HINT_AFTER = 5.0
