@@ -53,7 +53,7 @@ async def _answered(service: Service, task_id: str) -> TaskStatus | None:
     try:
         told = await service.client.cancel(task_id, created_by=USER, reason="a race")
     except TaskStateError as refused:
-        return TaskStatus.DONE if "done already" in refused.msg else TaskStatus.FAILED
+        return TaskStatus.DONE if "is done" in refused.msg else TaskStatus.FAILED
     return told.status if told.status.ended else None
 
 
