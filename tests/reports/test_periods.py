@@ -158,6 +158,13 @@ def test_a_day_on_which_the_clocks_change_starts_and_lasts_as_people_there_saw_i
     assert _hours(period) == hours
 
 
+def test_a_day_that_began_inside_of_a_gap_starts_after_the_gap() -> None:
+    # The clock went from 23:30 to 00:30. No zone has done so since 1970, but one may.
+    start = start_of_day(date(1919, 3, 31), ZoneInfo("America/Toronto"))
+
+    assert _utc(start) == "1919-03-31T04:30:00+00:00"
+
+
 def test_a_date_that_was_skipped_is_not_a_day() -> None:
     labels = [day.label.day for day in days(2011, 12, APIA)]
 
