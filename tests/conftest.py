@@ -25,7 +25,7 @@ from dev.endpoints import Endpoints
 from dev.servers import Servers
 from exports.settings import Settings
 from exports.temporal.converter import data_converter
-from tests.support import leaks, protections
+from tests.support import driver, leaks, protections
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service, open_service, working
 
@@ -52,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let nothing that is set in the developer's shell decide what a test sees."""
+    driver.close_abandoned_sockets()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # So a shell starts what runs in the background, and it would go on to all programs here.
         signal.signal(signal.SIGINT, signal.default_int_handler)

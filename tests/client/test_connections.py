@@ -1,9 +1,14 @@
-"""Connections to the database: how long it is waited for, and which of its members is read."""
+"""Connections to the database: how long it is waited for, which member is read, what is left."""
 
+import asyncio
+import gc
+import socket
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from pymongo import AsyncMongoClient
 
 from exports.connections import Connections, mongo_client, open_source
 from exports.errors import SettingsError
@@ -53,3 +58,19 @@ async def _opened(service: Service, settings: Settings) -> None:
         mongo = await closing.enter_async_context(mongo_client(settings.mongo_uri))
         connections = Connections(temporal=service.temporal, mongo=mongo, store=service.store)
         assert (await open_source(settings, connections, closing)).name
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_client_that_is_closed_while_it_connects_leaves_no_socket(turns: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"mongodb://127.0.0.1:{silent.getsockname()[1]}/?connectTimeoutMS=300"
+        client = AsyncMongoClient[dict[str, Any]](address)
+        asking = asyncio.create_task(client.admin.command("ping"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await client.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        del asking, client
+        gc.collect()  # with a socket among the garbage, its warning would fail this test
