@@ -19,7 +19,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test dev load bench audit check format lint typecheck pytest chaos protections record-histories docs lock clean
+.PHONY: help setup servers demo test dev load bench audit check format lint typecheck pytest chaos protections mutants record-histories docs lock clean
 
 help: ## List the targets
 	@echo "Targets of make:"
@@ -94,6 +94,10 @@ chaos: setup ## Faults: kill -9, poison and what else goes wrong (EXPORTS=500 KI
 
 protections: setup ## Take out each protection that a test names, and check that each test fails (ONLY="tests/workflows/test_cancel.py")
 	$(RUN)/python -m tests.support.protections $(ONLY)
+
+mutants: $(UV) ## Make small mistakes in the code, and see whether tests notice (ONLY="periods", SAMPLE=40)
+	@$(UV) sync --locked --quiet --extra codec --group mutants --python "$(PYTHON)"
+	$(RUN)/python -m tests.support.mutants $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
 
 # uv asks https://osv.dev. Its exit code is 2 if it could not ask.
 audit: $(UV) ## Look up known vulnerabilities of all locked packages (needs the Internet)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ def undefined_names(path: Path) -> str | None:
 
 
 def run_tests(
-    root: Path, tests: Iterable[str], servers: Endpoints, *, first_failure: bool = False
+    root: Path, tests: Iterable[str], servers: Endpoints, *, options: Sequence[str] = ()
 ) -> Outcome:
     """Run tests in a copy of the project.
 
@@ -91,7 +91,7 @@ def run_tests(
         root: The copy.
         tests: Node ids.
         servers: What they talk to.
-        first_failure: Whether to stop at the first failure.
+        options: What else pytest is told.
 
     Raises:
         RuntimeError: pytest itself could not do it, for a test that is not there, for example.
@@ -104,12 +104,12 @@ def run_tests(
         [
             *(sys.executable, "-m", "pytest", "-n0", "-q", "--tb=short", "-p", "no:cacheprovider"),
             *("--servers", str(where), "--junit-xml", str(said), "-o", "junit_logging=all"),
-            *(["-x"] if first_failure else []),
+            *options,
             *tests,
         ],
         cwd=root,
         # The copy, and not the checkout that the virtual environment knows.
-        env=os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", BROKEN: "1"},
+        env=os.environ | {"PYTHONPATH": str(root), BROKEN: "1"},
         capture_output=True,
         text=True,
         check=False,

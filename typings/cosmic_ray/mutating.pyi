@@ -1,0 +1,3 @@
+from .ast import Operator
+
+def mutate_code(code: str, operator: Operator, occurrence: int) -> str | None: ...

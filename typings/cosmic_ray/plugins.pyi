@@ -1,0 +1,3 @@
+from .ast import Operator
+
+def get_operator(name: str) -> type[Operator]: ...
