@@ -6,14 +6,18 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 from pydantic import JsonValue
 
-from exports.clock import epoch_ms
-from exports.errors import ParamsError
-from exports.models import Unit
-from exports.reports.params import ParamDescription
-from exports.reports.report import Report, Rows
-from exports.source.database import Source
-from exports.tables.arrow import record_batch
-from exports.tables.columns import Column, Sheet, field, schema
+from exports import (
+    Column,
+    ParamDescription,
+    ParamsError,
+    Report,
+    Rows,
+    Sheet,
+    Source,
+    Unit,
+    field,
+    schema,
+)
 
 
 class Yesterday(Report):
@@ -36,7 +40,7 @@ class Yesterday(Report):
         end = datetime.fromisoformat(str(params["today"])).replace(tzinfo=UTC)
         start = end - timedelta(days=1)
         key = start.date().isoformat()
-        return [Unit(key=key, start=epoch_ms(start), end=epoch_ms(end))]
+        return [Unit(key=key, start=_milliseconds(start), end=_milliseconds(end))]
 
     async def read(
         self,
@@ -49,4 +53,11 @@ class Yesterday(Report):
         day = pa.array([date.fromisoformat(unit.key)], pa.date32())
         column = Column(name="day", title="Day", role="period", period="day")
         sheet = Sheet(title=self.title, summary=f"{self.type} {unit.key}")
-        yield Rows(record_batch([day], schema([field(column, pa.date32())], sheet)))
+        batch = pa.record_batch(  # pyright: ignore[reportUnknownMemberType] -- open stubs
+            [day], schema=schema([field(column, pa.date32())], sheet)
+        )
+        yield Rows(batch)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return 1000 * int(moment.timestamp())
