@@ -29,7 +29,7 @@ help: ## List the targets
 demo: servers ## Two exports on real servers, into demo-exports/ (KEEP=1: keep the servers running)
 	@$(RUN)/python -m dev.demo $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: check pytest ## Everything that CI runs: formatting, lint, types, import layers, tests
+test: check pytest ## All checks and tests, but for `make chaos`
 
 dev: servers ## Servers and worker until Ctrl-C, with data in .dev/ (REPORTS=my.toml: your own reports)
 	@$(RUN)/python -m dev.stack $(if $(REPORTS),--reports "$(REPORTS)")
@@ -69,8 +69,8 @@ check: setup ## Formatting, lint, types, import layers and unused code, without 
 	$(RUN)/lint-imports
 	$(RUN)/vulture
 
-pytest: setup ## The tests alone
-	$(RUN)/pytest
+pytest: setup ## The tests of `make test`, without the checks
+	$(RUN)/pytest --ignore=tests/chaos --ignore=tests/benchmarks
 
 format: setup ## Format and fix what can be fixed
 	$(RUN)/ruff format
@@ -89,7 +89,7 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 	@$(UV) sync --locked --quiet --group bench --python "$(PYTHON)"
 	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
 
-chaos: setup ## Faults: kill -9, poison and what else goes wrong (EXPORTS=500 KILLS=200 SEED=...: long)
+chaos: setup ## The fault suite: killed workers, lost servers and more (long: EXPORTS=500 KILLS=200 SEED=...)
 	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos
 
 protections: setup ## Take out each protection that a test names, and check that each test fails (ONLY="tests/workflows/test_cancel.py")

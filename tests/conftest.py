@@ -76,14 +76,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse tests that name a protection which is not there; begin with the longest."""
-    protections.check(items)
+    """Begin with the longest."""
     # Whoever came upon one of them last would keep the others waiting.
     items.sort(key=_patience_asked_for, reverse=True)
     # xdist gives each of its workers a run of neighbours to begin with: dealt out like cards, the
     # longest tests are not one worker's alone.
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = [item for first in range(workers) for item in items[first::workers]]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    protections.check(item)
 
 
 def _patience_asked_for(item: pytest.Item) -> float:

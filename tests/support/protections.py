@@ -3,7 +3,7 @@
     @protected_by("exports/tasks/transitions.py", '"runId": run_id,')
     async def test_a_run_that_was_replaced_writes_nothing(...)
 
-At each collection the named text must be in its file exactly once. `make protections` goes
+The named text must be in its file exactly once, or the test fails. `make protections` goes
 further: it takes out one protection after the other, in a copy of the project, and runs the tests
 that name it. Each of them must fail. A test that still passes protects nothing; and a test that
 fails because what is left does not run (a name or an import is missing) proves nothing.
@@ -72,24 +72,13 @@ def protections(item: pytest.Item) -> list[Protection]:
     return [mark.args[0] for mark in item.iter_markers(_MARK)]
 
 
-def check(items: list[pytest.Item]) -> None:
-    """Check that every protection that a test names is there.
-
-    Raises:
-        pytest.UsageError: One was renamed or removed, or its text is in the file more than once.
-    """
+def check(item: pytest.Item) -> None:
+    """Fail a test if a protection that it names was renamed or removed, or is there twice."""
     if BROKEN in os.environ:
         return
-    problems = {
-        f"{item.nodeid}: {problem}"
-        for item in items
-        for protection in protections(item)
-        if (problem := protection.problem())
-    }
-    if problems:
-        raise pytest.UsageError(
-            "\n".join(["These tests name a protection that is not there:", *sorted(problems)])
-        )
+    for protection in protections(item):
+        if problem := protection.problem():
+            pytest.fail(f"This test names a protection that is not there: {problem}", pytrace=False)
 
 
 class _Collector:
