@@ -1,7 +1,7 @@
-"""What tests share: one set of real servers for the whole run, and a corner of it for each test.
+"""Shared by all tests: one set of real servers per run, and a part of it for each test.
 
-Under xdist the controller starts the servers before its workers, which find them through an
-environment variable. Without xdist they start when the first test asks for them.
+With xdist, the controller starts the servers before its workers, which find them through an
+environment variable. Without xdist they start when the first test needs them.
 """
 
 import asyncio
@@ -41,20 +41,20 @@ _SERVERS = pytest.StashKey[Servers]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Allow for runs that follow each other to share their servers."""
+    """Let several runs share their servers."""
     parser.addoption(
         "--servers",
         type=Path,
         metavar="FILE",
-        help="the endpoints of servers that run already; they go on running, and are not searched",
+        help="endpoints of running servers; they are not stopped and not searched for leaks",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let nothing that is set in the developer's shell decide what a test sees."""
+    """Remove the developer's own settings from the environment."""
     driver.close_abandoned_sockets()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # So a shell starts what runs in the background, and it would go on to all programs here.
+        # A shell starts background jobs so, and all programs that tests start would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if _is_xdist_worker(config):
         if leaks.LOGS in os.environ:
@@ -76,11 +76,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest."""
-    # Whoever came upon one of them last would keep the others waiting.
-    items.sort(key=_patience_asked_for, reverse=True)
-    # xdist gives each of its workers a run of neighbours to begin with: dealt out like cards, the
-    # longest tests are not one worker's alone.
+    """Begin with the longest tests."""
+    # If one of them began last, everything would wait for it.
+    items.sort(key=_timeout_of, reverse=True)
+    # xdist gives each worker a block of neighbours to begin with. Dealt out like cards, the longest
+    # tests do not all go to one worker.
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = [item for first in range(workers) for item in items[first::workers]]
 
@@ -89,7 +89,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     protections.check(item)
 
 
-def _patience_asked_for(item: pytest.Item) -> float:
+def _timeout_of(item: pytest.Item) -> float:
     mark = item.get_closest_marker("timeout")
     return mark.args[0] if mark else 0
 
@@ -134,7 +134,7 @@ def _shared_endpoints(config: pytest.Config) -> Endpoints:
 
 @pytest.fixture(scope="session")
 def endpoints(request: pytest.FixtureRequest) -> Endpoints:
-    """Where the servers of this test run listen."""
+    """The addresses of the servers of this run."""
     return _shared_endpoints(request.config)
 
 
@@ -145,7 +145,7 @@ def mongo_uri(endpoints: Endpoints) -> str:
 
 @pytest.fixture
 async def mongo_database(mongo_uri: str) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
-    """A database of the test's own, dropped afterwards."""
+    """A database for this test, dropped afterwards."""
     async with AsyncMongoClient[dict[str, Any]](mongo_uri) as client:
         name = f"t_{secrets.token_hex(8)}"
         yield client[name]
@@ -162,13 +162,13 @@ def s3_client(endpoints: Endpoints) -> Iterator["S3Client"]:
 
 @pytest.fixture
 def bucket(endpoints: Endpoints) -> str:
-    """The one bucket; a test keeps to its `s3_prefix`."""
+    """The only bucket; each test uses its own `s3_prefix`."""
     return endpoints.s3_bucket
 
 
 @pytest.fixture
 def s3_prefix(s3_client: "S3Client", bucket: str) -> Iterator[str]:
-    """A prefix of the test's own, emptied afterwards."""
+    """A prefix for this test, emptied afterwards."""
     prefix = f"t-{secrets.token_hex(8)}/"
     yield prefix
     for page in s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):

@@ -1,4 +1,4 @@
-"""What the benchmarks promise: replayed exports are real ones, and results are kept and told."""
+"""The benchmarks: replayed exports are real ones, and results are kept and reported."""
 
 import sys
 from collections.abc import AsyncGenerator, Iterable

@@ -1,1 +1,1 @@
-"""Faults: what is killed, cut off, lied to or left alone, and what is left of it afterwards."""
+"""Faults: killed processes, cut connections, servers that fail, and what is left afterwards."""

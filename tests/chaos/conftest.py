@@ -1,4 +1,4 @@
-"""What all tests of faults share."""
+"""Shared by all tests of faults."""
 
 from tests.support.chaos.forms import SEED
 

@@ -1,4 +1,4 @@
-"""Reports change while exports run: a file has one definition from the first row to the last."""
+"""Reports change while exports run: a file follows one definition from start to end."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -46,7 +46,7 @@ WITHOUT = "[reports.records]" + YESTERDAY.partition("[reports.records]")[2]
 
 
 class Versions:
-    """The service with the reports of yesterday, and with others, for workers beside those."""
+    """A service with the reports of yesterday, and services with others for more workers."""
 
     def __init__(self, service: Service, folder: Path) -> None:
         self.old = service
@@ -56,7 +56,7 @@ class Versions:
         reports = self._folder / "today.toml"
         reports.write_text(text)
         settings = self.old.settings.model_copy(update={"reports_file": reports} | changes)
-        # Two workers for one task queue can't share a connection.
+        # Two workers on one task queue can't share a connection.
         address = self.old.temporal.service_client.config.target_host
         temporal = await Client.connect(address, data_converter=data_converter())
         connections = replace(self.old.connections, temporal=temporal)
@@ -87,7 +87,7 @@ async def versions(
 
 
 class Held:
-    """Holds what a report of yesterday reads, after its first unit."""
+    """Holds the reading of yesterday's report after its first unit."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = asyncio.Event()

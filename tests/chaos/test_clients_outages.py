@@ -1,4 +1,4 @@
-"""What a client is told while a server is away, silent, or has lost its connections."""
+"""What a client is told while a server is away, silent, or has dropped its connections."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping
@@ -17,12 +17,12 @@ from tests.support.chaos.wires import SERVERS, behind_wires
 from tests.support.service import MONTH, USER, Service, insert_orders, working
 
 BOUND: Final = 120
-"""Seconds within which every call has to come back; none needs half of it."""
+"""Seconds within which every call must return; none needs half of it."""
 WELL: Final = "well"
 AWAY: Final = {"temporal": "E_UNREACHABLE", "mongo": "E_DATABASE", "s3": "E_STORE"}
 FAULTS: Final[tuple[Fault, ...]] = (Refused(), BlackHole(), HalfOpen())
 NEEDS: Final = {
-    "temporal": {"cancel", "sweep"},  # and what create leaves to the sweep
+    "temporal": {"cancel", "sweep"},  # and those that create leaves to the sweep
     "mongo": {"get", "list", "create", "renew", "cancel", "retry", "watch"},
     "s3": {"renew"},
 }
@@ -56,9 +56,9 @@ async def answer(call: Awaitable[object]) -> str:
 
 
 async def some_tasks(service: Service) -> list[dict[str, str]]:
-    """For each fault make a task that is done, one that has failed and one that is open.
+    """Make for each fault a task that is done, one that has failed and one that is open.
 
-    No worker is there in the end.
+    No worker runs in the end.
     """
     await insert_orders(service.database)
     async with working(service):
@@ -76,10 +76,10 @@ async def some_tasks(service: Service) -> list[dict[str, str]]:
 async def answers(
     service: Service, endpoints: Endpoints, ids: Mapping[str, str], server: str, fault: Fault
 ) -> dict[str, str]:
-    """Return what becomes of each call, all made at once while the fault is there."""
+    """Return the outcome of each call; all are made at once during the fault."""
     async with behind_wires(service.settings, endpoints) as (disturbed, wires):
         client = disturbed.client
-        for _ in range(2):  # open connections, so that they can be lost
+        for _ in range(2):  # opens connections, so that there are some to drop
             await client.renew(ids["done"], created_by=USER)
             await client.list(created_by=USER)
         wire = wires.suffer(server, fault)
@@ -107,7 +107,7 @@ async def test_every_call_comes_back_in_time_and_says_with_a_code_which_server_i
     for fault, found in zip(FAULTS, results, strict=True):
         for call, code in found.items():
             away = code == AWAY[server]
-            if isinstance(fault, HalfOpen):  # a new connection is good again
+            if isinstance(fault, HalfOpen):  # a new connection works again
                 assert code == WELL or (call in may_fail and away), (fault, call, code)
             else:
                 assert away if call in may_fail else code == WELL, (fault, call, code)

@@ -1,4 +1,4 @@
-"""Stamps come from clocks that agree to a minute: a machine whose clock is wrong says so."""
+"""Times come from clocks that agree to a minute: a machine with a wrong clock says so."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ Shift = Callable[[int], None]
 
 @pytest.fixture
 def shift() -> Iterator[Shift]:
-    """Set the product's clock wrong, by milliseconds, in this process."""
+    """Shift the product's clock by milliseconds, in this process."""
     with ExitStack() as stack:
 
         def shifted(by: int) -> None:
@@ -62,7 +62,7 @@ async def test_a_worker_or_client_with_a_wrong_clock_does_not_start_and_says_why
         said = process.said()
     assert "E_CLOCK" in said or "ClockError" in said
     assert "clock" in said
-    # The database's and the store's are asked at once.
+    # The clocks of the database and of the store are read at the same time.
     assert ("ahead of" if minutes > 0 else "behind") in said or "more than 15 minutes" in said
 
 

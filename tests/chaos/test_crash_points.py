@@ -1,7 +1,7 @@
-"""A process may die before and after each of its writes, and the one that replaces it, too.
+"""A process may die before and after each of its writes, and so may the one that replaces it.
 
-Which writes there are says a run that is recorded. Then, for each boundary, a worker ends there,
-the worker that replaces it ends there again if it comes there, and a healthy one goes on.
+A recorded run says which writes there are. Then, at each of these boundaries, a worker ends, its
+replacement ends at the same boundary if it gets there, and a third worker finishes the export.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tests.support.chaos.forked import ENDED_THERE, Forked, Orders, environment_
 from tests.support.chaos.forms import LONG, SEED
 from tests.support.service import USER, Service, insert_orders
 
-# More of the long scenarios would be too much for the embedded database, and fail for that.
+# More long scenarios at once would overload the embedded database and fail for that reason.
 SIDE_BY_SIDE = 12 if LONG else 64
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ async def _cancelled_at_work(service: Service, task: ExportTask) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """An export, and what becomes of it while it is at work."""
+    """An export, and what happens to it while it runs."""
 
     kind: str
     params: dict[str, Any] | None = None
@@ -59,7 +59,7 @@ class Scenario:
 HELD = '[reports.held]\npython = "tests.support.chaos.held_rows:HeldRows"\n'
 SCENARIOS = {
     "statsMonthly": Scenario("statsMonthly"),
-    # Up to its cancel it is an export like the one before.
+    # Until it is cancelled, it is the same export as the one above.
     "cancelled": Scenario(
         "held", {}, _cancelled_at_work, HELD, own="request_cancel_activity", short=12
     ),
@@ -89,7 +89,7 @@ async def base(idle_service: Service, scenario: Scenario, tmp_path: Path) -> Asy
 async def _recorded(
     service: Service, scenario: Scenario, tmp_path: Path
 ) -> tuple[list[str], Reference]:
-    """Return the boundaries of an export, and what it comes to."""
+    """Return the boundaries of an export, and how it ends."""
     task = await scenario.begun(service)
     orders = Orders(environment_of(service), tmp_path / "recorded")
     async with forked(orders) as process:
@@ -103,7 +103,7 @@ async def _recorded(
 
 
 def _chosen(found: list[str], scenario: Scenario) -> list[str]:
-    """Return all boundaries, or in the short form of a long scenario some of its own."""
+    """Return all boundaries; in the short form of a long scenario, a sample of them."""
     if LONG or scenario.short is None:
         return found
     first = next(index for index, name in enumerate(found) if scenario.own in name)
@@ -111,7 +111,7 @@ def _chosen(found: list[str], scenario: Scenario) -> list[str]:
 
 
 async def _ended_there(process: Forked, close: "asyncio.Task[None]", *, surely: bool) -> bool:
-    """Return whether a process ended at its boundary, and not the export first."""
+    """Return whether a process ended at its boundary, before the export did."""
     await until(lambda: process.exit_code is not None or (close.done() and not surely))
     assert process.exit_code in (None, ENDED_THERE), process.said()
     return process.exit_code is not None
@@ -120,7 +120,7 @@ async def _ended_there(process: Forked, close: "asyncio.Task[None]", *, surely: 
 async def _survived(
     base: Service, scenario: Scenario, boundary: str, name: str, reference: Reference, tmp: Path
 ) -> int:
-    """Let two workers in a row end at a boundary, and a third go on; return how many did end."""
+    """Let two workers in a row end at a boundary and a third go on; return how many ended."""
     async with corner(base, name) as service:
         task = await scenario.begun(service)
         close = asyncio.create_task(closed(service, task.id))
@@ -160,7 +160,7 @@ async def test_an_export_comes_to_the_same_wherever_its_workers_die_twice(
         async with free:
             try:
                 ends = await _survived(base, scenario, boundary, f"c{index}", reference, tmp_path)
-            except Exception as error:  # noqa: BLE001 -- what is said of one is not to stop the others
+            except Exception as error:  # noqa: BLE001 -- one failure does not stop the others
                 return f"{boundary}: {error!r}"
         _log.info("%s: %s ended there", boundary, ends)
         return None

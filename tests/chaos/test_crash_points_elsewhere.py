@@ -1,4 +1,4 @@
-"""Clients and sweeps, too, may die before and after each of their writes, twice in a row."""
+"""Clients and sweeps may die before and after each of their writes as well, twice in a row."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ async def _create(client: ExportClient, task_id: str) -> None:
 
 
 async def _cancel(client: ExportClient, task_id: str) -> None:
-    # No worker is there that would clean up while it waits.
+    # It would wait for a worker to clean up, and there is none.
     patch.object(client_module, "_CANCEL_WAIT", timedelta(seconds=1)).start()
     await client.cancel(task_id, created_by=USER, reason="enough")
 
@@ -88,7 +88,7 @@ async def _is_cancelled(service: Service, task_id: str) -> None:
 
 @dataclass(frozen=True)
 class Action:
-    """What a client does, to what, and what comes of it."""
+    """What a client does, what it needs before, and how the result is checked."""
 
     act: Callable[[ExportClient, str], Awaitable[None]]
     begin: Set
@@ -97,7 +97,7 @@ class Action:
 
 @dataclass(frozen=True)
 class _OnTask:
-    """An action on one task, as a process is told of it."""
+    """An action on one task, in a form that can be passed to another process."""
 
     action: Action
     task_id: str
@@ -136,7 +136,7 @@ async def test_what_a_client_began_comes_to_its_end_wherever_the_client_dies_twi
             act = (name, _OnTask(action, task_id))
             codes: list[int] = []
             met: list[str] = []
-            # Whoever sees no answer asks again; and once more, as long as there is none.
+            # Without an answer a person asks again, and once more.
             for turn, where in enumerate((at, at, None)):
                 log = tmp_path / f"{corner_name}-{turn}"
                 async with forked(Orders(environment_of(service), log, where, act=act)) as client:
@@ -157,7 +157,7 @@ async def test_what_a_client_began_comes_to_its_end_wherever_the_client_dies_twi
 
 @dataclass
 class Swept:
-    """What a sweep finds: one of everything that it looks after."""
+    """One task or object of each kind that a sweep looks after."""
 
     due: str
     left: str
@@ -213,11 +213,11 @@ async def test_a_sweep_comes_to_its_end_wherever_its_workers_die_twice(
             return met, ends
 
     met, _ = await died(None, "r")
-    # What the exports do that it starts is not the sweep's.
+    # The boundaries of the exports that it starts do not belong to the sweep.
     own = [name for name in met if name.startswith("sweep-")]
     assert len(own) > 10
     if not LONG:
         own = random.Random(SEED).sample(own, 6)  # noqa: S311 -- not for secrets
     ends = await asyncio.gather(*(died(at, f"c{n}") for n, at in enumerate(own)))
-    # What comes after the sweep's last word may come too late for a process to die at.
+    # A process may not get as far as the boundaries after the last step of the sweep.
     assert sum(count > 0 for _, count in ends) > len(ends) // 2

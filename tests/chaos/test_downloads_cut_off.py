@@ -1,4 +1,4 @@
-"""A file that is fetched over a wire that is cut: the whole file, or none under its name."""
+"""A download over a connection that is cut leaves the whole file under its name, or none."""
 
 import hashlib
 import threading

@@ -1,4 +1,4 @@
-"""A worker that is told to stop: what it is at ends there, or elsewhere, and costs no attempt."""
+"""A worker that is told to stop: its steps end there or elsewhere, and no attempt is counted."""
 
 import asyncio
 import signal
@@ -78,7 +78,7 @@ async def test_what_does_not_fit_into_the_grace_is_given_back_and_costs_no_attem
 
 
 class _Line:
-    """Carries connections to a server, until nothing gets through any more."""
+    """Forwards connections to a server until it is cut."""
 
     def __init__(self, address: str) -> None:
         self._host, _, self._port = address.partition(":")

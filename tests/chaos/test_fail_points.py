@@ -1,4 +1,4 @@
-"""The database fails a command: once, always, or says that it failed and has done it."""
+"""The database fails a command once or always, or reports a failure of a write that it made."""
 
 import asyncio
 import functools
@@ -30,13 +30,13 @@ from tests.support.chaos.forms import LONG
 from tests.support.service import USER, Service, downloaded, open_service, working
 from workflows import policies
 
-# The long form makes an export for each of a hundred cursors, and some dozens for each command.
+# The long form makes an export for each of a hundred batches, and dozens for each command.
 pytestmark = pytest.mark.timeout(1800 if LONG else 300)
 
 ROWS: Final = 303
 PER_BATCH: Final = 60
 FINE: Final = 3
-"""Rows per batch where each of a hundred batches is to break."""
+"""Rows per batch, so that a cursor has a hundred batches to fail at."""
 PATIENCE: Final = 100
 ASKED: Final = (
     ("statsMonthly", {"year": 2026, "month": 10}, "csv"),
@@ -45,7 +45,7 @@ ASKED: Final = (
 READS: Final = ("find", "aggregate", "getMore")
 WRITES: Final = ("insert", "update")
 AT_LEAST: Final = {"find": 2, "aggregate": 1, "getMore": 4, "insert": 2, "update": 4}
-"""How many of each command both exports send, or more: these can be failed one by one."""
+"""Both exports send at least so many of each command: each of these is failed once."""
 LATE: Final = 700
 """Milliseconds."""
 # Codes: src/mongo/base/error_codes.yml of the server.
@@ -56,19 +56,18 @@ ONCE: Final[dict[str, dict[str, object]]] = {
     "the connection is closed": {"closeConnection": True},
     "slow": {"blockConnection": True, "blockTimeMS": LATE},
 }
-# The write may have been applied, and here it was: a majority did not say so in time.
+# The write may have been applied, and here it was: the majority did not confirm it in time.
 UNSURE: Final[dict[str, object]] = {
     "writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "timed out"}
 }
 
 
 class Heard(CommandListener):
-    """What the product's driver was answered, by the names of the commands.
+    """The answers that the product's driver got, by the names of the commands.
 
     Attributes:
         sent: How many commands were sent.
-        struck: How many of them failed, were not sure to be written, or took as long as a fault
-            makes them.
+        struck: How many of them failed, were not confirmed, or took as long as a fault makes them.
     """
 
     def __init__(self) -> None:
@@ -136,7 +135,7 @@ async def failing(
 
 
 async def answered(call: Callable[[], Awaitable[ExportTask]]) -> ExportTask:
-    """Ask until there is an answer, as people do."""
+    """Repeat a call until it is answered, as people do."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
@@ -146,7 +145,7 @@ async def answered(call: Callable[[], Awaitable[ExportTask]]) -> ExportTask:
 
 
 async def asked(service: Service, kind: str, params: dict[str, Any], file_format: str) -> str:
-    key = str(ObjectId())  # one for one wish, however often it is repeated
+    key = str(ObjectId())  # one per request, however often it is repeated
     task = await answered(
         lambda: service.client.create(
             kind, params, created_by=USER, format=file_format, idempotency_key=key
@@ -156,7 +155,7 @@ async def asked(service: Service, kind: str, params: dict[str, Any], file_format
 
 
 async def ended(service: Service, task_id: str) -> ExportTask:
-    """Wait for the end; what is left to the sweep is left to it, as the Schedule has it."""
+    """Wait for the end, with sweeps as often as the Schedule would make them."""
 
     async def sweep() -> None:
         while True:
@@ -204,7 +203,7 @@ def once(command: str) -> Iterator[tuple[int, dict[str, object]]]:
         for skip in range(AT_LEAST[command] if LONG else 1):
             yield skip, how
     if command in WRITES:
-        for skip in range(AT_LEAST[command]):  # the claims and the last words of both exports
+        for skip in range(AT_LEAST[command]):  # the claims and the final writes of both exports
             yield skip, UNSURE
 
 

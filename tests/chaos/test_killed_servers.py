@@ -1,7 +1,7 @@
 """kill -9 of Temporal, of the database and of the object store, in each step of an export.
 
-The worker is a process of its own, and so outlives the servers by itself. Each export is held in
-one of its steps while a server dies, and so is a sweep.
+The worker is a process of its own and outlives the servers. Each export is held in one of its
+steps while a server dies, and so is a sweep.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ TIMES: Final = 5 if LONG else 1
 
 @dataclass(frozen=True)
 class Held:
-    """An export: what is asked for, in which step it is held, and what it comes to."""
+    """An export: its request, the step in which it is held, and how it should end."""
 
     wish: Wish
     step: str
@@ -67,10 +67,10 @@ LAST_WORDS: Final = {
         Held(MISFIT, names.DISCARD, TaskStatus.FAILED),
     ],
 }
-"""By the server without which they can't be had; the long form has all of them for each."""
+"""The steps to hold, by the server that they need; the long form holds all for each server."""
 SWEEP: Final = (names.SWEEP_DUE, names.SWEEP_LEFT_BEHIND, names.SWEEP_EXPIRED)
 AWAY: Final = {"E_SOURCE", "E_DATABASE", "E_STORE"}
-"""What an export may fail with whose server was away for too long."""
+"""Error codes that are allowed if a server was away for too long."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Ground:
     ids: list[str]
 
     async def inside(self, step: str, workflow: str) -> None:
-        """Wait until the worker is inside of a step of a workflow whose id begins so."""
+        """Wait until the worker is inside a step of a workflow whose id has this prefix."""
         async with asyncio.timeout(PATIENCE):
             while not any(
                 at.name == step and at.workflow.startswith(workflow) for _, at in self.herd.inside()
@@ -104,7 +104,7 @@ class Ground:
         workflow = names.workflow_id(task_id)
         self.gates.shut(held.step, workflow)
         if held.ends is TaskStatus.CANCELLED:
-            self.gates.shut(names.UPLOAD, workflow)  # by then something is there to be discarded
+            self.gates.shut(names.UPLOAD, workflow)  # until then there is something to discard
         kind, params, file_format = held.wish
         task = await self.service.client.create(
             kind, params, created_by=USER, format=file_format, idempotency_key=key
@@ -145,7 +145,7 @@ def servers() -> Iterator[KillableServers]:
 async def ground(servers: KillableServers, tmp_path: Path) -> AsyncIterator[Ground]:
     endpoints = servers.endpoints
     gates = Gates(tmp_path / "gates")
-    # Whatever is held has a slot.
+    # Each held step needs a slot.
     slots = {"max_concurrent_activities": 50, "max_concurrent_bulk_activities": 50}
     async with (
         corner(endpoints, **slots) as settings,
@@ -169,7 +169,7 @@ async def ground(servers: KillableServers, tmp_path: Path) -> AsyncIterator[Grou
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that is held in one of its parts, and one of everything that it looks after."""
+    """A sweep that is held in one of its parts, with one of everything that it looks after."""
 
     due: str
     left: str
@@ -193,7 +193,7 @@ class Sweep:
         ground.ids.extend((due, left))
 
         async def sweep() -> None:
-            with suppress(ExportError):  # the next one does it
+            with suppress(ExportError):  # the next sweep does it
                 await service.client.sweep()
 
         running = asyncio.create_task(sweep())
@@ -219,21 +219,21 @@ class Sweep:
 
 
 async def kill(ground: Ground, killed: tuple[str, ...]) -> None:
-    """Kill servers, let all go on that is held, and start them again."""
+    """Kill servers, open all gates, and start the servers again."""
     for server in killed:
         ground.servers.kill(server)
     ground.gates.open_all()
-    await asyncio.sleep(1)  # long enough to meet a server that is not there
+    await asyncio.sleep(1)  # long enough to meet a server that is away
     for server in killed:
         await asyncio.to_thread(ground.servers.start_again, server)
 
 
 async def check_done(ground: Ground, task: ExportTask) -> None:
-    """Check that an export is done; one whose server was away for too long is run again."""
+    """Check that an export is done; run it again if its server was away for too long."""
     if task.status is TaskStatus.FAILED:
         assert task.error
         assert task.error.code in AWAY, task.error
-        # Without its database nobody can count.
+        # Without the database no attempt can be counted.
         if task.error.code == "E_STORE":
             assert task.retries == task.max_retries, "it was given up too early"
         await ground.service.client.retry(task.id, created_by=USER)
@@ -243,7 +243,7 @@ async def check_done(ground: Ground, task: ExportTask) -> None:
 
 
 async def check_all(ground: Ground) -> None:
-    """Check that there is what the tasks say, after one sweep, and nothing else."""
+    """Check, after one sweep, that everything is there that the tasks name, and nothing else."""
     service = ground.service
     await service.client.sweep()
     tasks = await service.client.list(created_by=USER, limit=1000)
@@ -262,7 +262,7 @@ async def test_exports_and_sweeps_outlive_the_servers_that_are_killed_under_them
     for number, killed in enumerate(ROUNDS * TIMES):
         of = SERVERS if LONG else killed
         exports = [*THROUGHOUT, *(held for server in of for held in LAST_WORDS[server])]
-        # First, because a gate of the sweep's is one for all sweeps.
+        # First, because a gate of the sweep holds every sweep.
         sweep = await Sweep.held(ground, SWEEP[number % len(SWEEP)])
         ids = list(await asyncio.gather(*map(ground.asked, exports)))
         await kill(ground, killed)

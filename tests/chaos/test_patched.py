@@ -1,4 +1,4 @@
-"""A workflow is changed behind `workflow.patched`: exports begun under the old code go on."""
+"""A workflow is changed with `workflow.patched`: exports begun under the old code go on."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +35,7 @@ EARLY, LATE = "wait-before-reading", "wait-before-uploading"
 
 
 class _Changed(ExportWorkflow):
-    """Has two more steps: one before the rows are read, and one after."""
+    """Has two more steps: one before the rows are read and one after."""
 
     async def _stage(
         self, plan: ExportPlan, request: ExportRequest
@@ -55,7 +55,7 @@ class _Changed(ExportWorkflow):
 
 @workflow.defn(name=names.EXPORT_WORKFLOW)
 class Patched(_Changed):
-    """Asks whether a run has the steps."""
+    """Asks `workflow.patched` whether a run has the steps."""
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
@@ -67,7 +67,7 @@ class Patched(_Changed):
 
 @workflow.defn(name=names.EXPORT_WORKFLOW)
 class Deprecated(_Changed):
-    """Has the steps in any case: no run without them is open any more."""
+    """Always has the steps: no run without them is open any more."""
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
@@ -80,7 +80,7 @@ class Deprecated(_Changed):
 
 @workflow.defn(name=names.EXPORT_WORKFLOW)
 class Unpatched(_Changed):
-    """Has the steps, and nothing says so."""
+    """Has the steps, without a patch marker."""
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
@@ -156,7 +156,7 @@ async def test_an_export_begun_under_the_old_code_ends_under_the_new_which_takes
             ended = await waiting.ended(task.id)
             assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
             await waiting.run_of(task.id).result()
-    # What it had passed already, it does not do; what was still before it, it does.
+    # It skips the new step that it had passed already, and takes the one still to come.
     assert await _patches(waiting, old) == [LATE]
     assert await _patches(waiting, new) == [EARLY, LATE]
     for task in (old, new):
@@ -175,7 +175,7 @@ async def test_when_no_older_run_is_open_the_old_way_goes_and_then_the_patch_its
             assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
             await waiting.run_of(task.id).result()
     assert await _replays(waiting, deprecated, Unpatched)
-    # Why the patch stays for as long as such runs are open.
+    # That is why the patch stays as long as such runs are open.
     assert not await _replays(waiting, patched, Unpatched)
 
 

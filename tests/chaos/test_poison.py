@@ -1,4 +1,4 @@
-"""One export kills every worker that reads it. Those that share its workers are not its like."""
+"""One export kills every worker that reads it; exports that share these workers are not harmed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -41,7 +41,7 @@ async def poisoned(
 
 @asynccontextmanager
 async def _replaced(herd: Herd) -> AsyncGenerator[None]:
-    """Start a worker for each that dies, as whatever runs the workers would."""
+    """Start a worker for each that dies, as an orchestrator would."""
 
     async def watch() -> None:
         while True:
@@ -65,7 +65,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
 async def test_one_export_that_kills_its_workers_takes_no_other_with_it(
     poisoned: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
-    # One worker, so that all of them share every crash for as long as they share a worker.
+    # One worker, so that every crash hits all exports that share it.
     record = Record(tmp_path / "record.jsonl")
     environment = environment_of(poisoned.settings, endpoints, **{HEARTBEAT: str(SILENCE)})
     poison = await poisoned.create("poison", params={"deadly": True})

@@ -1,4 +1,4 @@
-"""Two things at once: whichever is first, there is one end, and everybody is told the truth."""
+"""Two things at once: there is one end, whichever is first, and everybody is told the truth."""
 
 import asyncio
 import random
@@ -49,7 +49,7 @@ async def _consistent(service: Service, task_id: str) -> TaskStatus:
 
 
 async def _answered(service: Service, task_id: str) -> TaskStatus | None:
-    """Cancel; return how the export has ended, by what the caller is told."""
+    """Cancel; return how the export has ended according to the answer."""
     try:
         told = await service.client.cancel(task_id, created_by=USER, reason="a race")
     except TaskStateError as refused:
@@ -65,7 +65,7 @@ async def test_a_cancel_that_races_with_the_end_leaves_one_of_two_and_says_which
     loop = asyncio.get_running_loop()
     began = loop.time()
     await closed(service, (await service.exported()).id)
-    # About as long as an export lives; found again and again, because a machine may be busy.
+    # About as long as an export takes; adjusted all the time, because a machine may be busy.
     life = loop.time() - began
     chance = random.Random(SEED)  # noqa: S311 -- not for secrets
     free = asyncio.Semaphore(8)
@@ -75,7 +75,7 @@ async def test_a_cancel_that_races_with_the_end_leaves_one_of_two_and_says_which
         nonlocal life
         async with free:
             task = await service.create()
-            # Every other one anywhere in its life, the others where it ends.
+            # Half of them at any time, the others near the end.
             await asyncio.sleep(life * (chance.random() if index % 2 else chance.uniform(0.8, 1.2)))
             told = await _answered(service, task.id)
             end = await _consistent(service, task.id)
@@ -170,7 +170,7 @@ async def test_many_sweeps_at_once_run_each_due_task_once(
 
 
 class _Held:
-    """Holds a step of an export, until it is let go."""
+    """Holds a step of an export until it is released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
         self.reached = asyncio.Event()
@@ -215,7 +215,7 @@ Hold = Callable[[str], Awaitable[tuple[ExportTask, _Held]]]
 
 @pytest.fixture
 async def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hold]:
-    """Start an export and hold it in a stage; it is let go in the end, however the test ends."""
+    """Start an export and hold it in a stage; it is released in the end, however the test ends."""
     made: list[_Held] = []
 
     async def held(stage: str) -> tuple[ExportTask, _Held]:
@@ -273,7 +273,7 @@ async def test_a_run_that_is_terminated_is_healed_by_the_next_sweep(
 async def _of_the_old_run_nothing_is_left(service: Service, task_id: str) -> None:
     document = await service.document(task_id)
     async with asyncio.timeout(150):
-        # The attempt of the terminated run may still be writing what the sweep is to remove.
+        # The attempt of the terminated run may still be writing objects that the sweep removes.
         while service.keys() != [document["objectKey"]]:
             await service.client.sweep()
     assert await service.document(task_id) == document

@@ -1,4 +1,4 @@
-"""Three workers are replaced one after the other, under load, and no export notices."""
+"""Three workers are replaced one after the other under load, and no export is affected."""
 
 import asyncio
 import signal
@@ -31,7 +31,7 @@ _KINDS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 
 class _Load:
-    """People who go on asking for exports, a few at a time, until they are told to stop."""
+    """People who keep asking for exports, a few at a time, until they are told to stop."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -71,8 +71,8 @@ async def test_workers_are_replaced_one_after_the_other_and_every_export_is_done
     for task in load.ended:
         assert (task.status, task.retries) == (TaskStatus.DONE, 0), task.error
         files[task.type].add(downloaded(task.download_url))
-        # Nothing was given back or tried again. On a machine that is this busy, a worker may have
-        # been taken for lost, which is uncounted.
+        # Nothing was given back or retried. On a busy machine a worker may have been
+        # taken for lost, which is not counted.
         outcomes = {each.outcome for each in await attempts_of(idle_service, task.id)}
         assert outcomes <= {"completed", "timed out: TIMEOUT_TYPE_HEARTBEAT"}
     assert {kind: len(contents) for kind, contents in files.items()} == dict.fromkeys(files, 1)

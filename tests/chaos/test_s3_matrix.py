@@ -1,7 +1,7 @@
-"""Everything that the product asks of an object store, in every way that S3 may be spoken.
+"""Everything that the product asks of an object store, with each variant of the protocol.
 
-http and https, with and without S3's newer checksums, the bucket in the path and in the host's
-name. Over https boto3 frames a body in another way than over http, so each is sent and read back.
+http and https, with and without S3's newer checksums, the bucket in the path and in the host name.
+Over https boto3 frames a body differently than over http, so each variant is sent and read back.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ from tests.support.chaos.certificates import Certificates
 from tests.support.chaos.proxy import Proxy, proxy_to
 from tests.support.traffic import Traffic
 
-PART = 5 * 1024 * 1024  # the least that S3 takes for any part but the last
+PART = 5 * 1024 * 1024  # S3's minimum for every part but the last
 NAME = "订单 2026-10.csv"
 TYPE = "text/csv; charset=utf-8"
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to speak S3."""
+    """One variant of the S3 protocol."""
 
     scheme: str
     checksums: str
@@ -108,7 +108,7 @@ def upload(store: ObjectStore, data: bytes, stop: threading.Event | None = None)
 
 
 def content(size: int) -> bytes:
-    """Bytes of every value, in which no two parts are alike."""
+    """Bytes of every value; no two parts are alike."""
     return hashlib.shake_128(str(size).encode()).digest(size)
 
 
@@ -168,7 +168,7 @@ def fetched(store: ObjectStore, certificates: Certificates) -> tuple[bytes, str,
 
 
 def check_spoken(traffic: Traffic, way: Way, bucket: str) -> None:
-    """Check that the way was really gone: nothing here would tell one from another otherwise."""
+    """Check that the variant was really used: otherwise the variants could not be told apart."""
     virtual = way.style == "virtual"
     assert {*traffic.hosts} == {f"{bucket}.localhost" if virtual else "127.0.0.1"}
     bodies = [headers for name, headers in traffic.sent if name in {"PutObject", "UploadPart"}]

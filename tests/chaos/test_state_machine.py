@@ -1,8 +1,7 @@
-"""Any order of create, cancel, retry, renew, sweep, crash and purge leaves what it should.
+"""Any order of create, cancel, retry, renew, sweep, crash and purge ends as it should.
 
-Hypothesis chooses the order, real servers and worker processes carry it out, and a model says what
-may be answered. When an example ends, the offline checker judges it. The seed
-repeats a run.
+Hypothesis chooses the order, real servers and worker processes carry it out, and a model says
+which answers are allowed. At the end of an example the offline checker judges it.
 """
 
 import os
@@ -42,13 +41,13 @@ class Asked:
     """What the model knows of a task.
 
     Attributes:
-        user: Whose it is.
+        user: Its owner.
         task: Its id.
         form: Its format.
-        may: How it may end, for all that was done to it.
+        may: How it may end, after all that was done to it.
         ended: How it has ended, once that is known.
-        retried: Whether it was run again. The run that failed may be cleaning up still, and if it
-            loses its worker over that, only the sweep starts the next one.
+        retried: Whether it was run again. The run that failed may still be cleaning up, and if it
+            loses its worker meanwhile, only the sweep starts the next run.
     """
 
     user: BlockingUser
@@ -185,7 +184,7 @@ def test_any_order_of_what_people_do_and_what_breaks_leaves_what_it_should(world
             stateful_step_count=STEPS,
             deadline=None,
             database=None,
-            # A shorter example is not worth the servers' time: the record says what happened.
+            # To shrink an example takes too long; the record says what happened.
             phases=[Phase.generate],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),

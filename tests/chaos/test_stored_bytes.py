@@ -1,4 +1,4 @@
-"""A store that says that all is well and holds something else; bytes that change on their way."""
+"""A store that confirms a write and stores something else; bytes that change on their way."""
 
 import hashlib
 import threading
@@ -24,7 +24,7 @@ from tests.support.protections import protected_by
 from tests.support.service import Service, downloaded, insert_orders
 from tests.support.traffic import Traffic
 
-PART = 5 * 1024 * 1024  # the least that S3 takes for any part but the last
+PART = 5 * 1024 * 1024  # S3's minimum for every part but the last
 SHORT, LONG = 100_000, 3 * PART + 7
 SIZES = pytest.mark.parametrize(
     ("size", "operation"), [(SHORT, "PutObject"), (LONG, "UploadPart")], ids=["short", "long"]
@@ -90,7 +90,7 @@ def test_one_bit_that_the_store_holds_otherwise_is_no_success(
 def test_a_file_that_the_store_holds_only_in_part_is_no_success(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
 ) -> None:
-    at = 1 if size == SHORT else 4  # S3 takes a short part only as the last
+    at = 1 if size == SHORT else 4  # S3 accepts a short part only as the last one
     traffic.with_another_body(operation, once(lambda body: body[:-1], at=at))
     with pytest.raises(StoreUnavailableError, match=f"{size - 1} of the {size} bytes"):
         upload(store, content(size))
@@ -100,7 +100,7 @@ def test_a_file_that_the_store_holds_only_in_part_is_no_success(
 def test_where_the_etag_is_no_checksum_the_file_is_read_back(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
 ) -> None:
-    # So answers a bucket that encrypts with a key of KMS.
+    # A bucket that encrypts with a KMS key answers so.
     for name in ("PutObject", "CompleteMultipartUpload", "HeadObject"):
         traffic.with_another_answer(name, ETag='"not-an-md5"')
     data = content(size)
@@ -132,7 +132,7 @@ def test_one_bit_that_changes_on_its_way_is_no_success(
         )
         data = content(size)
         wire.suffer(Flip(after=SHORT // 2, toward="server"))
-        with pytest.raises(StoreUnavailableError):  # which is tried again
+        with pytest.raises(StoreUnavailableError):  # which is retried
             upload(store, data)
         assert wire.happened == 1
         assert upload(store, data).bytes == size
@@ -145,7 +145,7 @@ async def test_an_export_whose_file_was_stored_wrongly_is_written_again_before_i
     traffic: Traffic, service: Service
 ) -> None:
     await insert_orders(service.database)
-    # The first that is put is the staged part, the second the file.
+    # The first object is the staged part, the second is the file.
     traffic.with_another_body("PutObject", once(flipped, at=2))
     task = await service.exported()
     assert (task.status, task.retries) == ("done", 1)
@@ -181,7 +181,7 @@ class SkippingPool(ThreadPoolExecutor):
         return super().submit(fn, number + (number > 1), *rest, **kwargs)
 
 
-# To S3 the numbers of parts may have gaps, so no server shows this: it would be a mistake of ours.
+# S3 allows gaps in part numbers, so no server would reject this mistake of ours.
 def test_an_upload_whose_parts_have_a_gap_in_their_numbers_is_aborted(
     store: ObjectStore, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +256,7 @@ def test_an_upload_over_a_wire_that_is_cut_is_whole_or_no_success(
             assert store.get("files/a") == data
         assert wire.happened
         wire.recover()
-        for item in store.objects(""):  # no success, perhaps, but whole
+        for item in store.objects(""):  # perhaps reported as failed, but whole
             assert store.get(item.key) == data
         for left in store.open_uploads(""):  # as the sweep does
             store.remove(left)
@@ -271,7 +271,7 @@ def test_an_object_that_breaks_off_while_it_is_read_is_the_stores_trouble(
     certificates = Certificates.made_in(tmp_path)
     with (
         proxy_to(str(settings.s3_endpoint_url), certificates.server) as https,
-        proxy_to(https.address) as wire,  # sees what is encrypted
+        proxy_to(https.address) as wire,  # sees the plain text of TLS
     ):
         store = ObjectStore(
             settings.model_copy(

@@ -1,4 +1,4 @@
-"""kill -9 of two hundred workers that are inside a step, and nothing is lost, doubled or wrong.
+"""kill -9 of two hundred workers inside a step, and nothing is lost, doubled or wrong.
 
 make chaos EXPORTS=500 KILLS=200 SEED=...
 """
@@ -39,7 +39,7 @@ LONG: Final = _EXPORTS > 100
 SIZE: Final = Size(
     exports=_EXPORTS,
     kills=int(os.environ.get("KILLS") or "8"),
-    # A kill keeps what it hits waiting, and nothing else: the more at once, the sooner it is over.
+    # A kill delays only what it hits: the more exports at once, the sooner the storm is over.
     side_by_side=32 if LONG else 12,
 )
 KEPT: Final = REPOSITORY / "chaos-records"
@@ -57,7 +57,7 @@ orders = {{ op = "count" }}
 [reports.{LARGE}]
 python = "tests.support.chaos.large_report:LargeReport"
 """
-# Its collection is not there in the first half.
+# Its collection does not exist in the first half.
 MAY_FAIL: Final = {
     asked_for(*request): "E_COLLECTION" for request in REQUESTS if request[0] == LATE
 }
@@ -86,19 +86,19 @@ async def stormy(
 
 async def _late_orders(service: Service) -> None:
     late = orders.orders()[-LATE_ORDERS:]
-    # Under another name first: an export in between would have some of them only.
+    # Under another name first: an export in between would see only some of them.
     hidden = service.database["ordersToCome"]
     try:
         await hidden.insert_many(late, ordered=False)
     except BulkWriteError as error:
-        # The driver sends it again when the answer is late, and this server takes it twice.
+        # The driver repeats it when the answer is late, and this server applies it twice.
         if {one["code"] for one in error.details["writeErrors"]} != {_DUPLICATE_KEY}:
             raise
     await hidden.rename("lateOrders")
 
 
 async def _references(service: Service, record: Record) -> dict[str, Content]:
-    """Return the file of each request, made while nobody disturbs."""
+    """Return the file of each request, made without faults."""
     await _late_orders(service)
     user = RecordedUser("reference", service.client, record)
     files: dict[str, Content] = {}
@@ -131,7 +131,7 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_storm_of_kill_9(
 ) -> None:
     began = time.monotonic()
     record = Record(tmp_path / "record.jsonl")
-    # S3's smallest part, so that a kill meets many of them.
+    # S3's smallest part size, so that a kill hits many parts.
     environment = environment_of(stormy.settings, endpoints, **{PART_SIZE: str(5 << 20)})
     async with Herd(WORKERS, environment, tmp_path, record) as herd:
         references = await _references(stormy, record)
@@ -162,7 +162,7 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_storm_of_kill_9(
 
 
 def _tell(found: Evidence, herd: Herd, seconds: float) -> None:
-    """Write down what a storm that all went well through came to."""
+    """Write down the figures of a storm without findings."""
     KEPT.mkdir(exist_ok=True)
     figures = {
         "seed": SEED,

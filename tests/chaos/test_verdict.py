@@ -1,4 +1,4 @@
-"""The checker finds every kind of broken promise in a record that was doctored to show it."""
+"""The checker finds every kind of broken promise in evidence that was changed to show it."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ def _told(
 
 
 def _good() -> Evidence:
-    """Return a record that shows everything as it should be."""
+    """Return evidence without any broken promise."""
     others = f"files/{OTHERS}/run/3-1-token/export.csv"
     created = [
         _told("create", task, "pending", at=0.0, asked=asked_for(*ASKED))

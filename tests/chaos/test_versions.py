@@ -1,4 +1,4 @@
-"""Old and new workers side by side, as versions of one worker deployment: exports stay apart."""
+"""Old and new workers side by side, as versions of one worker deployment."""
 
 import asyncio
 import re
@@ -151,7 +151,7 @@ async def test_workers_for_heavy_steps_are_part_of_the_version(deployment: Deplo
     for task, small, bulk in ((begun, old_small, old_bulk), (later, new_small, new_bulk)):
         ended = await service.ended(task.id)
         assert (ended.status, ended.retries) == (TaskStatus.DONE, 0)
-        await service.run_of(task.id).result()  # its last step ends a moment after the task
+        await service.run_of(task.id).result()  # its last step ends a moment after the task does
         by = {(each.step, each.worker) for each in await attempts_of(service, task.id)}
         assert by == {
             *((step, small.pid) for step in ("claim", "writeback-done")),
@@ -181,7 +181,7 @@ async def test_the_commands_of_the_page_on_changing_workflows_do_what_it_says(
     for words in commands:
         own = [re.sub(r"^exports$|(?<=\")exports(?=:)", deployment.name, word) for word in words]
         async with asyncio.timeout(PATIENCE):
-            while not await _accepted(endpoints, own):  # the server learns of workers by and by
+            while not await _accepted(endpoints, own):  # the server learns of workers with a delay
                 await asyncio.sleep(0.5)
     assert len(commands) == 8
     ended = await service.ended(begun.id)

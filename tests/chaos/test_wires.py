@@ -1,7 +1,6 @@
-"""Wires to the servers that are slow, cut, silent, half open or refused, while exports are made.
+"""Connections that are slow, cut, silent, half open or refused while exports are made.
 
-The workers are processes of their own, and only they are behind the wires: whatever a fault has
-struck was theirs.
+The workers are processes of their own, and only they use the disturbed connections.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from tests.support.chaos.proxy import BlackHole, Fault, HalfOpen, Latency, Proxy
 from tests.support.chaos.wires import SERVERS, corner, wires_to
 from tests.support.service import Service, downloaded, insert_orders, open_service
 
-# Far more than any of it needs; what has not ended then never ends.
+# Far more than any export needs: one that has not ended by then never ends.
 PATIENCE: Final = 200
 READ_TIMEOUT: Final = None if LONG else 6
 SIDE_BY_SIDE: Final = 18
@@ -37,12 +36,12 @@ RESETS: Final = [
 ]
 FAULTS: Final[list[Fault]] = [Latency(0.3), *RESETS, BlackHole(), HalfOpen(), Refused()]
 PASSING: Final = 3.0
-"""Seconds after which a server that was not to be reached is there again."""
+"""Seconds after which a server that could not be reached is back."""
 
 
 @dataclass(frozen=True)
 class Left:
-    """What is there after exports: their tasks and files, and the keys in the bucket."""
+    """What exports leave: their tasks and files, and the keys in the bucket."""
 
     tasks: list[ExportTask]
     files: list[bytes]
@@ -81,7 +80,7 @@ async def left(service: Service, tasks: list[ExportTask]) -> Left:
 
 
 async def endured(sound: Service, wire: Proxy, fault: Fault) -> list[ExportTask]:
-    """Ask for exports until the fault has struck, and wait for their end."""
+    """Ask for exports until the fault has struck, and wait until they end."""
     tasks: list[ExportTask] = []
     while not tasks or not wire.happened:
         ids = await asked(sound)
@@ -98,7 +97,7 @@ async def endured(sound: Service, wire: Proxy, fault: Fault) -> list[ExportTask]
 async def suffered(
     endpoints: Endpoints, folder: Path, server: str, fault: Fault
 ) -> tuple[Left, Left]:
-    """Return what exports leave without a fault, and the same ones with it."""
+    """Return what exports leave without a fault, and what the same exports leave with it."""
     async with (
         corner(endpoints) as settings,
         open_service(settings, endpoints.temporal_address) as sound,
@@ -113,7 +112,7 @@ async def suffered(
             )
             log = folder / settings.task_queue
             async with forked(Orders(environment, log, read_timeout=READ_TIMEOUT)):
-                # It also opens the connections that are to suffer.
+                # It also opens the connections that are disturbed later.
                 before = await left(sound, await ended(sound, await asked(sound)))
                 wire = wires.suffer(server, fault)
                 async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""A worker that was taken for dead, and replaced, goes on: it writes nothing that anyone sees."""
+"""A worker that was replaced as lost and goes on writes nothing that anyone sees."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from tests.support.chaos.forked import Orders, environment_of, forked
 from tests.support.protections import protected_by
 from tests.support.service import Service, downloaded, insert_orders
 
-# Each stands in a step, and more of the step comes after it.
+# Each is inside a step, with more of the step to come.
 STOPS = [
     "claim: update to running 1, before",
     "claim: update to running 1, after",
@@ -38,7 +38,7 @@ async def _went_on_unseen(base: Service, stop: str, name: str, tmp: Path) -> Non
                 before = await service.document(task.id)
                 content = downloaded(before["downloadUrl"])
                 zombie.signal(signal.SIGCONT)
-                zombie.signal(signal.SIGTERM)  # it finishes what it is at
+                zombie.signal(signal.SIGTERM)  # it finishes its current step
                 assert await zombie.ended() == 0, zombie.said()
                 met = zombie.boundaries()
                 assert met.index(stop) < len(met) - 1, "it did not go on"

@@ -1,4 +1,4 @@
-"""What `make protections` and `make mutants` count as noticed: a test that ran, and failed."""
+"""`make protections` and `make mutants` count a test that ran and failed, and nothing else."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET

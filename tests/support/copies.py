@@ -1,4 +1,4 @@
-"""Copies of the project in which something is broken, and the tests that are to notice it."""
+"""Copies of the project in which something is broken, and tests that should notice it."""
 
 import os
 import re
@@ -17,24 +17,22 @@ from dev.endpoints import Endpoints
 from tests.support.paths import REPOSITORY
 
 BROKEN: Final = "PROJECT_COPY_IS_BROKEN"
-"""Set for tests that run in a copy where something was changed on purpose."""
+"""The environment variable that is set for tests in a broken copy."""
 
-# As a traceback or the product's own E_INTERNAL names it.
+# As a traceback shows it, or the product's own E_INTERNAL.
 _DOES_NOT_RUN: Final = re.compile(
     r"\b(?:NameError|UnboundLocalError|ImportError|ModuleNotFoundError|SyntaxError)(?:: | in \w)"
 )
-_USAGE: Final = (
-    4  # an exit code of pytest: 0 and 1 are for tests that ran, 2 is for an interruption
-)
+_USAGE: Final = 4  # pytest's exit codes from here on: it could not run
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the tests in a copy.
+    """The result of tests in a copy.
 
     Attributes:
         noticed: Tests that ran and failed, as `module.function`.
-        no_code: Why that proves nothing, if it does not: what failed is not the test.
+        no_code: Why the run proves nothing: the code does not run, or a test could not start.
     """
 
     noticed: frozenset[str]
@@ -42,7 +40,7 @@ class Outcome:
 
 
 def function_of(nodeid: str) -> str:
-    """Return which function a test is of, as `module.function`, whatever its parameters."""
+    """Return the test function of a node id, as `module.function`, without its parameters."""
     path, _, name = nodeid.partition("::")
     module = path.removesuffix(".py").replace("/", ".")
     return f"{module}.{name.partition('[')[0].replace('::', '.')}"
@@ -50,7 +48,7 @@ def function_of(nodeid: str) -> str:
 
 @contextmanager
 def copied() -> Generator[Path]:
-    """Copy what is under version control, or would be, into a folder that goes in the end."""
+    """Copy all files that git does not ignore into a temporary folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 -- wherever the system has it
         cwd=REPOSITORY,
@@ -69,7 +67,7 @@ def copied() -> Generator[Path]:
 
 
 def undefined_names(path: Path) -> str | None:
-    """Say why a changed file is no Python that runs, if it is not."""
+    """Return why a changed file is not Python that runs; None if it is."""
     found = subprocess.run(  # noqa: S603 -- a program of our own environment
         [
             *(sys.executable, "-m", "ruff", "check", "--isolated", "--quiet"),
@@ -90,11 +88,11 @@ def run_tests(
     Args:
         root: The copy.
         tests: Node ids.
-        servers: What they talk to.
-        options: What else pytest is told.
+        servers: The servers to use.
+        options: More options for pytest.
 
     Raises:
-        RuntimeError: pytest itself could not do it, for a test that is not there, for example.
+        RuntimeError: pytest could not run, for example because a test does not exist.
     """
     said = root / "outcome.xml"
     where = root / "servers.json"
@@ -108,7 +106,7 @@ def run_tests(
             *tests,
         ],
         cwd=root,
-        # The copy, and not the checkout that the virtual environment knows.
+        # The copy, not the checkout that the virtual environment points to.
         env=os.environ | {"PYTHONPATH": str(root), BROKEN: "1"},
         capture_output=True,
         text=True,

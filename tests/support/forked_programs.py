@@ -1,6 +1,6 @@
 """Our programs as processes that end by themselves, forked from one that has imported them.
 
-To import what they need takes a second of processor time, and tests run them by the hundred.
+The imports take a second of processor time, and tests run these programs a hundred times.
 Everything else is as in a process of its own: environment, working directory, output, exit code.
 """
 
@@ -42,10 +42,10 @@ async def ended(
     environment: dict[str, str],
     cwd: Path,
 ) -> Ended:
-    """Run a program to its end.
+    """Run a program and wait for its end.
 
     Raises:
-        TimeoutError: It has not ended in time; it is killed.
+        TimeoutError: It did not end in time, and was killed.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])

@@ -1,6 +1,6 @@
-"""Tests that pass and leak: `tests/access/test_leaks.py` has them run, and that run has to fail.
+"""Tests that pass and leak: `tests/access/test_leaks.py` runs them, and that run must fail.
 
-Their name keeps them out of every other run.
+Pytest does not collect a file with this name by itself.
 """
 
 import logging

@@ -1,8 +1,8 @@
-"""Looks for what must never stand in Temporal or in a log: after the run, in all that it left.
+"""Searches, after a test run, for what must never be in Temporal or in a log.
 
-Every order of the tests has a canary in it, and so has every password and key that a test makes up
-to be wrong. A leak is found by its text, wherever it stands: histories are searched as the server
-keeps them, with all payloads, failures, search attributes and memos.
+Every order of the tests contains a canary, and so does every invalid password and key that a test
+makes up. A leak is found by its text: histories are searched as the server stores them, with all
+payloads, failures, search attributes and memos.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from temporalio.client import Client
 from dev.endpoints import Endpoints
 
 CANARY: Final = "c4n4ry"
-"""Part of each value of a row, password and key that is to be found if it leaks."""
+"""Part of every value, password and key that must be found if it leaks."""
 
 LOGS: Final = "EXPORTS_TEST_LOGS"
-"""Names the folder for the logs of this run."""
+"""The environment variable with the folder for the logs of this run."""
 
 _SIDE_BY_SIDE: Final = 24
 _PAGE: Final = 500
@@ -48,11 +48,11 @@ _PATTERNS: Final = {
 
 @dataclass(frozen=True, order=True)
 class Leak:
-    """Something that should not be where it is.
+    """Something that must not be where it is.
 
     Attributes:
         where: A workflow, a schedule or a log.
-        what: What kind of thing it is; never the thing itself, if it may be a secret.
+        what: What kind of thing it is; never the value, which may be a secret.
     """
 
     where: str
@@ -60,10 +60,10 @@ class Leak:
 
 
 class Search:
-    """Knows what to look for.
+    """Searches texts for leaks.
 
     Args:
-        secrets: Values that nobody may see, beside the canaries.
+        secrets: Secret values, in addition to the canaries.
     """
 
     def __init__(self, secrets: Iterable[SecretStr] = ()) -> None:
@@ -75,17 +75,17 @@ class Search:
         self._kinds = {kind: re.compile(text, re.IGNORECASE) for kind, text in kinds.items()}
 
     def within(self, where: str, content: bytes) -> list[Leak]:
-        """Return what leaks in there."""
+        """Return the leaks in a text."""
         return [Leak(where, kind) for kind, text in self._kinds.items() if text.search(content)]
 
     def in_logs(self, folder: Path) -> list[Leak]:
-        """Return what leaks in the logs of a folder and of the folders in it."""
+        """Return the leaks in the logs of a folder and of its subfolders."""
         return [
             leak for path in _logs(folder) for leak in self.within(path.name, path.read_bytes())
         ]
 
     async def in_temporal(self, address: str) -> tuple[list[Leak], int]:
-        """Return what leaks in the histories of a server, and how many workflows it has."""
+        """Return the leaks in the histories of a server, and the number of its workflows."""
         client = await Client.connect(address)
         free = asyncio.Semaphore(_SIDE_BY_SIDE)
 
@@ -107,7 +107,7 @@ class Search:
         return sorted(set(found)), workflows
 
     async def in_runs_of(self, client: Client, workflow_id: str) -> list[Leak]:
-        """Return what leaks in the runs of one workflow."""
+        """Return the leaks in the runs of one workflow."""
         handle = client.get_workflow_handle(workflow_id)
         info = (await handle.describe()).raw_info
         kept = [message async for message in _kept(client, client.namespace, info)]
@@ -115,7 +115,7 @@ class Search:
 
 
 def _logs(folder: Path) -> list[Path]:
-    # Below that are the databases of the servers, which name files so, too.
+    # Deeper folders are the servers' databases, which have files with this suffix as well.
     return sorted((*folder.glob("*.log"), *folder.glob("*/*.log")))
 
 
@@ -141,13 +141,13 @@ async def _runs(client: Client, namespace: str) -> AsyncIterator[WorkflowExecuti
 
 
 async def _kept(client: Client, namespace: str, run: WorkflowExecutionInfo) -> AsyncIterator[bytes]:
-    """Yield all that the server keeps of a run: attributes, memo, history, and what is pending."""
+    """Yield everything that the server has of a run: attributes, memo, history, pending work."""
     yield _bytes(run)
     execution = WorkflowExecution(
         workflow_id=run.execution.workflow_id, run_id=run.execution.run_id
     )
     if not run.HasField("close_time"):
-        # The details of heartbeats, and why the last attempt failed, are in no event yet.
+        # Heartbeat details and the last failure are not in an event yet.
         yield _bytes(
             await client.workflow_service.describe_workflow_execution(
                 DescribeWorkflowExecutionRequest(namespace=namespace, execution=execution)
@@ -185,7 +185,7 @@ async def _schedules(client: Client, namespace: str) -> AsyncIterator[tuple[str,
 
 
 def _bytes(message: Message) -> bytes:
-    """Return a message as it goes over the wire: what is text in it is legible there."""
+    """Return a message as it is sent over the network, with its texts readable."""
     return message.SerializeToString()
 
 
@@ -197,7 +197,7 @@ async def search_everything(endpoints: Endpoints, logs: Path) -> tuple[list[Leak
         logs: The folder with all logs.
 
     Returns:
-        What leaks, and what was searched, for people.
+        The leaks, and a sentence that says what was searched.
     """
     search = Search([endpoints.s3_access_key_id, endpoints.s3_secret_access_key])
     leaks, workflows = await search.in_temporal(endpoints.temporal_address)
@@ -206,7 +206,7 @@ async def search_everything(endpoints: Endpoints, logs: Path) -> tuple[list[Leak
 
 
 def keep(name: str, text: str) -> None:
-    """Keep what a program of ours has written to its log, for the search after the run."""
+    """Keep what one of our programs has written to its log, for the search after the run."""
     folder = os.environ.get(LOGS)
     if folder:
         with (Path(folder) / f"{name}.log").open("a", encoding="utf-8") as log:
@@ -214,7 +214,7 @@ def keep(name: str, text: str) -> None:
 
 
 def keep_ours() -> None:
-    """Keep what this process logs from now on: most tests run their workers inside of it."""
+    """Keep the log of this process from now on: most tests run their workers in it."""
     handler = logging.FileHandler(
         Path(os.environ[LOGS]) / f"pytest-{os.getpid()}.log",
         encoding="utf-8",

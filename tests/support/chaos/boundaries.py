@@ -1,14 +1,14 @@
 """The boundaries of a process: before and after each of its writes to MongoDB, S3 and Temporal.
 
-Each has a name that is the same in every process that does the same, so that one process can be
-asked which there are, and another can be ended or stopped at any of them:
+Each has a name that is the same in every process that does the same, so that one process can
+record which there are, and another can be ended or stopped at any of them:
 
     aggregate 2026-10: PutObject 1, after
     workflow: schedule upload 1, before
 
-Nobody lists them by hand. What a driver sends is seen by the driver's own hooks; what a worker
-tells Temporal is seen where Python hands it to the core of the SDK, which answers when the server
-has.
+No list of them is kept. The drivers' own hooks see what is sent to MongoDB and S3; what a worker
+tells Temporal is seen where Python passes it to the core of the SDK, which returns when the server
+has answered.
 """
 
 import threading
@@ -38,7 +38,7 @@ Meet = Callable[[str], None]
 
 
 class _Step:
-    """What a process is at, and how often it has done what since it began with that."""
+    """The current step of a process, and how often it has done what since the step began."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -57,7 +57,7 @@ _PROCESS: Final = _Step("process")
 
 
 def watch(meet: Meet) -> None:
-    """Call `meet` with the name of each boundary that this process comes to, for good.
+    """Call `meet` with the name of each boundary that this process reaches, until it ends.
 
     To be called before anything connects.
     """
@@ -85,7 +85,7 @@ def watch(meet: Meet) -> None:
 
     async def polled(self: CoreWorker) -> WorkflowActivation:
         activation = await poll(self)
-        # To take a run out of the cache is a matter of the process, of which no server hears.
+        # A run is removed from this worker's cache; the server is not told.
         if any(job.HasField("remove_from_cache") for job in activation.jobs):
             forgotten.add(activation.run_id)
         return activation
@@ -120,22 +120,22 @@ def watch(meet: Meet) -> None:
 
 
 def name_process(name: str) -> None:
-    """Name what this process does outside of activities."""
+    """Set the name of what this process does outside of activities."""
     _PROCESS.name = name
 
 
 def by_chance(name: str) -> bool:
     """Return whether two processes that do the same may differ in a boundary.
 
-    Beats depend on the time that a step takes, and what happens at once may come to a workflow
-    in one piece or in several.
+    Heartbeats depend on the duration of a step, and a workflow may hear of simultaneous events in
+    one activation or in several.
     """
     beat = ": heartbeat " in name or ": progress " in name
     return beat or (name.startswith("workflow: ") and _number(name) > 1) or ": nothing " in name
 
 
 def of_beats_once(names: Iterable[str]) -> list[str]:
-    """Return boundaries without repetitions: the second beat of a step is none of its own."""
+    """Return boundaries without the repeated ones: only the first heartbeat of a step counts."""
     beats = (": heartbeat ", ": progress ")
     return [
         name
@@ -217,7 +217,7 @@ class _Requests:
 
 
 class _Calls(client.Interceptor, worker.Interceptor):
-    """Sees what goes to Temporal through a client, and which activity it is for."""
+    """Sees what is sent to Temporal through a client, and for which activity."""
 
     def __init__(self, meet: Meet) -> None:
         self._meet = meet

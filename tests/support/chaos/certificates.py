@@ -1,4 +1,4 @@
-"""A throw-away certificate authority, and a server's certificate by it."""
+"""A certificate authority for one test, and a server certificate signed by it."""
 
 import ssl
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ _LIFE: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Certificates:
-    """What a TLS server and those who trust it need.
+    """What a TLS server and its clients need.
 
     Attributes:
         ca: The file of the authority's certificate (PEM).
-        server: The context of a server of the bucket at the loopback address.
+        server: The TLS context of a server for the bucket at the loopback address.
     """
 
     ca: Path

@@ -1,4 +1,4 @@
-"""A user of the service whose every question and answer is recorded."""
+"""A user of the service whose calls and answers are all recorded."""
 
 from collections.abc import Awaitable, Mapping
 from datetime import timedelta
@@ -10,12 +10,14 @@ from tests.support.chaos.operations import Operation, Record, asked_for
 
 
 class RecordedUser:
-    """Asks as one user; an error of the product's own is an answer, any other one is raised.
+    """Calls the service as one user.
+
+    A domain error counts as an answer; any other error is raised.
 
     Args:
-        name: The user; None for each method asks as nobody else.
-        client: The client that everybody shares.
-        record: Takes every operation.
+        name: The user; None for calls on behalf of nobody.
+        client: The client that all users share.
+        record: Gets every operation.
     """
 
     def __init__(self, name: str, client: ExportClient, record: Record) -> None:

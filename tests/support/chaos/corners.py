@@ -1,4 +1,4 @@
-"""Corners of a test: services side by side, each with its own queue, tasks and prefix."""
+"""Several services in one test, each with its own task queue, tasks and prefix."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ CLOSED = {
 
 @asynccontextmanager
 async def corner(base: Service, name: str, **changes: Any) -> AsyncGenerator[Service]:
-    """Open a service that reads what another one reads, and shares nothing else with it."""
+    """Open a service that reads the same source database and shares nothing else."""
     settings = base.settings.model_copy(
         update={
             "source_database": base.settings.source[1],
@@ -60,7 +60,7 @@ async def corner(base: Service, name: str, **changes: Any) -> AsyncGenerator[Ser
 
 
 async def closed(service: Service, task_id: str) -> None:
-    """Wait until the run of a task has closed, however it did."""
+    """Wait until the run of a task has closed, in whatever way."""
     try:
         await service.run_of(task_id).result(rpc_timeout=PATIENCE * 2)
     except WorkflowFailureError:
@@ -69,21 +69,21 @@ async def closed(service: Service, task_id: str) -> None:
 
 @dataclass(frozen=True)
 class Reference:
-    """What an export comes to if nothing goes wrong."""
+    """How an export ends without faults."""
 
     status: TaskStatus
     content: bytes | None
 
     @classmethod
     def of(cls, task: ExportTask) -> "Reference":
-        """Take the end of an export as it should be."""
+        """Take an export that ended as it should."""
         return cls(task.status, downloaded(task.download_url) if task.download_url else None)
 
     async def check(self, service: Service, task_id: str) -> None:
-        """Compare the end of another export, after one sweep, with this one.
+        """Compare another export, after one sweep, with this one.
 
         Raises:
-            AssertionError: Something is not as it should be; says what.
+            AssertionError: They differ; says in what.
         """
         document = await service.document(task_id)
         assert (document["status"], document["retries"]) == (self.status, 0)

@@ -1,4 +1,4 @@
-"""Workers as a deploy starts and stops them: processes of their own, and what each has done."""
+"""Worker processes, started and stopped as a deploy does it, and what each of them has done."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ class Deployed:
     """A worker process.
 
     Attributes:
-        pid: Its process id, which is also in front of its identity in Temporal's history.
+        pid: Its process id, with which its identity in Temporal's history begins.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
@@ -53,7 +53,7 @@ class Deployed:
         assert text in self.said, self.said
 
     async def holds(self, gate: Path, units: int = 1) -> None:
-        """Wait until it waits at a gate, with so many units."""
+        """Wait until it holds so many units at a gate."""
         await until(lambda: len(list(gate.glob(f"reached-{self.pid}-*"))) >= units)
 
     def hears(self, signum: signal.Signals) -> None:
@@ -69,13 +69,13 @@ class Deployed:
 async def deployed(
     settings: Settings, endpoints: Endpoints, folder: Path, **changes: str
 ) -> AsyncGenerator[Deployed]:
-    """Start a worker and wait until it is ready; it is killed if it is still there in the end.
+    """Start a worker and wait until it is ready; it is killed if it still runs in the end.
 
     Args:
-        settings: Which database, prefix, queue and reports it works with.
+        settings: Its database, prefix, task queue and reports.
         endpoints: Where the servers are.
-        folder: For its log, and the gate of the reports that are held.
-        changes: What else is in its environment.
+        folder: For its log, and for the gate of the reports that are held.
+        changes: Other environment variables.
     """
     log = folder / f"worker-{secrets.token_hex(4)}.log"
     environment = endpoints.environment() | {
@@ -108,13 +108,13 @@ async def deployed(
 
 @dataclass(frozen=True)
 class Attempted:
-    """An attempt at a step, as Temporal's history has it.
+    """An attempt at a step, as Temporal's history shows it.
 
     Attributes:
         step: Name of the activity.
-        number: Which attempt of the activity it was.
-        worker: Process id of the worker that had it.
-        outcome: `completed`, the type of its failure, or `timed out` and how.
+        number: Its number, from 1.
+        worker: Process id of its worker.
+        outcome: `completed`, the type of its failure, or `timed out` and the type of the timeout.
     """
 
     step: str

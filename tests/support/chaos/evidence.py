@@ -1,7 +1,7 @@
-"""What is left after a chaos run, as the servers themselves have it.
+"""What is left after a chaos run, according to the servers themselves.
 
-It imports nothing of the product: drivers and names of its own, so that a mistake of the product
-is not made here again.
+It imports nothing of the product and has its own drivers and names, so that it does not repeat a
+mistake of the product.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _LOOK: Final = 0.3
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds: its size in bytes, and its SHA-256 in hexadecimal."""
+    """The content of a file: its size in bytes and its SHA-256 in hexadecimal."""
 
     size: int
     sha256: str
@@ -49,7 +49,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Download:
-    """What a link led to, and when it was followed, in seconds of the epoch."""
+    """What a link led to, and when it was requested, in seconds since the epoch."""
 
     content: Content
     began: float
@@ -58,7 +58,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a workflow: its id, when it started (seconds of the epoch), how it closed."""
+    """One run of a workflow: its id, when it started (seconds since the epoch), how it closed."""
 
     workflow: str
     started: float
@@ -71,11 +71,11 @@ class Evidence:
 
     Attributes:
         operations: The record.
-        tasks: The documents of `ExportTasks`, as they are.
+        tasks: The documents of `ExportTasks`, unchanged.
         objects: Every object under the prefix, by key without the prefix.
         open_uploads: Keys of multipart uploads that were neither completed nor aborted.
         runs: Every run of an export on the task queue.
-        references: The file that each request comes to without any fault.
+        references: The file of each request without any fault.
         downloads: What the link in a task's document led to, by task id.
         may_fail: Requests that are allowed to fail, and with which code.
     """
@@ -90,7 +90,7 @@ class Evidence:
     may_fail: dict[str, str]
 
     def save(self, folder: Path) -> None:
-        """Write it where a person can read it; links and contents are left out."""
+        """Write it to a folder for people; links and contents are left out."""
         folder.mkdir(parents=True, exist_ok=True)
         tasks = [
             {name: value for name, value in task.items() if name != "downloadUrl"}
@@ -110,17 +110,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Servers:
-    """Where to look.
+    """Where the evidence is.
 
     Attributes:
         mongo_uri: The database server.
         database: The database that holds `ExportTasks`.
         s3: A client of the object store.
         bucket: The bucket.
-        prefix: What keys begin with.
+        prefix: The prefix of all keys.
         temporal_address: The Temporal server.
-        task_queue: The queue that the runs were started on.
-        since: Runs that started before are not looked at (ISO 8601).
+        task_queue: The task queue of the runs.
+        since: Runs that started before are ignored (ISO 8601).
     """
 
     mongo_uri: str
@@ -147,14 +147,14 @@ async def runs_of(servers: Servers) -> list[Run]:
 
 
 async def settled_runs(servers: Servers) -> list[Run]:
-    """Return every run, once none is open; those that stay open are returned as they are."""
+    """Return every run when none is open any more; runs that stay open are returned as well."""
     tries = int(_SETTLED / _LOOK)
     for _ in range(tries):
         runs = await runs_of(servers)
         if all(run.status != WorkflowExecutionStatus.RUNNING.name for run in runs):
             break
         await asyncio.sleep(_LOOK)
-    await asyncio.sleep(_LOOK)  # the list is a little behind
+    await asyncio.sleep(_LOOK)  # the list lags behind a little
     return await runs_of(servers)
 
 
@@ -164,7 +164,7 @@ async def gather(
     references: dict[str, Content],
     may_fail: dict[str, str],
 ) -> Evidence:
-    """Take down what the servers have now; see `Evidence` for what they can't know."""
+    """Collect what the servers have now; `Evidence` says what they cannot know."""
     async with AsyncMongoClient[dict[str, Any]](servers.mongo_uri) as mongo:
         tasks = [document async for document in mongo[servers.database]["ExportTasks"].find()]
     objects, open_uploads = await asyncio.to_thread(_bucket, servers)
@@ -203,7 +203,7 @@ def _bucket(servers: Servers) -> tuple[dict[str, Content], list[str]]:
 
 
 def keep_contents(servers: Servers, objects: dict[str, Content], folder: Path) -> None:
-    """Download one object of every content, so that a person can compare what differs."""
+    """Download one object of each content, so that a person can compare those that differ."""
     for content, key in {content: key for key, content in objects.items()}.items():
         path = folder / content.sha256[:8] / Path(key).name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ def _downloads(links: dict[str, Any]) -> dict[str, Download]:
 
 
 def downloaded(link: str) -> Content:
-    """Follow a link; of one that is refused, the content is the refusal."""
+    """Follow a link; if it is refused, return the refusal as the content."""
     try:
         with urllib.request.urlopen(link, timeout=60) as answer:
             return Content.of(iter(lambda: answer.read(_CHUNK), b""))

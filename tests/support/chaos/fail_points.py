@@ -1,4 +1,4 @@
-"""A database that fails on command, of a test's own."""
+"""A database of one test's own, with commands that fail on request."""
 
 import os
 import tempfile
@@ -14,11 +14,11 @@ from dev.ports import LOOPBACK
 from dev.process import Process
 from tests.support.processes import wait_until
 
-_PRODUCT: Final = "exports"  # the name by which the product's connections say who they are
+_PRODUCT: Final = "exports"  # the application name of the product's connections
 
 
 class FailingDatabase:
-    """A MongoDB-wire server with the server's own fail points.
+    """A MongoDB-wire server with fail points.
 
     Attributes:
         uri: Where it is.
@@ -37,7 +37,7 @@ class FailingDatabase:
         return True
 
     def fail(self, command: str, mode: str | dict[str, int], **how: object) -> None:
-        """Fail a command of the product, and nobody else's.
+        """Fail a command of the product, and of nobody else.
 
         Args:
             command: Its name.
@@ -52,7 +52,7 @@ class FailingDatabase:
         )
 
     def recover(self) -> None:
-        """Fail nothing any more."""
+        """Let every command succeed again."""
         self._admin.admin.command("configureFailPoint", "failCommand", mode="off")
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class FailingDatabase:
 
 @contextmanager
 def failing_database() -> Generator[FailingDatabase]:
-    """Run a database for the length of a block."""
+    """Run a database for the duration of a block."""
     port = ports.choose({"mongo": 0})["mongo"]
     with tempfile.TemporaryDirectory(prefix="exports-failing-") as name:
         folder = Path(name)

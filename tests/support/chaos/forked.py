@@ -1,7 +1,7 @@
-"""Worker and client processes by the dozen, each of which ends or stops at one of its boundaries.
+"""Many worker and client processes, each of which ends or stops at one of its boundaries.
 
-A worker takes a second of processor time to import what it needs. These are forked from a process
-that has imported it and done nothing else, so that each costs a twentieth of that.
+A worker takes a second of processor time to import what it needs. These processes are forked from
+one that has already imported it, which costs a twentieth of that.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ ClientAction = Callable[[ExportClient], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Orders:
-    """What a process is told.
+    """What a process is told to do.
 
     Attributes:
         environment: Its environment.
-        log: Where it writes the boundaries that it comes to, a line each.
-        at: The boundary at which something is to happen, once; None: nothing happens.
-        then: What happens there: the process exits, or stops until it hears SIGCONT.
-        act: What a client does, and its name; None: it is a worker.
+        log: Where it writes the boundaries that it reaches, one per line.
+        at: The boundary at which something happens, once; None: nothing happens.
+        then: What happens there: the process exits, or stops until it gets SIGCONT.
+        act: The name and the action of a client; None: it is a worker.
         clock: Milliseconds by which its clock is wrong.
-        read_timeout: Seconds that it waits for an answer of the object store; None: as the
-            product has it.
+        read_timeout: Seconds that it waits for an answer of the object store; None: the product's
+            own value.
     """
 
     environment: dict[str, str]
@@ -55,7 +55,7 @@ class Orders:
 
 
 class _Meeting:
-    """Writes down each boundary, and does what was ordered at one."""
+    """Writes down each boundary, and does what was ordered for one of them."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
@@ -98,7 +98,7 @@ async def _acted(act: ClientAction) -> None:
 
 @dataclass
 class Forked:
-    """A process that has been started."""
+    """A started process."""
 
     process: ForkServerProcess
     log: Path
@@ -109,7 +109,7 @@ class Forked:
         self.pid = self.process.pid
 
     def boundaries(self) -> list[str]:
-        """Return the boundaries that it has come to, in order."""
+        """Return the boundaries that it has reached, in order."""
         return self.log.read_text().splitlines() if self.log.exists() else []
 
     def said(self) -> str:
@@ -118,7 +118,7 @@ class Forked:
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with; None while it lives."""
+        """Its exit code; None while it runs."""
         return self.process.exitcode
 
     async def ended(self) -> int:
@@ -128,7 +128,7 @@ class Forked:
         return self.process.exitcode
 
     async def came_to(self, boundary: str) -> None:
-        """Wait until it has come to a boundary."""
+        """Wait until it has reached a boundary."""
         await until(lambda: boundary in self.boundaries())
 
     def signal(self, signum: signal.Signals) -> None:
@@ -138,10 +138,10 @@ class Forked:
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = _LONGEST) -> None:
-    """Wait for what other processes do.
+    """Wait for something that other processes do.
 
     Raises:
-        AssertionError: It did not come true in time.
+        AssertionError: It did not happen in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -151,12 +151,12 @@ async def until(condition: Callable[[], bool], *, seconds: float = _LONGEST) -> 
 
 @asynccontextmanager
 async def forked(orders: Orders) -> AsyncGenerator[Forked]:
-    """Start a process; it is killed if it is still there in the end."""
+    """Start a process; it is killed if it still runs in the end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=obey, args=(orders,), daemon=True)
-    # Not in another thread: to start one process asks after the end of all others, and of two
-    # threads that ask at once one is told 255.
+    # Not in another thread: to start a process, multiprocessing checks all others, and if two
+    # threads check at once, one of them gets the exit code 255.
     process.start()
     try:
         yield Forked(process, orders.log)
@@ -167,7 +167,7 @@ async def forked(orders: Orders) -> AsyncGenerator[Forked]:
 
 
 def environment_of(service: Service) -> dict[str, str]:
-    """Return the environment of a process that belongs to a test's service."""
+    """Return the environment of a process that belongs to a service of a test."""
     settings = service.settings
     key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
     assert key is not None

@@ -1,13 +1,13 @@
-"""The short form of the suite, which every test run has, and the long one."""
+"""The short form of the fault suite, for each CI run, and the long one."""
 
 import os
 from typing import Final
 
 LONG: Final = any(os.environ.get(name) for name in ("EXPORTS", "KILLS"))
-"""Whether the long form was asked for: `EXPORTS=500 KILLS=200 make chaos`."""
+"""Whether the long form was requested: `EXPORTS=500 KILLS=200 make chaos`."""
 
 SEED: Final = os.environ.get("SEED") or "20261001"
-"""Decides all that is left to chance: whom a storm kills, what the short form leaves out.
+"""The seed of everything random: which worker a storm kills, what the short form leaves out.
 
 Fixed unless one is given, so that a run that failed in CI can be repeated: `SEED=... make chaos`.
 """

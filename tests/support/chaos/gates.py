@@ -1,6 +1,6 @@
-"""Holds worker processes inside of steps: a gate is a file, which is shut as long as it is there.
+"""Holds worker processes inside steps: a gate is a file, and it is shut as long as the file exists.
 
-A step that is held is under way to the server: it beats, and hears that it is to be cancelled.
+To the server, a step that is held is running: it sends heartbeats and hears of a cancel.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Final
 from temporalio import activity
 
 GATES: Final = "CHAOS_GATES"
-"""Names the folder of the gates in a worker's environment."""
+"""The environment variable of a worker with the folder of the gates."""
 _LOOK: Final = 0.2
 
 
@@ -18,7 +18,7 @@ class Gates:
     """The gates of a test.
 
     Args:
-        folder: Of its own; it is made.
+        folder: A folder for them; it is created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,13 +30,13 @@ class Gates:
         (self.folder / f"{step} {workflow}").touch()
 
     def open_all(self) -> None:
-        """Let all of them go on."""
+        """Open all gates."""
         for gate in self.folder.iterdir():
             gate.unlink()
 
 
 async def pass_gate(folder: Path) -> None:
-    """Wait, in an activity, while a gate before it is shut."""
+    """Wait, in an activity, while its gate is shut."""
     info = activity.info()
     gates = [folder / f"{info.activity_type} {which}" for which in ("", info.workflow_id)]
     while any(gate.exists() for gate in gates):

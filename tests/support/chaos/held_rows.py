@@ -1,4 +1,4 @@
-"""A report that stages a part and then goes on reading for ever."""
+"""A report that stages one part and then never ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -26,7 +26,7 @@ class HeldRows(HeldReport):
         created_by: str,
     ) -> AsyncGenerator[Rows]:
         del source, unit, params, created_by
-        # Rows of other types begin another part, and the one before is written.
+        # Rows with other column types begin a new part, so the part before is written.
         for kind in (pa.int64(), pa.int32()):
             column = field(Column(name="n", title="n", role="measure", total="sum"), kind)
             yield Rows(

@@ -1,4 +1,4 @@
-"""Worker processes that are killed while they are inside a step, and replaced."""
+"""Worker processes that are killed inside a step, and replaced."""
 
 import asyncio
 import json
@@ -25,13 +25,13 @@ _CHUNK: Final = 1 << 16
 
 @dataclass(frozen=True)
 class Step:
-    """A step that a worker is inside of.
+    """A step that a worker is inside.
 
     Attributes:
-        id: Of this attempt.
-        workflow: Whose step it is.
-        name: The activity's name.
-        unit: Which of several such steps.
+        id: Id of this attempt.
+        workflow: The workflow of the step.
+        name: The name of the activity.
+        unit: Which of several units of this step.
         since: When it began, by the monotonic clock.
     """
 
@@ -51,9 +51,9 @@ class HerdWorker:
     """One worker process.
 
     Args:
-        environment: All of its environment, but for the descriptor of the step lines.
-        log: Takes what it says.
-        heard: Told of each step that begins or ends: the step, and whether it began.
+        environment: Its whole environment, except for the descriptor of the step lines.
+        log: The file for its log.
+        heard: Called for each step that begins or ends, with the step and whether it began.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class HerdWorker:
                 self._take(json.loads(line))
 
     def stop_if_inside(self, step: Step) -> bool:
-        """Hold the process, and let it go on at once if it is not inside the step any more."""
+        """Stop the process, and continue it at once if it has left the step."""
         self.process.send_signal(signal.SIGSTOP)
         with suppress(ChildProcessError):
             os.waitpid(self.pid, os.WUNTRACED)
@@ -111,13 +111,13 @@ class HerdWorker:
         return False
 
     def kill(self) -> None:
-        """End it as a machine does that loses power."""
+        """End it as a loss of power would."""
         self.process.kill()
         self.process.wait()
         self.close()
 
     def close(self) -> None:
-        """Let go of a process that has ended."""
+        """Close what belongs to a process that has ended."""
         self._loop.remove_reader(self._lines)
         os.close(self._lines)
         if self.process.stdin:
@@ -160,20 +160,20 @@ def environment_of(settings: Settings, endpoints: Endpoints, **more: str) -> dic
 
 
 class Herd:
-    """So many workers, always.
+    """A constant number of workers.
 
     Args:
         count: How many.
-        environment: All of their environment.
-        folder: Where their logs go.
+        environment: The environment of each.
+        folder: For their logs.
         record: See below.
 
     Attributes:
-        lost: How often each place was lost since it last ended well.
-        kills: How often a worker was killed inside each step, by the step's name.
-        seconds: About how long each step takes, by its name.
+        lost: How often each place was lost since it last ended successfully.
+        kills: How often a worker was killed inside each step, by the name of the step.
+        seconds: The approximate duration of each step, by its name.
         deaths: How many workers have ended by themselves.
-        record: Takes starts, kills and deaths.
+        record: Gets starts, kills and deaths.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class Herd:
             worker.close()
 
     def inside(self) -> list[tuple[HerdWorker, Step]]:
-        """Return every step that some worker is inside of."""
+        """Return every step that a worker is inside."""
         return [(worker, step) for worker in self._workers for step in worker.inside.values()]
 
     async def begin_of(self, name: str) -> tuple[HerdWorker, Step]:
@@ -221,7 +221,7 @@ class Herd:
         """Kill a worker if it is inside the step, and start another.
 
         Returns:
-            Whether it was; otherwise it goes on.
+            Whether it was killed; otherwise it goes on.
         """
         if worker not in self._workers or not worker.stop_if_inside(step):
             return False
@@ -239,7 +239,7 @@ class Herd:
         return True
 
     def crash(self) -> None:
-        """Kill a worker, one that is inside a step if there is one, and start another."""
+        """Kill a worker, preferably one inside a step, and start another."""
         worker = max(self._workers, key=lambda one: len(one.inside))
         steps = list(worker.inside.values())
         worker.kill()

@@ -1,4 +1,4 @@
-"""Servers of a test's own that keep what they were told, to be killed and started again."""
+"""Servers of one test's own that keep their data when they are killed and started again."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ class KillableServers(Servers):
         self._started: list[tuple[str, list[str]]] = []
 
     def kill(self, server: str) -> None:
-        """End a server as a machine does that loses power.
+        """End a server as a loss of power would.
 
         Args:
             server: One of `SERVERS`.
@@ -31,7 +31,7 @@ class KillableServers(Servers):
                 socket.unlink(missing_ok=True)
 
     def start_again(self, server: str) -> None:
-        """Start a server that was killed, where it was and with what it had, and wait for it."""
+        """Start a killed server with the same ports and data, and wait until it is ready."""
         index = SERVERS.index(server)
         process = self._process(*self._started[index])
         self._processes[index] = process
@@ -51,6 +51,6 @@ class KillableServers(Servers):
         ]
 
     def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
-        # What a replica set has acknowledged to a majority is in its journals. This one would
+        # A replica set has journaled what it acknowledges for a majority. This server would
         # keep the last milliseconds of it in memory.
         return [*super()._mongo(chosen, auth=auth), "--sync-on-commit"]

@@ -1,4 +1,4 @@
-"""A report with few and very long rows, so that its file goes up in parts and is made at once."""
+"""A report with few, very long rows: its file is uploaded in parts and made quickly."""
 
 from collections.abc import AsyncGenerator
 

@@ -1,4 +1,4 @@
-"""What the state machine drives: a client, workers and the servers, in a loop beside it."""
+"""What the state machine drives: a client, workers and the servers, in an event loop of its own."""
 
 import asyncio
 import threading
@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 
 class World:
-    """Everything there is, for a test that is not asynchronous itself.
+    """The service and its workers, for a test that is not asynchronous.
 
     Args:
         settings: Of the service.
@@ -61,7 +61,7 @@ class World:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._closing = AsyncExitStack()
         self._examples = 0
-        self._spoiled = False  # by an example that failed
+        self._spoiled = False  # left by an example that failed
         self._references: dict[str, Content] = {}
 
     @contextmanager
@@ -78,7 +78,7 @@ class World:
             self._loop.close()
 
     def begin(self) -> None:
-        """Begin an example: a record and users of its own."""
+        """Begin an example, with its own record and users."""
         if self._spoiled:
             self._do(self._clear())
         self._spoiled = True
@@ -88,7 +88,7 @@ class World:
         self._servers = replace(self._servers, since=datetime.now(UTC).isoformat())
 
     def end(self) -> list[str]:
-        """Sweep once, and return what the checker finds; nothing is left for the next example."""
+        """Sweep once, remove everything, and return what the checker finds."""
         found = self._do(self._judged())
         self._spoiled = False
         return found
@@ -99,7 +99,7 @@ class World:
         return BlockingUser(user, self.record, self._loop)
 
     def crash(self) -> None:
-        """Kill a worker, one that is at work if there is one."""
+        """Kill a worker, preferably one at work."""
         self._do(self._crash())
 
     def sweep(self) -> None:
@@ -107,7 +107,7 @@ class World:
         self._do(self._service.client.sweep())
 
     def time_is_over(self, task: str) -> None:
-        """Let the time for which the file of a task is kept be over."""
+        """Let the retention time of a task's file be over."""
         self._do(
             self._service.database["ExportTasks"].update_one(
                 id_filter(task), {"$set": {"purgeAt": 1}}
@@ -115,7 +115,7 @@ class World:
         )
 
     def reference(self, form: str) -> Content:
-        """Return the file of a good report, as it is without faults."""
+        """Return the file of a valid report, made without faults."""
         return self._references[asked_for("statsMonthly", _OCTOBER, form)]
 
     def _do(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -162,7 +162,7 @@ class World:
 
 
 class BlockingUser:
-    """A recorded user for code that waits for each answer: the status, or the error's code."""
+    """A recorded user for blocking code; returns the status, or the code of the error."""
 
     def __init__(self, user: RecordedUser, record: Record, loop: asyncio.AbstractEventLoop) -> None:
         self.name = user.name

@@ -1,4 +1,4 @@
-"""The record of a chaos run: what was asked and answered, and who was killed, a JSON line each.
+"""The record of a chaos run: calls, answers and kills, one JSON line each.
 
 It imports nothing of the product, because `verdict.py` reads it.
 """
@@ -15,18 +15,18 @@ class Operation:
     """One line of the record.
 
     Attributes:
-        what: `create`, `cancel`, `retry`, `renew`, `get`, `wait`, `list`, `sweep`, `kill`,
-            `start` or `died`.
-        who: The user who asked.
-        at: When it was answered, in seconds of the epoch.
-        task: The task it is about.
-        asked: What a `create` asked for; see `asked_for`.
+        what: `create`, `cancel`, `retry`, `renew`, `get`, `wait`, `list`, `sweep`, `kill`, `start`
+            or `died`.
+        who: The user who called.
+        at: When it was answered, in seconds since the epoch.
+        task: The id of the task.
+        asked: The request of a `create`; see `asked_for`.
         status: Status of the task in the answer.
-        sha256: Of the finished file, if the answer names it.
-        code: Code of the error, if that is what was answered.
-        tasks: The tasks that a `list` showed.
+        sha256: Of the finished file, if the answer has it.
+        code: Code of the error, if the answer is one.
+        tasks: The tasks in the answer of a `list`.
         pid: The worker that was started or killed, or died by itself.
-        steps: What a killed worker was inside of: `step workflow` each.
+        steps: The steps that a killed worker was inside, as `step workflow`.
     """
 
     what: str
@@ -43,12 +43,12 @@ class Operation:
 
 
 def asked_for(kind: str, params: Mapping[str, object], form: str) -> str:
-    """Return a request as one text: equal requests have equal texts, and equal files."""
+    """Return a request as text; equal requests have equal texts and equal files."""
     return json.dumps([kind, params, form], sort_keys=True)
 
 
 class Record:
-    """Appends operations to a file as they happen, so that a crash of the tests loses none.
+    """Appends operations to a file at once, so that a crash of the tests loses none.
 
     Args:
         path: The file.
@@ -59,7 +59,7 @@ class Record:
         self._path = path
 
     def add(self, operation: Operation) -> None:
-        """Append an operation, stamped with the time."""
+        """Append an operation with the current time."""
         stamped = replace(operation, at=time.time())
         self.operations.append(stamped)
         said = {name: value for name, value in asdict(stamped).items() if value}
@@ -68,6 +68,6 @@ class Record:
 
 
 def read_record(path: Path) -> list[Operation]:
-    """Read a record back."""
+    """Read a record from its file."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [Operation(**json.loads(line)) for line in lines]

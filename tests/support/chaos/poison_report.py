@@ -1,4 +1,4 @@
-"""A report that kills the worker which reads it, and one that is good but is there meanwhile."""
+"""A report that kills the worker that reads it, and a harmless one that runs at the same time."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from exports.tables.arrow import record_batch
 from exports.tables.columns import Column, Sheet, field, schema
 
 _DEADLY_AFTER = 0.3
-_GOOD_AFTER = 1.0  # longer, so that whoever is in the poison's company goes down with it
+_GOOD_AFTER = 1.0  # longer, so that exports on the same worker are hit as well
 
 
 class PoisonReport(Report):
-    """One row, if anybody lives to see it: `{"deadly": true}` kills the process."""
+    """One row; `{"deadly": true}` kills the process before it."""
 
     def check_params(self, params: object) -> dict[str, JsonValue]:
         match params:

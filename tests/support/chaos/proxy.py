@@ -1,9 +1,11 @@
-"""A wire to a server, which a test can disturb: slow, cut, silent, half open, refused, corrupt.
+"""A proxy to a server, whose connections a test can disturb.
+
+They can be slow, cut, silent, half open, refused or corrupt:
 
     with proxy_to("127.0.0.1:8333") as wire:
         wire.suffer(Reset(after=1000, toward="client"))
 
-It runs in a thread of its own, so that blocking code can be at its other end.
+It runs in a thread of its own, so that it can be used by blocking code.
 """
 
 import asyncio
@@ -27,14 +29,14 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: close() send
 
 @dataclass(frozen=True)
 class Latency:
-    """Every piece is held back for so many seconds."""
+    """Every piece of data is delayed by so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Reset:
-    """All connections are reset as soon as so many bytes have passed; so often in all."""
+    """All connections are reset after so many bytes, so many times in all."""
 
     after: int
     toward: Toward
@@ -43,7 +45,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class Flip:
-    """One bit of the byte after so many bytes arrives turned over; so often in all."""
+    """One bit of the byte after so many bytes is flipped, so many times in all."""
 
     after: int
     toward: Toward
@@ -52,7 +54,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class BlackHole:
-    """Whatever is sent is lost, and nobody is told, also of connections made meanwhile.
+    """Everything that is sent is lost without an error, on new connections as well.
 
     A connection that has lost something stays lost when the fault is over.
     """
@@ -60,12 +62,12 @@ class BlackHole:
 
 @dataclass(frozen=True)
 class HalfOpen:
-    """The server has lost the connections that are open, and nobody tells the clients."""
+    """The server has lost the open connections, and the clients do not hear of it."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Connections are reset, and nobody listens."""
+    """Connections are reset, and new ones are refused."""
 
 
 Fault = Latency | Reset | Flip | BlackHole | HalfOpen | Refused
@@ -84,21 +86,21 @@ class _Connection:
 
 @dataclass
 class _Counter:
-    """How far a fault that waits for a number of bytes has come, and how often one has struck."""
+    """How many bytes have passed since the fault last struck, and how often it has struck."""
 
     passed: int = 0
     happened: int = 0
 
 
 class Proxy:
-    """A wire to one server.
+    """A proxy to one server.
 
     Args:
         address: `host:port` of the server.
-        tls: With it, clients speak TLS as far as here.
+        tls: The TLS context for clients; None: they do not use TLS.
 
     Attributes:
-        port: Where it listens on the loopback address, also after a time of not listening.
+        port: Its port on the loopback address, the same after a time of not listening.
     """
 
     def __init__(self, address: str, tls: ssl.SSLContext | None = None) -> None:
@@ -123,23 +125,23 @@ class Proxy:
 
     @property
     def happened(self) -> int:
-        """How often the present fault has struck.
+        """How often the current fault has struck.
 
-        That is how many pieces were held back, lost or flipped, and how often all connections
-        were reset. `Refused` counts the connections that it found; who is refused is not seen.
+        That is how many pieces were delayed, lost or flipped, or how often all connections were
+        reset. `Refused` counts the connections that were open; refused ones are not seen.
         """
         return self._counter.happened
 
     def suffer(self, fault: Fault) -> None:
-        """Let a fault begin; it ends what was before."""
+        """Begin a fault, and end the one before."""
         self._run(self._begin(fault))
 
     def recover(self) -> None:
-        """Let the fault be over."""
+        """End the fault."""
         self._run(self._begin(None))
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the proxy and its connections."""
         self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE)
@@ -219,12 +221,12 @@ class Proxy:
                 data, reset = self._disturbed(data, toward)
                 target.write(data)
                 if reset:
-                    with suppress(TimeoutError):  # what has passed, has passed
+                    with suppress(TimeoutError):  # what has passed by now is enough
                         await asyncio.wait_for(target.drain(), 1)
                     self._reset_all()
                     return
                 await target.drain()
-        if not connection.lost:  # the other end hears of it; its answer may still be under way
+        if not connection.lost:  # the other end is told; its answer may still be on its way
             with suppress(OSError, RuntimeError):
                 target.write_eof() if target.can_write_eof() else target.close()
 
@@ -247,7 +249,7 @@ class Proxy:
 
 
 def _reset(end: StreamWriter) -> None:
-    # A TLS transport that is closed does not know its socket any more.
+    # A closed TLS transport has no socket any more.
     sock = None if end.is_closing() else end.get_extra_info("socket")
     if sock is not None:
         with suppress(OSError):
@@ -256,17 +258,17 @@ def _reset(end: StreamWriter) -> None:
 
 
 def _abort(end: StreamWriter) -> None:
-    with suppress(AttributeError):  # of a TLS transport that has closed by itself
+    with suppress(AttributeError):  # a TLS transport that has closed by itself
         end.transport.abort()
 
 
 @contextmanager
 def proxy_to(address: str, tls: ssl.SSLContext | None = None) -> Generator[Proxy]:
-    """Lay a wire to a server.
+    """Start a proxy to a server.
 
     Args:
         address: `host:port`, or a URL without a path.
-        tls: With it, clients speak TLS as far as the proxy.
+        tls: The TLS context of the proxy for its clients; None: they do not use TLS.
     """
     proxy = Proxy(address.rpartition("//")[2].rstrip("/"), tls)
     try:

@@ -1,4 +1,4 @@
-"""A process whose clock is wrong, for the product and for the client of its object store."""
+"""A process with a wrong clock, for the product and for its client of the object store."""
 
 import datetime as dt
 import time
@@ -11,7 +11,7 @@ from exports import clock
 
 
 def shift_clock(milliseconds: int) -> None:
-    """Set the clock of this process wrong, for good."""
+    """Shift the clock of this process, until it ends."""
     if not milliseconds:
         return
     wrong = SimpleNamespace(time_ns=lambda: time.time_ns() + milliseconds * 1_000_000)

@@ -1,4 +1,4 @@
-"""The kill -9 storm: users who ask, cancel and ask again, and a killer among their workers."""
+"""The kill -9 storm: users who create, cancel and retry exports while workers are killed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,10 +32,10 @@ REQUESTS: Final[tuple[Request, ...]] = (
     *(("recordsDetail", _A_DAY, form) for form in ("xlsx", "ndjson")),
     *((LATE, _OCTOBER, "csv"), (LARGE, _NOTHING, "csv")),
 )
-"""What is asked for: both types of statistics, and single documents, in every format."""
+"""The requests: both types of statistics and single documents, in every format."""
 
 _PATIENCE: Final = timedelta(minutes=10)
-# Six workers lost in a row in one step make it the step's own fault. The storm is not its fault.
+# After six lost workers in a row a step is blamed for it. The storm must not cause that.
 _MOST_IN_A_ROW: Final = 3
 _AIM: Final = 1.0
 _CANCELLED: Final = 0.25
@@ -45,13 +45,13 @@ _SWEEP_EVERY: Final = 5.0
 
 @dataclass(frozen=True)
 class Size:
-    """How large a storm is.
+    """The size of a storm.
 
     Attributes:
-        exports: How many are asked for, those that are asked for again not counted.
+        exports: How many exports are created; retries are not counted.
         kills: How many workers are killed inside a step.
-        side_by_side: How many exports somebody waits for at once.
-        pause: Least seconds between two kills.
+        side_by_side: How many exports are waited for at once.
+        pause: Minimum seconds between two kills.
     """
 
     exports: int
@@ -64,12 +64,12 @@ class Storm:
     """One storm.
 
     Args:
-        size: How large.
-        seed: Decides who asks for what, and what becomes of it.
+        size: Its size.
+        seed: Decides who creates what, and what happens to it.
         client: The client that all users share.
         herd: The workers.
-        record: Takes every operation.
-        mend: Makes the report work that fails at first; called at half-time.
+        record: Gets every operation.
+        mend: Repairs the report that fails at first; called at half-time.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Storm:
         self._killed = 0
 
     async def run(self) -> None:
-        """Ask for everything, with a kill every now and then, until all have their answers."""
+        """Create all exports and kill workers, until every export has ended."""
         async with asyncio.TaskGroup() as around:
             sweeping = around.create_task(self._sweeps())
             killing = around.create_task(self._kills())
@@ -109,7 +109,7 @@ class Storm:
 
     async def _asks(self, later: asyncio.TaskGroup, killing: "asyncio.Task[None]") -> None:
         while self._asked < self._size.exports or not killing.done():
-            # Work lasts as long as there is somebody to be killed.
+            # There is work as long as kills are missing.
             if self._asked * self._size.kills > self._size.exports * self._killed + self._slack:
                 await asyncio.sleep(0.1)
                 continue
@@ -152,7 +152,7 @@ class Storm:
         await user.wait(task, _PATIENCE)
 
     async def _intrude(self, random: Random, user: RecordedUser) -> None:
-        """Try what nobody may do, and look at the own list."""
+        """Try what nobody may do, and read one's own list."""
         owner, task = random.choice(self._owners)
         if owner is user:
             await user.list()
@@ -162,13 +162,13 @@ class Storm:
     async def _sweeps(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_EVERY)
-            with suppress(ExportError):  # its workers are killed, too
+            with suppress(ExportError):  # its workers are killed as well
                 await self._client.sweep()
 
     async def _kills(self) -> None:
         while self._killed < self._size.kills:
             await asyncio.sleep(self._size.pause * self._random.uniform(0.5, 1.5))
-            # What has been answered keeps up, so that all of the exports are in the storm.
+            # Kills keep pace with the answers, so that all exports are in the storm.
             while (
                 self._killed * self._size.exports > self._size.kills * self._answered + self._slack
             ):

@@ -1,4 +1,4 @@
-"""The `temporal` command, as an operator types it."""
+"""The `temporal` command, as an operator uses it."""
 
 import asyncio
 import json
@@ -9,10 +9,10 @@ from dev.endpoints import Endpoints
 
 
 async def temporal(endpoints: Endpoints, *arguments: str) -> str:
-    """Run it against the embedded server; return what it printed.
+    """Run it against the embedded server; return its output.
 
     Raises:
-        AssertionError: It refused.
+        AssertionError: It failed.
     """
     process = await asyncio.create_subprocess_exec(
         *(binaries.temporal(), *arguments, "--address", endpoints.temporal_address),

@@ -1,7 +1,7 @@
-"""The offline checker: what a chaos run has proved, or the promises that were broken.
+"""The offline checker: finds the promises that the evidence of a chaos run shows broken.
 
-It reads the evidence and knows the promises, and nothing else: no server, no clock, and nothing of
-the product, as a test of its own makes sure. Every finding is a sentence that names the task.
+It reads the evidence and knows the promises, and nothing else: no server, no clock and nothing of
+the product, which a test checks. Every finding is a sentence that names the task.
 """
 
 from collections import Counter, defaultdict
@@ -14,15 +14,15 @@ from tests.support.chaos.operations import Operation, asked_for
 
 _TERMINAL: Final = ("done", "failed", "cancelled", "expired")
 _CLOSED_AS: Final = {"done": "COMPLETED", "expired": "COMPLETED", "failed": "FAILED"}
-_SLACK: Final = 2.0  # seconds: a signature counts from whole ones
+_SLACK: Final = 2.0  # seconds: the time of a signature has no fractions
 _NOT_FOUND: Final = "E_NOT_FOUND"
 _STATE: Final = "E_STATE"
-# A task that was run again may have been cancelled between two runs, so its last run may say less.
+# A retried task may have been cancelled between two runs: its last run may not show that.
 _ANY_END: Final = ("COMPLETED", "FAILED", "CANCELED")
 
 
 def findings(evidence: Evidence) -> list[str]:
-    """Return every promise that the evidence shows broken; empty if all were kept."""
+    """Return every promise that the evidence shows broken; an empty list if all were kept."""
     return list(_Case(evidence).findings())
 
 

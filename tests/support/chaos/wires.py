@@ -1,4 +1,4 @@
-"""Corners of the servers for tests that need several at once, and services behind wires to them."""
+"""Services behind proxies, and separate corners of the servers for tests that need several."""
 
 import secrets
 from collections.abc import AsyncGenerator, Generator
@@ -21,21 +21,21 @@ SERVERS: Final = ("temporal", "mongo", "s3")
 
 @dataclass(frozen=True)
 class Wires:
-    """A wire to each of the servers."""
+    """A proxy for each of the servers."""
 
     temporal: Proxy
     mongo: Proxy
     s3: Proxy
 
     def suffer(self, server: str, fault: Fault) -> Proxy:
-        """Let a fault begin at the wire to a server."""
+        """Begin a fault at the proxy of a server."""
         wire: Proxy = getattr(self, server)
         wire.suffer(fault)
         return wire
 
     def settings(self, settings: Settings) -> Settings:
-        """Return settings that lead through the wires."""
-        # Otherwise the driver asks the server for its own address, and goes there.
+        """Return settings with the addresses of the proxies."""
+        # Otherwise the driver connects to the address that the server reports.
         uri = f"mongodb://{self.mongo.address}/?directConnection=true"
         return settings.model_copy(
             update={
@@ -47,7 +47,7 @@ class Wires:
 
 @asynccontextmanager
 async def corner(endpoints: Endpoints, **changes: Any) -> AsyncGenerator[Settings]:
-    """Give a test a database, a prefix and a task queue of its own, and empty them afterwards."""
+    """Give a test its own database, prefix and task queue, and empty them afterwards."""
     name = f"t_{secrets.token_hex(8)}"
     settings = Settings(
         mongo_uri=SecretStr(endpoints.mongo_uri),
@@ -74,7 +74,7 @@ async def corner(endpoints: Endpoints, **changes: Any) -> AsyncGenerator[Setting
 
 @contextmanager
 def wires_to(endpoints: Endpoints) -> Generator[Wires]:
-    """Lay a wire to each server."""
+    """Start a proxy for each server."""
     with (
         proxy_to(endpoints.temporal_address) as temporal,
         proxy_to(endpoints.mongo_uri) as mongo,
@@ -87,9 +87,9 @@ def wires_to(endpoints: Endpoints) -> Generator[Wires]:
 async def behind_wires(
     settings: Settings, endpoints: Endpoints
 ) -> AsyncGenerator[tuple[Service, Wires]]:
-    """Open a service that reaches each server through a wire; no worker runs yet."""
+    """Open a service that reaches each server through a proxy; no worker runs yet."""
     with wires_to(endpoints) as wires:
         async with open_service(wires.settings(settings), wires.temporal.address) as service:
             yield service, wires
             for wire in (wires.temporal, wires.mongo, wires.s3):
-                wire.recover()  # so that what still goes on can end in order
+                wire.recover()  # so that what still runs can end in order

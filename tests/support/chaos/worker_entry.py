@@ -1,11 +1,11 @@
-"""`worker.py` as it is, with a line for each step that begins or ends, for whoever kills it.
+"""`worker.py` with a line for each step that begins or ends, for the test that kills it.
 
     python -m tests.support.chaos.worker_entry
 
-The lines go to the file descriptor that `CHAOS_STEPS` names. Standard input ends when whoever
-started this process is gone; it ends then, too. What the environment may change, because no
-setting of the product does, is how soon a worker is missed, how large a part of an upload is, and
-where a step that has begun is held: see `tests/support/chaos/gates.py`.
+The lines are written to the file descriptor in `CHAOS_STEPS`. The process ends when its standard
+input ends, which is when the test that started it has gone. Environment variables change what no
+setting of the product does: how soon a worker counts as lost, the part size of uploads, and where
+a step is held (see `tests/support/chaos/gates.py`).
 """
 
 import json
@@ -35,9 +35,9 @@ from workflows import policies
 
 STEPS: Final = "CHAOS_STEPS"
 HEARTBEAT: Final = "CHAOS_HEARTBEAT"
-"""Seconds of silence after which a worker counts as lost; by default, the product's own."""
+"""Seconds without a heartbeat after which a worker counts as lost; default: the product's."""
 PART_SIZE: Final = "CHAOS_PART_SIZE"
-"""Bytes of one part of a multipart upload; by default, the product's own."""
+"""Part size of a multipart upload in bytes; default: the product's."""
 _STEP_POLICIES: Final = (
     *("CLAIM_STEP", "AGGREGATE_STEP", "UPLOAD_STEP", "WRITEBACK_STEP", "CLEANUP_STEP"),
     "SWEEP_STEP",
@@ -76,7 +76,7 @@ class _Lines(ActivityInboundInterceptor):
             self._say(said | {"event": "end"})
 
     def _say(self, said: dict[str, Any]) -> None:
-        # One write of less than PIPE_BUF bytes is whole, or not there.
+        # A write of less than PIPE_BUF bytes is atomic.
         os.write(self._descriptor, (json.dumps(said) + "\n").encode())
 
 
@@ -90,7 +90,7 @@ def _missed_within(silence: timedelta) -> dict[str, Any]:
     for name in _STEP_POLICIES:
         setattr(policies, name, replace(getattr(policies, name), heartbeat=silence))
     setattr(policies, "HEARTBEAT_INTERVAL", silence / _BEATS_IN_A_SILENCE)  # noqa: B010 -- it is Final
-    # The server offers a run to the worker that knows it, for ten seconds, even if that is dead.
+    # For ten seconds the server offers a run only to the worker that has it cached, even if dead.
     return {"sticky_queue_schedule_to_start_timeout": silence}
 
 
