@@ -115,7 +115,7 @@ def test_a_newcomer_exports_a_file_of_their_own_with_a_report_of_eight_lines(
     reports.write_text(EIGHT_LINES, encoding="utf-8")
     csv = str(DATA / "uber-daily-2015.csv")
     options = ("--data-dir", str(data_dir), "--reports", str(reports))
-    with processes.running("-m", "dev.stack", *options) as stack:
+    with processes.running_with_few_orders("dev.stack", *options) as stack:
         dev_stack.wait_until_ready(stack, data_dir / "env")
 
         loaded = load_command(data_dir, csv, "trips", "--time-format", "%m/%d/%Y")
