@@ -12,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.boundary import beating, boundary, domain_error
-from exports.clock import now_ms
+from exports.clock import millis, now_ms
 from exports.errors import ExportError, StepTimeoutError, TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef
 from exports.tasks.task import TaskError
@@ -120,7 +120,7 @@ class Attempts:
                 attempt.ref,
                 TaskError(code=cause.code, msg=cause.msg),
                 retries=retries,
-                next_run_at=None if final else now_ms() + int(delay.total_seconds() * 1000),
+                next_run_at=None if final else now_ms() + millis(delay),
             )
         except ExportError as uncounted:
             # The next attempt finds out whether the task is lost, or the write was done after all.

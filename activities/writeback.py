@@ -8,7 +8,7 @@ from temporalio import activity
 from activities.attempts import Attempts
 from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
-from exports.clock import now_ms
+from exports.clock import millis, now_ms
 from exports.errors import ExportError
 from exports.models import (
     CancelledInput,
@@ -55,7 +55,7 @@ class WritebackActivities:
             Stage.WRITEBACK, ask.task, retries_before=ask.retries_before, rows=ask.file.rows
         ):
             check_worker_clock()
-            purge_at = now_ms() + int(self._retention.total_seconds() * 1000)
+            purge_at = now_ms() + millis(self._retention)
             link = await in_thread(
                 lambda _: self._store.link(
                     ask.file.key,

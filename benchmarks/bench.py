@@ -32,8 +32,8 @@ from exports.tasks.task import ExportTask
 USER: Final = "bench"
 READY: Final = "Worker is ready"
 REPLAY_WORKER: Final = ("-m", "benchmarks.replay_worker")
-_PATIENCE: Final = 60.0
-_LOOK: Final = 0.05
+_PATIENCE: Final = 60.0  # seconds
+_LOOK: Final = 0.05  # seconds
 _numbers = count(1)
 
 

@@ -24,7 +24,7 @@ from benchmarks.waiting import p95
 from exports.errors import TaskStateError
 from exports.tasks.task import ExportTask
 
-_LOOK = 0.1
+_LOOK = 0.1  # seconds
 _NICE = 10
 
 

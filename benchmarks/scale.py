@@ -20,7 +20,7 @@ from exports.client import ExportClient
 
 _ROWS: Final = 30_000
 _EXPORTS_PER_WORKER: Final = 10
-_DELAY: Final = "2.0"
+_DELAY: Final = "2.0"  # seconds
 _STORE_DELAY: Final = "0.05"
 _GOALS: Final = {2: 1.9, 4: 3.6}
 

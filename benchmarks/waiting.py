@@ -21,7 +21,7 @@ from benchmarks.results import Goal, Outcome, Row
 from dev import orders
 from exports.download import download
 
-_TICK: Final = 300.0
+_TICK: Final = 300.0  # seconds
 _TASKS_A_TICK: Final = 5
 _SWEEPS_BEST: Final = _TASKS_A_TICK * 3600 / _TICK
 _SEED: Final = 20_261_101

@@ -1,7 +1,8 @@
 """Asynchronous exports from MongoDB to an S3-compatible bucket, on Temporal.
 
 The names below are the public interface: `ExportClient` asks for exports and follows them, the
-others are what a report in Python is made of. Everything else may change between releases.
+others are what a report in Python is made of. So is the module `exports.download`. Everything else
+may change between releases.
 
 Each name is imported when it is first used, so that `exports --help` does not wait for pyarrow,
 pymongo and temporalio: https://peps.python.org/pep-0562/.

@@ -378,4 +378,9 @@ def _shown(part: int | str) -> str:
 def _reason(kind: str, message: str) -> str:
     if kind == "extra_forbidden":
         return "is not known here"
-    return message.removeprefix("Value error, ")
+    return without_prefix(message)
+
+
+def without_prefix(message: str) -> str:
+    """Return a message without what pydantic puts before the text of a `ValueError`."""
+    return message.replace("Value error, ", "")

@@ -4,6 +4,7 @@ Field names are snake_case in Python and camelCase in JSON, because clients in o
 start workflows and read documents. Times are epoch milliseconds (UTC).
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Self, cast
 
@@ -17,6 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from exports.clock import epoch_ms, from_epoch_ms
 from exports.names import MAX_CREATED_BY_LENGTH
 from exports.tables.warnings import TaskWarning
 
@@ -127,6 +129,16 @@ class Unit(WireModel):
     end: int
     limit: int | None = None
     newest_id: str | None = None
+
+    @classmethod
+    def between(cls, key: str, start: datetime, end: datetime) -> Self:
+        """Return the unit from one instant to before another; both have a time zone."""
+        return cls(key=key, start=epoch_ms(start), end=epoch_ms(end))
+
+    @property
+    def interval(self) -> tuple[datetime, datetime]:
+        """The first instant and the first one after, in UTC."""
+        return from_epoch_ms(self.start), from_epoch_ms(self.end)
 
 
 class ExportPlan(WireModel):

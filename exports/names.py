@@ -46,7 +46,7 @@ FROM_TEMPORAL: Final = "temporal"
 STAGING: Final = "staging/"
 FILES: Final = "files/"
 
-MAX_TASK_ID_LENGTH: Final = 200
+MAX_TASK_ID_LENGTH: Final = 200  # characters, like the next two
 MAX_CREATED_BY_LENGTH: Final = 200
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 200
 _OBJECT_ID_BYTES: Final = 12

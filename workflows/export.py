@@ -15,6 +15,7 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from exports import names
+    from exports.clock import epoch_ms
     from exports.errors import TaskLostError, UnexpectedError
     from exports.models import (
         AggregateInput,
@@ -125,10 +126,10 @@ class ExportWorkflow:
         ask = ClaimInput(
             request=request,
             task=self._task,
-            run_started_at=int(workflow.info().workflow_start_time.timestamp() * 1000),
+            run_started_at=epoch_ms(workflow.info().workflow_start_time),
         )
         refuse_too_large(size_of(ask), "The request")
-        claim = await _uninterrupted(self._run_step(lambda before: steps.claim(ask, before)))
+        claim = await _uninterrupted(self._run_step(lambda history: steps.claim(ask, history)))
         self._task = claim.task
         self._claimed = True
         return claim
@@ -175,9 +176,9 @@ class ExportWorkflow:
     async def _stage_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
         async with self._unit_slots:
             staged = await self._run_step(
-                lambda before: steps.aggregate(
+                lambda history: steps.aggregate(
                     AggregateInput(task=self._task, plan=plan, unit=unit, rows_before=self._rows),
-                    before,
+                    history,
                 ),
                 cancellable=True,
             )
@@ -200,7 +201,7 @@ class ExportWorkflow:
         )
         refuse_too_large(size_of(ask), _PARTS)
         file = await self._run_step(
-            lambda before: steps.upload(ask, before), retries=self._retries, cancellable=True
+            lambda history: steps.upload(ask, history), retries=self._retries, cancellable=True
         )
         self._retries = max(self._retries, file.retries)
         return file
@@ -213,7 +214,9 @@ class ExportWorkflow:
             task=self._task, file=file, leftovers=[] if self._needs_discard(units) else keys
         )
         result = await _uninterrupted(
-            self._run_step(lambda before: steps.writeback_done(ask, before), retries=self._retries)
+            self._run_step(
+                lambda history: steps.writeback_done(ask, history), retries=self._retries
+            )
         )
         visibility.show_done(result)
         return result

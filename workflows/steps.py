@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
 _Out = TypeVar("_Out", bound=WireModel | None)
 
 
-async def claim(ask: ClaimInput, before: StepHistory) -> Claim:
+async def claim(ask: ClaimInput, history: StepHistory) -> Claim:
     """Make this run the owner of its task and learn what is to be done."""
     return await _run(
         names.CLAIM,
@@ -46,13 +46,13 @@ async def claim(ask: ClaimInput, before: StepHistory) -> Claim:
         step=policies.CLAIM_STEP,
         retry=policies.attempts(ask.task.max_retries),
         summary="claim the task",
-        suspect=before.suspect,
+        suspect=history.suspect,
     )
 
 
-async def aggregate(ask: AggregateInput, before: StepHistory) -> StagedUnit:
+async def aggregate(ask: AggregateInput, history: StepHistory) -> StagedUnit:
     """Stage the rows of one unit."""
-    ask = ask.model_copy(update={"retries_before": before.retries})
+    ask = ask.model_copy(update={"retries_before": history.retries})
     return await _run(
         names.AGGREGATE,
         ask,
@@ -61,13 +61,13 @@ async def aggregate(ask: AggregateInput, before: StepHistory) -> StagedUnit:
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"rows of {ask.unit.key}",
         bulk=ask.plan.bulk,
-        suspect=before.suspect,
+        suspect=history.suspect,
     )
 
 
-async def upload(ask: UploadInput, before: StepHistory) -> FinishedFile:
+async def upload(ask: UploadInput, history: StepHistory) -> FinishedFile:
     """Encode the staged parts into the finished file."""
-    ask = ask.model_copy(update={"retries_before": before.retries})
+    ask = ask.model_copy(update={"retries_before": history.retries})
     return await _run(
         names.UPLOAD,
         ask,
@@ -76,13 +76,13 @@ async def upload(ask: UploadInput, before: StepHistory) -> FinishedFile:
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"{sum(part.rows for part in ask.parts):,} rows as {ask.plan.format}",
         bulk=ask.plan.bulk,
-        suspect=before.suspect,
+        suspect=history.suspect,
     )
 
 
-async def writeback_done(ask: DoneInput, before: StepHistory) -> ExportResult:
+async def writeback_done(ask: DoneInput, history: StepHistory) -> ExportResult:
     """Move the task to `done`, with a link."""
-    ask = ask.model_copy(update={"retries_before": before.retries})
+    ask = ask.model_copy(update={"retries_before": history.retries})
     return await _run(
         names.WRITEBACK_DONE,
         ask,
@@ -90,7 +90,7 @@ async def writeback_done(ask: DoneInput, before: StepHistory) -> ExportResult:
         step=policies.WRITEBACK_STEP,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary="done",
-        suspect=before.suspect,
+        suspect=history.suspect,
     )
 
 

@@ -22,7 +22,7 @@ READY: Final = "Worker is ready"
 _CONCURRENCY: Final = int(os.environ["PEERS_CONCURRENCY"])
 # DBOS polls its queues, every second by default. That would hold every export back by half a
 # second, and let a worker of eight start no more than eight a second.
-_POLL_EVERY: Final = 0.05
+_POLL_EVERY: Final = 0.05  # seconds
 
 _job: Final = Job(settings_of_worker())
 _CONFIG: Final[DBOSConfig] = {

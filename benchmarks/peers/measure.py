@@ -30,9 +30,9 @@ from exports.tasks.store import TaskStore
 CONCURRENCY: Final = 8
 _WARM_UP: Final = 8
 _SUBMITTERS: Final = 8
-_PATIENCE: Final = 60.0
-_LOOK: Final = 0.02
-_CLOSE_LOOK: Final = 0.003
+_PATIENCE: Final = 60.0  # seconds
+_LOOK: Final = 0.02  # seconds
+_CLOSE_LOOK: Final = 0.003  # seconds
 _numbers = count(1)
 
 

@@ -21,8 +21,8 @@ from dev import ports
 from dev.ports import LOOPBACK
 from dev.process import CrashError, Process
 
-_PATIENCE: Final = 30.0
-_PAUSE: Final = 0.1
+_PATIENCE: Final = 30.0  # seconds
+_PAUSE: Final = 0.1  # seconds
 _NOBODY: Final = "65534"  # what Linux and macOS number the user without rights, or nobody at all
 _USER: Final = "peers"
 

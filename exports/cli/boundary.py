@@ -15,7 +15,7 @@ import typer
 
 from exports import names
 from exports.cli.output import plain, print_json, say
-from exports.errors import ExportError, RequestError, refused
+from exports.errors import ExportError, RequestError, refused, without_prefix
 from exports.runtime.process import keep_temporal_off_stdout
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _refuse(error: ExportError, *, as_json: bool) -> int:
 
 
 def _misused(error: typer.TyperException, *, as_json: bool) -> int:
-    message = plain(error.format_message()).replace("Value error, ", "")
+    message = without_prefix(plain(error.format_message()))
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[:_LONGEST_MESSAGE]}..."
     if as_json:

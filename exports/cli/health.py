@@ -5,11 +5,11 @@ Temporal, so that the first question is answered without Temporal.
 """
 
 import socket
-import time
 from datetime import timedelta
 from typing import Final
 
 from exports import names
+from exports.clock import millis, now_ms
 from exports.models import WireModel
 from exports.runtime.liveness import LivenessFile
 from exports.settings import Settings
@@ -88,5 +88,5 @@ def _view(settings: Settings, last_seen: int | None, within: timedelta) -> Worke
     queue = settings.task_queue
     if settings.worker_takes == "bulk":
         queue = names.bulk_task_queue(queue)
-    recent = last_seen is not None and time.time() - last_seen / 1000 < within.total_seconds()
+    recent = last_seen is not None and now_ms() - last_seen < millis(within)
     return WorkerView(ok=recent, task_queue=queue, host=socket.gethostname(), last_seen=last_seen)

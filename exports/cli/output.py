@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, TextIO
 
@@ -12,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from exports.clock import from_epoch_ms
 from exports.models import ScheduleView, SweepResult, TaskStatus, WireModel
 from exports.reports.params import ParamDescription
 from exports.tasks.audit import AuditEntry
@@ -222,14 +222,18 @@ def sweep_text(result: SweepResult) -> Text:
     )
 
 
-def local_time(millis: int | None) -> str:
-    """Return a time in the local time zone, with its offset from UTC."""
-    if millis is None:
+def local_time(milliseconds: int | None) -> str:
+    """Return a time in the local time zone, with its offset from UTC.
+
+    Args:
+        milliseconds: Epoch milliseconds; None for no time.
+    """
+    if milliseconds is None:
         return ""
     try:
-        moment = datetime.fromtimestamp(millis / 1000, UTC).astimezone()
+        moment = from_epoch_ms(milliseconds).astimezone()
     except (ValueError, OverflowError, OSError):  # other systems may store any number
-        return str(millis)
+        return str(milliseconds)
     return moment.strftime("%Y-%m-%d %H:%M:%S %z")
 
 

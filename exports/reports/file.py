@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from exports.errors import ReportsFileError
+from exports.errors import ReportsFileError, without_prefix
 from exports.reports.definition import GroupBy, Measure, Name, StatsDefinition, check_name
 from exports.reports.report import Report, ReportCatalog
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
@@ -194,7 +194,7 @@ def _mistakes_of(error: ValidationError, known: Iterable[str]) -> Iterator[_Mist
             case "too_short":
                 reason = "is empty; add at least one"
             case _:
-                reason = item["msg"].removeprefix("Value error, ")
+                reason = without_prefix(item["msg"])
         yield _Mistake(path, reason)
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from bson import ObjectId
 
-from exports.clock import from_epoch_ms
 from exports.models import Unit
 from exports.reports.definition import Definition
 
@@ -20,9 +19,8 @@ def match(
         created_by: The owner of the documents, if the report has an owner field.
         conditions: More filters that all have to match.
     """
-    period = {
-        definition.time_field: {"$gte": from_epoch_ms(unit.start), "$lt": from_epoch_ms(unit.end)}
-    }
+    start, end = unit.interval
+    period = {definition.time_field: {"$gte": start, "$lt": end}}
     filters: list[dict[str, Any]] = [
         {path: {"$eq": value}} for path, value in definition.filter.items()
     ]

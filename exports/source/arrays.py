@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 
-_OBJECT_ID: Final = 12
-_HEX: Final = 2 * _OBJECT_ID
+OBJECT_ID_BYTES: Final = 12
+_HEX_DIGITS: Final = 2 * OBJECT_ID_BYTES
 # Two days from where `datetime` ends, so that no offset from UTC leads out of it.
 _FIRST_MS: Final = epoch_ms(datetime(1, 1, 3, tzinfo=UTC))
 _LAST_MS: Final = epoch_ms(datetime(9999, 12, 29, tzinfo=UTC))
@@ -61,8 +61,8 @@ def buffer_of(values: "npt.NDArray[Any]") -> pa.Buffer:
 
 def hexadecimal(ids: AnyArray) -> AnyArray:
     """Return ObjectIds as texts of hexadecimal digits."""
-    digits = fixed_bytes(ids, _OBJECT_ID).tobytes().hex().encode()
-    offsets = np.arange(0, _HEX * (len(ids) + 1), _HEX, dtype=np.int32)
+    digits = fixed_bytes(ids, OBJECT_ID_BYTES).tobytes().hex().encode()
+    offsets = np.arange(0, _HEX_DIGITS * (len(ids) + 1), _HEX_DIGITS, dtype=np.int32)
     buffers = [_validity(ids), buffer_of(offsets), pa.py_buffer(digits)]
     return pa.Array.from_buffers(pa.string(), len(ids), buffers)
 

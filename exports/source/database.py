@@ -157,8 +157,10 @@ class Source:
 
     async def _check_exists(self, collection: str) -> None:
         # Only the names that this user may read, so that it needs no privilege on the database.
-        names = await self.database.list_collection_names(
-            filter={"name": collection}, authorizedCollections=True
+        names = await self._with_timeout(
+            self.database.list_collection_names(
+                filter={"name": collection}, authorizedCollections=True
+            )
         )
         if not names:
             raise _missing(collection)

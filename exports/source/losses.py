@@ -38,7 +38,7 @@ KEY: Final = "key"
 OTHERS: Final = "any"
 """The names of all other fields begin with this."""
 
-_PREFIX: Final = 3
+_PREFIX: Final = 3  # characters
 _DOUBLE, _BOOLEAN, _INT, _LONG = b"\x01", b"\x08", b"\x10", b"\x12"
 _FIRST_INEXACT: Final = 2**53
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from bson import Code, ObjectId
 
-from exports.source.arrays import Int64s, buffer_of, fixed_bytes
+from exports.source.arrays import OBJECT_ID_BYTES, Int64s, buffer_of, fixed_bytes
 from exports.source.text import json_of
 from exports.tables.arrow import AnyArray, kernel, record_batch, schema_of
 from exports.tables.unify import conform, unify
@@ -24,7 +24,6 @@ _BINARY: Final = b"\x05"
 _OBJECT_ID: Final = b"\x07"
 _OTHER: Final = b"\xff"
 _INT64_OFFSET: Final = 2**63
-_OBJECT_ID_BYTES: Final = 12
 
 _SORT_KEYS: Final = schema_of([pa.field("time", pa.int64()), pa.field("key", pa.binary())], None)
 _ASCENDING: Final = pc.SortOptions([("time", "ascending"), ("key", "ascending")])
@@ -85,9 +84,9 @@ class RowSorter:
 
 def keys_of_object_ids(ids: AnyArray) -> AnyArray:
     """Return the sort keys of ObjectIds, none of them null."""
-    keys = np.empty((len(ids), 1 + _OBJECT_ID_BYTES), np.uint8)
+    keys = np.empty((len(ids), 1 + OBJECT_ID_BYTES), np.uint8)
     keys[:, 0] = _OBJECT_ID[0]
-    keys[:, 1:] = fixed_bytes(ids, _OBJECT_ID_BYTES)
+    keys[:, 1:] = fixed_bytes(ids, OBJECT_ID_BYTES)
     offsets = np.arange(0, keys.size + 1, keys.shape[1], dtype=np.int32)
     buffers = [None, buffer_of(offsets), buffer_of(keys)]
     return pa.Array.from_buffers(pa.binary(), len(ids), buffers)

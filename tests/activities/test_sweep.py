@@ -18,8 +18,8 @@ from exports.tasks.transitions import RunTransitions
 from exports.temporal.schedule import SweepSchedule
 from exports.temporal.start import start_export
 from tests.support.protections import protected_by
-from tests.support.seed_tasks import TASK, insert_task
 from tests.support.service import MONTH, USER, Service, insert_orders, working
+from tests.support.stored_tasks import TASK, insert_task
 
 
 @pytest.mark.parametrize("task_id", [ObjectId(), "f1e2d3c4b5a6", "任务/1 ?#", "0" * 24, ".", ".."])

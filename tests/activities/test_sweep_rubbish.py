@@ -15,8 +15,8 @@ from exports.errors import TemporalRefusedError
 from exports.models import SweepResult, TaskStatus
 from exports.temporal.converter import data_converter
 from exports.temporal.start import accepts_exports
-from tests.support.seed_tasks import insert_task
 from tests.support.service import Service, insert_orders
+from tests.support.stored_tasks import insert_task
 
 
 async def test_documents_that_are_not_valid_fail_with_a_code_and_do_not_hold_up_the_others(

@@ -19,8 +19,8 @@ from exports.models import TaskStatus
 from tests.support.chaos.corners import closed, corner, working
 from tests.support.chaos.forked import ENDED_THERE, Orders, environment_of, forked, until
 from tests.support.chaos.forms import LONG, SEED
-from tests.support.seed_tasks import insert_task
 from tests.support.service import MONTH, USER, Service, downloaded, insert_orders
+from tests.support.stored_tasks import insert_task
 
 Set = Callable[[Service], Awaitable[str]]
 Check = Callable[[Service, str], Awaitable[None]]

@@ -30,10 +30,10 @@ from tests.support.chaos.wires import SERVERS, corner
 from tests.support.service import MONTH, USER, Service, downloaded, insert_orders, open_service
 
 PATIENCE: Final = 240
-Wish = tuple[str, dict[str, Any], str]
-STATS: Final[Wish] = ("statsMonthly", MONTH, "csv")
-ROWS: Final[Wish] = ("recordsDetail", {"from": "2026-10-01", "to": "2026-11-01"}, "ndjson")
-MISFIT: Final[Wish] = ("recordsDetail", {"from": "2027-01-01", "to": "2027-02-01"}, "csv")
+Request = tuple[str, dict[str, Any], str]
+STATS: Final[Request] = ("statsMonthly", MONTH, "csv")
+ROWS: Final[Request] = ("recordsDetail", {"from": "2026-10-01", "to": "2026-11-01"}, "ndjson")
+MISFIT: Final[Request] = ("recordsDetail", {"from": "2027-01-01", "to": "2027-02-01"}, "csv")
 """Its period has an order that does not fit the report, so that it fails."""
 ROUNDS: Final[list[tuple[str, ...]]] = [
     *((server,) for server in SERVERS),
@@ -46,15 +46,15 @@ TIMES: Final = 5 if LONG else 1
 class Held:
     """An export: its request, the step in which it is held, and how it should end."""
 
-    wish: Wish
+    request: Request
     step: str
     ends: TaskStatus
 
 
 THROUGHOUT: Final = [
-    Held(wish, step, TaskStatus.DONE)
+    Held(request, step, TaskStatus.DONE)
     for step in (names.CLAIM, names.AGGREGATE, names.UPLOAD, names.WRITEBACK_DONE)
-    for wish in (STATS, ROWS)
+    for request in (STATS, ROWS)
 ]
 LAST_WORDS: Final = {
     "temporal": [Held(STATS, names.CLOSE_AS_CANCELED, TaskStatus.CANCELLED)],
@@ -78,7 +78,7 @@ class Ground:
     """A service on servers that may be killed, with its worker.
 
     Attributes:
-        references: The file that each wish comes to.
+        references: The file that each request comes to.
         ids: Every task that there is.
     """
 
@@ -105,7 +105,7 @@ class Ground:
         self.gates.shut(held.step, workflow)
         if held.ends is TaskStatus.CANCELLED:
             self.gates.shut(names.UPLOAD, workflow)  # until then there is something to discard
-        kind, params, file_format = held.wish
+        kind, params, file_format = held.request
         task = await self.service.client.create(
             kind, params, created_by=USER, format=file_format, idempotency_key=key
         )

@@ -21,8 +21,8 @@ from exports.tasks.transitions import RunTransitions
 from tests.support.chaos.corners import CLOSED, closed
 from tests.support.chaos.forms import LONG, SEED
 from tests.support.protections import protected_by
-from tests.support.seed_tasks import TASK
 from tests.support.service import USER, Service, insert_orders
+from tests.support.stored_tasks import TASK
 
 CANCELS = 1000 if LONG else 40
 SWEEPS = 50 if LONG else 20

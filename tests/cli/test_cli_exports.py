@@ -226,8 +226,8 @@ async def test_an_unreachable_server_exits_with_3_and_is_named_with_its_address(
 async def test_an_operator_sweeps_by_hand(service: Service, exports: CommandLine) -> None:
     await insert_orders(service.database)
     task_id = f"by-hand-{service.settings.task_queue}"  # all tests share one Temporal
-    seed = {"_id": task_id, "type": "statsMonthly", "params": MONTH, "status": "pending"}
-    await service.database["ExportTasks"].insert_one({**seed, "createdBy": "u7"})
+    stored = {"_id": task_id, "type": "statsMonthly", "params": MONTH, "status": "pending"}
+    await service.database["ExportTasks"].insert_one({**stored, "createdBy": "u7"})
     swept = await exports.run("sweep", "--json")
     assert swept.json == {"started": 1, "healed": 0, "purged": 0, "handled": 1}
     assert (await service.ended(task_id)).status is TaskStatus.DONE

@@ -40,7 +40,7 @@ class Yesterday(Report):
         end = datetime.fromisoformat(str(params["today"])).replace(tzinfo=UTC)
         start = end - timedelta(days=1)
         key = start.date().isoformat()
-        return [Unit(key=key, start=_milliseconds(start), end=_milliseconds(end))]
+        return [Unit.between(key, start, end)]
 
     async def read(
         self,
@@ -57,7 +57,3 @@ class Yesterday(Report):
             [day], schema=schema([field(column, pa.date32())], sheet)
         )
         yield Rows(batch)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return 1000 * int(moment.timestamp())

@@ -6,6 +6,7 @@ from typing import Final, TypeAlias, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exports.clock import EPOCH
 from exports.formats.cell_texts import cell_texts
 from exports.formats.text_arrays import Texts
 from exports.formats.xlsx.cells import DAY_ZERO, FIRST_DAY, LARGEST, MAX_DIGITS, SMALLEST
@@ -16,7 +17,7 @@ from exports.tables.local_times import local_times
 Mask: TypeAlias = "AnyArray | None"
 """Booleans, one for each value; None if all are false."""
 
-_EPOCH: Final = date(1970, 1, 1)
+_EPOCH: Final = EPOCH.date()
 _EPOCH_SERIAL: Final = (_EPOCH - DAY_ZERO).days
 """Days from Excel's day zero to 1970."""
 _FIRST_DAY: Final = (FIRST_DAY - _EPOCH).days
