@@ -3,11 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -81,7 +82,12 @@ def undefined_names(path: Path) -> str | None:
 
 
 def run_tests(
-    root: Path, tests: Iterable[str], servers: Endpoints, *, options: Sequence[str] = ()
+    root: Path,
+    tests: Iterable[str],
+    servers: Endpoints,
+    *,
+    options: Sequence[str] = (),
+    longest: float | None = None,
 ) -> Outcome:
     """Run tests in a copy of the project.
 
@@ -90,15 +96,17 @@ def run_tests(
         tests: Node ids.
         servers: The servers to use.
         options: More options for pytest.
+        longest: Seconds after which the run is killed, which counts as noticed; None: never.
 
     Raises:
         RuntimeError: pytest could not run, for example because a test does not exist.
     """
     said = root / "outcome.xml"
+    said.unlink(missing_ok=True)
     where = root / "servers.json"
     where.touch(mode=0o600)
     where.write_text(servers.to_json(), encoding="utf-8")
-    done = subprocess.run(  # noqa: S603 -- our own tests
+    running = subprocess.Popen(  # noqa: S603 -- our own tests
         [
             *(sys.executable, "-m", "pytest", "-n0", "-q", "--tb=short", "-p", "no:cacheprovider"),
             *("--servers", str(where), "--junit-xml", str(said), "-o", "junit_logging=all"),
@@ -108,12 +116,21 @@ def run_tests(
         cwd=root,
         # The copy, not the checkout that the virtual environment points to.
         env=os.environ | {"PYTHONPATH": str(root), BROKEN: "1"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
+        start_new_session=True,
     )
-    if done.returncode >= _USAGE or not said.exists():
-        raise RuntimeError(done.stdout[-900:] + done.stderr[-900:])
+    with running:
+        try:
+            out, _ = running.communicate(timeout=longest)
+        except subprocess.TimeoutExpired:
+            return Outcome(frozenset({"hangs"}))
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+    if running.returncode >= _USAGE or not said.exists():
+        raise RuntimeError(out[-1800:])
     return outcome(ET.parse(said).getroot())  # noqa: S314 -- pytest has just written it
 
 

@@ -188,6 +188,7 @@ class _Run:
 
     module: Module
     servers: Endpoints
+    longest: float
     waiting: "queue.SimpleQueue[Mutant]"
     survivors: list[Mutant] = field(default_factory=list[Mutant])
     failed: list[BaseException] = field(default_factory=list[BaseException])
@@ -206,7 +207,11 @@ class _Run:
         path = root / mutant.file
         _write(path, mutant.code, number)
         outcome = run_tests(
-            root, self.module.tests, self.servers, options=("-x", "-o", f"timeout={_LONGEST_TEST}")
+            root,
+            self.module.tests,
+            self.servers,
+            options=("-x", "-o", f"timeout={_LONGEST_TEST}"),
+            longest=self.longest,
         )
         if not outcome.noticed and outcome.no_code is None:
             self.survivors.append(mutant)
@@ -244,7 +249,7 @@ def _score(name: str, module: Module, sample: int | None, servers: Endpoints) ->
     if outcome.noticed or outcome.no_code:
         raise SystemExit(f"{name}: its tests fail without any mistake: {outcome}")
     print(f"  its tests take {once:.0f} s, all of them", flush=True)
-    run = _Run(module, servers, queue.SimpleQueue())
+    run = _Run(module, servers, once * 5 + _LONGEST_TEST, queue.SimpleQueue())
     for mutant in chosen:
         run.waiting.put(mutant)
     threads = [threading.Thread(target=run.try_all) for _ in range(os.cpu_count() or 1)]
