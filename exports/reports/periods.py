@@ -7,6 +7,7 @@ nearly every day that is midnight. Where a clock goes forward over midnight (Ame
 skipped (Pacific/Apia 2011-12-30) is not a day there.
 """
 
+from bisect import bisect_left
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -67,14 +68,7 @@ def start_of_day(day: date, zone: ZoneInfo) -> int:
     if first < second:
         return second if _date(second - 1, zone) < day else first
     # The one change of the clock, if any, lies between the two, so the dates there ascend.
-    before, until = second, first
-    while until - before > 1:
-        middle = (before + until) // 2
-        if _date(middle, zone) < day:
-            before = middle
-        else:
-            until = middle
-    return until
+    return second + bisect_left(range(second, first), day, key=lambda at: _date(at, zone))
 
 
 def month_key(label: date) -> str:
