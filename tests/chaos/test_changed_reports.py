@@ -154,7 +154,9 @@ async def test_a_worker_whose_report_differs_leaves_the_unit_to_another_and_no_a
         task = await versions.old.create("year", params={"year": 2026})
         await held.begun.wait()
         async with working(await versions.with_reports(here)):
-            await until(lambda: "year is not here what the export was planned by" in caplog.text)
+            await until(
+                lambda: "year is not the report that the export was planned by" in caplog.text
+            )
             held.released.set()
             ended = await versions.old.ended(task.id)
     assert (ended.status, ended.retries, ended.rows) == (TaskStatus.DONE, 0, 12)

@@ -132,7 +132,7 @@ async def test_a_worker_ends_in_time_also_while_temporal_is_away_and_its_work_is
         line.goes_dead()
         stopped.hears(signal.SIGTERM)
         assert await stopped.ended() == 1
-        assert "had 10.5 s to stop and ends now" in stopped.said
+        assert "Worker did not stop within 10.5 s and ends" in stopped.said
     await _done_elsewhere(held, task.id, tmp_path)
 
 
