@@ -103,7 +103,7 @@ class FieldTypes:
 
         Args:
             row: The row.
-            problems: Is told which values do not have the type that a report needs.
+            problems: Gets the values that do not have the type that a report needs.
         """
         for path, value in row.values.items():
             field = self.fields.setdefault(path, self._new(path))

@@ -99,7 +99,7 @@ class Loading:
         """Load the rows, and create an index on each time by which reports select rows.
 
         The rows are written to a collection of another name, which takes the place of this one at
-        the end: an export reads all rows or those of before.
+        the end. So an export reads either all new rows or all old ones.
 
         Returns:
             How many rows were loaded.

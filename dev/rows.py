@@ -100,7 +100,7 @@ def rows_of(
         file: The file.
         lines: Its lines.
         heading: Is filled with the names of the columns before the first row, if it is a csv.
-        problems: Is told which rows cannot be read.
+        problems: Gets the rows that cannot be read.
 
     Raises:
         RequestError: The first line of a csv is not a heading.

@@ -217,7 +217,7 @@ def environment_file(stack: Stack) -> Generator[Path]:
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)
     new.write_text("".join(lines))
-    new.replace(file)  # atomic: nobody reads half of it
+    new.replace(file)  # atomic: no program reads half a file
     try:
         yield file
     finally:
