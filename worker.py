@@ -131,7 +131,7 @@ def _activity_slots(settings: Settings) -> dict[str, int]:
     if settings.worker_takes != "small":
         bulk = names.bulk_task_queue(settings.task_queue)
         slots[bulk] = settings.max_concurrent_bulk_activities
-    # Of two suspect steps in one process, nobody could tell which one kills it.
+    # If two suspect steps ran in one process, it would not be clear which one kills it.
     slots[names.suspect_task_queue(settings.task_queue)] = 1
     return slots
 
@@ -212,7 +212,7 @@ def main() -> int:
     try:
         serve()
     except ExportError as error:
-        print(f"{error.code}: {error.msg}", file=sys.stderr)  # noqa: T201 -- for whoever started it
+        print(f"{error.code}: {error.msg}", file=sys.stderr)  # noqa: T201 -- for the person who started it
         return error.exit_code
     return 0
 

@@ -117,8 +117,8 @@ class AggregateActivities:
 class _Staging:
     """Writes parts while the next rows are read.
 
-    A part holds batches of one schema. When the block is left early, the writes that are under way
-    end first.
+    A part holds batches of one schema. If the block is left early, the writes that have begun are
+    finished first.
     """
 
     def __init__(

@@ -89,7 +89,7 @@ class Attempts:
         )
         progress = _Progress(self._tasks, attempt)
         if attempt.retries:
-            # If the worker is lost at once, the workflow still learns of the attempts before.
+            # At once, so that the workflow knows this count even if the worker is lost soon.
             activity.heartbeat(attempt.beat)
         async with boundary(lambda: attempt.beat), beating(lambda: attempt.beat, progress.write):
             try:
@@ -157,7 +157,7 @@ class _Progress:
             _log.warning("Progress could not be written: %s", error.code)
 
     def end(self) -> None:
-        """Cancel the body no more: it has ended."""
+        """Do not cancel the body any more: it has ended."""
         self._body = None
 
     def check(self) -> None:

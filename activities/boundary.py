@@ -62,9 +62,9 @@ async def beating(
             activity.heartbeat(beat())
 
     async def keep_calling() -> None:
-        # Half an interval after the heartbeats: both find out that an attempt has no run any more,
-        # and a stopping worker hangs if they do so at the same moment. The SDK (temporalio 1.35.0)
-        # then waits for an attempt that has ended.
+        # Half an interval after the heartbeats. Both notice when the run of an attempt has ended.
+        # If they notice it at the same moment, a worker that is being stopped hangs, because the
+        # SDK (temporalio 1.35.0) waits for an attempt that has ended.
         await asyncio.sleep(interval / 2)
         # A library may swallow a cancel that arrives while it waits for an answer.
         while not ended.is_set():
@@ -72,7 +72,7 @@ async def beating(
             await also()
 
     # Two tasks: a slow database must not hold heartbeats back.
-    async with _beside(keep_beating()), _beside(keep_calling()):
+    async with _alongside(keep_beating()), _alongside(keep_calling()):
         try:
             yield
         finally:
@@ -80,8 +80,8 @@ async def beating(
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
-    """Run something as long as the body runs."""
+async def _alongside(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """Run something at the same time as the body, and stop it when the body ends."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -99,7 +99,7 @@ async def boundary(
     """Turn every error that leaves an activity into what Temporal and people may see of it.
 
     Args:
-        beat: Returns what the workflow is told of an attempt that ends with its worker.
+        beat: Returns the details of a heartbeat; the workflow gets them if the worker is stopped.
     """
     try:
         yield
@@ -121,7 +121,7 @@ async def boundary(
 
 
 def domain_error(error: Exception) -> ExportError:
-    """Return an error as a domain error; an unexpected one is told by its type and place only."""
+    """Return an error as a domain error; of an unexpected one, it has only the type and place."""
     if isinstance(error, ExportError):
         return error
     if isinstance(error, RPCError):
@@ -139,8 +139,8 @@ async def in_thread(work: Callable[[threading.Event], _T]) -> _T:
         work: Called with an event that it checks: once it is set, it cleans up and returns.
 
     Raises:
-        asyncio.CancelledError: The activity was cancelled. The work has ended by then, so that
-            it leaves nothing behind.
+        asyncio.CancelledError: The activity was cancelled. This is raised after the work has
+            ended, so that it leaves nothing behind.
     """
     stop = threading.Event()
     running = asyncio.ensure_future(asyncio.to_thread(work, stop))

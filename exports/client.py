@@ -250,8 +250,8 @@ class ExportClient:
         """Yield the task as it is now, then each time it has changed, until it has ended.
 
         It polls: it reads the document after 0.05 seconds, then less and less often, down to once
-        a second, and from the beginning after each change. Changes between two reads are seen as
-        one.
+        a second. After each change it starts with 0.05 seconds again. If the document changes
+        several times between two reads, it is yielded once.
 
         Raises:
             TaskNotFoundError: There is no such task, it belongs to somebody else, or it was deleted
@@ -298,7 +298,7 @@ class ExportClient:
         raise WaitTimeoutError("The export has not ended yet. It goes on; ask for it again later.")
 
     async def cancel(self, task_id: str, *, created_by: str | None, reason: str = "") -> ExportTask:
-        """Stop an export and remove what it has written; nothing if it is cancelled already.
+        """Stop an export and remove what it has written; do nothing if it is cancelled already.
 
         Waits up to 10 seconds for the run to clean up. If the task is still `running` then, the
         clean-up goes on.
@@ -359,8 +359,8 @@ class ExportClient:
     async def retry(self, task_id: str, *, created_by: str | None) -> ExportTask:
         """Run a failed export again, with all its attempts.
 
-        If the run that failed still cleans up, or Temporal can't be reached, the next sweep starts
-        it.
+        If the run that failed is still cleaning up, or Temporal can't be reached, the next sweep
+        starts it.
 
         Raises:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
@@ -446,7 +446,7 @@ class ExportClient:
         return await self._tasks.get(task.id, created_by=None)
 
     async def _signal_cancel(self, task: ExportTask, reason: str, asked_by: str | None) -> bool:
-        """Signal the run of a task, or end a task that has no open run; return whether it has."""
+        """Signal the open run of a task; without one, end the task. Return whether there is one."""
         request = CancelRequest(
             reason=reason, asked_by=Author.person(asked_by, origin=self._origin)
         )

@@ -12,9 +12,9 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_SKEW_MS: Final = 60_000
 """By how many milliseconds the clock of a worker or client may differ from a server's.
 
-More than `HEARTBEAT_TIMEOUT` of workflows/policies.py, after which an attempt is replaced, so that
-one that starts late is not taken for one with a wrong clock. Short compared with the 30 minutes for
-which a link is valid.
+It is more than `HEARTBEAT_TIMEOUT` of workflows/policies.py: an attempt that starts late, but is
+not yet replaced, must not look like an attempt on a machine with a wrong clock. It is short
+compared with the 30 minutes for which a link is valid.
 """
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -52,8 +52,8 @@ def check_clock(there: datetime, *, whose: str) -> None:
         whose: Which server, in the genitive: `Temporal's`.
 
     Raises:
-        ClockError: They differ by more than `MAX_SKEW_MS`, so that a link signed here, or a file
-            purged by this clock, would end at another time than people are told.
+        ClockError: They differ by more than `MAX_SKEW_MS`. A link that is signed here would expire
+            at another time than people are told, and a file would be removed at another time.
     """
     ahead = now_ms() - epoch_ms(there)
     if abs(ahead) > MAX_SKEW_MS:

@@ -370,7 +370,7 @@ def _path(parts: Sequence[int | str]) -> str:
 
 
 def _shown(part: int | str) -> str:
-    # The name of an unknown field is whatever the client made up.
+    # The client chose the name of an unknown field. It may be long, or have invisible characters.
     text = "".join(character if character.isprintable() else "?" for character in str(part))
     return text if len(text) <= _MAX_NAME_CHARACTERS else f"{text[:_MAX_NAME_CHARACTERS]}..."
 

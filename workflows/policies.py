@@ -9,11 +9,11 @@ from temporalio.common import RetryPolicy
 from exports.errors import EncryptionKeyError, ReportChangedError
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=12)
-"""An attempt that has sent no heartbeat for so long is timed out: its worker counts as lost."""
+"""An attempt that sends no heartbeat for this long is timed out: its worker counts as lost."""
 HEARTBEAT_INTERVAL: Final = HEARTBEAT_TIMEOUT / 6
 """Time between two heartbeats of an attempt."""
 # Without a limit, the SDK holds heartbeats back for 80 percent of the heartbeat timeout. A cancel
-# request comes with the answer to a heartbeat, so that a step would stop that much later.
+# request comes with the answer to a heartbeat, so a step would be stopped that much later.
 HEARTBEAT_THROTTLE: Final = HEARTBEAT_INTERVAL / 2
 """Longest time for which the SDK of a worker holds a heartbeat back."""
 
@@ -36,15 +36,14 @@ FIRST_DELAY: Final = timedelta(seconds=2)
 LONGEST_DELAY: Final = timedelta(hours=1)
 BACKOFF: Final = 2.0
 
-# So many workers lost in a row during one step, and the step is taken to be the cause.
+# If this many workers in a row are lost during one step, the step counts as the cause.
 MOST_WORKERS_LOST: Final = 6
-# After so many, the step runs where no other suspect step runs. When a worker dies, every step on
-# it is hit, and one of them may be the cause: the others must not fail with it.
+# After this many, the step is a suspect: it runs where no other suspect runs. When a worker dies,
+# all its steps are lost, and one of them may be the cause. The others must not fail with it.
 SUSPECT_AFTER: Final = 2
 
-# While a deploy is under way, workers may have different definitions of a report. A unit is
-# offered to so many workers before the export is planned again, by the definition of the worker
-# that plans it.
+# During a deploy, workers may have different definitions of a report. A unit is offered to this
+# many workers. Then the export is planned again, by the definition of the worker that plans it.
 MOST_WORKERS_THAT_DIFFER: Final = 5
 MOST_PLANS: Final = 8
 

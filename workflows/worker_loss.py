@@ -76,13 +76,13 @@ async def run_step(
                 continue
             if isinstance(cause, ActivityTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
                 lost_in_a_row += 1
-                beats = cause.last_heartbeat_details
+                heartbeat = cause.last_heartbeat_details
             elif isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN:
-                beats = cause.details
+                heartbeat = cause.details
             else:
                 raise
             on_worker_lost()
-            retries = max(retries, *map(_retries_in, beats), 0)
+            retries = max(retries, *map(_retries_in, heartbeat), 0)
         if lost_in_a_row >= policies.MOST_WORKERS_LOST:
             raise application_error(
                 WorkerLostError(f"{lost_in_a_row} workers in a row were lost during this step.")
@@ -131,5 +131,5 @@ def is_report_changed(error: ActivityError) -> bool:
     return isinstance(error.cause, ApplicationError) and error.cause.type == policies.REPORT_CHANGED
 
 
-def _retries_in(beat: object) -> int:
-    return AttemptBeat.model_validate(beat).retries if beat else 0
+def _retries_in(details: object) -> int:
+    return AttemptBeat.model_validate(details).retries if details else 0

@@ -58,7 +58,7 @@ _OnBehalfOf = Annotated[
     typer.Option(
         "--created-by",
         metavar="USER",
-        help="Act as this user, who has only their own exports. Default: an operator, who has all.",
+        help="Act as this user, who sees only their own exports. Default: an operator sees all.",
     ),
 ]
 

@@ -31,7 +31,7 @@ OUTPUT_FAILED: Final = 74
 INTERRUPTED: Final = 128 + signal.SIGINT
 _BROKEN_PIPE: Final = 128 + 13  # SIGPIPE, which Windows lacks; what a shell reports for `| head`
 
-# Of standard output. A download that fails like this has become an E_DOWNLOAD before.
+# Errors of writing to standard output. If a download fails like this, it raises an E_DOWNLOAD.
 _OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 _LONGEST_MESSAGE: Final = 400

@@ -14,9 +14,9 @@ from exports.models import WireModel
 from exports.runtime.liveness import LivenessFile
 from exports.settings import Settings
 
-# Twelve touches: a busy machine may leave some out.
+# The worker touches its file twelve times in a minute. A busy machine may skip some of them.
 _ALIVE_WITHIN: Final = timedelta(minutes=1)
-# A poll waits for work for up to a minute, so that Temporal hears from a worker that often.
+# A poll waits up to a minute for work. So Temporal sees a poll of each worker once a minute.
 _POLLED_WITHIN: Final = timedelta(minutes=2)
 
 
@@ -49,13 +49,14 @@ def worker_alive() -> WorkerView:
 
 
 async def worker_ready() -> WorkerView:
-    """Return whether such a worker is alive and polls Temporal for work.
+    """Return whether a worker with these settings is alive and polls Temporal for work.
 
     Raises:
         SettingsError: A setting is missing or wrong.
         UnreachableError: Temporal did not answer.
     """
-    # The libraries take a second to import, which the check that runs so often need not wait for.
+    # These libraries take a second to import. The check for liveness, which runs often, does not
+    # need them.
     from temporalio.api.enums.v1 import TaskQueueType  # noqa: PLC0415 -- see above
     from temporalio.api.taskqueue.v1 import TaskQueue  # noqa: PLC0415 -- see above
     from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest  # noqa: PLC0415 -- same

@@ -2,7 +2,7 @@
 
 The protocol: https://docs.temporal.io/production-deployment/data-encryption#codec-server-setup.
 A request needs the token: either as a bearer token, which the `temporal` command sends
-(`--codec-auth`), or as a session cookie. Whoever signs in with the token on the page of this
+(`--codec-auth`), or as a session cookie. A person who signs in with the token on the page of this
 server gets the cookie, and the Web UI sends it. Pages of origins that are not in
 `EXPORTS_CODEC_ORIGINS` are refused.
 """
@@ -192,7 +192,7 @@ def application(settings: CodecSettings) -> Starlette:
 
 
 def _with_json_errors(endpoint: _Endpoint) -> _Endpoint:
-    """Answer with JSON whatever error is raised, and log nothing of it but its class."""
+    """Answer every error with JSON, and log only its class."""
 
     async def wrapped(request: Request) -> Response:
         try:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _LONGEST_NAME: Final = 100
 """Characters of a name or a title."""
 _NOT_ZONES: Final = frozenset({"Factory", "localtime"})
-"""Files beside those of the time zones that are not a zone of any place."""
+"""Names of files among those of the time zones that are not the zone of any place."""
 _LARGEST_INTEGER: Final = 2**63 - 1
 """BSON has no wider integers: https://bsonspec.org/spec.html."""
 

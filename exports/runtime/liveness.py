@@ -1,7 +1,7 @@
 """Liveness of a worker: its event loop touches a file, and a health check reads the file's age.
 
-It says nothing of any server. A worker that waits for one is alive, and a new process would wait
-as well.
+It says nothing about servers. A worker that waits for a server is alive, and a new process would
+have to wait too.
 """
 
 import asyncio

@@ -59,7 +59,7 @@ def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
 
     Args:
         schemas: At least one, of rows whose digits were noted. A float column without that note
-            becomes text beside decimals.
+            becomes text if another part has decimals.
 
     Returns:
         A schema with the descriptions of the columns and the sheet of the first one.

@@ -58,10 +58,9 @@ async def server_time(database: AsyncDatabase[Stored]) -> datetime:
 
 
 class TaskCollection:
-    """Finds and updates single documents, for those who know what a change means.
+    """Finds and updates single documents. It does not know what a change means.
 
-    Runs use it through `RunTransitions`, clients through `TaskStore`, the sweep through
-    `SweepStore`.
+    `RunTransitions`, `TaskStore` and `SweepStore` know it. Runs, clients and the sweep use those.
 
     Args:
         database: The database of `ExportTasks`. Writes wait for the majority, and reads see only
@@ -81,7 +80,7 @@ class TaskCollection:
             ),
             write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
             read_concern=ReadConcern("majority"),
-            # A write must be visible to the next read, whatever `readPreference` the URI has.
+            # A write must be visible to the next read, even if the URI has a `readPreference`.
             read_preference=ReadPreference.PRIMARY,
         )
 
@@ -118,7 +117,7 @@ class TaskCollection:
             )
 
     async def find(self, task_id: str, fields: Stored | None = None) -> Stored | None:
-        """Return the document of a task, whoever owns it; None if there is none.
+        """Return the document of a task of any owner; None if there is none.
 
         Args:
             task_id: Its id, as text.
@@ -143,9 +142,9 @@ class TaskCollection:
     async def update_one(self, query: Stored, update: Stored) -> bool:
         """Change one document; return whether one matched.
 
-        Whoever wants the document reads it afterwards, because `findAndModify` costs more than
-        both: a server stores an image of the document for a retry, and the embedded server reads
-        all documents.
+        A caller that needs the document reads it afterwards, because `findAndModify` costs more
+        than an update and a read: a server stores an image of the document for a retry, and the
+        embedded server reads all documents.
 
         Args:
             query: Which one: its `_id` and the condition of the change.

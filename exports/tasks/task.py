@@ -103,7 +103,7 @@ class ExportTask(WireModel):
         retries: Failed attempts so far.
         max_retries: Failed attempts at which the task fails.
         next_run_at: When the next attempt is due, while it waits for one (epoch milliseconds).
-        download_url: The link, while there is one. Whoever has it can read the file.
+        download_url: The link, while there is one. Anyone who has it can read the file.
         expires_at: When the link expires (epoch milliseconds).
         created_by: Who asked for it; nobody else may see the task.
         created_at: When it was created (epoch milliseconds).
@@ -229,7 +229,7 @@ def check_startable(document: Document) -> None:
 
 
 def request_to_start(document: Document) -> ExportRequest:
-    """Return the input of the workflow that runs a stored document, whatever the document holds.
+    """Return the input of the workflow that runs a stored document, which may be invalid.
 
     It is only shown to people. The run reads the document itself.
     """

@@ -46,7 +46,7 @@ class RunTransitions:
         self._tasks = tasks
 
     async def find(self, task_id: str) -> Stored | None:
-        """Return the document of a task, whoever owns it; None if there is none."""
+        """Return the document of a task of any owner; None if there is none."""
         return await self._tasks.find(task_id)
 
     async def create_for_run(self, request: ExportRequest, ref: TaskRef) -> None:

@@ -41,9 +41,9 @@ async def ensure_search_attributes(temporal: Client) -> None:
             return
         if error.status == RPCStatusCode.NOT_FOUND:
             raise SettingsError(f"Temporal has no namespace {namespace!r}.") from None
-        told = temporal_error(error.status)
-        if not told.permanent:
-            raise told from None
+        known = temporal_error(error.status)
+        if not known.permanent:
+            raise known from None
         raise SettingsError(
             f"Search attributes are missing in the namespace {namespace!r}, or can't be listed "
             f"({error.status.name}). Register {', '.join(SEARCH_ATTRIBUTES)} as Keyword: "

@@ -20,7 +20,7 @@ from exports.models import ExportRequest, TaskStatus
 _MAX_FAIRNESS_KEY: Final = 64
 """Bytes: https://docs.temporal.io/develop/task-queue-priority-fairness"""
 _MAX_SUMMARY: Final = 200
-"""Bytes. Temporal allows 400 encoded ones: limit.userMetadataSummarySize of its dynamic config."""
+"""Bytes of a summary. Temporal's limit is 400 after encoding (`limit.userMetadataSummarySize`)."""
 
 
 async def start_export(

@@ -27,7 +27,7 @@ _MAX_MEASURES: Final = 2
 _HEADING_ROW: Final = 3
 _FIRST_ROW: Final = _HEADING_ROW + 1
 _SIZE: Final = {"width": 960, "height": 460}
-"""Of the chart, in pixels."""
+"""Size of the chart, in pixels."""
 
 
 class ChartData:

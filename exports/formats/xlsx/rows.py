@@ -23,9 +23,9 @@ from exports.tables.columns import columns_of, sheet_of
 from exports.tables.warnings import WarningCounts
 
 _COMPRESSION_LEVEL: Final = 1
-"""Of zlib: takes half the time of its default, 6; the file is a quarter larger."""
+"""Level of zlib. It takes half the time of the default, 6, and the file is a quarter larger."""
 _CELLS_AT_ONCE: Final = 500_000
-"""They make some tens of megabytes of XML."""
+"""How many cells are turned into XML at once: they make some tens of megabytes."""
 _HEADING_ROWS: Final = 1
 # Programs recognize a workbook by the first files in the archive. These never change.
 _FIRST_FILES: Final = ("_rels/.rels", "docProps/core.xml", "xl/theme/theme1.xml", "xl/styles.xml")
@@ -133,7 +133,7 @@ class _Workbook:
                 self._add_file(name, data)
 
     def close(self) -> None:
-        """Write the archive's directory. After an error nobody reads it."""
+        """Write the archive's directory. After an error, the file is not used."""
         if self._sheet is not None:
             self._sheet.close()
         self._archive.close()
