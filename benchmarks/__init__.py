@@ -1,1 +1,1 @@
-"""Benchmarks: what an export costs, beside what a good engineer would expect it to cost."""
+"""Benchmarks: what an export costs, compared with what a good engineer would expect."""

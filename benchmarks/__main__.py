@@ -2,9 +2,9 @@
 
     python -m benchmarks [NAME ...] [--quick]
 
-All of them without a NAME. Only a full run is written down; a quick one takes a few minutes, and
-prints what it found. Exit codes: 0 all have run, also if a goal is missed, which RESULTS.md says; 1
-one could not be run, which says why and stops no other.
+Without a NAME, all of them run. Only the results of a full run are stored. A quick run takes a few
+minutes and only prints its results. Exit codes: 0 all have run, even if a goal was missed
+(RESULTS.md says which); 1 at least one could not be run, and its message says why.
 """
 
 import argparse
@@ -42,16 +42,16 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
 
 
 def main() -> int:
-    """Run what was asked for; return the exit code."""
+    """Run the benchmarks that are named; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--quick", action="store_true", help="a few minutes of it; prints only")
-    parser.add_argument("--smoke", action="store_true", help="just see that it runs; prints only")
-    parser.add_argument("--runs", type=int, metavar="N", help="measure so often; 3 if not said")
+    parser.add_argument("--quick", action="store_true", help="a few minutes; only prints")
+    parser.add_argument("--smoke", action="store_true", help="only check that it runs; only prints")
+    parser.add_argument("--runs", type=int, metavar="N", help="measurements (default: 3)")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(BENCHMARKS))
     if unknown:
-        parser.error(f"there is no {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+        parser.error(f"unknown: {', '.join(unknown)}; use some of: {', '.join(BENCHMARKS)}")
     extent: Extent = "smoke" if options.smoke else "quick" if options.quick else "full"
     forget_the_shell()
     console = Console(width=max(120, Console().width))

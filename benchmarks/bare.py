@@ -1,4 +1,4 @@
-"""A workflow that does nothing, in as many activities as an export: what Temporal itself costs."""
+"""A workflow with as many activities as an export, which do nothing: what Temporal itself costs."""
 
 from datetime import timedelta
 from typing import Final
@@ -26,14 +26,14 @@ class Step(BaseModel):
 
 
 class Letter(BaseModel):
-    """What goes into an activity, and what comes out."""
+    """The input and the result of an activity: `answer` is the number of bytes to return."""
 
     text: str
     answer: int = 0
 
 
 class BareInput(BaseModel):
-    """What the bare workflow does."""
+    """The input of the bare workflow: the activities that it runs."""
 
     steps: list[Step]
 
@@ -61,5 +61,5 @@ class BareWorkflow:
 
 @activity.defn(name=ACTIVITY)
 async def nothing(letter: Letter) -> Letter:
-    """Answer as many bytes as are asked for."""
+    """Return as many bytes as the input asks for."""
     return Letter(text="." * letter.answer)

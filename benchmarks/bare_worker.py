@@ -1,4 +1,4 @@
-"""A worker for the bare workflow, with the settings of ours: `python -m benchmarks.bare_worker`."""
+"""A worker for the bare workflow, set up like `worker.py`: `python -m benchmarks.bare_worker`."""
 
 import asyncio
 import logging

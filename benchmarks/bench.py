@@ -43,8 +43,8 @@ class Bench:
 
     Attributes:
         servers: The embedded servers, of this benchmark alone.
-        settings: Those of workers and client.
-        connections: Those of the client.
+        settings: The settings of the workers and the client.
+        connections: The connections of the client.
         client: Asks for exports.
         reports: The configured reports.
     """
@@ -72,24 +72,24 @@ class Bench:
 
     @property
     def directory(self) -> Path:
-        """For recordings and the like; removed in the end."""
+        """A directory for recordings and other files; removed at the end."""
         return self.servers.directory
 
     @contextmanager
     def process(
         self, *arguments: str, ready: str = READY, nice: int = 0, **variables: str
     ) -> Generator[Process]:
-        """Run a Python program against the servers, from when it says that it is ready.
+        """Start a Python program that uses the servers, and wait until it is ready.
 
         Args:
-            arguments: Of the interpreter.
+            arguments: Arguments of the interpreter.
             ready: What it writes when it is ready.
-            nice: How far behind others it stands for a processor, 0 to 19, as `nice` takes it.
-            variables: Of its environment, beside those that point it at the servers.
+            nice: Its priority as `nice` takes it: 0 is normal, 19 is the lowest.
+            variables: Its environment variables, in addition to those that name the servers.
 
         Raises:
-            CrashError: It ended instead.
-            TimeoutError: It took too long.
+            CrashError: It ended before it was ready.
+            TimeoutError: It was not ready in time.
         """
         process = Process(
             " ".join(arguments[:2]),
@@ -113,10 +113,10 @@ class Bench:
         """Wait until the workflow of an export has closed; return the finished task.
 
         Raises:
-            RuntimeError: It did not end well.
+            RuntimeError: The export is not done.
         """
         handle = self.temporal.get_workflow_handle(names.workflow_id(task.id))
-        with suppress(WorkflowFailureError):  # its task says why, in words
+        with suppress(WorkflowFailureError):  # the task says why
             await handle.result()
         ended = await self.client.get(task.id, created_by=None)
         if ended.status is not TaskStatus.DONE:
@@ -133,7 +133,7 @@ async def opened() -> AsyncGenerator[Bench]:
         closing.callback(servers.stop)
         await asyncio.to_thread(servers.start)
         os.environ |= {
-            # Without these, a profile of the person's own may add a cloud's namespace or TLS.
+            # Otherwise the user's own Temporal profile could add a namespace or TLS.
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_NAMESPACE": "default",
             "EXPORTS_REPORTS_FILE": str(REPOSITORY / "exports.toml"),
@@ -148,12 +148,12 @@ async def opened() -> AsyncGenerator[Bench]:
 
 @cache
 def keep_quiet() -> None:
-    """Keep Temporal's core off the terminal; once, however many benchmarks ask for it."""
+    """Keep the log of Temporal's core off the terminal; may be called several times."""
     keep_temporal_off_stdout()
 
 
 def forget_the_shell() -> None:
-    """Let nothing that is set in the shell decide what is measured."""
+    """Remove the settings of the shell, which would change what is measured."""
     for name in os.environ.keys() - inherited().keys():
         del os.environ[name]
     # As in an image: without bytecode, the workflow's sandbox compiles its modules for each run.

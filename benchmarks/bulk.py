@@ -46,7 +46,7 @@ async def exported(bench: Bench, file_format: str, *, rows: int) -> ExportTask:
 
 
 def peak_of(process: Process) -> int:
-    """Return how much memory a stopped worker has held at most, in bytes."""
+    """Return the peak memory of a worker that has been stopped, in bytes."""
     found = re.search(rf"{re.escape(PEAK)} (\d+)", process.log.read_text("utf-8"))
     if found is None:
         raise RuntimeError(f"The worker did not say what it has held.{process.tail()}")

@@ -1,10 +1,10 @@
-"""The same export as somebody writes it who promises nothing: what its requests alone cost.
+"""The same export written by hand, without any promise: it shows what the requests alone cost.
 
-A workflow with the four activities of a small export, each with the requests of ours: claim the
+A workflow with the four activities of a small export, which send the same requests: claim the
 task, read the month and stage it, put the file, sign the link, end the task, remove what was
-staged. pymongo, boto3 and the csv module, dictionaries all the way. No attempt is fenced, counted
-or beaten for, nothing can be cancelled, no value is checked, and a part that another worker staged
-is not found.
+staged. It uses pymongo, boto3, the csv module and plain dictionaries. It has no fencing, no
+heartbeats, no count of failed attempts and no check of values, it cannot be cancelled, and it does
+not find a part that another worker staged.
 """
 
 import asyncio
@@ -58,11 +58,11 @@ class HandActivities:
     """The activities.
 
     Args:
-        settings: Those of a worker of ours.
-        database: Where the tasks are.
-        source: Where the rows are.
-        pipeline: What is asked of it.
-        collection: Of the orders.
+        settings: The settings of a worker.
+        database: The database of the tasks.
+        source: The database of the rows.
+        pipeline: The aggregation to run.
+        collection: The collection of the orders.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class HandActivities:
 
     @activity.defn(name=_STEPS[0])
     async def claim(self, letter: _Letter) -> _Letter:
-        """Say that the task is at work, and read it."""
+        """Move the task to `running`, and read it."""
         which = {"_id": ObjectId(letter["id"])}
         await self._tasks.update_one(which, {"$set": {"status": "running", "startedAt": now_ms()}})
         task = await self._tasks.find_one(which)
@@ -103,7 +103,7 @@ class HandActivities:
 
     @activity.defn(name=_STEPS[2])
     async def upload(self, letter: _Letter) -> _Letter:
-        """Put the file."""
+        """Put the file into the bucket."""
         rows: Sequence[_Letter] = json.loads(self._staged.pop(letter["staged"]))
         text = io.StringIO()
         writer = csv.writer(text)
@@ -126,7 +126,7 @@ class HandActivities:
 
 
 def tasks_of(database: AsyncDatabase[_Letter]) -> Any:  # noqa: ANN401 -- pymongo's own generic
-    """Return the collection of tasks, as safe as ours."""
+    """Return the collection of tasks, with the same read and write concern as the product's."""
     return database.get_collection(
         names.TASKS_COLLECTION,
         read_concern=ReadConcern("majority"),
@@ -137,7 +137,7 @@ def tasks_of(database: AsyncDatabase[_Letter]) -> Any:  # noqa: ANN401 -- pymong
 async def exported(
     temporal: Client, database: AsyncDatabase[_Letter], request: dict[str, object]
 ) -> None:
-    """Insert a task, start its workflow, and wait until that has closed."""
+    """Insert a task, start its workflow, and wait until the workflow has closed."""
     task = ObjectId()
     await tasks_of(database).insert_one(
         {"_id": task, "status": "pending", "createdAt": now_ms()} | request

@@ -27,7 +27,7 @@ async def run(settings: Settings, directory: Path) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     report = load_reports(settings.reports_file).named(REPORT)
     if not isinstance(report, StatsReport):
-        raise TypeError(f"{REPORT} is no statistics report.")
+        raise TypeError(f"{REPORT} is not a statistics report.")
     (unit,) = report.units(report.check_params(MONTH))
     async with AsyncExitStack() as closing:
         connections = await Connections.open(settings, closing)

@@ -51,7 +51,7 @@ async def run(plan: Plan) -> Outcome:
 
 @asynccontextmanager
 async def _prepared() -> AsyncGenerator[Bench]:
-    """Start servers: they grow slower with all that they hold, so each measurement has its own."""
+    """Start servers for one measurement: they become slower with the data that they hold."""
     async with opened() as bench:
         await record_rows(bench)
         yield bench
@@ -75,12 +75,12 @@ async def _measure(bench: Bench, many: int, rows: list[Row]) -> None:
     await small.side_by_side(lambda: small.exported(bench), 10, 5)
     alone = await _all_at_once(bench, many)
     async with _at_work_on_a_huge_one(bench):
-        beside = await _all_at_once(bench, many)
+        during = await _all_at_once(bench, many)
     slow, usual = rows
     slow.reference.append(p95(alone))
-    slow.ours.append(p95(beside))
+    slow.ours.append(p95(during))
     usual.reference.append(median(alone))
-    usual.ours.append(median(beside))
+    usual.ours.append(median(during))
 
 
 async def _all_at_once(bench: Bench, many: int) -> list[float]:
@@ -94,7 +94,7 @@ async def _all_at_once(bench: Bench, many: int) -> list[float]:
 
 @asynccontextmanager
 async def _at_work_on_a_huge_one(bench: Bench) -> AsyncGenerator[None]:
-    """Keep the worker at a huge export while the block runs, then cancel it."""
+    """Let the worker run huge exports while the block runs, then cancel the last one."""
     current = await _begun(bench)
 
     async def keep_on() -> None:
@@ -107,11 +107,11 @@ async def _at_work_on_a_huge_one(bench: Bench) -> AsyncGenerator[None]:
     try:
         yield
         if keeping.done():
-            keeping.result()  # it ends in no other way than by an error
+            keeping.result()  # it only ends if there is an error
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        with suppress(TaskStateError):  # done at the last moment
+        with suppress(TaskStateError):  # it has ended just now
             await bench.client.cancel(current.id, created_by=USER)
         await bench.client.wait(current.id, created_by=USER)
 

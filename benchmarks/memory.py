@@ -41,12 +41,12 @@ async def run(plan: Plan) -> Outcome:
 
 
 async def _peak(bench: Bench, name: str, rows: int) -> tuple[float, float]:
-    """Return the most memory that a worker held, in MiB, and how many seconds the export took."""
+    """Return the peak memory of the worker, in MiB, and how many seconds the export took."""
     began = time.perf_counter()
     with bench.process(*replaying(bench, rows)) as worker:
         task = await exported(bench, name, rows=rows)
     took = time.perf_counter() - began
-    # The next one is not to find the disk full.
+    # So that the disk is not full when the next export runs.
     if task.object_key is not None:
         bench.store.remove_all([task.object_key])
     return peak_of(worker) / _MIB, took
@@ -54,21 +54,21 @@ async def _peak(bench: Bench, name: str, rows: int) -> tuple[float, float]:
 
 def _rows(name: str, sizes: tuple[int, int, int], found: list[list[float]]) -> list[Row]:
     least, some, most = sizes
-    beside = f"{least:,} rows"
+    reference = f"{least:,} rows"
     return [
         Row(
             what=f"{name}, {some:,} rows",
             unit="MiB",
             ours=found[1],
             reference=found[0],
-            beside=beside,
+            beside=reference,
         ),
         Row(
             what=f"{name}, {most:,} rows",
             unit="MiB",
             ours=found[2],
             reference=found[0],
-            beside=beside,
+            beside=reference,
             goal=Goal(side="at most", bound=1.2),
         ),
         Row(

@@ -29,7 +29,7 @@ from benchmarks.rows import ZONE, Rows
 from exports.settings import Settings
 
 RECORDED: Final = "documents.bson"
-"""Where the documents are, with no other fields than those that are written."""
+"""The collection of the documents, which have only the fields that are written."""
 FIELDS: Final = (
     "_id",
     "createdAt",

@@ -1,4 +1,4 @@
-"""How much a benchmark does: the whole thing, a few minutes of it, or just enough to see it run."""
+"""How much a benchmark does: all of it, a few minutes of it, or just enough to see that it runs."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -12,9 +12,9 @@ class Plan:
     """How much is done.
 
     Attributes:
-        extent: `full` is what counts; `quick` takes a few minutes; `smoke` takes seconds, and its
-            figures mean nothing.
-        asked_runs: How often each thing is to be measured; None for what suits the extent.
+        extent: `full` gives the figures that are stored; `quick` takes a few minutes; `smoke`
+            takes seconds, and its figures mean nothing.
+        asked_runs: How often each thing is to be measured; None for the default of the extent.
     """
 
     extent: Extent = "full"
@@ -26,5 +26,5 @@ class Plan:
         return self.asked_runs or self.pick(full=3, quick=1, smoke=1)
 
     def pick(self, *, full: _T, quick: _T, smoke: _T) -> _T:
-        """Return what belongs to the extent."""
+        """Return the value for the extent."""
         return {"full": full, "quick": quick, "smoke": smoke}[self.extent]

@@ -1,4 +1,4 @@
-"""What the processes below this one cost, by what they are."""
+"""The processor time of the child processes of this process, by kind."""
 
 import contextlib
 from collections import defaultdict

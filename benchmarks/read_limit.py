@@ -6,8 +6,8 @@ many threads as an export has units in parallel, and does nothing with them. The
 from the history of the export that it is compared with.
 
 Both sides read one unit at a time: the embedded database does one thing at a time, sorts all that a
-query may return before its first row, and answers nobody meanwhile. So the driver is told, in its
-URI, to wait longer than usual before it takes a silent server for dead.
+query may return before its first row, and does not answer other requests meanwhile. So the URI
+makes the driver wait longer than usual for a server that does not answer.
 
 An export also asks for the newest `_id`, which is the upper limit of what it reads. MongoDB looks
 that up in an index; the embedded database sorts the whole collection. So it is measured separately
@@ -98,7 +98,7 @@ async def _newest(bench: Bench) -> float:
 
 
 async def _load(bench: Bench, rows: int) -> None:
-    """Load orders that lie evenly in the year."""
+    """Load orders that are spread evenly over the year."""
     sample = b"".join(map(bson.encode, orders.orders()))
     pieces = _pieces(Rows(sample, rows))
     collection = bench.database[orders.COLLECTION]
@@ -108,7 +108,7 @@ async def _load(bench: Bench, rows: int) -> None:
             await collection.insert_many(piece, ordered=False)
 
     await asyncio.gather(*(load() for _ in range(_LOADERS)))
-    await collection.create_index("createdAt")  # at the end, because loading is faster so
+    await collection.create_index("createdAt")  # at the end, because then loading is faster
 
 
 def _pieces(rows: Rows) -> Iterator[list[RawBSONDocument]]:
@@ -131,8 +131,8 @@ async def _units(bench: Bench, task_id: str) -> list[Unit]:
     return found
 
 
-class _Overheard(Source):
-    """Hears what a report would ask the database, and answers with no rows."""
+class _QueryRecorder(Source):
+    """Records the queries that a report sends, and answers them with no rows."""
 
     queries: list[tuple[str, RowQuery]]
 
@@ -148,7 +148,7 @@ async def _queries(bench: Bench, units: list[Unit]) -> list[tuple[str, RowQuery]
     params = report.check_params(YEAR)
     async with mongo_client(SecretStr(_patient(bench))) as client:
         database = client[bench.settings.mongo_database]
-        source = _Overheard(database, bench.settings.query_timeout)
+        source = _QueryRecorder(database, bench.settings.query_timeout)
         source.queries = []
         for unit in units:
             async for _ in report.read(source, unit, params=params, created_by=USER):
@@ -183,6 +183,6 @@ def _drained(bench: Bench, queries: list[tuple[str, RowQuery]], rows: int) -> fl
         began = time.perf_counter()
         read = sum(pool.map(drain, queries))
         took = time.perf_counter() - began
-    if read < rows:  # a row has more bytes than one
-        raise RuntimeError("The cursors gave too little.")
+    if read < rows:  # each row has more than one byte
+        raise RuntimeError("The cursors returned too few bytes.")
     return took

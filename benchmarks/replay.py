@@ -1,7 +1,7 @@
 """A source that answers from recordings, so that the database is not what is measured.
 
-What is recorded are the answers of the real database to the real queries, as BSON: a replayed
-answer is decoded as one from the wire is.
+The recordings are the answers of the real database to the real queries, as BSON. A replayed answer
+is decoded in the same way as an answer from the database.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ _USER: Final = "bench"
 
 
 class RecordingSource(Source):
-    """The real source, whose answers are kept.
+    """A source that reads the real database and keeps its answers.
 
     Attributes:
-        answers: BSON documents one after the other, by aggregation.
+        answers: The answer to each aggregation: BSON documents, one after the other.
         rows: The answers to queries, one after the other.
     """
 
@@ -62,7 +62,7 @@ async def record(
         source: Where the rows are.
         reports: The configured reports.
         asked: Parameters, by type of export.
-        directory: Where the recording goes.
+        directory: Where the recording is stored.
     """
     for name, given in asked.items():
         report = reports.named(name)
@@ -75,7 +75,7 @@ async def record(
 
 
 def recorded_rows(directory: Path, count: int) -> Rows:
-    """Return so many rows, made of those that were recorded."""
+    """Return `count` rows, made from the recorded ones."""
     return Rows((directory / _ROWS).read_bytes(), count)
 
 
@@ -83,11 +83,11 @@ class ReplaySource(Source):
     """Answers from a recording, after a while.
 
     Args:
-        database: Never read.
-        query_timeout: Never needed.
+        database: Not used.
+        query_timeout: Not used.
         directory: Where the recording is.
         rows: How many rows a row-level report finds in the year that `benchmarks.rows` names.
-        delay: Seconds that each answer takes to come.
+        delay: Seconds before each answer.
     """
 
     def __init__(
@@ -132,6 +132,6 @@ class ReplaySource(Source):
 
 
 def _key(collection: str, pipeline: list[Stage]) -> str:
-    # An answer is that of one aggregation, dates and all.
+    # The key covers the whole aggregation, including its dates.
     asked = bson.encode({"collection": collection, "pipeline": pipeline}, codec_options=CODEC)
     return hashlib.sha256(asked).hexdigest()

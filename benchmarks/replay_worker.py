@@ -1,9 +1,9 @@
-"""A worker as `worker.py` runs it, but for its source, which replays recordings.
+"""A worker as `worker.py` runs it, with a source that replays recordings.
 
     python -m benchmarks.replay_worker DIRECTORY [--rows N] [--delay S] [--store-delay S]
 
-Its settings come from the environment, as a worker's do. In the end it writes how much memory it
-has held at most.
+Its settings come from the environment, like those of a worker. At its end it prints its peak
+memory.
 """
 
 import argparse
@@ -27,7 +27,7 @@ PEAK: Final = "Most memory held, in bytes:"
 
 
 def peak_memory() -> int:
-    """Return how much memory this process has held at most, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 
@@ -58,7 +58,7 @@ def _slow_down_requests(seconds: float) -> None:
 
     session = boto3.session.Session()
     session.events.register("before-send.s3", wait)
-    # What `boto3.client` uses from now on.
+    # `boto3.client` uses this session from now on.
     boto3.DEFAULT_SESSION = session
 
 

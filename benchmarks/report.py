@@ -75,13 +75,13 @@ def _versions(record: Record) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     reference = row.reference_figure
-    beside = f"{_number(reference)} {row.unit} ({row.beside})" if reference is not None else ""
+    compared = f"{_number(reference)} {row.unit} ({row.beside})" if reference is not None else ""
     ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
     met = {None: "", True: "met", False: "**missed**"}[row.met]
     return (
         row.what,
         f"{_number(row.figure)} {row.unit}",
-        beside,
+        compared,
         ratio,
         _goal(row.goal, row.unit),
         met,

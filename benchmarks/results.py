@@ -1,4 +1,4 @@
-"""What benchmarks found: figures beside a reference of the same run, kept from run to run."""
+"""The results of benchmarks: figures and references from the same run, stored in results.json."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,12 @@ class _Frozen(BaseModel):
 
 
 class Goal(_Frozen):
-    """What a figure is to be.
+    """The goal for a figure.
 
     Attributes:
-        side: Whether it may be as much as the bound at most, or at least.
+        side: Whether the bound is the largest or the smallest value that is good enough.
         bound: The bound itself.
-        of: What is held against it: the ratio to the reference, or our own figure.
+        of: What is compared with the bound: the ratio to the reference, or our own figure.
     """
 
     side: Literal["at most", "at least"]
@@ -29,7 +29,7 @@ class Goal(_Frozen):
     of: Literal["ratio", "figure"] = "ratio"
 
     def met_by(self, figure: float) -> bool:
-        """Return whether a figure is on the right side of the bound."""
+        """Return whether a figure meets the goal."""
         return figure <= self.bound if self.side == "at most" else figure >= self.bound
 
 
@@ -38,11 +38,11 @@ class Row(_Frozen):
 
     Attributes:
         what: What was measured.
-        unit: Of the figures.
+        unit: The unit of the figures.
         ours: The figure of each run.
-        reference: That of the reference in the same run; empty if there is none.
+        reference: The figure of the reference in each run; empty if there is no reference.
         beside: What the reference is.
-        goal: What the figure is to be, if anything was asked of it.
+        goal: The goal for the figure; None if there is none.
     """
 
     what: str
@@ -83,7 +83,7 @@ class Outcome(_Frozen):
 
     Attributes:
         rows: Its figures.
-        notes: What else there is to say, in Markdown, one paragraph or table each.
+        notes: More about the results, in Markdown: one paragraph or table each.
     """
 
     rows: list[Row]
@@ -91,17 +91,17 @@ class Outcome(_Frozen):
 
 
 class Record(_Frozen):
-    """One benchmark as it was run last, with all that is needed to run it again.
+    """The last run of one benchmark, with everything that is needed to repeat it.
 
     Attributes:
         name: What the command line calls it.
         about: What it compares.
-        command: What was typed.
+        command: The command that started it.
         at: When it ended.
         seconds: How long it took.
         machine: What it ran on.
-        versions: Of what took part.
-        outcome: What it found.
+        versions: The versions of the software.
+        outcome: Its results.
     """
 
     name: str
@@ -121,18 +121,18 @@ class Results(_Frozen):
 
     @classmethod
     def load(cls, kept: Path = _KEPT) -> Self:
-        """Return what was kept; nothing if there is nothing yet."""
+        """Return the stored results; empty if there are none yet."""
         return cls.model_validate_json(kept.read_text("utf-8")) if kept.exists() else cls()
 
     def with_record(self, record: Record) -> "Results":
-        """Return these with a record in place of the one before."""
+        """Return these results with a new record in place of the old one of the same name."""
         return Results(records=self.records | {record.name: record})
 
     def save(self, kept: Path = _KEPT) -> None:
-        """Keep them for the next run."""
+        """Store them for the next run."""
         kept.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def now() -> datetime:
-    """Return the time to the second."""
+    """Return the present time, without fractions of a second."""
     return datetime.now(UTC).replace(microsecond=0)

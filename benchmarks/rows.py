@@ -1,7 +1,7 @@
-"""Any number of replayed rows, made of some that were recorded.
+"""Any number of replayed rows, made from some recorded ones.
 
-Each row is a recorded document in which the date and the id are others: as bytes in place, so
-that a million rows cost little beside what is measured.
+Each row is a recorded document with another date and another id. Only their bytes are replaced, so
+that making a million rows takes little time compared with what is measured.
 """
 
 from collections.abc import Iterator
@@ -31,12 +31,12 @@ _Positions = npt.NDArray[np.int64]
 
 
 class Rows:
-    """Rows that lie evenly in the year from `FIRST_DAY` to `END_DAY`, in order of time.
+    """Rows that are spread evenly over the year from `FIRST_DAY` to `END_DAY`, in order of time.
 
     Args:
-        recorded: Documents of one projection, one after the other; a batch has as many, but
-            `ROWS_PER_BATCH` at most. All dates and all ids on their first level are taken for
-            the order's own.
+        recorded: Documents of one projection, one after the other. A batch has as many rows as
+            there are documents, up to `ROWS_PER_BATCH`. All dates and ids on the first level of a
+            document are replaced.
         count: How many rows there are.
     """
 
@@ -44,7 +44,7 @@ class Rows:
         self.count = count
         documents = split(recorded)[:ROWS_PER_BATCH]
         self._per_batch = len(documents)
-        # Twice, so that a batch may begin anywhere: what a row holds is the same in every query.
+        # Twice, because a batch may begin at any document: a row is the same in every query.
         documents *= 2
         self._template: _Bytes = np.frombuffer(b"".join(documents), np.uint8)
         lengths = [len(document) for document in documents]
@@ -56,7 +56,7 @@ class Rows:
         self._step = (_midnight(END_DAY) - self._start) // max(1, count)
 
     def of(self, query: RowQuery) -> Iterator[bytes]:
-        """Yield the batches that a query gives."""
+        """Yield the batches of the answer to a query."""
         first, end = self._range(query)
         for start in range(first, end, self._per_batch):
             yield self._batch(start, min(start + self._per_batch, end))
@@ -109,7 +109,7 @@ class Rows:
 
 
 def split(documents: bytes) -> list[bytes]:
-    """Return the documents that stand one after the other."""
+    """Return the documents in BSON that has several, one after the other."""
     found: list[bytes] = []
     start = 0
     while start < len(documents):

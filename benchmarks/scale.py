@@ -52,9 +52,9 @@ async def run(plan: Plan) -> Outcome:
 
 
 async def _pace(bench: Bench, workers: int, queue: str, busy: float, window: float) -> float:
-    """Return how many rows a second so many workers export.
+    """Return how many rows a second this number of workers exports.
 
-    What is not finished in the end stays in the queue, which nobody serves any more.
+    Exports that are not finished at the end stay in the queue, which no worker polls any more.
     """
     settings = bench.settings.model_copy(update={"task_queue": queue})
     client = ExportClient(connections=bench.connections, settings=settings, reports=bench.reports)

@@ -3,10 +3,10 @@
 The rows come from batches of BSON that were recorded from the real database, so that it is not the
 limit; the object store is the real one. Our time is that of the whole service: from asking until
 the workflow has closed, with staged parts and their removal. The script (`benchmarks/plain.py`)
-decodes batches that hold only the ten fields that are written, with `bson.decode_all`, writes a
+decodes batches that hold only the ten fields that are written, with `bson.decode_all`. It writes a
 file with the csv module, `json.dumps`, pyarrow from Python lists or xlsxwriter in its mode of
-constant memory, and calls `upload_file`; its start and its imports are not counted. Making the
-batches takes both the same time, which is part of both figures.
+constant memory, and calls `upload_file`. Its start and its imports are not counted. Making the
+batches takes the same time for both, and is part of both figures.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ async def _record_documents(bench: Bench) -> None:
 
 
 async def _script(bench: Bench, name: str, rows: int) -> float:
-    """Return the seconds that the script says it took."""
+    """Run the script, and return the seconds that it printed."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.plain", str(bench.directory), str(rows), name),
         cwd=REPOSITORY,

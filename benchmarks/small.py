@@ -3,7 +3,7 @@
 `statsMonthly` of one month. The source is replayed, so that the embedded database's processor
 time is not the limit; tasks and files are real. The reference is a workflow with as many activities
 of similar payloads that do nothing, on the same server, with the same settings of the worker. A
-second reference is the same export written by hand, which promises nothing
+second reference is the same export written by hand, without any promise
 (`benchmarks/by_hand.py`): it shows what the requests alone cost. A run ends when its workflow has
 closed, and each is measured on servers that have just been started.
 """
@@ -46,15 +46,15 @@ Work = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True)
 class _Measured:
-    """What is measured: on servers of its own, because these grow slower with all that they hold.
+    """Work that is measured, on servers of its own: they become slower with the data they hold.
 
     Attributes:
-        title: What the table of costs calls it.
-        worker: Arguments of its worker, given where the recordings are.
-        work: One of it.
-        pace: How many a second, one figure for each run.
-        wait: Milliseconds that one takes while nothing else runs, likewise.
-        costs: Seconds of processor time that one costs, by kind of process, likewise.
+        title: Its name in the table of costs.
+        worker: Returns the arguments of its worker, from the directory of the recordings.
+        work: Does the work once.
+        pace: How often a second it was done, one figure for each run.
+        wait: Milliseconds that it takes once while nothing else runs, one figure for each run.
+        costs: Seconds of processor time that it takes once, by kind of process, for each run.
     """
 
     title: str
@@ -124,24 +124,24 @@ async def run(plan: Plan) -> Outcome:
     )
 
 
-def _pace_row(what: str, of: _Measured, beside: _Measured, goal: Goal | None = None) -> Row:
+def _pace_row(what: str, of: _Measured, reference: _Measured, goal: Goal | None = None) -> Row:
     return Row(
         what=what,
         unit="exports/s",
         ours=of.pace,
-        reference=beside.pace,
-        beside=beside.title,
+        reference=reference.pace,
+        beside=reference.title,
         goal=goal,
     )
 
 
-def _wait_row(what: str, of: _Measured, beside: _Measured, goal: Goal | None = None) -> Row:
+def _wait_row(what: str, of: _Measured, reference: _Measured, goal: Goal | None = None) -> Row:
     return Row(
         what=what,
         unit="ms",
         ours=of.wait,
-        reference=beside.wait,
-        beside=beside.title,
+        reference=reference.wait,
+        beside=reference.title,
         goal=goal,
     )
 
@@ -171,7 +171,7 @@ async def exported(bench: Bench) -> str:
 
 
 async def side_by_side(work: Work, many: int, at_a_time: int) -> None:
-    """Do something many times, some of it at a time."""
+    """Do some work `many` times, at most `at_a_time` at the same time."""
     free = asyncio.Semaphore(at_a_time)
 
     async def one() -> None:

@@ -23,7 +23,7 @@ from exports.download import download
 
 _TICK: Final = 300.0  # seconds
 _TASKS_A_TICK: Final = 5
-_SWEEPS_BEST: Final = _TASKS_A_TICK * 3600 / _TICK
+_SWEEPS_BEST: Final = _TASKS_A_TICK * 3600 / _TICK  # tasks an hour
 _SEED: Final = 20_261_101
 
 
@@ -69,12 +69,12 @@ async def run(plan: Plan) -> Outcome:
 
 
 def p95(figures: list[float]) -> float:
-    """Return what 95 of 100 do not exceed."""
+    """Return the 95th percentile of the figures."""
     return quantiles(figures, n=20, method="inclusive")[-1]
 
 
 async def _held(bench: Bench, directory: Path) -> float:
-    """Return the seconds from asking to holding the file."""
+    """Return the seconds from the request for an export until its file is downloaded."""
     began = time.perf_counter()
     task = await bench.client.create(REPORT, MONTH, created_by=USER)
     task = await bench.client.wait(task.id, created_by=USER)
@@ -83,7 +83,7 @@ async def _held(bench: Bench, directory: Path) -> float:
 
 
 def _swept(times: int) -> list[float]:
-    """Return how long tasks wait for the sweep if they come one at a time, each at any moment."""
+    """Return the seconds that tasks wait for the sweep if each is asked for at a random moment."""
     random = Random(_SEED)  # noqa: S311 -- simulates arrivals
-    # At less than five tasks a tick, every task is taken by the next one.
+    # With fewer than five tasks between two ticks, the next tick takes all of them.
     return [_TICK - random.random() * _TICK for _ in range(times * 100)]

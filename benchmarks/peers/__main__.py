@@ -1,4 +1,4 @@
-"""Our service beside its peers, as a table.
+"""Our service compared with its peers, as a table.
 
 python -m benchmarks.peers [--exports N] [--in-flight N] [--rounds N] [--bound S]
         [--json FILE]

@@ -1,7 +1,7 @@
 """The same small export on other tools that a good engineer might choose.
 
 `statsMonthly` of 60 orders, the real database included: 100 at once and 8 at a time in one worker,
-then one at a time. Then 100 whose worker is killed with SIGKILL and replaced by another one.
+then one at a time. Then 100 exports during which the worker is killed with SIGKILL and replaced.
 `peers/README.md` says how each tool is set up, and why.
 """
 
@@ -40,11 +40,12 @@ async def run(plan: Plan) -> Outcome:
         for peer in peers
         for name, mine, theirs in (("p50", ours.p50s, peer.p50s), ("p95", ours.p95s, peer.p95s))
     ]
-    told = (
-        f"What {amounts.in_flight} exports came to whose worker was killed when a third of them was"
-        f" done. A new worker was started at once, and had {amounts.bound:.0f} s."
+    note = (
+        f"What became of {amounts.in_flight} exports after their worker was killed. It was killed"
+        " when a third of them was done. A new worker was started at once, and had"
+        f" {amounts.bound:.0f} s."
     )
     return Outcome(
         rows=[*at_once, *alone],
-        notes=[told, report.markdown(report.CRASH, report.crash(figures))],
+        notes=[note, report.markdown(report.CRASH, report.crash(figures))],
     )

@@ -26,7 +26,7 @@ app = Celery(
 )
 app.conf.update(
     task_default_queue=QUEUE,
-    # A message stays with the broker until its task has ended, however the worker ends.
+    # A message stays with the broker until its task has ended, even if the worker is killed.
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     # A worker holds no more messages than it works on; those it holds wait for the timeout.
@@ -44,7 +44,7 @@ app.conf.update(
 
 @cache
 def _job() -> Job:
-    # In the process that runs tasks, not in one that forks it.
+    # Connects in the process that runs the tasks, not in the one that forks it.
     return Job(settings_of_worker())
 
 
@@ -71,5 +71,5 @@ def give_up(task_id: str, exception: BaseException, **_: object) -> None:
 
 @worker_ready.connect
 def say_so(**_: object) -> None:
-    """Say that the worker takes tasks from now on."""
+    """Write that the worker is ready."""
     print(READY, flush=True)

@@ -20,15 +20,15 @@ WORKFLOW: Final = "export"
 APPLICATION: Final = "peers"
 READY: Final = "Worker is ready"
 _CONCURRENCY: Final = int(os.environ["PEERS_CONCURRENCY"])
-# DBOS polls its queues, every second by default. That would hold every export back by half a
-# second, and let a worker of eight start no more than eight a second.
+# DBOS polls its queues, every second by default. Every export would wait half a second on average,
+# and a worker with eight slots would start at most eight exports a second.
 _POLL_EVERY: Final = 0.05  # seconds
 
 _job: Final = Job(settings_of_worker())
 _CONFIG: Final[DBOSConfig] = {
     "name": APPLICATION,
     "system_database_url": os.environ["PEERS_DBOS_DATABASE"],
-    # A worker that is started again takes up what the one of the same id was at.
+    # A new worker continues the workflows of the worker before it that had the same id.
     "executor_id": "worker-1",
     "application_version": "1",
     "console_log_level": "WARNING",

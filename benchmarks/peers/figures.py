@@ -6,12 +6,12 @@ from statistics import median, quantiles
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What a crash of the worker has left, some time after a new one was started.
+    """The state some time after a worker was killed and a new one was started.
 
     Attributes:
         done: Exports that are done.
-        stuck: Exports that are not, though the tool knows of them.
-        lost: Exports that are not, and of which the tool knows nothing any more.
+        stuck: Exports that are not done, and that the tool still has.
+        lost: Exports that are not done, and that the tool no longer has.
         repeated: By step, how many exports ran it to its end more than once.
         doubled: How many exports ran any step to its end more than once.
         files: Finished files in the bucket; more than there are exports means leftovers.
@@ -33,11 +33,11 @@ class Figures:
 
     Attributes:
         tool: Its name.
-        recovery: How it finds out that a worker is gone.
-        per_second: Exports a second, of each round.
-        latencies: Seconds of each export that ran alone, of each round.
+        recovery: How it notices that a worker is lost.
+        per_second: Exports a second, for each round.
+        latencies: Seconds of each export that ran alone, for each round.
         files: The SHA-256 of the files that it made.
-        aftermath: What the crash has left.
+        aftermath: The state after the crash.
     """
 
     tool: str
@@ -54,7 +54,7 @@ class Figures:
 
     @property
     def p95s(self) -> list[float]:
-        """What 95 of 100 latencies do not exceed, of each round, in milliseconds."""
+        """The 95th percentile of the latencies of each round, in milliseconds."""
         return [quantiles(alone, n=20, method="inclusive")[-1] * 1000 for alone in self.latencies]
 
 

@@ -1,11 +1,11 @@
 """The export itself, as the peers run it: the same steps as ours, without Temporal.
 
-What one of them would write for itself is written here once: the same aggregation, the same csv,
-the same upload, the same fields of the document. What differs from ours is what their designs
-leave out: no staged parts, because the rows stay in the process (or, for DBOS, in its database)
-between two steps; and no run id, because there are no runs. A task that has ended is never begun
-or ended again, so that a second delivery does no harm; and the key of the file follows from the
-task alone, so that a second upload replaces the first.
+They share this code: the same aggregation, the same csv, the same upload, the same fields of the
+document. Their designs leave some things out: there are no staged parts, because the rows stay in
+the process (or, for DBOS, in its database) between two steps; and there is no run id, because
+there are no runs. A task that has ended is never begun or ended again, so that a second delivery
+does no harm. The key of the file depends on the task alone, so that a second upload replaces the
+first.
 """
 
 import logging
@@ -42,12 +42,12 @@ ATTEMPTS: Final = 3
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file that is ready to go up.
+    """A file that is ready for the upload.
 
     Attributes:
         data: Its content.
-        name: For people.
-        media_type: Content type.
+        name: Its name for people.
+        media_type: Its content type.
         rows: How many rows it has.
     """
 
@@ -59,7 +59,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Stored:
-    """A file that is in the bucket: what the document is to say of it."""
+    """A file in the bucket, with what is written into the document."""
 
     key: str
     name: str
@@ -120,7 +120,7 @@ class Files:
     def _report(self, request: ExportRequest) -> tuple[StatsReport, Unit]:
         report = self._reports.named(request.type)
         if not isinstance(report, StatsReport):
-            raise TypeError(f"{request.type} is no statistics report.")
+            raise TypeError(f"{request.type} is not a statistics report.")
         (unit,) = report.units(report.check_params(request.params))
         return report, unit
 
@@ -226,7 +226,7 @@ def open_task(task_id: str) -> _Document:
 
 
 def begun() -> _Document:
-    """Return the update of a task whose work begins."""
+    """Return the update that moves a task to `running`."""
     now = now_ms()
     return {
         "$set": {"status": TaskStatus.RUNNING.value, "updatedAt": now},
@@ -236,7 +236,7 @@ def begun() -> _Document:
 
 
 def ended_well(files: Files, file: Stored) -> _Document:
-    """Return the update of a task whose file is there."""
+    """Return the update that moves a task to `done`."""
     now = now_ms()
     fields: _Document = {
         "status": TaskStatus.DONE.value,
@@ -255,13 +255,13 @@ def ended_well(files: Files, file: Stored) -> _Document:
 
 
 def ended_badly(error: BaseException) -> _Document:
-    """Return the update of a task that is given up."""
+    """Return the update that moves a task to `failed`."""
     now = now_ms()
-    told = {"code": getattr(error, "code", "E_INTERNAL"), "msg": type(error).__name__}
+    reason = {"code": getattr(error, "code", "E_INTERNAL"), "msg": type(error).__name__}
     return {
         "$set": {
             "status": TaskStatus.FAILED.value,
-            "error": told,
+            "error": reason,
             "finishedAt": now,
             "updatedAt": now,
         }
@@ -269,7 +269,7 @@ def ended_badly(error: BaseException) -> _Document:
 
 
 def settings_of_worker() -> Settings:
-    """Read the environment, and keep the log to what goes wrong: it is timed, too."""
+    """Read the environment, and log only warnings, because logging takes time."""
     logging.getLogger("botocore").setLevel(logging.WARNING)
     return Settings.load()
 

@@ -1,4 +1,4 @@
-"""Runs the same exports on each tool: how many a second, how soon one, and what a crash leaves."""
+"""Runs the same exports on each tool, and measures throughput, latency and a crash."""
 
 import asyncio
 import os
@@ -41,11 +41,11 @@ async def run(amounts: Amounts, say: Callable[[str], None] = lambda _: None) -> 
 
     Args:
         amounts: How much is done.
-        say: Told what is going on.
+        say: Gets messages about the progress.
 
     Raises:
         CrashError: A server or a worker did not start.
-        TimeoutError: Exports did not end in time, though nothing was in their way.
+        TimeoutError: Exports did not end in time, although no worker was killed.
         RuntimeError: An export failed.
     """
     async with _opened() as bench:
@@ -58,7 +58,7 @@ async def run(amounts: Amounts, say: Callable[[str], None] = lambda _: None) -> 
 
         async def crash(tool: Tool) -> None:
             figures[tool.name].aftermath = await bench.crash(tool, amounts, one_at_a_time)
-            say(f"{tool.name}: what the crash has left is counted")
+            say(f"{tool.name}: counting the exports after the crash")
 
         # Those that wait longest come first.
         async with asyncio.TaskGroup() as group:
@@ -102,10 +102,10 @@ class _Bench:
             figures.latencies.append(alone)
 
     async def crash(self, tool: Tool, amounts: Amounts, alone: asyncio.Lock) -> Aftermath:
-        """Kill the worker in the middle of its work, start another, and look what becomes of it.
+        """Kill the worker in the middle of its work, start another, and count what is done.
 
-        Up to the new worker, each tool is alone; then they wait side by side, because what they
-        wait for are mostly their own timeouts.
+        Until its new worker is ready, a tool has the machine for itself. Then all tools wait at
+        the same time, because they mostly wait for their own timeouts.
         """
         async with AsyncExitStack() as closing:
             async with alone:
@@ -117,7 +117,7 @@ class _Bench:
                 worker.kill()
                 killed = time.monotonic()
                 await self._worker(tool, closing)
-                # What waited in the queue is not what has to recover.
+                # So that the exports that only waited in the queue have been done.
                 await asyncio.sleep(amounts.in_flight / 20)
             seconds: float | None = None
             try:
@@ -128,7 +128,7 @@ class _Bench:
             return await self._aftermath(tool, asked, seconds)
 
     async def _aftermath(self, tool: Tool, asked: set[str], seconds: float | None) -> Aftermath:
-        # What ended last may run its steps again, if it was not marked as ended by then.
+        # The last exports may run steps again, if the tool has not stored yet that they ended.
         await asyncio.sleep(1)
         open_tasks = asked - await self._ended(asked)
         held = await tool.held(open_tasks)

@@ -47,7 +47,7 @@ async def export(context: JobContext, *, task_id: str) -> None:
         if request is None:
             return
         documents = await job.aggregate(request)
-        # Beside the event loop, so that the worker's heartbeat goes on.
+        # In a thread, so that the event loop can send the worker's heartbeats.
         file = await asyncio.to_thread(job.files.encode, request, documents)
         ran_to_its_end(task_id, "aggregate")
         stored = await asyncio.to_thread(job.files.upload, task_id, file)
@@ -59,7 +59,7 @@ async def export(context: JobContext, *, task_id: str) -> None:
 
 
 # As "Retry stalled jobs" of its documentation says, but every ten seconds instead of minutes. A
-# job is stalled when its worker has not been heard of for 30 s, which is the default.
+# job is stalled when its worker has sent no heartbeat for 30 s, which is the default.
 @app.periodic(cron="* * * * * */10")
 @app.task(queueing_lock="retry_stalled_jobs", pass_context=True)
 async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:

@@ -29,7 +29,7 @@ def speed(figures: list[Figures]) -> list[tuple[str, ...]]:
 
 
 def crash(figures: list[Figures]) -> list[tuple[str, ...]]:
-    """Return a line for each tool: what the crash of its worker has left."""
+    """Return a line for each tool: the state after its worker was killed."""
     return [
         (
             one.tool,

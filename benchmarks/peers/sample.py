@@ -1,4 +1,4 @@
-"""What is exported: few orders, so that the database is not what is timed."""
+"""The sample that is exported: few orders, so that the database takes little of the time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final

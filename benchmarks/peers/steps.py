@@ -1,7 +1,7 @@
-"""Who ran which step to its end: one line each in a file that all workers append to.
+"""Which steps ran to their end: all workers append to one file, a line for each such step.
 
-A worker that is killed leaves what it has written, and a line is written whole or not at all, so
-that afterwards a step that ran twice can be told from one that ran once.
+What a worker has written stays when it is killed, and each line is written as a whole or not at
+all. So the file shows whether a step ran once or twice.
 """
 
 import os
@@ -17,7 +17,7 @@ FILE: Final = "PEERS_STEPS_FILE"
 def ran_to_its_end(task_id: str, step: Step) -> None:
     """Note that a step of an export has done all of its work."""
     line = f"{task_id} {step}\n".encode()
-    # POSIX: with O_APPEND no other write comes in between.
+    # POSIX: with O_APPEND, each write is appended as a whole.
     file = os.open(os.environ[FILE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, line)

@@ -1,4 +1,4 @@
-"""Our worker, as `worker.py` runs it, but that it notes which steps ran to their end.
+"""Our worker, as `worker.py` runs it; it also notes which steps ran to their end.
 
 python -m benchmarks.peers.temporal_worker
 """
@@ -46,7 +46,7 @@ class _NotingActivity(worker.ActivityInboundInterceptor):
     async def execute_activity(
         self,
         input: worker.ExecuteActivityInput,  # noqa: A002 -- the SDK's name
-    ) -> Any:  # noqa: ANN401 -- whatever the activity answers
+    ) -> Any:  # noqa: ANN401 -- the result of any activity
         answer = await super().execute_activity(input)
         info = activity.info()
         step = _STEPS.get(info.activity_type)

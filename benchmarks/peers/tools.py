@@ -1,4 +1,4 @@
-"""What has to be known of each tool: how to start a worker, and how to ask for an export."""
+"""How to start a worker of each tool, and how to ask each tool for an export."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -28,9 +28,9 @@ class Tool(ABC):
     """One way to run the same export.
 
     Attributes:
-        name: For people.
+        name: Its name for people.
         ready: What its worker writes when it is ready.
-        recovery: How it finds out that a worker is gone.
+        recovery: How it notices that a worker is lost.
         notices_within: Seconds that this takes at most.
     """
 
@@ -45,11 +45,11 @@ class Tool(ABC):
 
     @abstractmethod
     def environment(self, concurrency: int) -> Mapping[str, str]:
-        """Return what its worker is told, beside where our servers are."""
+        """Return its worker's environment variables, without those that name our servers."""
 
     @abstractmethod
     async def open(self, closing: AsyncExitStack) -> None:
-        """Connect. Its worker has been ready before."""
+        """Connect; called after its worker was ready."""
 
     @abstractmethod
     async def submit(self, task_id: str) -> None:
@@ -57,7 +57,7 @@ class Tool(ABC):
 
     @abstractmethod
     async def held(self, task_ids: set[str]) -> set[str]:
-        """Return which of these tasks the tool knows to have work left."""
+        """Return which of these tasks the tool still has in its queue or is working on."""
 
 
 class Temporal(Tool):
@@ -71,7 +71,7 @@ class Temporal(Tool):
         self._settings = settings
         self._temporal = temporal
 
-    def command(self, concurrency: int) -> list[str]:  # noqa: ARG002 -- told by its settings
+    def command(self, concurrency: int) -> list[str]:  # noqa: ARG002 -- it is in the settings
         """See `Tool.command`."""
         return ["-m", "benchmarks.peers.temporal_worker"]
 
@@ -215,7 +215,7 @@ class Procrastinate(Tool):
         }
 
     async def prepare(self) -> None:
-        """Make its tables, which its worker does not."""
+        """Create its tables, because its worker does not create them."""
         async with self._app.open_async():
             await self._app.schema_manager.apply_schema_async()
 
