@@ -58,7 +58,7 @@ class Attempt:
         return f"{info.activity_id}-{info.attempt}"
 
     @property
-    def beat(self) -> AttemptBeat:
+    def heartbeat(self) -> AttemptBeat:
         """The details of a heartbeat: how far the attempt has come."""
         return AttemptBeat(
             stage=self._stage, rows=self.rows, bytes=self.bytes, retries=self.retries
@@ -90,15 +90,18 @@ class Attempts:
         progress = _Progress(self._tasks, attempt)
         if attempt.retries:
             # At once, so that the workflow knows this count even if the worker is lost soon.
-            activity.heartbeat(attempt.beat)
-        async with boundary(lambda: attempt.beat), beating(lambda: attempt.beat, progress.write):
+            activity.heartbeat(attempt.heartbeat)
+        async with (
+            boundary(lambda: attempt.heartbeat),
+            beating(lambda: attempt.heartbeat, progress.write),
+        ):
             try:
                 async with _time_limit():
                     # The claim has written that the task runs; only a failed attempt has changed
                     # that. A repeated writeback may find the task done, which is fine; the other
                     # steps must not go on with a task that has ended.
                     if stage is not Stage.WRITEBACK and attempt.retries:
-                        await self._tasks.attempt_started(ref, attempt.beat)
+                        await self._tasks.attempt_started(ref, attempt.heartbeat)
                     yield attempt
             except TaskLostError:
                 raise
@@ -145,10 +148,10 @@ class _Progress:
     async def write(self) -> None:
         """Write the progress; cancel the body if the task is gone, or another run's."""
         # After a writeback no run may write to the task, and a writeback notices this by itself.
-        if self._attempt.beat.stage is Stage.WRITEBACK:
+        if self._attempt.heartbeat.stage is Stage.WRITEBACK:
             return
         try:
-            await self._tasks.progress(self._attempt.ref, self._attempt.beat)
+            await self._tasks.progress(self._attempt.ref, self._attempt.heartbeat)
         except TaskLostError as error:
             self._lost = error
             if self._body is not None:

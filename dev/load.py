@@ -41,8 +41,8 @@ _BATCH: Final = 4_000
 """Rows."""
 _SERVER_SELECTION: Final = 5_000
 """Milliseconds."""
-_DUPLICATE_KEY: Final = 11000
-_INTERRUPTED: Final = 130
+_DUPLICATE_KEY: Final = 11000  # an error code of MongoDB
+_INTERRUPTED: Final = 130  # an exit code
 
 
 class Loading:

@@ -34,7 +34,7 @@ STEP_TIMED_OUT: Final = "A step of the export took longer than its time limit."
 
 FIRST_DELAY: Final = timedelta(seconds=2)
 LONGEST_DELAY: Final = timedelta(hours=1)
-BACKOFF: Final = 2.0
+BACKOFF: Final = 2.0  # how much longer each wait is than the last one
 
 # If this many workers in a row are lost during one step, the step counts as the cause.
 MOST_WORKERS_LOST: Final = 6

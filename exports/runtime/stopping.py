@@ -13,7 +13,7 @@ from exports.runtime.process import end
 # With the default grace period, the sum is less than the container's (`stop_grace_period: 45s`).
 AFTER_THE_GRACE: Final = timedelta(seconds=10)
 """A worker ends at the latest after its grace period and this time."""
-_TOO_LATE: Final = 1  # exit code
+_TOO_LATE: Final = 1  # an exit code
 _BY_SIGNAL: Final = 128  # as shells count: https://tldp.org/LDP/abs/html/exitcodes.html
 
 _log = logging.getLogger("exports.worker")

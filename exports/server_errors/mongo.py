@@ -194,7 +194,7 @@ PASSING_LABELS: Final = (
     "SystemOverloadedError",
     "TransientTransactionError",
 )
-"""With one of these labels, the server says that the error may pass, whatever its code."""
+"""With one of these labels, the server says that the error may pass, for every error code."""
 
 MONGO_ERRORS: Final = (PyMongoError, BSONError, OverflowError, UnicodeError, RecursionError)
 """What the driver raises. The last three are what it raises for a number of more than 64 bits,

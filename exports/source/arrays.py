@@ -33,7 +33,7 @@ _FORM_BITS: Final = np.uint64(61)
 _EXPONENT_BITS: Final = np.uint64(49)
 _EXPONENT_MASK: Final = np.uint64(0x3FFF)
 _HIGH_MASK: Final = np.uint64((1 << 49) - 1)
-_BIAS: Final = 6176
+_BIAS: Final = 6176  # added to the exponent when it is stored
 _POWERS: Final = np.array([10**power for power in range(19)], np.int64)
 _INT64_MAX: Final = np.iinfo(np.int64).max
 

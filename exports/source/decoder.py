@@ -107,7 +107,7 @@ class BatchDecoder:
         self._time = f"{OTHERS}t"
         self._key = f"{KEY}0"
         self._wire_names = [self._wire_name(index) for index in range(len(fields))]
-        # The types that pymongoarrow is told to expect. A column of texts or ids may have either.
+        # The types that pymongoarrow is asked to decode. A column of texts or ids may have either.
         self._expected: dict[str, pa.DataType] = {self._time: _MILLISECONDS, self._key: _OBJECT_ID}
         for wire, item in zip(self._wire_names, fields, strict=True):
             if item.kind != "json":

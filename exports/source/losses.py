@@ -34,11 +34,11 @@ INTEGERS: Final = "int"
 DOUBLES: Final = "dbl"
 """The names of fields of doubles begin with this, and no others."""
 KEY: Final = "key"
-"""The name of the `_id` field begins with this, whatever its type is."""
+"""The name of the `_id` field begins with this, for every type of id."""
 OTHERS: Final = "any"
 """The names of all other fields begin with this."""
 
-_PREFIX: Final = 3  # characters
+_PREFIX: Final = 3  # characters of each of these
 _DOUBLE, _BOOLEAN, _INT, _LONG = b"\x01", b"\x08", b"\x10", b"\x12"
 _FIRST_INEXACT: Final = 2**53
 

@@ -103,24 +103,27 @@ class RunTransitions:
         ) or await self._tasks.update_one({**claimable, "runId": ref.run_id}, claimed)
         return await self._tasks.find(ref.task_id) if is_owner else None
 
-    async def attempt_started(self, ref: TaskRef, beat: AttemptBeat) -> None:
-        """Store that an activity is at work."""
+    async def attempt_started(self, ref: TaskRef, heartbeat: AttemptBeat) -> None:
+        """Store that an attempt is at work, and how far it is."""
         await self._move(
             ref,
             {
-                "$set": {"status": TaskStatus.RUNNING.value, "progress.stage": beat.stage.value},
-                "$max": {"progress.rows": beat.rows, "progress.bytes": beat.bytes},
+                "$set": {
+                    "status": TaskStatus.RUNNING.value,
+                    "progress.stage": heartbeat.stage.value,
+                },
+                "$max": {"progress.rows": heartbeat.rows, "progress.bytes": heartbeat.bytes},
                 "$unset": {"nextRunAt": ""},
             },
         )
 
-    async def progress(self, ref: TaskRef, beat: AttemptBeat) -> None:
+    async def progress(self, ref: TaskRef, heartbeat: AttemptBeat) -> None:
         """Store how far an attempt has come."""
         await self._move(
             ref,
             {
-                "$set": {"progress.stage": beat.stage.value},
-                "$max": {"progress.rows": beat.rows, "progress.bytes": beat.bytes},
+                "$set": {"progress.stage": heartbeat.stage.value},
+                "$max": {"progress.rows": heartbeat.rows, "progress.bytes": heartbeat.bytes},
             },
         )
 

@@ -24,7 +24,7 @@ from exports.tables.arrow import is_number, types_of, values_of
 from exports.tables.columns import Column, Sheet, columns_of, sheet_of
 
 _MAX_MEASURES: Final = 2
-_HEADING_ROW: Final = 3
+_HEADING_ROW: Final = 3  # counted from 0
 _FIRST_ROW: Final = _HEADING_ROW + 1
 _SIZE: Final = {"width": 960, "height": 460}
 """Size of the chart, in pixels."""
