@@ -1,4 +1,4 @@
-"""Small exports beside a huge one.
+"""Small exports during a huge one.
 
 200 `statsMonthly` are asked for at once: on an idle worker, and on one that is exporting millions
 of rows to csv. If that export ends before them, the next one is asked for. A small export's time is
@@ -32,7 +32,7 @@ async def run(plan: Plan) -> Outcome:
     """Run the benchmark."""
     many = plan.pick(full=200, quick=100, smoke=5)
     rows = plan.pick(full=5_000_000, quick=2_000_000, smoke=200_000)
-    asked = f"{many} small exports beside {rows:,} rows"
+    asked = f"{many} small exports during one of {rows:,} rows"
     one = _figures(f"{asked}, one worker")
     two = _figures(f"{asked}, a worker for each kind")
     for _ in range(plan.runs):
@@ -64,7 +64,7 @@ def _figures(what: str) -> list[Row]:
             unit="s",
             ours=[],
             reference=[],
-            beside="idle worker",
+            reference_name="idle worker",
             goal=Goal(side="at most", bound=2) if figure == "p95" else None,
         )
         for figure in ("p95", "p50")

@@ -43,14 +43,14 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
         " development server would hide this: it looks for new tasks twenty times a second, so that"
         " each step takes 50 ms, and the ratio was 1.00. `dev/servers.py` raises that limit."
     ),
-    ("fairness", "200 small exports beside 5,000,000 rows, one worker: p95"): (
+    ("fairness", "200 small exports during one of 5,000,000 rows, one worker: p95"): (
         "No small export waits for a slot (`tests/workflows/test_bulk.py`), but all wait for the"
         " processors: 200 of them keep two processors busy for as long as they take on an idle"
         " worker. The big export takes its share of the same two, in the worker and in the object"
         " store. Fewer slots for heavy steps made no difference; a separate worker with a lower"
         " priority, which docs/production.md recommends, does: see the figures below."
     ),
-    ("fairness", "200 small exports beside 5,000,000 rows, a worker for each kind: p95"): (
+    ("fairness", "200 small exports during one of 5,000,000 rows, a worker for each kind: p95"): (
         "The worker for heavy steps runs with `nice -n 10`, but Temporal and the object store do"
         " its requests with their own priority. On a separate machine, heavy steps would take"
         " nothing else from small exports."

@@ -61,14 +61,14 @@ def _rows(name: str, sizes: tuple[int, int, int], found: list[list[float]]) -> l
             unit="MiB",
             ours=found[1],
             reference=found[0],
-            beside=reference,
+            reference_name=reference,
         ),
         Row(
             what=f"{name}, {most:,} rows",
             unit="MiB",
             ours=found[2],
             reference=found[0],
-            beside=reference,
+            reference_name=reference,
             goal=Goal(side="at most", bound=1.2),
         ),
         Row(

@@ -52,7 +52,7 @@ async def run(plan: Plan) -> Outcome:
         unit="s",
         ours=[],
         reference=[],
-        beside="draining the cursors",
+        reference_name="draining the cursors",
         goal=Goal(side="at most", bound=1.15),
     )
     newest = Row(what="asking for the newest _id", unit="s", ours=[])

@@ -75,7 +75,9 @@ def _versions(record: Record) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     reference = row.reference_figure
-    compared = f"{_number(reference)} {row.unit} ({row.beside})" if reference is not None else ""
+    compared = (
+        f"{_number(reference)} {row.unit} ({row.reference_name})" if reference is not None else ""
+    )
     ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
     met = {None: "", True: "met", False: "**missed**"}[row.met]
     return (

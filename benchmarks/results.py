@@ -41,7 +41,7 @@ class Row(_Frozen):
         unit: The unit of the figures.
         ours: The figure of each run.
         reference: The figure of the reference in each run; empty if there is no reference.
-        beside: What the reference is.
+        reference_name: What the reference is.
         goal: The goal for the figure; None if there is none.
     """
 
@@ -49,7 +49,7 @@ class Row(_Frozen):
     unit: str
     ours: list[float]
     reference: list[float] = []
-    beside: str = ""
+    reference_name: str = ""
     goal: Goal | None = None
 
     @property

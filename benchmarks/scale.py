@@ -34,7 +34,7 @@ async def run(plan: Plan) -> Outcome:
             unit="rows/s",
             ours=[],
             reference=[],
-            beside="1 worker",
+            reference_name="1 worker",
             goal=Goal(side="at least", bound=goal),
         )
         for workers, goal in _GOALS.items()

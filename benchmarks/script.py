@@ -25,7 +25,7 @@ from dev.stack import REPOSITORY
 from exports.source.database import ROWS_PER_BATCH
 
 _GOALS: Final = {"csv": 4.0, "ndjson": 4.0, "parquet": 5.0, "xlsx": 5.0}
-_BESIDE: Final = {
+_REFERENCE_NAMES: Final = {
     "csv": "csv module",
     "ndjson": "json.dumps",
     "parquet": "pyarrow from lists",
@@ -47,7 +47,7 @@ async def run(plan: Plan) -> Outcome:
                 unit="rows/s",
                 ours=[],
                 reference=[],
-                beside=_BESIDE[name],
+                reference_name=_REFERENCE_NAMES[name],
                 goal=Goal(side="at least", bound=_GOALS[name]),
             )
             found.append(row)

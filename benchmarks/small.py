@@ -130,7 +130,7 @@ def _pace_row(what: str, of: _Measured, reference: _Measured, goal: Goal | None 
         unit="exports/s",
         ours=of.pace,
         reference=reference.pace,
-        beside=reference.title,
+        reference_name=reference.title,
         goal=goal,
     )
 
@@ -141,7 +141,7 @@ def _wait_row(what: str, of: _Measured, reference: _Measured, goal: Goal | None 
         unit="ms",
         ours=of.wait,
         reference=reference.wait,
-        beside=reference.title,
+        reference_name=reference.title,
         goal=goal,
     )
 

@@ -36,14 +36,14 @@ async def run(plan: Plan) -> Outcome:
         unit="s",
         ours=[],
         reference=[],
-        beside="the sweep, mean",
+        reference_name="the sweep, mean",
     )
     slow = Row(
         what=f"{times} exports, one at a time: p95",
         unit="s",
         ours=[],
         reference=[],
-        beside="the sweep, p95",
+        reference_name="the sweep, p95",
         goal=Goal(side="at most", bound=2, of="figure"),
     )
     pace = Row(
@@ -51,7 +51,7 @@ async def run(plan: Plan) -> Outcome:
         unit="exports/h",
         ours=[],
         reference=[],
-        beside="the sweep at its best",
+        reference_name="the sweep at its best",
     )
     async with opened() as bench:
         await orders.load(bench.database)

@@ -25,7 +25,7 @@ async def run(plan: Plan) -> Outcome:
             unit="exports/s",
             ours=ours.per_second,
             reference=peer.per_second,
-            beside=peer.tool,
+            reference_name=peer.tool,
         )
         for peer in peers
     ]
@@ -35,7 +35,7 @@ async def run(plan: Plan) -> Outcome:
             unit="ms",
             ours=mine,
             reference=theirs,
-            beside=peer.tool,
+            reference_name=peer.tool,
         )
         for peer in peers
         for name, mine, theirs in (("p50", ours.p50s, peer.p50s), ("p95", ours.p95s, peer.p95s))

@@ -29,7 +29,11 @@ from worker import at_work, create_workers
 
 _ROWS = 30_000  # more than the first unit of a row-level export takes
 _RUNS = Row(
-    what="exports", unit="exports/s", ours=[9, 2, 6], reference=[3, 2, 3], beside="plain script"
+    what="exports",
+    unit="exports/s",
+    ours=[9, 2, 6],
+    reference=[3, 2, 3],
+    reference_name="plain script",
 )
 
 
