@@ -1,4 +1,4 @@
-"""Whatever is typed, sent or stored: an answer with a code, and no write but to `ExportTasks`."""
+"""Any input gets an answer with a code, and causes no write except to `ExportTasks`."""
 
 import json
 import tomllib
@@ -51,7 +51,7 @@ _PARAMS: Final = (
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """What the service's own clients of the database send from now on."""
+    """The commands that the service's own clients of the database send from now on."""
     listener = Commands()
 
     def watched(*given: Any, **named: Any) -> AsyncMongoClient[Any]:
@@ -65,7 +65,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
 async def watched(
     commands: Commands, settings: Settings, temporal_address: str
 ) -> AsyncIterator[Service]:
-    """A service whose commands are seen; no worker runs."""
+    """A service whose database commands are recorded; no worker runs."""
     del commands
     async with open_service(settings, temporal_address) as service:
         yield service
@@ -80,7 +80,7 @@ def only_ours(commands: Commands) -> None:
 few = examples(
     max_examples=60,
     deadline=None,
-    phases=[Phase.generate],  # to shrink a failure takes many exports
+    phases=[Phase.generate],  # without shrinking, which would take many exports
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -183,7 +183,7 @@ async def test_half_a_character_is_refused_in_words_wherever_it_stands(
     assert refused.value.code == "E_REQUEST"
 
 
-# A time to come would be waited for.
+# Without times in the future: the export would wait until then.
 _DUE: Final[list[Any]] = [
     None,
     0,
@@ -235,7 +235,7 @@ async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline
         good = await service.exported()
         assert good.status is TaskStatus.DONE
         [pipeline] = [sent["pipeline"] for name, sent in commands.sent if name == "aggregate"]
-        # Sorted by something deep, of which there is no second: see `SORTED_BY`.
+        # One deep value in a field that is sorted by, but no equal second one: see `SORTED_BY`.
         documents = [*documents, {"createdAt": hostile.deep(90, key=str(ObjectId()))}]
         stored = [await _stored(service, document) for document in documents]
         ids = [task_id for task_id in stored if task_id is not None]
@@ -252,7 +252,7 @@ async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline
                 assert [list(stage) for stage in sent["pipeline"]] == [
                     list(stage) for stage in pipeline
                 ]
-        # `orders` is what this test has inserted.
+        # This test itself inserts into `orders`.
         assert commands.written() <= {TASKS_COLLECTION, "orders"}
 
 

@@ -1,4 +1,4 @@
-"""No row, no link and no secret gets into Temporal or a log, whatever happens to an export.
+"""No row, no link and no secret gets into Temporal or a log, even if an export fails.
 
 After all tests, everything that they left in Temporal and in logs is searched too: see
 `tests/support/leaks.py`.

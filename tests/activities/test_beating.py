@@ -41,9 +41,9 @@ async def test_heartbeats_go_on_while_the_database_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))
-    beats = asyncio.Semaphore(0)
+    heartbeats = asyncio.Semaphore(0)
     environment = ActivityEnvironment()
-    environment.on_heartbeat = lambda *_: beats.release()
+    environment.on_heartbeat = lambda *_: heartbeats.release()
 
     async def no_answer() -> None:
         await asyncio.Event().wait()
@@ -51,7 +51,7 @@ async def test_heartbeats_go_on_while_the_database_does_not_answer(
     async def attempt() -> str:
         async with beating(also=no_answer):
             for _ in range(5):
-                await beats.acquire()
+                await heartbeats.acquire()
         return "ended"
 
     assert await asyncio.wait_for(environment.run(attempt), 150) == "ended"

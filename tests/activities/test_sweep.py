@@ -141,7 +141,7 @@ async def test_a_task_of_a_workflow_with_an_id_of_its_own_is_retried_by_the_swee
         task_queue=service.settings.task_queue,
         workflow_id=task_id,
     )
-    with pytest.raises(WorkflowFailureError):  # there is no collection yet
+    with pytest.raises(WorkflowFailureError):  # the collection does not exist yet
         await service.temporal.get_workflow_handle(task_id).result()
     await insert_orders(service.database)
     failed = await service.client.get(task_id, created_by=USER)
@@ -161,10 +161,10 @@ async def test_the_sweep_stores_the_error_of_a_run_that_could_not(service: Servi
         {}, {"$set": {"status": "running"}, "$unset": {"error": ""}}
     )
     assert (await service.client.sweep()).healed == 1
-    told = await service.ended(task.id)
-    assert told.status is TaskStatus.FAILED
-    assert told.error is not None
-    assert told.error.code == "E_COLLECTION"
+    ended = await service.ended(task.id)
+    assert ended.status is TaskStatus.FAILED
+    assert ended.error is not None
+    assert ended.error.code == "E_COLLECTION"
 
 
 async def test_a_cancelled_run_whose_document_says_running_is_closed_as_cancelled(

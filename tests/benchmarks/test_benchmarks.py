@@ -175,7 +175,7 @@ def _benchmark(outcome: Outcome | CrashError) -> ModuleType:
     return module
 
 
-def test_a_benchmark_that_can_not_be_run_stops_no_other_and_is_told(
+def test_a_benchmark_that_can_not_be_run_is_reported_and_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = _benchmark(CrashError("There is no server."))

@@ -89,17 +89,17 @@ async def test_an_export_that_is_cancelled_while_waiting_exits_with_1(
     waiting = await exports.start(*ASK, "--output", str(tmp_path), "--json")
     task = await only_task(idle_service.client)
     await stop_run(idle_service, task)
-    told = await exports.run("cancel", task.id, "--reason", "not needed", "--created-by", "u1")
-    assert told.code == 0
-    assert "cancelled" in told.out
-    assert "not needed" in told.out
+    shown = await exports.run("cancel", task.id, "--reason", "not needed", "--created-by", "u1")
+    assert shown.code == 0
+    assert "cancelled" in shown.out
+    assert "not needed" in shown.out
     end = await ended(waiting)
     assert (end.code, end.json["status"]) == (1, "cancelled")
     assert files_in(tmp_path) == []
 
 
 async def stop_run(service: Service, task: ExportTask) -> None:
-    """Take the run away, so that no cleaning up has to be waited for without a worker."""
+    """Terminate the run: without a worker it could not clean up, and the test would wait."""
     async with asyncio.timeout(150):
         while not [
             run async for run in service.temporal.list_workflows(f"WorkflowId='export-{task.id}'")
@@ -109,7 +109,7 @@ async def stop_run(service: Service, task: ExportTask) -> None:
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_whoever_stops_waiting_is_told_that_the_export_continues(
+async def test_a_person_who_stops_waiting_reads_that_the_export_continues(
     idle_service: Service, exports: CommandLine, signum: signal.Signals, code: int
 ) -> None:
     waiting = await exports.start(*ASK, "--wait")
@@ -154,9 +154,9 @@ async def test_audit_lists_what_happened_to_an_export(
     await insert_orders(service.database)
     task = await service.exported()
     await exports.run("renew", task.id, "--created-by", "u1")
-    told = await exports.run("audit", task.id, "--created-by", "u1")
-    assert told.code == 0
-    heading, *lines = told.out.splitlines()
+    shown = await exports.run("audit", task.id, "--created-by", "u1")
+    assert shown.code == 0
+    heading, *lines = shown.out.splitlines()
     assert heading.split() == ["time", "event", "role", "user", "from", "details"]
     assert [line.split()[3:5] for line in lines] == [
         ["created", "user"],

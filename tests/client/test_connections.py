@@ -1,4 +1,4 @@
-"""Connections to the database: how long it is waited for, which member is read, what is left."""
+"""Connections to the database: their timeouts, the member that is read, and closing them."""
 
 import asyncio
 import gc

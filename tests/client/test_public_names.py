@@ -1,4 +1,4 @@
-"""Whoever uses this library imports from `exports` alone."""
+"""Users of this library can import everything that they need from `exports`."""
 
 import ast
 import subprocess

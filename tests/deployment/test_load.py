@@ -1,4 +1,4 @@
-"""What `make load` promises to whoever tries the service on data of their own."""
+"""What `make load` promises to people who try the service with their own data."""
 
 import gzip
 import os
@@ -131,7 +131,7 @@ def test_a_newcomer_exports_a_file_of_their_own_with_a_report_of_eight_lines(
         replaced = load_command(data_dir, csv, "trips", "--time-format", "%m/%d/%Y", "--replace")
         assert replaced.returncode == 0, replaced.stderr
 
-        # The sample orders are nobody's own data.
+        # The sample orders are replaced without `REPLACE=1`: they are not the user's own data.
         over_samples = load_command(data_dir, csv, "orders")
         assert over_samples.returncode == 0, over_samples.stderr
         assert "The sample orders will be replaced." in over_samples.stderr

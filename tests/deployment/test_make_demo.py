@@ -24,7 +24,7 @@ import dev.demo, dev.load, dev.stack, exports.cli.app, worker
 
 
 def installed() -> set[str]:
-    """Return the packages of the project and of the group `servers`, on whatever platform."""
+    """Return the packages of the project and of the group `servers`, for all platforms."""
     lock = tomllib.loads((REPOSITORY / "uv.lock").read_text(encoding="utf-8"))
     needs: dict[str, list[str]] = {}
     for package in lock["package"]:

@@ -86,7 +86,7 @@ async def test_an_export_by_the_temporal_cli_gives_a_file(
     service: Service, temporal_address: str, tmp_path: Path, block: str, task: str
 ) -> None:
     await insert_orders(service.database)
-    # The service of a test has a task queue of its own; `show` may come before the claim.
+    # The service of a test has its own task queue; `show` may run before the claim.
     block = block.replace("--task-queue exports ", f"--task-queue {service.settings.task_queue} ")
     waiting = f"temporal workflow result --workflow-id {task}\nexports show {task}\n"
     block = block.replace(f"exports show {task}\n", waiting)

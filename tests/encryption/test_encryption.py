@@ -354,10 +354,10 @@ async def test_a_client_with_the_wrong_key_gets_an_error_at_once(
             keys = EncryptionKeys.of(SecretStr(text) if text else None)
             other = await Client.connect(temporal_address, data_converter=data_converter(keys))
             task = await service.exported()
-            with pytest.raises((WorkflowFailureError, EncryptionKeyError)) as told:
+            with pytest.raises((WorkflowFailureError, EncryptionKeyError)) as raised:
                 await other.get_workflow_handle(names.workflow_id(task.id)).result()
-            assert isinstance(told.value, EncryptionKeyError)
-            assert told.value.code == "E_ENCRYPTION_KEY"
+            assert isinstance(raised.value, EncryptionKeyError)
+            assert raised.value.code == "E_ENCRYPTION_KEY"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.support.rows import batch, measure, table
 FIELD = Column(name="x", title="X", role="field")
 ZONES = ["Asia/Shanghai", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "UTC"]
 MOMENTS = st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1 < moment.year < 9999)
-# Includes characters that are hard to handle for code that compares bytes.
+# Includes characters that code which compares bytes may handle in a wrong way.
 TEXTS = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),

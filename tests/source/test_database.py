@@ -113,7 +113,7 @@ async def test_a_pipeline_that_the_server_refuses_fails_at_once_and_its_error_sh
 
 
 async def test_a_database_that_cannot_be_reached_is_worth_a_retry() -> None:
-    # A Unix socket fails at once. A client that is closed while it connects leaves its socket open.
+    # A Unix socket fails at once. A client that is closed while it connects would leave a socket.
     async with AsyncMongoClient[dict[str, Any]](
         "mongodb://user:secret@%2Fnowhere.sock", serverSelectionTimeoutMS=200
     ) as client:

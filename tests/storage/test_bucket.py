@@ -124,8 +124,8 @@ def test_installations_that_share_a_bucket_do_not_see_each_other(
     store: ObjectStore, settings: Settings, s3_client: "S3Client"
 ) -> None:
     inner = settings.model_copy(update={"s3_prefix": f"{settings.s3_prefix}team-a/"})
-    beside = settings.model_copy(update={"s3_prefix": f"{settings.s3_prefix}team-b/"})
-    ours, theirs = ObjectStore(inner), ObjectStore(beside)
+    other = settings.model_copy(update={"s3_prefix": f"{settings.s3_prefix}team-b/"})
+    ours, theirs = ObjectStore(inner), ObjectStore(other)
     ours.put("staging/a", b"ours")
     s3_client.create_multipart_upload(Bucket=inner.s3_bucket, Key=f"{inner.s3_prefix}files/a")
     assert [item.key for item in ours.objects("staging/")] == ["staging/a"]

@@ -337,7 +337,7 @@ async def test_tasks_are_read_without_their_records(
         *await tasks.client.newest(created_by=None, status=None, limit=1),
         *[page async for page in tasks.sweep.expired(now_ms())],
     ]
-    assert "renewed" not in repr(found), "the record is read only when it is asked for"
+    assert "renewed" not in repr(found), "the record is read only on request"
 
 
 async def test_the_name_of_an_author_is_cut_if_it_is_too_long(

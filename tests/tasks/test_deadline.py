@@ -1,4 +1,4 @@
-"""A database that takes a write and never answers, as one does whose majority is away."""
+"""A database that takes a write and never answers, as if its majority were away."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from exports.tasks.store import TaskStore
 from exports.tasks.transitions import RunTransitions
 from tests.support.task_steps import ME, REQUEST
 
-HANGS = 60  # seconds after which a call is held to be one that never ends
+HANGS = 60  # seconds: a call that takes longer counts as one that never ends
 
 
 @pytest.fixture

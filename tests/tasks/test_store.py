@@ -214,6 +214,6 @@ async def test_the_error_of_a_database_that_is_away_repeats_no_value(name: str) 
     [(13, DatabaseAccessError), (18, DatabaseAccessError), (11600, DatabaseUnavailableError)],
 )
 def test_a_refusal_has_another_code_than_an_outage(code: int, error: type[ExportError]) -> None:
-    with pytest.raises(error) as told, translated():
+    with pytest.raises(error) as raised, translated():
         raise OperationFailure("not authorized on s3cr3t", code)
-    assert "s3cr3t" not in told.value.msg
+    assert "s3cr3t" not in raised.value.msg

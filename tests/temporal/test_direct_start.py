@@ -16,7 +16,7 @@ from exports.temporal.start import summary_of
 from tests.support.service import USER, Service, insert_orders, working
 
 LONGEST = 150
-"""Seconds until a test takes what it waits for to be hanging."""
+"""Seconds after which a test stops waiting and fails."""
 
 REQUEST = {
     "type": "statsMonthly",

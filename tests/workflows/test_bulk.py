@@ -166,21 +166,21 @@ async def test_as_many_units_of_an_export_are_read_at_once_as_the_setting_says(
 async def test_a_busy_encoder_does_not_delay_heartbeats(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beats = threading.Semaphore(0)
+    heartbeats = threading.Semaphore(0)
     heartbeat, encode = activity.heartbeat, Csv.encode
 
     def counted(*details: object) -> None:
-        beats.release()
+        heartbeats.release()
         heartbeat(*details)
 
     def busy(
         self: Csv, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
     ) -> Iterator[bytes]:
-        while beats.acquire(blocking=False):
+        while heartbeats.acquire(blocking=False):
             pass
         awaited, deadline = 5, time.monotonic() + 150
         while awaited:
-            awaited -= beats.acquire(blocking=False)
+            awaited -= heartbeats.acquire(blocking=False)
             assert time.monotonic() < deadline, "no heartbeat while the encoder is at work"
         yield from encode(self, schema, batches, warn)
 

@@ -30,7 +30,7 @@ from exports.tasks.transitions import RunTransitions
 from tests.support.service import USER, Service, insert_orders, working
 
 LONGEST = 150
-"""Seconds until a test takes what it waits for to be hanging."""
+"""Seconds after which a test stops waiting and fails."""
 
 
 class Gate:
@@ -209,7 +209,7 @@ async def test_two_cancels_at_once_have_one_effect_and_the_document_says_why(
         *(service.client.cancel(task.id, created_by=USER, reason="wrong month") for _ in range(2)),
         return_exceptions=True,
     )
-    # Whoever comes late is told that it is cancelled already.
+    # A call that comes late may be refused, because the export is cancelled already.
     cancelled = [answer for answer in answers if not isinstance(answer, TaskStateError)]
     assert cancelled
     for answer in cancelled:

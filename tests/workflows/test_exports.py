@@ -18,7 +18,7 @@ from exports.settings import Settings
 from tests.support.service import USER, Service, downloaded, insert_orders, open_service, working
 
 LONGEST = 150
-"""Seconds until a test takes what it waits for to be hanging."""
+"""Seconds after which a test stops waiting and fails."""
 
 
 async def test_an_analyst_gets_a_month_as_csv_with_every_cent(service: Service) -> None:
@@ -71,7 +71,7 @@ async def test_the_document_says_when_each_thing_happened(service: Service) -> N
     assert stamps == sorted(stamp for stamp in stamps if stamp is not None)
     assert task.expires_at is not None
     assert task.finished_at is not None
-    # Signed shortly before the document says that the task is done, from a whole second on.
+    # The link is signed shortly before `finishedAt`, and counts from the start of that second.
     assert task.started_at is not None
     assert task.started_at - 1_000 <= task.expires_at - 30 * 60_000 <= task.finished_at
     assert (task.retries, task.error, task.next_run_at) == (0, None, None)
@@ -130,7 +130,7 @@ async def test_a_link_is_not_renewed_past_the_end_of_its_file(
         renewed = await service.client.renew(task.id, created_by=USER)
         assert renewed.expires_at is not None
         assert renewed.purge_at is not None
-        # To the second: a signature counts whole ones, from the beginning of one.
+        # Exact to a second: a signature counts whole seconds, from the beginning of a second.
         assert renewed.purge_at - 3000 < renewed.expires_at <= renewed.purge_at
         await service.database["ExportTasks"].update_one({}, {"$set": {"purgeAt": 1}})
         with pytest.raises(FileExpiredError):

@@ -46,7 +46,7 @@ from tests.support.service import (
 from workflows import policies
 
 LONGEST = 150
-"""Seconds until a test takes what it waits for to be hanging."""
+"""Seconds after which a test stops waiting and fails."""
 
 
 @asynccontextmanager
@@ -329,7 +329,7 @@ async def test_an_attempt_that_the_server_ended_counts_as_well(
             await ended.acquire()
 
 
-async def test_a_writeback_that_takes_longer_than_a_beat_is_done(
+async def test_a_writeback_that_takes_longer_than_a_heartbeat_interval_is_done(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove_all = ObjectStore.remove_all
@@ -347,7 +347,7 @@ async def test_a_writeback_that_takes_longer_than_a_beat_is_done(
     assert service.keys() == [(await service.document(task.id))["objectKey"]]
 
 
-async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_beat(
+async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_heartbeat(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading = asyncio.Event()

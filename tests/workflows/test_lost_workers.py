@@ -26,7 +26,7 @@ from tests.support.service import USER, Service, insert_orders, open_service
 from workflows import policies
 
 LONGEST = 150
-"""Seconds until a test takes what it waits for to be hanging."""
+"""Seconds after which a test stops waiting and fails."""
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ async def test_a_step_that_was_cancelled_is_not_run_again_when_its_worker_is_los
     monkeypatch.setattr(StatsReport, "read", hang)
     task = await service.create()
     await asyncio.wait_for(begun.wait(), LONGEST)
-    # A worker learns of it from the answer to a heartbeat, and this one sends none.
+    # A worker learns of a cancel from the answer to a heartbeat, and this one sends none.
     await service.run_of(task.id).signal("cancel", {"reason": "enough"})
     ended = await service.ended(task.id)
     assert (ended.status, ended.cancel_reason) == (TaskStatus.CANCELLED, "enough")

@@ -92,9 +92,9 @@ async def test_each_wait_is_twice_the_one_before_and_an_hour_at_most(
             told.append(round((next_run_at - now_ms()) / 1000))
         await failed(self, *given, next_run_at=next_run_at, **named)
 
-    async def look(self: RunTransitions, ref: TaskRef, beat: AttemptBeat) -> None:
+    async def look(self: RunTransitions, ref: TaskRef, heartbeat: AttemptBeat) -> None:
         between.append(ExportTask.from_document(await self.find(ref.task_id) or {}))
-        await started(self, ref, beat)
+        await started(self, ref, heartbeat)
 
     monkeypatch.setattr(RunTransitions, "attempt_failed", note)
     monkeypatch.setattr(RunTransitions, "attempt_started", look)
