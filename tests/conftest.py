@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Remove the developer's own settings from the environment."""
     driver.close_abandoned_sockets()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell starts background jobs so, and all programs that tests start would inherit it.
+        # A shell starts background jobs with SIGINT ignored, and the tests' programs inherit this.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if _is_xdist_worker(config):
         if leaks.LOGS in os.environ:

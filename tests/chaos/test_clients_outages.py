@@ -58,7 +58,7 @@ async def answer(call: Awaitable[object]) -> str:
 async def some_tasks(service: Service) -> list[dict[str, str]]:
     """Make for each fault a task that is done, one that has failed and one that is open.
 
-    No worker runs in the end.
+    Afterwards, no worker runs.
     """
     await insert_orders(service.database)
     async with working(service):

@@ -99,7 +99,7 @@ async def _recorded(
         await until(lambda: process.boundaries()[-1].endswith(", after"))
         found = process.boundaries()
     ended = await service.ended(task.id)
-    return boundaries.of_beats_once(found), Reference.of(ended)
+    return boundaries.without_repeated_heartbeats(found), Reference.of(ended)
 
 
 def _chosen(found: list[str], scenario: Scenario) -> list[str]:

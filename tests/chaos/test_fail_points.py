@@ -50,8 +50,8 @@ LATE: Final = 700
 """Milliseconds."""
 # Codes: src/mongo/base/error_codes.yml of the server.
 ONCE: Final[dict[str, dict[str, object]]] = {
-    "an error of its own": {"errorCode": 1},
-    "one that the driver tries again": {"errorCode": 89},
+    "an error that is not retried": {"errorCode": 1},
+    "an error that the driver retries": {"errorCode": 89},
     "out of time": {"errorCode": 50},
     "the connection is closed": {"closeConnection": True},
     "slow": {"blockConnection": True, "blockTimeMS": LATE},
@@ -67,22 +67,22 @@ class Heard(CommandListener):
 
     Attributes:
         sent: How many commands were sent.
-        struck: How many of them failed, were not confirmed, or took as long as a fault makes them.
+        hit: How many of them failed, were not confirmed, or took as long as a fault makes them.
     """
 
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
-        self.struck: Counter[str] = Counter()
+        self.hit: Counter[str] = Counter()
 
     def started(self, event: CommandStartedEvent) -> None:
         self.sent[event.command_name] += 1
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         late = event.duration_micros >= LATE * 1000
-        self.struck[event.command_name] += late or "writeConcernError" in event.reply
+        self.hit[event.command_name] += late or "writeConcernError" in event.reply
 
     def failed(self, event: CommandFailedEvent) -> None:
-        self.struck[event.command_name] += 1
+        self.hit[event.command_name] += 1
 
 
 @pytest.fixture(scope="module")
@@ -169,12 +169,12 @@ async def ended(service: Service, task_id: str) -> ExportTask:
     try:
         await service.run_of(task_id).result()
     except WorkflowFailureError:
-        assert task.status != "done", "a run that has done its work says so"
+        assert task.status != "done", "the run of a done task must not close as failed"
     return task
 
 
 async def exported(service: Service) -> list[ExportTask]:
-    ids = await asyncio.gather(*(asked(service, *wish) for wish in ASKED))
+    ids = await asyncio.gather(*(asked(service, *request) for request in ASKED))
     return list(await asyncio.gather(*(ended(service, task_id) for task_id in ids)))
 
 
@@ -198,7 +198,7 @@ async def test_these_are_the_commands_that_an_export_sends(failing: Service, hea
 
 def once(command: str) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield which command of its name fails, and how."""
-    short = (ONCE["an error of its own"], ONCE["the connection is closed"])
+    short = (ONCE["an error that is not retried"], ONCE["the connection is closed"])
     for how in ONCE.values() if LONG else short:
         for skip in range(AT_LEAST[command] if LONG else 1):
             yield skip, how
@@ -214,11 +214,11 @@ async def test_a_command_that_fails_once_changes_nothing_in_the_end(
     reference = await exported(failing)
     everything = [*reference]
     for skip, how in once(command):
-        heard.struck.clear()
+        heard.hit.clear()
         database.fail(command, {"skip": skip, "times": 1}, **how)
         tasks = await exported(failing)
         database.recover()
-        assert heard.struck[command], (how, skip)
+        assert heard.hit[command], (how, skip)
         assert [task.status for task in tasks] == ["done", "done"], (how, skip)
         assert files(tasks) == files(reference), (how, skip)
         everything += tasks
@@ -231,13 +231,13 @@ async def test_while_a_command_always_fails_nothing_is_lost_and_people_are_told_
 ) -> None:
     reference = await exported(failing)
     everything = [*reference]
-    kinds = [*ONCE.values()] if LONG else [ONCE["an error of its own"]]
+    kinds = [*ONCE.values()] if LONG else [ONCE["an error that is not retried"]]
     for how in [*kinds, *([UNSURE] if command in WRITES else [])]:
-        heard.struck.clear()
+        heard.hit.clear()
         database.fail(command, "alwaysOn", **how)
         running = asyncio.create_task(exported(failing))
         async with asyncio.timeout(PATIENCE):
-            while not heard.struck[command]:
+            while not heard.hit[command]:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(2)
         database.recover()
@@ -268,10 +268,10 @@ async def test_rows_are_neither_lost_nor_doubled_wherever_their_cursor_breaks(
     ]
     offsets = range(100) if LONG else (0, 1, 50, 99)
     for offset in offsets:
-        heard.struck.clear()
+        heard.hit.clear()
         database.fail("getMore", {"skip": offset, "times": 1}, **kinds[offset % len(kinds)])
         task = await ended(failing, await asked(failing, *ASKED[1]))
-        assert heard.struck["getMore"], offset
+        assert heard.hit["getMore"], offset
         assert (task.status, task.retries) == ("done", 1), (offset, task.error)
         assert (task.rows, task.sha256) == (ROWS, reference.sha256), offset
         assert downloaded(task.download_url) == downloaded(reference.download_url), offset

@@ -56,7 +56,7 @@ THROUGHOUT: Final = [
     for step in (names.CLAIM, names.AGGREGATE, names.UPLOAD, names.WRITEBACK_DONE)
     for request in (STATS, ROWS)
 ]
-LAST_WORDS: Final = {
+FINAL_STEPS: Final = {
     "temporal": [Held(STATS, names.CLOSE_AS_CANCELED, TaskStatus.CANCELLED)],
     "mongo": [
         Held(MISFIT, names.WRITEBACK_FAILED, TaskStatus.FAILED),
@@ -78,7 +78,7 @@ class Ground:
     """A service on servers that may be killed, with its worker.
 
     Attributes:
-        references: The file that each request comes to.
+        references: The file that each request gives.
         ids: Every task that there is.
     """
 
@@ -104,7 +104,7 @@ class Ground:
         workflow = names.workflow_id(task_id)
         self.gates.shut(held.step, workflow)
         if held.ends is TaskStatus.CANCELLED:
-            self.gates.shut(names.UPLOAD, workflow)  # until then there is something to discard
+            self.gates.shut(names.UPLOAD, workflow)  # so that there is something to discard
         kind, params, file_format = held.request
         task = await self.service.client.create(
             kind, params, created_by=USER, format=file_format, idempotency_key=key
@@ -120,7 +120,7 @@ class Ground:
         return task_id
 
     async def ended(self, ids: list[str]) -> list[ExportTask]:
-        """Wait for the end of tasks, sweeping as the Schedule does, and for that of their runs."""
+        """Sweep as the Schedule does, until the tasks have ended and their runs have closed."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 with suppress(ExportError):
@@ -243,7 +243,7 @@ async def check_done(ground: Ground, task: ExportTask) -> None:
 
 
 async def check_all(ground: Ground) -> None:
-    """Check, after one sweep, that everything is there that the tasks name, and nothing else."""
+    """Check, after one sweep, that the bucket has the files of the tasks, and nothing else."""
     service = ground.service
     await service.client.sweep()
     tasks = await service.client.list(created_by=USER, limit=1000)
@@ -261,7 +261,7 @@ async def test_exports_and_sweeps_outlive_the_servers_that_are_killed_under_them
 ) -> None:
     for number, killed in enumerate(ROUNDS * TIMES):
         of = SERVERS if LONG else killed
-        exports = [*THROUGHOUT, *(held for server in of for held in LAST_WORDS[server])]
+        exports = [*THROUGHOUT, *(held for server in of for held in FINAL_STEPS[server])]
         # First, because a gate of the sweep holds every sweep.
         sweep = await Sweep.held(ground, SWEEP[number % len(SWEEP)])
         ids = list(await asyncio.gather(*map(ground.asked, exports)))
@@ -283,4 +283,4 @@ async def test_exports_and_sweeps_outlive_the_servers_that_are_killed_under_them
         assert (await ground.service.client.get(sweep.expired, created_by=USER)).status == "expired"
     await check_all(ground)
     ground.herd.replace_dead()
-    assert ground.herd.deaths == 0, "the worker has gone with a server"
+    assert ground.herd.deaths == 0, "the worker died with a server"

@@ -1,4 +1,4 @@
-"""Two things at once: there is one end, whichever is first, and everybody is told the truth."""
+"""Two things at once: the export ends once, and every answer is true."""
 
 import asyncio
 import random
@@ -215,7 +215,7 @@ Hold = Callable[[str], Awaitable[tuple[ExportTask, _Held]]]
 
 @pytest.fixture
 async def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hold]:
-    """Start an export and hold it in a stage; it is released in the end, however the test ends."""
+    """Start an export and hold it in a stage; the step is released after the test."""
     made: list[_Held] = []
 
     async def held(stage: str) -> tuple[ExportTask, _Held]:

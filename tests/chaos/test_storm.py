@@ -141,7 +141,7 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_storm_of_kill_9(
             client=stormy.client,
             herd=herd,
             record=record,
-            mend=lambda: _late_orders(stormy),
+            repair=lambda: _late_orders(stormy),
         )
         try:
             await storm.run()

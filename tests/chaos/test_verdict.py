@@ -199,7 +199,7 @@ DOCTORED: Final = {
         _also(_told("cancel", CANCELLED, code="E_STATE")),
         "can't be cancelled; it was",
     ),
-    "told of what is not there": (_also(_told("get", "x0", "running")), "which is lost"),
+    "an answer about a lost task": (_also(_told("get", "x0", "running")), "which is lost"),
     "somebody else's task in a list": (
         _also(Operation(what="list", who="ann", tasks=[OTHERS])),
         f"ann saw {OTHERS} of bea",

@@ -21,7 +21,7 @@ from tests.support.chaos.proxy import BlackHole, Fault, HalfOpen, Latency, Proxy
 from tests.support.chaos.wires import SERVERS, corner, wires_to
 from tests.support.service import Service, downloaded, insert_orders, open_service
 
-# Far more than any export needs: one that has not ended by then never ends.
+# Far more than any export needs: one that takes longer never ends.
 PATIENCE: Final = 200
 READ_TIMEOUT: Final = None if LONG else 6
 SIDE_BY_SIDE: Final = 18
@@ -80,7 +80,7 @@ async def left(service: Service, tasks: list[ExportTask]) -> Left:
 
 
 async def endured(sound: Service, wire: Proxy, fault: Fault) -> list[ExportTask]:
-    """Ask for exports until the fault has struck, and wait until they end."""
+    """Ask for exports until the fault has happened, and wait until they end."""
     tasks: list[ExportTask] = []
     while not tasks or not wire.happened:
         ids = await asked(sound)

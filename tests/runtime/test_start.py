@@ -16,7 +16,7 @@ from exports.names import SEARCH_ATTRIBUTES
 from exports.settings import Settings
 from tests.support.command_line import environment_of
 from tests.support.service import write_reports
-from tests.support.worker_process import ended_by_itself, nobody, silence, started
+from tests.support.worker_process import ended_by_itself, no_server, silence, started
 
 Environment = dict[str, str]
 Away = Callable[[str], Environment]
@@ -90,7 +90,7 @@ async def test_a_server_that_is_away_is_named(
     environment: Environment, tmp_path: Path, server: str
 ) -> None:
     message, away = SERVERS[server]
-    with nobody() as address:
+    with no_server() as address:
         line = await _said(environment | away(address), tmp_path, 3)
     assert line == f"E_UNREACHABLE: {message.format(address=address)}"
 

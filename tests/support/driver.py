@@ -7,17 +7,17 @@ from pymongo import pool_shared
 
 
 class _Closed(socket.socket):
-    """Closed when it is garbage, without a warning."""
+    """Closes itself when it is garbage-collected, without a warning."""
 
     def __del__(self) -> None:
         self.close()
 
 
 def close_abandoned_sockets() -> None:
-    """Let the driver forget no socket of a connection that is cancelled while it is made.
+    """Let the driver close the socket of a connection that is cancelled while it is made.
 
-    So it is if a client is closed while it still connects, with PyMongo 4.20. The garbage collector
-    finds the socket later, in another test, and its warning fails that one:
+    PyMongo 4.20 does not close it if a client is closed while it still connects. The garbage
+    collector finds the socket later, during another test, and its warning fails that test:
     https://jira.mongodb.org/browse/PYTHON-5867
     """
     changed = SimpleNamespace(**{**vars(socket), "socket": _Closed})

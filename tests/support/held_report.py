@@ -1,4 +1,4 @@
-"""A report whose reading waits for a file to appear; works in worker processes, too."""
+"""A report that waits for a file to appear before it yields a row, also in worker processes."""
 
 import asyncio
 import os

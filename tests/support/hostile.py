@@ -1,4 +1,4 @@
-"""What people, programs and strangers put where a text or a number belongs."""
+"""Values that people, programs and strangers may send where a text or a number is expected."""
 
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -35,7 +35,7 @@ HUGE: Final = st.sampled_from([2**63, -(2**64), 10**40])
 
 
 def deep(levels: int, key: str = "a") -> dict[str, Any]:
-    """Return documents in documents, so many levels deep."""
+    """Return a document that is nested this many levels deep."""
     found: dict[str, Any] = {}
     for _ in range(levels):
         found = {key: found}
@@ -61,7 +61,7 @@ SIMPLE: Final[st.SearchStrategy[Any]] = st.one_of(st.none(), st.booleans(), NUMB
 
 
 def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    """Return values that hold others: lists and dictionaries, operators among their keys."""
+    """Return nested values: lists, and dictionaries of which some keys are operators."""
     return st.recursive(
         leaves,
         lambda inner: (
@@ -73,7 +73,7 @@ def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.S
 
 
 SENT: Final = nested(SIMPLE | HALF | HUGE, TEXTS | HALF) | DEEP
-"""What a gateway may pass on, of whatever JSON it was sent."""
+"""Any JSON value that a gateway may pass on."""
 SORTED_BY: Final = nested(SIMPLE | BSON, TEXTS.filter(lambda key: "\x00" not in key))
 """What a stranger may have stored in a field that the service sorts by.
 
@@ -81,7 +81,7 @@ A few levels deep at most: the embedded database compares two equal documents, n
 2^n steps (`docs/upstream/secantusdb-nested-comparison.md`), and would never end.
 """
 STORED: Final = SORTED_BY | DEEP
-"""What a stranger may have stored in any other field, of whatever BSON there is."""
+"""Any BSON value that a stranger may have stored in any other field."""
 
 
 class Commands(CommandListener):
@@ -100,7 +100,7 @@ class Commands(CommandListener):
         pass
 
     def written(self) -> set[str]:
-        """Return the names of what was written to."""
+        """Return the names of the collections that were written to."""
         reading = {"find", "aggregate", "getMore", "killCursors", "listCollections"}
         plain = {"hello", "ping", "ismaster", "endSessions", "saslStart", "saslContinue"}
         return {
@@ -125,6 +125,6 @@ def _operators(value: object) -> list[str]:
     if not isinstance(value, dict):
         return []
     pairs = cast("dict[str, object]", value)
-    # What is compared with as it is holds no operator that the server reads.
+    # The server reads no operators in a value of `$eq` or `$literal`.
     read = [item for key, item in pairs.items() if key not in {"$eq", "$literal"}]
     return [*(key for key in pairs if key.startswith("$")), *_operators(read)]

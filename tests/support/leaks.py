@@ -115,7 +115,7 @@ class Search:
 
 
 def _logs(folder: Path) -> list[Path]:
-    # Deeper folders are the servers' databases, which have files with this suffix as well.
+    # Deeper folders hold the servers' databases, which have files with this suffix as well.
     return sorted((*folder.glob("*.log"), *folder.glob("*/*.log")))
 
 

@@ -59,7 +59,7 @@ _LONGEST_TEST: Final = 60  # seconds: a workflow that can't go on is tried again
 
 @dataclass(frozen=True)
 class Module:
-    """What is mutated, and the tests that are to notice; those that are quick come first."""
+    """The files that are mutated, and the tests that should notice it, the quickest first."""
 
     files: tuple[str, ...]
     tests: tuple[str, ...]
@@ -89,7 +89,7 @@ MODULES: Final = {
 
 
 class _OtherWord:
-    """Changes a name, a status or an operator: any text without a blank that is no docstring."""
+    """Changes a name, a status or an operator: any text without a space, except docstrings."""
 
     def mutation_positions(self, node: "Node") -> Iterator[_Range]:
         if node.type == "string" and node.parent.type != "simple_stmt":
@@ -157,7 +157,7 @@ class Mutant:
 
 
 def mutants_of(file: str) -> list[Mutant]:
-    """Return all mutants of a file that are Python."""
+    """Return all mutants of a file that are valid Python."""
     was = (REPOSITORY / file).read_text(encoding="utf-8")
     found: dict[str, Mutant] = {}
     operators = [get_operator(f"core/{name}")() for name in _OPERATORS]
@@ -237,7 +237,7 @@ def _files(module: Module) -> list[str]:
 
 
 def _score(name: str, module: Module, sample: int | None, servers: Endpoints) -> str:
-    """Try the mutants of a module; return what came of it, in a line."""
+    """Try the mutants of a module; return the score, in a line."""
     every = [mutant for file in _files(module) for mutant in mutants_of(file)]
     count = min(sample or len(every), len(every))
     chosen = random.Random(_SEED).sample(every, count)  # noqa: S311 -- not for secrets
@@ -268,7 +268,7 @@ def main() -> int:
     """Try the mutants of the chosen modules; return the exit code."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(MODULES))
-    parser.add_argument("--sample", type=int, help="try so many of each module, chosen by chance")
+    parser.add_argument("--sample", type=int, help="how many to try of each module, at random")
     chosen = parser.parse_args()
     if unknown := set(chosen.modules) - set(MODULES):
         parser.error(f"no such module: {', '.join(sorted(unknown))}; there are {[*MODULES]}")

@@ -33,7 +33,7 @@ def running_with_few_orders(
 ) -> AbstractContextManager["subprocess.Popen[str]"]:
     """Run `dev.demo` or `dev.stack` with a tenth of the sample orders.
 
-    To load all of them takes the embedded database half a minute.
+    The embedded database takes half a minute to load all of them.
     """
     code = (
         "import runpy; from dev import orders; orders.ORDERS = 5_000; "

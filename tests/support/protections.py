@@ -1,4 +1,4 @@
-"""Tests that name the code which they are there for, and the proof that they would miss it.
+"""Tests that name the line of code that they test, and the proof that they fail without it.
 
     @protected_by("exports/tasks/transitions.py", '"runId": run_id,')
     async def test_a_run_that_was_replaced_writes_nothing(...)
@@ -57,7 +57,7 @@ class Protection:
 
 
 def protected_by(file: str, text: str, *, instead: str = "") -> pytest.MarkDecorator:
-    """Mark a test with the protection without which it fails.
+    """Mark a test with a protection: a piece of code without which the test fails.
 
     Args:
         file: Path in the project.
@@ -112,8 +112,8 @@ def main(chosen: list[str]) -> int:
     with Servers() as servers:
         for protection, tests in sorted(collector.tests.items()):
             problem = _not_proved(protection, tests, servers.endpoints)
-            verdict = "proved" if problem is None else "NOT PROVED"
-            print(f"{verdict:10} {protection.file}: {protection.text!r}", flush=True)
+            result = "proved" if problem is None else "NOT PROVED"
+            print(f"{result:10} {protection.file}: {protection.text!r}", flush=True)
             for test in sorted({function_of(test) for test in tests}):
                 print(f"{'':13}{test}", flush=True)
             if problem is not None:

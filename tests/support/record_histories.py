@@ -1,8 +1,8 @@
 """Records the histories that `test_replay.py` replays: `make record-histories`.
 
-Only missing ones are recorded: those that exist show that runs which began under older code go on
-under the present code. To record one again, because a workflow was changed on purpose, rename the
-old file and keep it as long as such runs may be open: see docs/changing-workflows.md.
+Only missing histories are recorded. The existing ones show that the present code can continue runs
+that began under older code. To record one again, because a workflow was changed on purpose, rename
+the old file and keep it as long as such runs may be open: see docs/changing-workflows.md.
 """
 
 import asyncio

@@ -26,7 +26,7 @@ Run = WorkflowHandle[Any, Any]
 Recording = Callable[[Service], Awaitable[Run]]
 
 RECORDINGS: dict[str, Recording] = {}
-"""By the name of the history's file, without its ending."""
+"""All recordings, by the name of the history's file without its extension."""
 
 
 def recorded(name: str) -> Callable[[Recording], Recording]:

@@ -29,7 +29,7 @@ from worker import at_work, create_workers
 USER = "u1"
 MONTH = {"year": 2026, "month": 10}
 PATIENCE = timedelta(seconds=150)
-"""How long a test waits for what it waits for: a bound for a hang, on any machine."""
+"""How long a test waits at most. Only a test that hangs takes so long, on any machine."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tests.support import forked_programs, leaks
 from tests.support.paths import REPOSITORY
 
 _WORKER = REPOSITORY / "worker.py"
-_PATIENCE = 150.0
+_PATIENCE = 150.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ async def ended_by_itself(environment: dict[str, str], cwd: Path) -> Ended:
 
 @asynccontextmanager
 async def started(environment: dict[str, str], cwd: Path) -> AsyncGenerator[RunningWorker]:
-    """Start a worker; it is killed if it still runs in the end."""
+    """Start a worker; it is killed if it still runs at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(_WORKER)),
         stdin=asyncio.subprocess.DEVNULL,
@@ -110,8 +110,8 @@ def silence() -> Generator[str]:
 
 
 @contextmanager
-def nobody() -> Generator[str]:
-    """Reserve an address at which nobody listens."""
+def no_server() -> Generator[str]:
+    """Reserve an address at which no server listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"

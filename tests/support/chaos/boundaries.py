@@ -79,13 +79,13 @@ def watch(meet: Meet) -> None:
     poll = CoreWorker.poll_workflow_activation
     complete_activity = CoreWorker.complete_activity_task
     complete_workflow = CoreWorker.complete_workflow_activation
-    beat = CoreWorker.record_activity_heartbeat
+    record_heartbeat = CoreWorker.record_activity_heartbeat
 
     forgotten: set[str] = set()
 
     async def polled(self: CoreWorker) -> WorkflowActivation:
         activation = await poll(self)
-        # A run is removed from this worker's cache; the server is not told.
+        # A run is removed from this worker's cache. This is not sent to the server.
         if any(job.HasField("remove_from_cache") for job in activation.jobs):
             forgotten.add(activation.run_id)
         return activation
@@ -102,10 +102,10 @@ def watch(meet: Meet) -> None:
         name = _WORKFLOW.next(_commands(comp))
         await _around(meet, name, lambda: complete_workflow(self, comp))
 
-    def beaten(self: CoreWorker, comp: Any) -> None:
+    def heartbeat_recorded(self: CoreWorker, comp: Any) -> None:
         name = _step().next("heartbeat")
         meet(f"{name}, before")
-        beat(self, comp)
+        record_heartbeat(self, comp)
         meet(f"{name}, after")
 
     for place, method, instead in (
@@ -114,7 +114,7 @@ def watch(meet: Meet) -> None:
         (CoreWorker, "poll_workflow_activation", polled),
         (CoreWorker, "complete_activity_task", activity_completed),
         (CoreWorker, "complete_workflow_activation", workflow_completed),
-        (CoreWorker, "record_activity_heartbeat", beaten),
+        (CoreWorker, "record_activity_heartbeat", heartbeat_recorded),
     ):
         patch.object(place, method, instead).start()
 
@@ -130,17 +130,17 @@ def by_chance(name: str) -> bool:
     Heartbeats depend on the duration of a step, and a workflow may hear of simultaneous events in
     one activation or in several.
     """
-    beat = ": heartbeat " in name or ": progress " in name
-    return beat or (name.startswith("workflow: ") and _number(name) > 1) or ": nothing " in name
+    periodic = ": heartbeat " in name or ": progress " in name
+    return periodic or (name.startswith("workflow: ") and _number(name) > 1) or ": nothing " in name
 
 
-def of_beats_once(names: Iterable[str]) -> list[str]:
+def without_repeated_heartbeats(names: Iterable[str]) -> list[str]:
     """Return boundaries without the repeated ones: only the first heartbeat of a step counts."""
-    beats = (": heartbeat ", ": progress ")
+    periodic = (": heartbeat ", ": progress ")
     return [
         name
         for name in dict.fromkeys(names)
-        if _number(name) == 1 or not any(beat in name for beat in beats)
+        if _number(name) == 1 or not any(kind in name for kind in periodic)
     ]
 
 

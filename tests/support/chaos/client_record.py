@@ -15,7 +15,7 @@ class RecordedUser:
     A domain error counts as an answer; any other error is raised.
 
     Args:
-        name: The user; None for calls on behalf of nobody.
+        name: The user.
         client: The client that all users share.
         record: Gets every operation.
     """
@@ -61,7 +61,7 @@ class RecordedUser:
         self, what: str, answer: Awaitable[ExportTask], task: str = "", asked: str = ""
     ) -> ExportTask | None:
         try:
-            told = await answer
+            task_then = await answer
         except ExportError as error:
             self._record.add(
                 Operation(what=what, who=self.name, task=task, asked=asked, code=error.code)
@@ -71,10 +71,10 @@ class RecordedUser:
             Operation(
                 what=what,
                 who=self.name,
-                task=told.id,
+                task=task_then.id,
                 asked=asked,
-                status=told.status.value,
-                sha256=told.sha256 or "",
+                status=task_then.status.value,
+                sha256=task_then.sha256 or "",
             )
         )
-        return told
+        return task_then

@@ -34,7 +34,7 @@ async def corner(base: Service, name: str, **changes: Any) -> AsyncGenerator[Ser
             "mongo_database": f"{base.settings.mongo_database}_{name}",
             "s3_prefix": f"{base.settings.s3_prefix}{name}/",
             "task_queue": f"{base.settings.task_queue}-{name}",
-            "shutdown_grace": timedelta(seconds=2),  # what still runs in the end has failed
+            "shutdown_grace": timedelta(seconds=2),  # a step that still runs at the end has failed
             **changes,
         }
     )
@@ -60,7 +60,7 @@ async def corner(base: Service, name: str, **changes: Any) -> AsyncGenerator[Ser
 
 
 async def closed(service: Service, task_id: str) -> None:
-    """Wait until the run of a task has closed, in whatever way."""
+    """Wait until the run of a task has closed, with any status."""
     try:
         await service.run_of(task_id).result(rpc_timeout=PATIENCE * 2)
     except WorkflowFailureError:

@@ -19,7 +19,7 @@ from tests.support.held_report import GATE
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service
 
-PATIENCE = 150.0
+PATIENCE = 150.0  # seconds
 READY = "Worker is ready"
 
 
@@ -69,7 +69,7 @@ class Deployed:
 async def deployed(
     settings: Settings, endpoints: Endpoints, folder: Path, **changes: str
 ) -> AsyncGenerator[Deployed]:
-    """Start a worker and wait until it is ready; it is killed if it still runs in the end.
+    """Start a worker and wait until it is ready; it is killed if it still runs at the end.
 
     Args:
         settings: Its database, prefix, task queue and reports.

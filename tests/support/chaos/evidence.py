@@ -67,7 +67,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the verdict is based on.
+    """Everything that the checker needs to know.
 
     Attributes:
         operations: The record.

@@ -37,7 +37,7 @@ class FailingDatabase:
         return True
 
     def fail(self, command: str, mode: str | dict[str, int], **how: object) -> None:
-        """Fail a command of the product, and of nobody else.
+        """Fail a command of the product; the commands of other clients succeed.
 
         Args:
             command: Its name.

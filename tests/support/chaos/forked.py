@@ -151,7 +151,7 @@ async def until(condition: Callable[[], bool], *, seconds: float = _LONGEST) -> 
 
 @asynccontextmanager
 async def forked(orders: Orders) -> AsyncGenerator[Forked]:
-    """Start a process; it is killed if it still runs in the end."""
+    """Start a process; it is killed if it still runs at the end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=obey, args=(orders,), daemon=True)

@@ -43,7 +43,7 @@ class World:
     """The service and its workers, for a test that is not asynchronous.
 
     Args:
-        settings: Of the service.
+        settings: The settings of the service.
         endpoints: The servers.
         servers: Where the evidence is.
         folder: For reports, logs and records.

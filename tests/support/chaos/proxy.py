@@ -86,7 +86,7 @@ class _Connection:
 
 @dataclass
 class _Counter:
-    """How many bytes have passed since the fault last struck, and how often it has struck."""
+    """How many bytes have passed since the fault last happened, and how often it has happened."""
 
     passed: int = 0
     happened: int = 0
@@ -125,7 +125,7 @@ class Proxy:
 
     @property
     def happened(self) -> int:
-        """How often the current fault has struck.
+        """How often the current fault has happened.
 
         That is how many pieces were delayed, lost or flipped, or how often all connections were
         reset. `Refused` counts the connections that were open; refused ones are not seen.
@@ -226,7 +226,7 @@ class Proxy:
                     self._reset_all()
                     return
                 await target.drain()
-        if not connection.lost:  # the other end is told; its answer may still be on its way
+        if not connection.lost:  # close the other end too; its answer may still be on its way
             with suppress(OSError, RuntimeError):
                 target.write_eof() if target.can_write_eof() else target.close()
 

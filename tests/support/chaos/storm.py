@@ -69,7 +69,7 @@ class Storm:
         client: The client that all users share.
         herd: The workers.
         record: Gets every operation.
-        mend: Repairs the report that fails at first; called at half-time.
+        repair: Repairs the report that fails at first; called at half-time.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Storm:
         client: ExportClient,
         herd: Herd,
         record: Record,
-        mend: Callable[[], Awaitable[None]],
+        repair: Callable[[], Awaitable[None]],
     ) -> None:
         self._size = size
         self._random = Random(seed)  # noqa: S311 -- no secret
         self._client = client
         self._herd = herd
-        self._mend = mend
-        self._mended = asyncio.Event()
+        self._repair = repair
+        self._repaired = asyncio.Event()
         self._users = [RecordedUser(name, client, record) for name in USERS]
         self._owners: list[tuple[RecordedUser, str]] = []
         self._asked = 0
@@ -147,12 +147,12 @@ class Storm:
             await user.renew(task)
 
     async def _again(self, user: RecordedUser, task: str) -> None:
-        await self._mended.wait()
+        await self._repaired.wait()
         await user.retry(task)
         await user.wait(task, _PATIENCE)
 
     async def _intrude(self, random: Random, user: RecordedUser) -> None:
-        """Try what nobody may do, and read one's own list."""
+        """Try to use somebody else's task; if the chosen task is one's own, read the list."""
         owner, task = random.choice(self._owners)
         if owner is user:
             await user.list()
@@ -176,9 +176,9 @@ class Storm:
             while not await self._one_kill():
                 await asyncio.sleep(0.01)
             self._killed += 1
-            if self._killed * 2 >= self._size.kills and not self._mended.is_set():
-                await self._mend()
-                self._mended.set()
+            if self._killed * 2 >= self._size.kills and not self._repaired.is_set():
+                await self._repair()
+                self._repaired.set()
 
     async def _one_kill(self) -> bool:
         self._herd.replace_dead()

@@ -33,14 +33,14 @@ class _Case:
 
     def findings(self) -> Iterator[str]:
         yield from self._every_request_is_there()
-        yield from self._nobody_asked()
+        yield from self._every_task_was_requested()
         for task_id, task in self._tasks.items():
             yield from self._ended(task_id, task)
             yield from self._file(task_id, task)
             yield from self._closed(task_id, task["status"])
         yield from self._nothing_else()
         for operation in self._seen.operations:
-            yield from self._true_in_the_end(operation)
+            yield from self._answer_was_true(operation)
             yield from self._own_only(operation)
         yield from self._no_worker_died()
 
@@ -78,7 +78,7 @@ class _Case:
             if _asked(task) != operation.asked:
                 yield f"{task_id} is not what {operation.who} asked for: {operation.asked}"
 
-    def _nobody_asked(self) -> Iterator[str]:
+    def _every_task_was_requested(self) -> Iterator[str]:
         # A create that ended in an error may have stored its task before.
         unanswered = Counter(
             (operation.who, operation.asked)
@@ -169,11 +169,11 @@ class _Case:
             if run.workflow.removeprefix("export-") not in self._tasks:
                 yield f"a run belongs to no task: {run.workflow}"
 
-    def _true_in_the_end(self, operation: Operation) -> Iterator[str]:
+    def _answer_was_true(self, operation: Operation) -> Iterator[str]:
         task = self._tasks.get(operation.task)
         if task is None:
             if operation.task and not operation.code and operation.what != "create":
-                yield f"{operation.who} was told of {operation.task}, which is lost"
+                yield f"{operation.who} got an answer about {operation.task}, which is lost"
             return
         told, now = operation.status, task["status"]
         if told in ("done", "cancelled", "expired") or (
@@ -201,7 +201,7 @@ class _Case:
                     f"{owner[operation.task]}: {operation.code or operation.status}"
                 )
         elif operation.who and operation.task in owner and operation.code == _NOT_FOUND:
-            yield f"{operation.who} was told that the own {operation.task} is not there"
+            yield f"{operation.who} was told that their own {operation.task} is not there"
 
     def _no_worker_died(self) -> Iterator[str]:
         for operation in self._seen.operations:
