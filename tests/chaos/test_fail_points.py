@@ -50,7 +50,7 @@ LATE: Final = 700
 """Milliseconds."""
 # Codes: src/mongo/base/error_codes.yml of the server.
 ONCE: Final[dict[str, dict[str, object]]] = {
-    "an error that is not retried": {"errorCode": 1},
+    "an error that the driver does not retry": {"errorCode": 1},
     "an error that the driver retries": {"errorCode": 89},
     "out of time": {"errorCode": 50},
     "the connection is closed": {"closeConnection": True},
@@ -198,7 +198,7 @@ async def test_these_are_the_commands_that_an_export_sends(failing: Service, hea
 
 def once(command: str) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield which command of its name fails, and how."""
-    short = (ONCE["an error that is not retried"], ONCE["the connection is closed"])
+    short = (ONCE["an error that the driver does not retry"], ONCE["the connection is closed"])
     for how in ONCE.values() if LONG else short:
         for skip in range(AT_LEAST[command] if LONG else 1):
             yield skip, how
@@ -231,7 +231,7 @@ async def test_while_a_command_always_fails_nothing_is_lost_and_people_are_told_
 ) -> None:
     reference = await exported(failing)
     everything = [*reference]
-    kinds = [*ONCE.values()] if LONG else [ONCE["an error that is not retried"]]
+    kinds = [*ONCE.values()] if LONG else [ONCE["an error that the driver does not retry"]]
     for how in [*kinds, *([UNSURE] if command in WRITES else [])]:
         heard.hit.clear()
         database.fail(command, "alwaysOn", **how)
