@@ -66,7 +66,7 @@ def cell_texts(column: Column, values: AnyArray) -> Texts:
         or pa.types.is_null(kind)
     ):
         return _cast(values)
-    raise TypeError(f"A {kind} is not a value of an export.")
+    raise TypeError(f"A column of an export cannot hold a {kind}.")
 
 
 def _cast(values: AnyArray) -> Texts:

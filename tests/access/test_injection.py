@@ -79,7 +79,6 @@ def only_ours(commands: Commands) -> None:
 
 few = examples(
     max_examples=60,
-    deadline=None,
     phases=[Phase.generate],  # without shrinking, which would take many exports
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -182,7 +182,6 @@ def test_any_order_of_what_people_do_and_what_breaks_leaves_what_it_should(world
         settings=hypothesis_settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            deadline=None,
             database=None,
             # To shrink an example takes too long; the record says what happened.
             phases=[Phase.generate],

@@ -177,7 +177,7 @@ _JSON = st.recursive(
 )
 
 
-@examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     body=st.binary(max_size=99)
     | _JSON.map(lambda value: json.dumps(value).encode())

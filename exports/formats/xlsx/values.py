@@ -63,7 +63,7 @@ def cell_numbers(column: Column, values: AnyArray) -> tuple[Texts, Mask]:
         texts = as_text(_serials(units, units_per_day))
         as_text_mask = _beyond_calendar(units, units_per_day)
     else:
-        raise TypeError(f"A {kind} is not a value of an export.")
+        raise TypeError(f"A column of an export cannot hold a {kind}.")
     if as_text_mask is None or not pc.any(as_text_mask).as_py():
         return texts, None
     mask = kernel("coalesce", as_text_mask, pa.scalar(value=False))
