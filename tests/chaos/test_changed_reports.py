@@ -120,7 +120,7 @@ async def _units_read(service: Service, task_id: str) -> int:
 @protected_by(
     "activities/aggregate.py", "if planned_by in (None, report.fingerprint):", instead="if True:"
 )
-async def test_a_report_that_has_changed_for_good_is_read_anew_from_its_first_unit(
+async def test_a_changed_report_is_read_again_from_its_first_unit(
     versions: Versions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Held(monkeypatch)
@@ -185,7 +185,7 @@ async def test_workers_that_never_agree_on_a_report_make_an_export_fail_and_say_
     assert small.keys() == []
 
 
-def test_a_worker_of_yesterday_understands_what_one_of_today_has_written() -> None:
+def test_an_old_worker_understands_what_a_new_one_has_written() -> None:
     unit = Unit(key="2026-01", start=0, end=1).model_dump() | {"ofToday": 1}
     claim = {"task": {"taskId": "t", "workflowId": "w", "runId": "r", "ofToday": 1}, "ofToday": 1}
     assert Unit.model_validate(unit).key == "2026-01"

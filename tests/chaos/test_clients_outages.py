@@ -93,7 +93,7 @@ async def answers(
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("server", SERVERS)
-async def test_every_call_comes_back_in_time_and_says_with_a_code_which_server_is_away(
+async def test_every_call_returns_in_time_and_names_the_server_that_is_away(
     idle_service: Service, endpoints: Endpoints, server: str
 ) -> None:
     given = await some_tasks(idle_service)

@@ -149,7 +149,7 @@ async def _survived(
 
 
 @pytest.mark.timeout(1800 if LONG else 400)
-async def test_an_export_comes_to_the_same_wherever_its_workers_die_twice(
+async def test_an_export_ends_the_same_wherever_its_workers_die_twice(
     base: Service, scenario: Scenario, tmp_path: Path
 ) -> None:
     found, reference = await _recorded(base, scenario, tmp_path)

@@ -124,7 +124,7 @@ async def _swept_to_the_end(service: Service, task_id: str) -> None:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", ACTIONS)
-async def test_what_a_client_began_comes_to_its_end_wherever_the_client_dies_twice(
+async def test_what_a_client_began_is_finished_wherever_the_client_dies_twice(
     idle_service: Service, tmp_path: Path, name: str
 ) -> None:
     action = ACTIONS[name]
@@ -187,7 +187,7 @@ class Swept:
 
 
 @pytest.mark.timeout(1800 if LONG else 400)
-async def test_a_sweep_comes_to_its_end_wherever_its_workers_die_twice(
+async def test_a_sweep_is_finished_wherever_its_workers_die_twice(
     idle_service: Service, tmp_path: Path
 ) -> None:
     await insert_orders(idle_service.database)

@@ -31,7 +31,7 @@ FAULTS = [
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @protected_by("exports/download.py", "if digest != task.sha256:", instead="if False:")
-def test_a_file_is_never_half_under_its_name(
+def test_a_download_leaves_no_half_file_under_its_name(
     settings: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -37,7 +37,7 @@ async def _readings(service: Service, task_id: str) -> list[Attempted]:
     return [each for each in await attempts_of(service, task_id) if each.step == "aggregate"]
 
 
-async def test_what_ends_within_the_grace_is_finished_by_the_worker_that_was_told_to_stop(
+async def test_a_step_that_ends_within_the_grace_is_finished_by_the_stopping_worker(
     held: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
     tasks = [await held.create(kind, params={}) for kind in KINDS]
@@ -56,7 +56,7 @@ async def test_what_ends_within_the_grace_is_finished_by_the_worker_that_was_tol
             ]
 
 
-async def test_what_does_not_fit_into_the_grace_is_given_back_and_costs_no_attempt(
+async def test_a_step_that_takes_longer_than_the_grace_is_given_back_and_costs_no_attempt(
     held: Service, endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = [await held.create(kind, params={}) for kind in KINDS]

@@ -256,7 +256,7 @@ async def check_all(ground: Ground) -> None:
 
 
 @pytest.mark.timeout(3600 if LONG else 600)
-async def test_exports_and_sweeps_outlive_the_servers_that_are_killed_under_them(
+async def test_exports_and_sweeps_survive_killed_servers(
     ground: Ground,
 ) -> None:
     for number, killed in enumerate(ROUNDS * TIMES):

@@ -146,7 +146,7 @@ async def _replays(service: Service, task: ExportTask, code: type[ExportWorkflow
     return True
 
 
-async def test_an_export_begun_under_the_old_code_ends_under_the_new_which_takes_new_ones(
+async def test_an_export_begun_under_the_old_code_ends_under_the_new(
     waiting: Service,
 ) -> None:
     old = await _begun(waiting, ExportWorkflow)
@@ -164,7 +164,7 @@ async def test_an_export_begun_under_the_old_code_ends_under_the_new_which_takes
         assert not await _replays(waiting, task, ExportWorkflow)
 
 
-async def test_when_no_older_run_is_open_the_old_way_goes_and_then_the_patch_itself(
+async def test_the_old_code_goes_when_no_older_run_is_open_and_then_the_patch(
     waiting: Service,
 ) -> None:
     patched = await _begun(waiting, Patched)
@@ -179,7 +179,7 @@ async def test_when_no_older_run_is_open_the_old_way_goes_and_then_the_patch_its
     assert not await _replays(waiting, patched, Unpatched)
 
 
-async def test_the_same_change_without_a_patch_would_not_get_past_the_replay(
+async def test_the_same_change_without_a_patch_fails_the_replay(
     waiting: Service,
 ) -> None:
     async with _working(waiting, ExportWorkflow):

@@ -62,7 +62,7 @@ async def _replaced(herd: Herd) -> AsyncGenerator[None]:
     instead="suspect = False",
 )
 @pytest.mark.timeout(720 if LONG else 300)
-async def test_one_export_that_kills_its_workers_takes_no_other_with_it(
+async def test_an_export_that_kills_its_workers_harms_no_other(
     poisoned: Service, endpoints: Endpoints, tmp_path: Path
 ) -> None:
     # One worker, so that every crash hits all exports that share it.

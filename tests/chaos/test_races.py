@@ -58,7 +58,7 @@ async def _answered(service: Service, task_id: str) -> TaskStatus | None:
 
 
 @pytest.mark.timeout(1800 if LONG else 400)
-async def test_a_cancel_that_races_with_the_end_leaves_one_of_two_and_says_which(
+async def test_a_cancel_near_the_end_has_one_of_two_results_and_says_which(
     service: Service,
 ) -> None:
     await insert_orders(service.database)
@@ -231,7 +231,7 @@ async def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_task_that_is_deleted_takes_its_objects_with_it_and_its_run_closes(
+async def test_the_objects_of_a_deleted_task_are_removed_and_its_run_closes(
     service: Service, hold: Hold, stage: str
 ) -> None:
     task, held = await hold(stage)

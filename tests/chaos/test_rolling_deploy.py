@@ -78,7 +78,7 @@ async def test_workers_are_replaced_one_after_the_other_and_every_export_is_done
     assert {kind: len(contents) for kind, contents in files.items()} == dict.fromkeys(files, 1)
 
 
-async def test_the_server_hands_no_step_to_a_worker_that_is_about_to_hang_up(
+async def test_the_server_gives_no_step_to_a_worker_that_is_disconnecting(
     temporal_client: "Client",
 ) -> None:
     described = await temporal_client.workflow_service.describe_namespace(

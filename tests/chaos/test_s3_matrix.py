@@ -197,9 +197,7 @@ def test_a_store_whose_certificate_is_not_trusted_gets_nothing(
     store.close()
 
 
-def test_a_file_of_certificates_that_is_none_is_refused_in_words(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_file_that_holds_no_certificates_is_refused(settings: Settings, tmp_path: Path) -> None:
     rubbish = tmp_path / "ca.pem"
     rubbish.write_text("no certificate")
     for path in (rubbish, tmp_path / "missing.pem", tmp_path):
@@ -229,7 +227,7 @@ def test_the_command_line_trusts_the_same_certificates(
     store.close()
 
 
-def test_many_objects_go_without_the_call_that_tencent_refuses(
+def test_many_objects_are_deleted_without_the_call_that_tencent_refuses(
     settings: Settings, traffic: Traffic
 ) -> None:
     # It wants a Content-MD5, which boto3 does not send any more.

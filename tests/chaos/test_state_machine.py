@@ -171,7 +171,7 @@ def world(
 
 
 @pytest.mark.timeout(120 + EXAMPLES * 20)
-def test_any_order_of_what_people_do_and_what_breaks_leaves_what_it_should(world: World) -> None:
+def test_any_order_of_calls_and_faults_ends_as_it_should(world: World) -> None:
     @seed(SEED)
     class Here(Exports):
         def __init__(self) -> None:

@@ -73,7 +73,7 @@ def flipped(body: bytes) -> bytes:
 
 @SIZES
 @protected_by("exports/storage/upload.py", "if etag != expected:", instead="if False:")
-def test_one_bit_that_the_store_holds_otherwise_is_no_success(
+def test_an_upload_with_one_wrong_stored_bit_fails(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
 ) -> None:
     traffic.with_another_body(operation, once(flipped, at=1 if size == SHORT else 2))
@@ -87,7 +87,7 @@ def test_one_bit_that_the_store_holds_otherwise_is_no_success(
     'if stored["ContentLength"] != uploaded.bytes:',
     instead="if False:",
 )
-def test_a_file_that_the_store_holds_only_in_part_is_no_success(
+def test_an_upload_that_is_stored_only_in_part_fails(
     store: ObjectStore, traffic: Traffic, size: int, operation: str
 ) -> None:
     at = 1 if size == SHORT else 4  # S3 accepts a short part only as the last one
@@ -114,7 +114,7 @@ def test_where_the_etag_is_no_checksum_the_file_is_read_back(
 @pytest.mark.parametrize("checksums", ["when_required", "when_supported"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @SIZES
-def test_one_bit_that_changes_on_its_way_is_no_success(
+def test_an_upload_with_one_bit_changed_on_its_way_fails(
     settings: Settings, tmp_path: Path, scheme: str, checksums: str, size: int, operation: str
 ) -> None:
     del operation
@@ -210,7 +210,7 @@ RESUMED = """upload_id = next(
     "upload_id = self._client.create_multipart_upload(",
     instead=RESUMED,
 )
-def test_an_upload_that_broke_off_is_begun_anew_and_never_resumed_from_a_list_of_its_parts(
+def test_an_interrupted_upload_starts_again_and_is_never_resumed_from_a_list_of_parts(
     store: ObjectStore, traffic: Traffic
 ) -> None:
     for lost in ("CompleteMultipartUpload", "AbortMultipartUpload"):
@@ -241,7 +241,7 @@ def test_an_upload_that_broke_off_is_begun_anew_and_never_resumed_from_a_list_of
     ],
     ids=str,
 )
-def test_an_upload_over_a_wire_that_is_cut_is_whole_or_no_success(
+def test_an_upload_over_a_cut_connection_is_complete_or_fails(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, cut: Reset
 ) -> None:
     monkeypatch.setattr(uploads, "PART_SIZE", PART)
@@ -265,7 +265,7 @@ def test_an_upload_over_a_wire_that_is_cut_is_whole_or_no_success(
 
 
 @pytest.mark.parametrize("fault", [Reset, Flip])
-def test_an_object_that_breaks_off_while_it_is_read_is_the_stores_trouble(
+def test_an_object_that_ends_early_while_it_is_read_is_blamed_on_the_store(
     settings: Settings, tmp_path: Path, fault: type[Reset | Flip]
 ) -> None:
     certificates = Certificates.made_in(tmp_path)

@@ -131,7 +131,7 @@ SCENARIOS: Final[list[tuple[str, Fault]]] = [
 
 
 @pytest.mark.timeout(1800 if LONG else 600)
-async def test_an_export_over_a_bad_wire_ends_as_over_a_good_one_and_leaves_nothing(
+async def test_an_export_over_a_bad_connection_ends_as_over_a_good_one(
     endpoints: Endpoints, tmp_path: Path
 ) -> None:
     free = asyncio.Semaphore(SIDE_BY_SIDE)
