@@ -1,5 +1,7 @@
 """Starts the workflow of an export: one way for all callers, and one open run for each task."""
 
+import asyncio
+from functools import partial
 from typing import Final
 
 from temporalio.client import Client
@@ -17,6 +19,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from exports import names
 from exports.models import ExportRequest, TaskStatus
 
+_NOT_FOUND_PAUSE: Final = 1.0
+"""Seconds until a start that was answered with NOT_FOUND is repeated."""
 _MAX_FAIRNESS_KEY: Final = 64
 """Bytes: https://docs.temporal.io/develop/task-queue-priority-fairness"""
 _MAX_SUMMARY: Final = 200
@@ -44,13 +48,23 @@ async def start_export(
     Raises:
         RPCError: Temporal did not start it.
     """
-    return await _start(
+    start = partial(
+        _start,
         temporal,
         request,
         task_queue=task_queue,
         workflow_id=workflow_id or names.workflow_id(request.task_id or ""),
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
+    try:
+        return await start()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+    # An overloaded server may answer so for a moment, although its namespace is there. The SDK
+    # does not repeat such a request, and the next sweep may be minutes away.
+    await asyncio.sleep(_NOT_FOUND_PAUSE)
+    return await start()
 
 
 async def accepts_exports(temporal: Client, *, task_queue: str, used_id: str) -> bool:
