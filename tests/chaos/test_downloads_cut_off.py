@@ -38,7 +38,7 @@ def test_a_download_leaves_no_half_file_under_its_name(
     scheme: str,
     fault: Fault,
 ) -> None:
-    monkeypatch.setattr(downloads, "_PATIENCE", 2)
+    monkeypatch.setattr(downloads, "_TIMEOUT", 2)
     certificates = Certificates.made_in(tmp_path)
     tls = certificates.server if scheme == "https" else None
     with proxy_to(str(settings.s3_endpoint_url), tls) as wire:
