@@ -17,12 +17,6 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
 )
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
 
 from exports.errors import (
     CollectionMissingError,
@@ -33,31 +27,18 @@ from exports.errors import (
 )
 from exports.server_errors.mongo import source_error
 from exports.source.database import Source, Stage
+from tests.support.sent_commands import SentCommands
 
 Database = AsyncDatabase[dict[str, Any]]
 
 MINUTE = timedelta(minutes=1)
 
 
-class _Commands(CommandListener):
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.sent.append(dict(event.command))
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
-
-
 async def test_an_aggregation_is_sent_with_its_read_concern_and_limits(
     mongo_uri: str, mongo_database: Database
 ) -> None:
     await mongo_database["orders"].insert_many([{"n": number} for number in range(1500)])
-    commands = _Commands()
+    commands = SentCommands()
     async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
         rows = await Source(client[mongo_database.name], MINUTE).aggregate(
             "orders", [{"$match": {}}]

@@ -10,12 +10,6 @@ from bson import DatetimeMS, ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
 
 from exports.clock import now_ms
 from exports.errors import (
@@ -28,6 +22,7 @@ from exports.errors import (
 from exports.models import TaskStatus
 from exports.tasks.collection import MAJORITY_TIMEOUT, translated
 from exports.tasks.task import ExportTask
+from tests.support.sent_commands import SentCommands
 from tests.support.task_steps import ME, REQUEST, TRANSITIONS, WHY, Tasks, done, insert
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -125,24 +120,10 @@ def _bytes(moment: datetime | DatetimeMS) -> bytes:
     return bson.encode({"t": moment})[7:15]
 
 
-class _Commands(CommandListener):
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.sent.append(dict(event.command))
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
-
-
 async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
     mongo_uri: str, mongo_database: Database
 ) -> None:
-    commands = _Commands()
+    commands = SentCommands()
     async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
         tasks = Tasks(client[mongo_database.name])
         await tasks.collection.ensure_indexes()
