@@ -210,14 +210,18 @@ class _Run:
     def _try(self, root: Path, mutant: Mutant, number: int) -> None:
         path = root / mutant.file
         _write(path, mutant.code, number)
-        outcome = run_tests(
-            root,
-            self.module.tests,
-            self.servers,
-            options=("-x", "-o", f"timeout={_LONGEST_TEST}"),
-            longest=self.longest,
-        )
-        if not outcome.noticed and outcome.no_code is None:
+        try:
+            outcome = run_tests(
+                root,
+                self.module.tests,
+                self.servers,
+                options=("-x", "-o", f"timeout={_LONGEST_TEST}"),
+                longest=self.longest,
+            )
+            survived = not outcome.noticed and outcome.no_code is None
+        except RuntimeError:  # pytest can't import the mutant, but it could import the original
+            survived = False
+        if survived:
             self.survivors.append(mutant)
             print(f"  survived  {mutant}", flush=True)
         _write(path, mutant.was, -number)
