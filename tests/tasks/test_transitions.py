@@ -56,6 +56,16 @@ async def test_a_task_that_has_ended_stays_as_it_is(
 
 
 @every_transition
+async def test_a_client_sees_when_a_task_was_changed_last(
+    tasks: Tasks, collection: Any, name: str
+) -> None:
+    await claimed(tasks, collection)
+    await collection.update_one({}, {"$set": {"updatedAt": 0}})
+    await TRANSITIONS[name](tasks.run, ME)
+    assert (await collection.find_one({}))["updatedAt"] > 0
+
+
+@every_transition
 @protected_by(
     "exports/tasks/transitions.py",
     '{**id_filter(ref.task_id), "runId": ref.run_id, "status"',
@@ -213,6 +223,16 @@ async def test_a_failed_attempt_counts_once_however_often_it_is_written(
     assert (await collection.find_one({}))["retries"] == 2, "a counted attempt stays counted"
     await tasks.run.attempt_failed(ME, WHY, retries=99, next_run_at=None)
     assert (await collection.find_one({}))["retries"] == ME.max_retries
+
+
+@pytest.mark.parametrize("name", ["done", "failed", "cancelled"])
+async def test_a_task_that_has_ended_waits_for_no_further_attempt(
+    tasks: Tasks, collection: Any, name: str
+) -> None:
+    await claimed(tasks, collection)
+    await tasks.run.attempt_failed(ME, WHY, retries=1, next_run_at=5000)
+    await TRANSITIONS[name](tasks.run, ME)
+    assert "nextRunAt" not in await collection.find_one({})
 
 
 async def test_progress_never_goes_back(tasks: Tasks, collection: Any) -> None:
