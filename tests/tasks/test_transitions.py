@@ -235,6 +235,12 @@ async def test_a_task_that_has_ended_waits_for_no_further_attempt(
     assert "nextRunAt" not in await collection.find_one({})
 
 
+async def test_a_run_begins_without_progress(tasks: Tasks, collection: Any) -> None:
+    await claimed(tasks, collection)
+    progress = (await collection.find_one({}))["progress"]
+    assert progress == {"stage": "aggregate", "rows": 0, "bytes": 0}
+
+
 async def test_progress_never_goes_back(tasks: Tasks, collection: Any) -> None:
     await claimed(tasks, collection)
     await tasks.run.progress(ME, AttemptBeat(stage=Stage.AGGREGATE, rows=10, bytes=100))
