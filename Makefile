@@ -19,7 +19,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test dev load bench audit check format lint typecheck pytest chaos protections mutants record-histories docs lock clean
+.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest chaos protections mutants record-histories docs lock clean
 
 help: ## List the targets
 	@echo "Targets of make:"
@@ -29,7 +29,9 @@ help: ## List the targets
 demo: servers ## Two exports on real servers, into demo-exports/ (KEEP=1: keep the servers running)
 	@$(RUN)/python -m dev.demo $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: check pytest ## All checks and tests, but for `make chaos`
+# Side by side, because the tests leave a part of two cores idle.
+test: lint ## All checks and tests, but for `make chaos`
+	@$(MAKE) --no-print-directory --jobs=3 mypy pyright pytest
 
 dev: servers ## Servers and worker until Ctrl-C, with data in .dev/ (REPORTS=my.toml: your own reports)
 	@$(RUN)/python -m dev.stack $(if $(REPORTS),--reports "$(REPORTS)")
@@ -61,13 +63,7 @@ $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,
 .PHONY: force
 force:
 
-check: setup ## Formatting, lint, types, import layers and unused code, without the tests
-	$(RUN)/ruff format --check
-	$(RUN)/ruff check
-	$(RUN)/mypy
-	$(RUN)/pyright
-	$(RUN)/lint-imports
-	$(RUN)/vulture
+check: lint typecheck ## Formatting, lint, types, import layers and unused code, without the tests
 
 pytest: setup ## The tests of `make test`, without the checks
 	$(RUN)/pytest --ignore=tests/chaos --ignore=tests/benchmarks
@@ -76,13 +72,18 @@ format: setup ## Format and fix what can be fixed
 	$(RUN)/ruff format
 	$(RUN)/ruff check --fix
 
-lint: setup ## Formatting, lint and import layers
+lint: setup ## Formatting, lint, import layers and unused code
 	$(RUN)/ruff format --check
 	$(RUN)/ruff check
 	$(RUN)/lint-imports
+	$(RUN)/vulture
 
-typecheck: setup ## mypy and pyright, both strict
+typecheck: mypy pyright ## mypy and pyright, both strict
+
+mypy: setup
 	$(RUN)/mypy
+
+pyright: setup
 	$(RUN)/pyright
 
 bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QUICK=1)
