@@ -4,8 +4,6 @@ After all tests, everything that they left in Temporal and in logs is searched t
 `tests/support/leaks.py`.
 """
 
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +22,6 @@ from tests.support import worker_process
 from tests.support.command_line import environment_of
 from tests.support.held_report import HeldReport
 from tests.support.leaks import CANARY, Search
-from tests.support.paths import REPOSITORY
 from tests.support.protections import protected_by
 from tests.support.service import (
     Service,
@@ -156,31 +153,3 @@ async def test_a_worker_that_can_not_log_in_does_not_show_the_password(
     said = "\n".join(ended.lines)
     assert "E_" in said
     assert password not in said + ended.out
-
-
-@protected_by(
-    "tests/conftest.py", "session.exitstatus = pytest.ExitCode.TESTS_FAILED", instead="pass"
-)
-def test_a_run_whose_tests_pass_and_leak_fails_and_says_where() -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-n1",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "tests/support/leaking.py",
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "4 passed" in done.stdout
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED
-    for part in ("input", "memo", "attribute"):
-        assert f"LEAK of a signature in workflow leaking-{part} in default" in done.stdout
-    assert "LEAK of a canary in pytest-" in done.stdout
-    assert CANARY not in done.stdout

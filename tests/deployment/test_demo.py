@@ -20,20 +20,9 @@ def demo(into: Path, *options: str) -> AbstractContextManager["subprocess.Popen[
     return processes.running_with_few_orders("dev.demo", "--into", str(into), *options)
 
 
-def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Return the output of the process up to the line with this text."""
-    said = ""
-    assert process.stdout is not None
-    for line in process.stdout:
-        said += line
-        if text in line:
-            return said
-    raise AssertionError(f"{text!r} is not in the output: {said}")
-
-
 def test_a_newcomer_gets_two_finished_files_and_can_keep_the_servers(tmp_path: Path) -> None:
     with demo(tmp_path, "--keep") as process:
-        said = read_until(process, "exports list")
+        said = processes.read_until(process, "exports list")
         left = processes.descendants(process.pid)
         assert len(left) >= 8  # three servers and the worker, each with its guard
         process.send_signal(signal.SIGINT)
@@ -64,31 +53,12 @@ def _shape(output: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"[\d,.]*\d", "0", line)) for line in output.splitlines()]
 
 
-def test_a_demo_whose_worker_crashes_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    shared = Path("/tmp")  # noqa: S108 -- where a server would leave its logs
-    already = set(shared.glob("weed.*"))
-    with demo(tmp_path) as process:
-        said = read_until(process, "Ready after")
-        left = processes.descendants(process.pid)
-        processes.kill(process.pid, "worker.py")
-        said += process.communicate(timeout=150)[0]
-    assert process.returncode == 1
-    assert "The demo failed. The worker was killed by SIGKILL" in said
-    assert "Worker is ready" in said  # the end of its log
-    assert "Traceback" not in said
-    assert not any(map(processes.is_alive, left))
-    # The last part of such a name is the id of the process.
-    assert not [
-        log for log in set(shared.glob("weed.*")) - already if log.suffix[1:] in map(str, left)
-    ]
-
-
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_is_stopped_leaves_nothing_behind(
     tmp_path: Path, signum: signal.Signals
 ) -> None:
     with demo(tmp_path) as process:
-        said = read_until(process, "Starting the servers")
+        said = processes.read_until(process, "Starting the servers")
         processes.wait_until(lambda: len(processes.descendants(process.pid)) >= 6, seconds=150)
         left = processes.descendants(process.pid)
         process.send_signal(signum)

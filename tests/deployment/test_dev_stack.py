@@ -222,22 +222,3 @@ def test_make_dev_with_a_mistake_in_the_reports_file_starts_nothing(
     assert stack.returncode == 2
     assert said.startswith("E_REPORTS: ")
     assert "reports.sales.colection" in said
-
-
-@pytest.mark.parametrize(
-    ("program", "name"),
-    [("worker.py", "The worker"), ("secantusd-py", "The MongoDB-compatible server")],
-)
-def test_make_dev_stops_everything_and_says_why_if_a_process_crashes(
-    data_dir: Path, program: str, name: str
-) -> None:
-    with running_with_few_orders("dev.stack", "--data-dir", str(data_dir)) as stack:
-        file = data_dir / "env"
-        wait_until_ready(stack, file)
-        left = processes.descendants(stack.pid)
-        processes.kill(stack.pid, program)
-        said = output_of(stack)
-    assert stack.returncode == 1
-    assert f"{name} was killed by SIGKILL" in said
-    assert not any(map(processes.is_alive, left))
-    assert not file.exists()

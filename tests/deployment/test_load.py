@@ -96,19 +96,9 @@ def written(path: Path, *lines: str) -> Path:
     return path
 
 
-def load_command(data_dir: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603 -- our own program
-        [sys.executable, "-m", "dev.load", "--data-dir", str(data_dir), *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.timeout(400)
 def test_a_newcomer_exports_a_file_of_their_own_with_a_report_of_eight_lines(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data_dir = dev_stack.with_other_ports(tmp_path / "dev")
     reports = tmp_path / "my.toml"
@@ -118,27 +108,28 @@ def test_a_newcomer_exports_a_file_of_their_own_with_a_report_of_eight_lines(
     with processes.running_with_few_orders("dev.stack", *options) as stack:
         dev_stack.wait_until_ready(stack, data_dir / "env")
 
-        loaded = load_command(data_dir, csv, "trips", "--time-format", "%m/%d/%Y")
-        assert loaded.returncode == 0, loaded.stderr
-        assert "Loaded 354 rows into the collection trips." in loaded.stdout
-        assert "Their times are from 2015-01-01 to 2015-02-28." in loaded.stdout
+        of_trips = ["--data-dir", str(data_dir), csv, "trips", "--time-format", "%m/%d/%Y"]
+        loaded = subprocess.run(  # noqa: S603 -- our own program
+            [sys.executable, "-m", "dev.load", *of_trips],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "Loaded 354 rows into the collection trips." in loaded
+        assert "Their times are from 2015-01-01 to 2015-02-28." in loaded
 
-        again = load_command(data_dir, csv, "trips", "--time-format", "%m/%d/%Y")
-        assert again.returncode == 2
-        assert again.stderr == (
+        assert load.main(of_trips) == 2
+        assert capsys.readouterr().err == (
             "E_REQUEST: The collection trips has 354 documents. To replace them, add REPLACE=1.\n"
         )
-        replaced = load_command(data_dir, csv, "trips", "--time-format", "%m/%d/%Y", "--replace")
-        assert replaced.returncode == 0, replaced.stderr
+        assert load.main([*of_trips, "--replace"]) == 0
 
         # The sample orders are replaced without `REPLACE=1`: they are not the user's own data.
-        over_samples = load_command(data_dir, csv, "orders")
-        assert over_samples.returncode == 0, over_samples.stderr
-        assert "The sample orders will be replaced." in over_samples.stderr
+        assert load.main(["--data-dir", str(data_dir), csv, "orders"]) == 0
+        assert "The sample orders will be replaced." in capsys.readouterr().err
 
-        [command] = [
-            line.strip() for line in loaded.stdout.splitlines() if "exports create" in line
-        ]
+        [command] = [line.strip() for line in loaded.splitlines() if "exports create" in line]
         assert "create trips -p year=2015 -p month=2 --format xlsx" in command
         exports = [sys.executable, "-m", "exports.cli.app", *shlex.split(command)[1:-1]]
         environment = dict(

@@ -42,6 +42,17 @@ def running_with_few_orders(
     return running("-c", code, *arguments)
 
 
+def read_until(process: "subprocess.Popen[str]", text: str) -> str:
+    """Return the output of the process up to the line with this text."""
+    said = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"{text!r} is not in the output: {said}")
+
+
 def descendants(pid: int) -> dict[int, str]:
     """Return the command line of each living process below `pid`."""
     listing = subprocess.run(
