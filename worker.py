@@ -54,8 +54,15 @@ _WORKFLOW_TASKS: Final = 16
 """Workflow tasks that a worker runs at a time.
 
 They are Python code, of which one thread runs at a time: the more tasks take turns, the longer
-each one takes. With a hundred, the SDK's default, some took longer than two seconds, after which
-the SDK takes a task for deadlocked and fails it.
+each one takes, and with it its export.
+"""
+_DEADLOCK_AFTER: Final = 60
+"""Seconds after which a workflow task counts as deadlocked.
+
+The SDK's limit of 2 seconds can't be changed by an option
+(https://github.com/temporalio/sdk-python/issues/1050). A task on a busy machine may need longer.
+The SDK then raises an exception in the task's thread, wherever that is, and a run that is broken
+in this way may never leave its worker, so that it stands still until that worker ends.
 """
 
 
@@ -64,7 +71,7 @@ def create_workers(
 ) -> list[Worker]:
     """Return a worker for each task queue that this process polls. They are not running yet."""
     activities = _activities(settings, reports, connections, source)
-    return [
+    workers = [
         Worker(
             connections.temporal,
             task_queue=queue,
@@ -81,6 +88,11 @@ def create_workers(
         )
         for queue, slots in _activity_slots(settings).items()
     ]
+    for worker in workers:
+        # Not public; a test shows that it has an effect.
+        if (workflow_tasks := vars(worker)["_workflow_worker"]) is not None:
+            vars(workflow_tasks)["_deadlock_timeout_seconds"] = _DEADLOCK_AFTER
+    return workers
 
 
 def _activities(
