@@ -201,6 +201,26 @@ class TestTotals:
         rows = [("a", 1.0, 1.0), ("b", math.nan, math.nan), ("c", 2.0, 2.0)]
         assert cells(encoded(of, [batch(of, *rows)]))[-1] == ["Total", "NaN", "NaN"]
 
+    def test_the_label_is_above_the_totals_if_the_first_column_has_one(self) -> None:
+        of = table(measure("Orders", pa.int64(), "sum"), group())
+        data = encoded(of, [batch(of, (1, "a"), (2, "b"))])
+        assert cells(data) == [
+            ["Orders", "Category"],
+            [1, "a"],
+            [2, "b"],
+            ["Total", None],
+            [3, None],
+        ]
+        assert first_sheet(data).auto_filter.ref == "A1:B3"
+        assert first_sheet(data)["A4"].font.bold
+
+    def test_totals_have_a_label_if_every_column_has_one_and_one_of_them_is_unknown(self) -> None:
+        of = table(measure("Least", pa.int64(), "min"), measure("Most", pa.int64(), "max"))
+        assert cells(encoded(of, [batch(of, (None, 2), (None, 5))]))[3:] == [
+            ["Total", None],
+            [None, 5],
+        ]
+
     def test_a_column_that_became_text_has_no_total(self) -> None:
         of = table(group(), measure("Sum", pa.string(), "sum"), measure("n", pa.int64(), "sum"))
         assert cells(encoded(of, [batch(of, ("a", "5", 5))]))[-1] == ["Total", None, 5]

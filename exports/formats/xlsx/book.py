@@ -146,7 +146,7 @@ class _Table:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Write the rows of a batch."""
-        if self._rows + batch.num_rows + self._has_totals() > MAX_ROWS:
+        if self._rows + batch.num_rows + self._totals_rows > MAX_ROWS:
             raise FormatLimitError(
                 f"The export has more rows than fit into one sheet of an xlsx file: {MAX_ROWS:,}"
                 " rows, heading and totals included; csv has no such limit."
@@ -170,24 +170,30 @@ class _Table:
 
     def finish(self) -> None:
         """Write the totals, and everything that depends on the number of rows."""
-        if self._has_totals() and self._rows > 1:
+        if self._totals_rows and self._rows > 1:
             self._write_totals()
         set_up_table(self._sheet, self._rows, len(self._columns))
         for index, width in enumerate(self._widths):
             self._sheet.set_column(index, index, min(max(width, _MIN_WIDTH), MAX_WIDTH) + PADDING)
 
-    def _has_totals(self) -> bool:
-        return any(total is not None for total in self._totals)
+    @property
+    def _totals_rows(self) -> int:
+        """How many rows the totals need: two if their label can't stand beside them."""
+        if self._totals[0] is not None:
+            return 2
+        return int(any(total is not None for total in self._totals))
 
     def _write_totals(self) -> None:
+        write_cell(self._sheet, self._rows, 0, _TOTAL_LABEL, self._label_style)
+        row = self._rows + self._totals_rows - 1
         for index, total in enumerate(self._totals):
             value = total.value if total is not None else None
             style = self._total_styles[index]
             if index == 0 and total is None:
-                write_cell(self._sheet, self._rows, index, _TOTAL_LABEL, self._label_style)
-            elif value is None:
-                self._sheet.write_blank(self._rows, index, None, style)
+                continue  # the label is there
+            if value is None:
+                self._sheet.write_blank(row, index, None, style)
             else:
-                write_cell(self._sheet, self._rows, index, value, style)
+                write_cell(self._sheet, row, index, value, style)
                 width = display_width(value, self._formats[index])
                 self._widths[index] = max(self._widths[index], width)
