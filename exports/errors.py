@@ -10,6 +10,8 @@ from typing import ClassVar, Final
 
 from pydantic import JsonValue, ValidationError
 
+from exports.characters import can_mislead
+
 _MAX_PROBLEMS: Final = 5
 _MAX_NAME_CHARACTERS: Final = 40
 _MAX_PATH_PARTS: Final = 8
@@ -370,8 +372,8 @@ def _path(parts: Sequence[int | str]) -> str:
 
 
 def _shown(part: int | str) -> str:
-    # The client chose the name of an unknown field. It may be long, or have invisible characters.
-    text = "".join(character if character.isprintable() else "?" for character in str(part))
+    # The client chose the name of an unknown field. It may be long, or mislead.
+    text = "".join("?" if can_mislead(character) else character for character in str(part))
     return text if len(text) <= _MAX_NAME_CHARACTERS else f"{text[:_MAX_NAME_CHARACTERS]}..."
 
 

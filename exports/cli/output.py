@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from exports.characters import can_mislead
 from exports.clock import from_epoch_ms
 from exports.models import ScheduleView, SweepResult, TaskStatus, WireModel
 from exports.reports.params import ParamDescription
@@ -83,7 +84,7 @@ def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, JsonValue]) ->
     readable = sys.stdout.encoding.lower().replace("-", "") == "utf8"
     text = json.dumps(content, ensure_ascii=not readable)
     # Control characters would reach the terminal. They occur only inside JSON strings.
-    safe = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+    safe = "".join(json.dumps(letter)[1:-1] if can_mislead(letter) else letter for letter in text)
     sys.stdout.write(f"{safe}\n")
 
 
@@ -105,9 +106,9 @@ def show(*parts: RenderableType) -> None:
 
 
 def plain(text: str) -> str:
-    """Return text without control characters and line breaks."""
+    """Return text without characters that can mislead, such as control characters."""
     return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+        "\N{REPLACEMENT CHARACTER}" if can_mislead(character) else character for character in text
     )
 
 

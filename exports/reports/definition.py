@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from exports.characters import can_mislead, is_blank
+
 _LONGEST_NAME: Final = 100
 """Characters of a name or a title."""
 _NOT_ZONES: Final = frozenset({"Factory", "localtime"})
@@ -50,11 +52,16 @@ def check_name(name: str) -> str:
     """Check a name or a title, and return it.
 
     Raises:
-        ValueError: It is blank, too long, or has an invisible character.
+        ValueError: It is blank, too long, or has a character that can mislead.
     """
-    if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+    if is_blank(name) or len(name) > _LONGEST_NAME:
         raise ValueError(
-            f"is not a valid name; use 1 to {_LONGEST_NAME} characters, all of them visible"
+            f"is not a valid name; use 1 to {_LONGEST_NAME} characters, not only blank ones"
+        )
+    for character in filter(can_mislead, name):
+        raise ValueError(
+            f"is not a valid name; remove the character U+{ord(character):04X}, which is invisible "
+            "or changes how the others are shown"
         )
     return name
 

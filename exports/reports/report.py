@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 from pydantic import JsonValue
 
+from exports.characters import can_mislead
 from exports.errors import TypeUnknownError
 from exports.models import Unit
 from exports.reports.fingerprint import of_class
@@ -144,12 +145,8 @@ class ReportCatalog:
 
 def _for_file_name(title: str) -> str:
     composed = unicodedata.normalize("NFC", title)
-    # Category C are invisible characters: control characters, and marks that change the direction
-    # of text, so that `csv.exe` would look like `exe.csv`.
-    visible = "".join(
-        "-" if unicodedata.category(character).startswith("C") else character
-        for character in composed
-    )
-    safe = _NOT_IN_FILE_NAMES.sub("-", visible)
+    # A mark that changes the direction of text would make `csv.exe` look like `exe.csv`.
+    honest = "".join("-" if can_mislead(character) else character for character in composed)
+    safe = _NOT_IN_FILE_NAMES.sub("-", honest)
     short = safe.encode()[:_TITLE_BYTES].decode(errors="ignore")
     return short.strip(". ") or "export"

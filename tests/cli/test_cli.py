@@ -257,6 +257,11 @@ def test_text_from_a_document_cannot_control_the_terminal(text: str) -> None:
     assert "\N{REPLACEMENT CHARACTER}" in plain(text)
 
 
+@pytest.mark.parametrize("text", ["گزارش\N{ZERO WIDTH NON-JOINER}ها", "10\N{NO-BREAK SPACE}000"])
+def test_text_is_shown_with_the_characters_that_its_language_needs(text: str) -> None:
+    assert plain(text) == text
+
+
 @pytest.mark.parametrize("millis", [10**18, -(10**18)])
 def test_a_number_that_is_not_a_time_is_shown_as_it_is(millis: int) -> None:
     assert local_time(millis) == str(millis)

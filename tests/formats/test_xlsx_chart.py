@@ -115,6 +115,7 @@ class TestSheetName:
         ("title", "name"),
         [
             ("Sales 销售", "Sales 销售"),
+            ("گزارش\N{ZERO WIDTH NON-JOINER}ها", "گزارش\N{ZERO WIDTH NON-JOINER}ها"),
             ("a[b]c:d*e?f/g\\h", "a b c d e f g h"),
             ("'quoted'", "quoted"),
             ("' '", "Export"),

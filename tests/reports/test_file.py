@@ -9,6 +9,7 @@ from exports.errors import ReportsFileError
 from exports.reports.file import load_reports
 from exports.reports.report import Report
 from exports.reports.stats.report import StatsReport
+from tests.support.custom_report import Yesterday
 from tests.support.paths import REPORTS
 
 GOOD = """\
@@ -86,7 +87,16 @@ def test_the_sample_file_defines_three_reports() -> None:
         ('owner_field = "a\\u0000b"', "owner_field: has a null byte"),
         ('period = "week"', "period: 'week' is not allowed; use one of: month, year"),
         ('title = ""', "title: is not a valid name"),
-        ('title = "two\\nlines"', "title: is not a valid name"),
+        ('title = "two\\nlines"', "title: is not a valid name; remove the character U+000A"),
+        ('title = "a\\u2028b"', "title: is not a valid name; remove the character U+2028"),
+        ('title = "\\u202Evsc.exe"', "title: is not a valid name; remove the character U+202E"),
+        ('title = "a\\u2067b"', "title: is not a valid name; remove the character U+2067"),
+        ('title = "a\\u200Bb"', "title: is not a valid name; remove the character U+200B"),
+        ('title = "a\\uE000b"', "title: is not a valid name; remove the character U+E000"),
+        ('title = "\\u200C \\u200D\\u0301"', "title: is not a valid name; use 1 to 100 characters"),
+        ('title = "\\u3000"', "title: is not a valid name; use 1 to 100 characters"),
+        ('title = "\\u3164"', "title: is not a valid name; use 1 to 100 characters"),
+        ('group_by = { "a\\u202Eb" = "c" }', "group_by.a\u202eb: is not a valid name; remove"),
         ("title = 5", "title: Input should be a valid string"),
         ('filter = { "$or" = 1 }', "filter.$or: has a `$`"),
         ("filter = { a = { gt = 1 } }", "filter.a: is a table; put a path into a document in q"),
@@ -153,6 +163,11 @@ def test_a_mistake_in_a_statistics_report_is_reported_with_its_key(
             'columns.a = { field = "x", type = "number", number_format = "" }',
             "columns.a.number_format: is not a number format",
         ),
+        (
+            'columns.a = { field = "x", type = "number", number_format = "0\\u202E0" }',
+            "columns.a.number_format: is not a number format",
+        ),
+        ('columns."\\u200D" = "x"', "columns.\u200d: is not a valid name"),
         ('owner_field = "$where"', "owner_field: has a `$`"),
         ('timezone = "Mars"', "timezone: is not a time zone"),
     ],
@@ -163,6 +178,34 @@ def test_a_mistake_in_a_row_level_report_is_reported_with_its_key(
     (mistake,) = _mistakes(tmp_path, f"{ROWS}{line}\n")
 
     assert mistake.startswith(f"reports.detail.{expected}")
+
+
+NAMES = (
+    "گزارش\N{ZERO WIDTH NON-JOINER}ها",
+    "क्\N{ZERO WIDTH JOINER}ष",
+    "👩\N{ZERO WIDTH JOINER}💻 ❤️",
+    "Cafe\N{COMBINING ACUTE ACCENT}",
+    "Prix\N{NO-BREAK SPACE}: 10\N{NARROW NO-BREAK SPACE}000",
+    "月度\N{IDEOGRAPHIC SPACE}订单",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_titles_and_names_may_have_what_languages_need(tmp_path: Path, name: str) -> None:
+    statistics = f"title = '{name}'\nperiod_title = '{name}'\ngroup_by = {{ '{name}' = 'c' }}\n"
+    rows = f"columns.'{name}' = {{ field = 'x', title = '{name}' }}\n"
+
+    assert _load(tmp_path, GOOD + statistics).title == name
+    report = _load(tmp_path, ROWS + rows)
+    assert report.check_params({"from": "2026-10-01", "to": "2026-11-01", "columns": name})
+
+
+def test_a_number_format_may_have_the_space_that_a_country_puts_between_digits(
+    tmp_path: Path,
+) -> None:
+    line = "columns.a = { field = 'x', type = 'number', number_format = '#\N{NO-BREAK SPACE}##0' }"
+
+    assert _load(tmp_path, f"{ROWS}{line}\n").bulk
 
 
 def test_a_row_level_report_needs_columns(tmp_path: Path) -> None:
@@ -344,6 +387,7 @@ def test_a_class_becomes_the_report_of_its_table(tmp_path: Path) -> None:
         (" .hidden. ", "hidden-2026-10"),
         ("...", "export-2026-10"),
         ("Cafe\N{COMBINING ACUTE ACCENT}", "Café-2026-10"),
+        ("گزارش\N{ZERO WIDTH NON-JOINER}ها", "گزارش\N{ZERO WIDTH NON-JOINER}ها-2026-10"),
         ("订" * 100, f"{'订' * 60}-2026-10"),
     ],
 )
@@ -355,3 +399,10 @@ def test_the_file_is_named_for_people_and_for_every_file_system(
 
     assert report.file_stem({"year": 2026, "month": 10}) == stem
     assert report.summary({"year": 2026, "month": 10}) == "statsMonthly 2026-10"
+
+
+@pytest.mark.parametrize("character", ["\n", "\u202e", "\u2066", "\u200b", "\ue000", "\ud800"])
+def test_the_title_of_a_class_cannot_make_the_name_of_its_file_mislead(character: str) -> None:
+    report = Yesterday("custom", f"{character}vsc.exe")
+
+    assert report.file_stem({"today": "2026-10-05"}) == "-vsc.exe-2026-10-05"

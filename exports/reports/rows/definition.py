@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from exports.characters import can_mislead
 from exports.reports.definition import Definition, FieldPath, Name, Table, field_as_table
 from exports.source.types import ColumnType, OnMismatch
 
@@ -15,7 +16,7 @@ _LONGEST_FORMAT: Final = 255
 
 
 def _check_number_format(text: str) -> str:
-    if not text or len(text) > _LONGEST_FORMAT or not text.isprintable():
+    if not text or len(text) > _LONGEST_FORMAT or any(map(can_mislead, text)):
         raise ValueError(
             f"is not a number format; use 1 to {_LONGEST_FORMAT} characters, such as #,##0.00"
         )
