@@ -144,7 +144,7 @@ class PipelineError(ExportError):
 
 
 class MismatchError(ExportError):
-    """A value in a document does not fit the type that its column declares."""
+    """A value in a document does not have the type that the report declares."""
 
     code = "E_MISMATCH"
     fixed_by = "the reports file, or the data"

@@ -108,18 +108,32 @@ MONGO: Final = (
             182: "InvalidViewDefinition",
             195: "ViewPipelineMaxSizeExceeded",
             238: "NotImplemented",
-            241: "ConversionFailure",
             15952: "(unknown group operator)",
             15955: "(a group without an _id)",
             15998: "(an empty field name in a path)",
-            16006: "(a value is not a date)",
             16410: "(a field name begins with a dollar sign)",
             40323: "(a stage has more than one field)",
             40324: "(unknown stage)",
             40353: "(a path ends with a dot)",
-            40485: "(unknown time zone)",
-            40517: "(a time zone is not text)",
         },
+    ),
+    MongoRow(
+        Translation(
+            errors.PipelineError,
+            "The database refused the aggregation over {where} ({what}): it does not know the time "
+            "zone. Update the server's time zones, or change the report's `timezone`.",
+        ),
+        _TASKS_REFUSED,
+        {40485: "(unknown time zone)", 40517: "(a time zone is not text)"},
+    ),
+    MongoRow(
+        Translation(
+            errors.PipelineError,
+            "The database refused the aggregation over {where} ({what}): a view converts a value "
+            "of another type. Correct the document or the view.",
+        ),
+        _TASKS_REFUSED,
+        {241: "ConversionFailure", 16006: "(a value is not a date)"},
     ),
     MongoRow(
         _PIPELINE,

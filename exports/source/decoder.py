@@ -7,6 +7,7 @@ result. The rows are the same whichever way was taken.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
@@ -14,11 +15,11 @@ import bson
 import numpy as np
 import pyarrow as pa
 from bson import Int64, ObjectId
-from bson.datetime_ms import DatetimeMS
 from pymongoarrow.context import PyMongoArrowContext
 from pymongoarrow.schema import Schema
 from pymongoarrow.types import Decimal128Type, ObjectIdType
 
+from exports.clock import epoch_ms
 from exports.errors import MismatchError
 from exports.source.arrays import (
     Int64s,
@@ -34,7 +35,7 @@ from exports.source.losses import DOUBLES, INTEGERS, KEY, OTHERS, nothing_lost
 from exports.source.order import keys_of, keys_of_object_ids
 from exports.source.text import text_of
 from exports.source.types import ColumnType, OnMismatch
-from exports.source.values import Mismatch, rule, type_name
+from exports.source.values import Mismatch, not_one_date, rule, type_name
 from exports.tables.arrow import DECIMAL128_DIGITS, AnyArray
 from exports.tables.plain import plain
 
@@ -252,16 +253,10 @@ class BatchDecoder:
         )
 
     def _times(self, values: list[object]) -> Int64s:
-        try:
-            return np.array(
-                [int(DatetimeMS(value)) for value in values],  # type: ignore[arg-type]
-                np.int64,
-            )
-        except TypeError:
-            raise MismatchError(
-                f"The time field {self._time_field!r} of a document is an array; it must be one "
-                "date."
-            ) from None
+        times = [epoch_ms(value) for value in values if isinstance(value, datetime)]
+        if len(times) < len(values):
+            raise not_one_date(self._time_field)
+        return np.array(times, np.int64)
 
     def _learn(self, wire: str, values: list[object], *, column: int | None = None) -> None:
         """Expect in the next batch the types that were found in this one."""

@@ -30,6 +30,7 @@ from zoneinfo import ZoneInfo
 from bson import Code, Decimal128, ObjectId
 from bson.int64 import Int64
 
+from exports.errors import MismatchError
 from exports.source.text import json_of, text_of
 from exports.source.types import ColumnType
 from exports.tables.arrow import DECIMAL128_DIGITS
@@ -92,6 +93,21 @@ def rule(kind: ColumnType, *, scale: int, zone: ZoneInfo) -> Rule:
 def type_name(value: object) -> str:
     """Return MongoDB's name for the BSON type of a value."""
     return _TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def not_one_date(time_field: str) -> MismatchError:
+    """Return the error for a document whose time field is not one date.
+
+    The condition on the period finds such a document if it has an array there, with dates of the
+    period or around it.
+
+    Args:
+        time_field: Path of the field.
+    """
+    return MismatchError(
+        f"The time field {time_field!r} of a document is not one date, but an array or something "
+        "else; correct the document, or change the report's `time_field`."
+    )
 
 
 def _integer(value: object) -> int:

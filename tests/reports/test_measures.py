@@ -169,7 +169,7 @@ def test_no_pipeline_collects_values_into_one_document(distinct: int) -> None:
     )
     unit = Unit(key="2026-10", start=0, end=1)
 
-    stages = build(definition, unit, days=None, created_by="u1")
+    stages = build(definition, unit, labels=("2026-10-01", "2026-10-01"), created_by="u1")
 
     text = json.dumps(stages, default=str)
     assert not any(operator in text for operator in ("$addToSet", "$push", "$facet", "$lookup"))

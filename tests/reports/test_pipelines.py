@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from bson import Decimal128, ObjectId
 
+from exports.errors import MismatchError
 from exports.tables.columns import Column, columns_of, sheet_of
 from tests.support.stats_reports import (
     COUNT,
@@ -19,6 +20,8 @@ from tests.support.stats_reports import (
     read_batches,
     read_rows,
 )
+
+OCTOBER_5 = datetime(2026, 10, 5, tzinfo=UTC)
 
 
 async def test_every_day_of_a_month_has_a_row_when_there_are_no_groups(
@@ -257,6 +260,38 @@ async def test_fields_of_the_documents_never_mix_with_those_of_the_pipeline(
     (row,) = await read_rows(mongo_database, report, OCTOBER)
 
     assert (row["c"], row["n"], row["avg"], row["x"]) == ("a", 2, 1.5, 2)
+
+
+@pytest.mark.parametrize("period", ["month", "year"])
+@pytest.mark.parametrize("time_field", ["at", "visit.at"])
+@pytest.mark.parametrize("distinct", [0, 1, 2])
+async def test_a_document_with_several_dates_fails_the_export_and_the_field_is_named(
+    mongo_database: Database, period: str, time_field: str, distinct: int
+) -> None:
+    # Two dates of October, and one before and one after it: a query for October finds both.
+    around = (OCTOBER_5 - timedelta(days=60), OCTOBER_5 + timedelta(days=60))
+    for dates in ((OCTOBER_5, OCTOBER_5), around):
+        await mongo_database["orders"].delete_many({})
+        await insert_orders(
+            mongo_database,
+            {"visit": {"at": OCTOBER_5}},
+            {"at": list(dates), "visit": [{"at": moment} for moment in dates], "a": "secret"},
+        )
+        report = make_report(
+            period=period,
+            time_field=time_field,
+            measures={
+                str(number): {"op": "count_distinct", "field": "a"} for number in range(distinct)
+            }
+            | COUNT,
+        )
+
+        params: dict[str, object] = {"year": 2026} if period == "year" else OCTOBER
+        with pytest.raises(MismatchError) as raised:
+            await read_rows(mongo_database, report, params)
+
+        assert f"time field '{time_field}' of a document is not one date" in raised.value.msg
+        assert "secret" not in raised.value.msg
 
 
 async def test_a_second_read_gives_the_same_rows_in_the_same_order(

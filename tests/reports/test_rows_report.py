@@ -288,6 +288,31 @@ async def test_a_value_of_another_type_fails_the_export_unless_the_report_says_o
     assert "secret" not in raised.value.msg
 
 
+@pytest.mark.parametrize("on_mismatch", ["fail", "text", "null"])
+@pytest.mark.parametrize("time_field", ["at", "visits.at"])
+@pytest.mark.usefixtures("small_units")
+async def test_a_document_with_several_dates_fails_the_export_and_the_field_is_named(
+    mongo_database: Database, on_mismatch: str, time_field: str
+) -> None:
+    # A query for a day finds it if one of its dates is before and another is after that day.
+    dates = [START - timedelta(days=1), START + timedelta(days=40)]
+    await _insert(
+        mongo_database,
+        *(
+            {"at": moment, "visits": {"at": moment}}
+            for moment in (START + timedelta(hours=hour) for hour in range(9))
+        ),
+        {"_id": "secret", "at": dates, "visits": [{"at": moment} for moment in dates]},
+    )
+    report = _report(on_mismatch=on_mismatch, time_field=time_field)
+
+    with pytest.raises(MismatchError) as raised:
+        await _all(_source(mongo_database), report)
+
+    assert f"time field '{time_field}' of a document is not one date" in raised.value.msg
+    assert "secret" not in raised.value.msg
+
+
 class _AnyOrder(Source):
     """Returns documents of one instant in any order, as a database may."""
 

@@ -106,6 +106,13 @@ async def test_a_database_that_cannot_be_reached_is_worth_a_retry() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"), [(40485, "does not know the time zone"), (16006, "a view converts a value")]
+)
+def test_a_conversion_that_the_server_refuses_is_named(code: int, reason: str) -> None:
+    assert reason in source_error(_refused(code), "orders").msg
+
+
 def _refused(code: int | None, name: str = "Name") -> OperationFailure:
     return OperationFailure("text with a row", code, {"codeName": name})
 

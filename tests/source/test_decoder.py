@@ -351,7 +351,7 @@ def test_a_decoder_learns_what_the_ids_are(ids: list[object]) -> None:
 def test_a_document_whose_time_is_an_array_fails_the_export() -> None:
     decoder = _decoder("text")
 
-    with pytest.raises(MismatchError, match="field 'at' of a document is an array"):
+    with pytest.raises(MismatchError, match="field 'at' of a document is not one date"):
         decoder.decode(_raw(decoder, {"at": [AT, AT]}))
 
 

@@ -2,7 +2,7 @@
 
 The pipeline names groups and measures `g0`, `m0` and so on, not by their names in the report, and
 has nothing that a client sends where an operator could be. A document of the result is
-`{_id: {p, g0, g1, ...}, m0, m1, ...}`; without periods and groups its `_id` is null.
+`{_id: {p, g0, g1, ...}, m0, m1, ...}`.
 
 A distinct count groups twice: first by the value too, then without it, where it counts the results
 of the first `$group`. So no document ever holds a set of values, and both groups may spill to disk.
@@ -18,7 +18,11 @@ from exports.reports.filter import match
 from exports.source.database import Stage
 
 PERIOD = "p"
-"""Key in `_id` of the day, such as `2026-10-31`."""
+"""Key in `_id` of the day or the month, such as `2026-10-31`.
+
+It is null for documents whose time field is not one date: a condition on the period also finds an
+array with such a date, or with dates around it.
+"""
 
 
 def group_key(index: int) -> str:
@@ -35,7 +39,7 @@ def build(
     definition: StatsDefinition,
     unit: Unit,
     *,
-    days: tuple[str, str] | None,
+    labels: tuple[str, str],
     created_by: str,
 ) -> list[Stage]:
     """Build the pipeline of one unit.
@@ -43,7 +47,7 @@ def build(
     Args:
         definition: The report.
         unit: The unit: the documents from its start to before its end.
-        days: First and last day of the unit, for a row per day. None for one row per unit.
+        labels: First and last day of the unit, for a row per day; its month twice, for one row.
         created_by: The owner of the documents, if the report has an owner field.
 
     Returns:
@@ -51,12 +55,11 @@ def build(
     """
     measures = list(definition.measures.values())
     distinct = [index for index, measure in enumerate(measures) if measure.op == "count_distinct"]
-    keys = {group_key(index): f"${group_key(index)}" for index in range(len(definition.group_by))}
-    if days is not None:
-        keys = {PERIOD: f"${PERIOD}"} | keys
+    groups = [group_key(index) for index in range(len(definition.group_by))]
+    keys = {key: f"${key}" for key in (PERIOD, *groups)}
     stages: list[Stage] = [
         {"$match": match(definition, unit, created_by)},
-        {"$replaceRoot": {"newRoot": _values(definition, measures, distinct, days)}},
+        {"$replaceRoot": {"newRoot": _values(definition, measures, distinct, labels)}},
     ]
     if len(distinct) > 1:
         stages.append({"$unwind": "$d"})
@@ -64,9 +67,9 @@ def build(
     if distinct:
         stages.append({"$group": {"_id": keys | {"d": "$d"}, **figures}})
         again = {key: f"$_id.{key}" for key in keys}
-        stages.append({"$group": {"_id": again or None, **_combined(distinct, figures)}})
+        stages.append({"$group": {"_id": again, **_combined(distinct, figures)}})
     else:
-        stages.append({"$group": {"_id": keys or None, **figures}})
+        stages.append({"$group": {"_id": keys, **figures}})
     averages = {
         measure_key(index): _average(index)
         for index, measure in enumerate(measures)
@@ -83,11 +86,9 @@ def _values(
     definition: StatsDefinition,
     measures: list[Measure],
     distinct: list[int],
-    days: tuple[str, str] | None,
+    labels: tuple[str, str],
 ) -> Stage:
-    values: Stage = {}
-    if days is not None:
-        values[PERIOD] = _day(definition, *days)
+    values: Stage = {PERIOD: _label(definition, *labels)}
     for index, group in enumerate(definition.group_by.values()):
         # A missing field and a null are the same group, because readers see no difference.
         values[group_key(index)] = _or_null(group.field)
@@ -104,17 +105,13 @@ def _values(
     return values
 
 
-def _day(definition: StatsDefinition, first: str, last: str) -> Stage:
+def _label(definition: StatsDefinition, first: str, last: str) -> Stage:
     # The unit decides which documents belong to the month. If a clock goes back over midnight, or
     # the server has an older time zone database, there must still be no row of another month.
-    day = {
-        "$dateToString": {
-            "date": f"${definition.time_field}",
-            "format": "%Y-%m-%d",
-            "timezone": definition.timezone,
-        }
-    }
-    return {"$max": [first, {"$min": [last, day]}]}
+    time = f"${definition.time_field}"
+    day = {"$dateToString": {"date": time, "format": "%Y-%m-%d", "timezone": definition.timezone}}
+    label = first if first == last else {"$max": [first, {"$min": [last, day]}]}
+    return {"$cond": [{"$eq": [{"$type": time}, "date"]}, label, None]}
 
 
 def _or_null(path: str | None) -> Stage:

@@ -23,11 +23,11 @@ from exports.reports.params import (
     describe,
     validate,
 )
-from exports.reports.periods import Period
 from exports.reports.report import Report, Rows
 from exports.reports.stats.pipeline import PERIOD, build, group_key, measure_key
 from exports.source.database import Source, Stage
 from exports.source.inferred import column
+from exports.source.values import not_one_date
 from exports.tables.arrow import AnyArray, record_batch
 from exports.tables.columns import Column, Sheet, field, schema
 
@@ -100,7 +100,11 @@ class StatsReport(Report):
         params: dict[str, JsonValue],
         created_by: str,
     ) -> AsyncGenerator[Rows]:
-        """See `Report.read`."""
+        """See `Report.read`.
+
+        Raises:
+            MismatchError: The time field of a document is not one date.
+        """
         documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
         # In a thread, so that heartbeats are sent while a large result is converted.
         columns = self._params.model_validate(params).columns
@@ -115,11 +119,11 @@ class StatsReport(Report):
 
     def pipeline(self, unit: Unit, created_by: str) -> list[Stage]:
         """Return the aggregation of one unit for a user."""
-        days = self._days(unit)
+        labels = self._labels(unit)
         return build(
             self._definition,
             unit,
-            days=(days[0].label.isoformat(), days[-1].label.isoformat()) if days else None,
+            labels=(labels[0].isoformat(), labels[-1].isoformat()),
             created_by=created_by,
         )
 
@@ -135,14 +139,16 @@ class StatsReport(Report):
             unit: The unit.
             documents: The result of its `pipeline`.
             columns: Which columns, in this order; None for all.
+
+        Raises:
+            MismatchError: The time field of a document is not one date.
         """
-        month, days = periods.month_of_key(unit.key), self._days(unit)
-        rows = [(_label(document, month), document) for document in documents]
+        rows = [(self._label(document), document) for document in documents]
         if not self._definition.group_by:
-            rows = _with_empty(rows, [day.label for day in days] if days else [month])
+            rows = _with_empty(rows, self._labels(unit))
         every = {described.name: (described, values) for described, values in self._columns(rows)}
         shown = [every[name] for name in chosen(columns, every)]
-        summary = f"{self.type} {self._period_of(month)}"
+        summary = f"{self.type} {self._period_of(periods.month_of_key(unit.key))}"
         return record_batch(
             [values for _, values in shown],
             schema(
@@ -151,10 +157,18 @@ class StatsReport(Report):
             ),
         )
 
-    def _days(self, unit: Unit) -> list[Period] | None:
+    def _labels(self, unit: Unit) -> list[date]:
+        """Return the days of a unit, or its month."""
         month = periods.month_of_key(unit.key)
-        by_day = self._definition.period == "month"
-        return periods.days(month.year, month.month, self._zone) if by_day else None
+        if self._definition.row_period == "month":
+            return [month]
+        return [day.label for day in periods.days(month.year, month.month, self._zone)]
+
+    def _label(self, document: dict[str, Any]) -> date:
+        label: str | None = document["_id"][PERIOD]
+        if label is None:
+            raise not_one_date(self._definition.time_field)
+        return date.fromisoformat(label)
 
     def _period_of(self, month: date) -> str:
         by_month = self._definition.period == "month"
@@ -185,12 +199,6 @@ class StatsReport(Report):
                 Column(name=name, title=measure.title or name, role="measure", total=measure.total),
                 _figures(measure, figures, zone),
             )
-
-
-def _label(document: dict[str, Any], month: date) -> date:
-    key: dict[str, str] = document["_id"] or {}
-    day = key.get(PERIOD)
-    return month if day is None else date.fromisoformat(day)
 
 
 def _with_empty(rows: Sequence[_Row], labels: Sequence[date]) -> list[_Row]:
