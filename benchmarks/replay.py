@@ -126,6 +126,14 @@ class ReplaySource(Source):
             await asyncio.sleep(self._delay)
             yield batch
 
+    async def first(
+        self,
+        collection: str,  # noqa: ARG002 -- of any
+        query: RowQuery,
+    ) -> dict[str, Any] | None:
+        """See `Source.first`: the time of the first or the last row."""
+        return self._rows.first(query) if self._rows else None
+
     async def newest_id(self, collection: str) -> ObjectId | None:  # noqa: ARG002 -- of any
         """See `Source.newest_id`: later than everything that is recorded."""
         return ObjectId(b"\xff" * 12)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
+from exports.clock import from_epoch_ms
 from exports.source.database import CODEC, ROWS_PER_BATCH, RowQuery
 
 FIRST_DAY: Final = "2025-11-01"
@@ -60,6 +61,13 @@ class Rows:
         first, end = self._range(query)
         for start in range(first, end, self._per_batch):
             yield self._batch(start, min(start + self._per_batch, end))
+
+    def first(self, query: RowQuery) -> dict[str, Any] | None:
+        """Return the time of the first row of a query that asks for nothing else."""
+        first, end = self._range(query)
+        [(_, direction)] = query.sort
+        index = first if direction == 1 else end - 1
+        return {"time": from_epoch_ms(self._start + index * self._step)} if first < end else None
 
     def all(self) -> Iterator[bytes]:
         """Yield all batches."""

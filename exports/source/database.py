@@ -137,14 +137,24 @@ class Source:
             SourceAccessError: The database refuses the credentials or the permission.
             SourceUnavailableError: The database cannot be reached or did not answer in time.
         """
+        query = RowQuery(filter={}, projection={"_id": True}, sort=[("_id", -1)])
+        newest: object = (await self.first(collection, query) or {}).get("_id")
+        return newest if isinstance(newest, ObjectId) else None
+
+    async def first(self, collection: str, query: RowQuery) -> dict[str, Any] | None:
+        """Return the first document of a query, or None; its `limit` is not used.
+
+        Raises:
+            PipelineError: The database refuses the query, whenever it is sent.
+            SourceAccessError: The database refuses the credentials or the permission.
+            SourceUnavailableError: The database cannot be reached or did not answer in time.
+        """
         with self._translate_errors(collection):
-            found = await self._with_timeout(
+            return await self._with_timeout(
                 self._collection(collection).find_one(
-                    {}, {"_id": True}, sort=[("_id", -1)], max_time_ms=self._max_time_ms
+                    query.filter, query.projection, sort=query.sort, max_time_ms=self._max_time_ms
                 )
             )
-        newest: object = (found or {}).get("_id")
-        return newest if isinstance(newest, ObjectId) else None
 
     @property
     def _max_time_ms(self) -> int:

@@ -1,6 +1,6 @@
 """A row-level report gives exactly the documents of its period, in the same order each time."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,7 +54,18 @@ async def _all(
     source: Source, report: RowsReport, created_by: str = "u1", **params: JsonValue
 ) -> list[list[Rows]]:
     """Read every unit, and after each the rest of it, as the workflow does."""
-    waiting = report.units(report.check_params(OCTOBER | params))
+    units = report.units(report.check_params(OCTOBER | params))
+    return await _with_rest(source, report, units, created_by, **params)
+
+
+async def _with_rest(
+    source: Source,
+    report: RowsReport,
+    units: Sequence[Unit],
+    created_by: str = "u1",
+    **params: JsonValue,
+) -> list[list[Rows]]:
+    waiting = list(units)
     done: list[list[Rows]] = []
     while waiting:
         found = await _unit(source, report, waiting.pop(0), created_by, **params)
@@ -192,7 +203,7 @@ async def test_a_large_period_is_divided_into_units_and_no_row_is_lost_or_double
 @pytest.mark.usefixtures("small_units")
 async def test_units_do_not_overlap_and_have_keys_of_their_own(mongo_database: Database) -> None:
     report = _report()
-    await _insert(mongo_database, *({"at": START + timedelta(hours=hour)} for hour in range(30)))
+    await _insert(mongo_database, *({"at": START + timedelta(hours=hour)} for hour in range(300)))
     (whole,) = report.units(OCTOBER)
 
     (*_, last) = await _unit(_source(mongo_database), report, whole)
@@ -206,6 +217,58 @@ async def test_units_do_not_overlap_and_have_keys_of_their_own(mongo_database: D
     assert len({unit.key for unit in (whole, *rest)}) == 65
     assert (whole.key, rest[0].key) == ("20261001T000000.000Z", "20261001T030000.000Z")
     assert {unit.limit for unit in rest} == {4}
+
+
+@pytest.mark.parametrize("far", [[], [datetime(9000, 1, 1, tzinfo=UTC)]])
+async def test_a_period_without_end_needs_about_as_many_units_as_the_one_that_has_the_rows(
+    mongo_database: Database, monkeypatch: pytest.MonkeyPatch, far: list[datetime]
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 100)
+    monkeypatch.setattr(reading, "ROWS_PER_UNIT", 200)
+    source, report = _source(mongo_database), _report()
+    await _insert(
+        mongo_database,
+        *({"at": START + timedelta(days=day)} for day in range(2000)),
+        *({"at": moment} for moment in far),
+    )
+    exact = await _all(source, report, to="2032-03-24")
+    open_ended = await _all(source, report, **{"from": "1970-01-01", "to": "9999-01-01"})
+
+    assert _rows(open_ended)[:2000] == _rows(exact)
+    assert len(_rows(open_ended)) == 2000 + len(far)
+    assert 10 <= len(exact) <= len(open_ended) <= len(exact) + 3
+
+
+async def test_a_damaged_document_that_is_not_in_the_report_does_not_stop_a_period_without_end(
+    mongo_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 10)
+    monkeypatch.setattr(reading, "ROWS_PER_UNIT", 20)
+    dates = [START + timedelta(days=day) for day in (1, 40_000)]
+    await _insert(
+        mongo_database,
+        *({"at": START + timedelta(hours=hour), "uid": "u1"} for hour in range(300)),
+        {"at": dates, "uid": "u2"},
+    )
+    found = await _all(_source(mongo_database), _report(owner_field="uid"), to="9999-01-01")
+
+    assert [row["id"] for row in _rows(found)] == [str(number) for number in range(300)]
+
+
+async def test_rows_that_are_inserted_after_the_last_one_are_found(
+    mongo_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 10)
+    monkeypatch.setattr(reading, "ROWS_PER_UNIT", 20)
+    source, report = _source(mongo_database), _report()
+    await _insert(mongo_database, *({"at": START + timedelta(hours=hour)} for hour in range(300)))
+    whole = {"from": "1970-01-01", "to": "9999-01-01"}
+    (unit,) = report.units(report.check_params(whole))
+    first = await _unit(source, report, unit, **whole)
+    await mongo_database["orders"].insert_one({"_id": 300, "at": START + timedelta(days=9999)})
+    others = await _with_rest(source, report, first[-1].rest, **whole)
+
+    assert [row["id"] for row in _rows([first, *others])] == [str(number) for number in range(301)]
 
 
 async def test_a_small_export_is_one_unit(mongo_database: Database) -> None:

@@ -26,7 +26,7 @@ from exports.errors import (
     SourceUnavailableError,
 )
 from exports.server_errors.mongo import source_error
-from exports.source.database import Source, Stage
+from exports.source.database import RowQuery, Source, Stage
 from tests.support.sent_commands import SentCommands
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -53,6 +53,21 @@ async def test_an_aggregation_is_sent_with_its_read_concern_and_limits(
         command["batchSize"] for command in commands.sent if "getMore" in command
     ]
     assert len(rows) == 1500
+
+
+async def test_the_first_document_is_asked_for_with_read_concern_and_limits(
+    mongo_uri: str, mongo_database: Database
+) -> None:
+    await mongo_database["orders"].insert_many([{"_id": number, "n": -number} for number in (1, 2)])
+    query = RowQuery(filter={"n": {"$lt": 0}}, projection={"_id": True}, sort=[("n", 1)])
+    commands = SentCommands()
+    async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
+        found = await Source(client[mongo_database.name], MINUTE).first("orders", query)
+
+    assert found == {"_id": 2}
+    (sent,) = [command for command in commands.sent if "find" in command]
+    assert sent["readConcern"]["level"] == "majority"
+    assert (sent["maxTimeMS"], sent["limit"]) == (60_000, 1)
 
 
 async def test_a_missing_collection_is_named(mongo_database: Database) -> None:

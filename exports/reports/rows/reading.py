@@ -2,16 +2,18 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Mapping
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from bson import ObjectId
 
-from exports.clock import from_epoch_ms
+from exports.clock import epoch_ms, from_epoch_ms
 from exports.models import Unit
 from exports.reports.filter import match
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
@@ -35,6 +37,11 @@ ROWS_PER_UNIT: Final = 250_000
 """Most rows of each unit after the first one."""
 MAX_UNITS: Final = 64
 """The rest of a unit is divided into at most this many units."""
+_FEW_UNITS: Final = 8
+"""So many units are made without asking the database whether all of them have rows.
+
+A unit without rows costs less than a question to a collection without an index of its time field.
+"""
 _FILL_FACTOR: Final = 0.8
 """Planned rows of a unit, as a part of `ROWS_PER_UNIT`.
 
@@ -111,7 +118,7 @@ class UnitReader:
                 async for batch in batches:
                     found = True
                     yield batch
-            self.rest += scan.rest
+            self.rest += await self._divided(scan)
             unit = scan.again
         if not found:
             yield self._batch([pa.array([], arrow_type(item, self._zone)) for item in self._fields])
@@ -157,6 +164,63 @@ class UnitReader:
             limit=None if unit.limit is None else unit.limit + 1,
         )
 
+    async def _divided(self, scan: "_Scan") -> list[Unit]:
+        """Return units for the part that a scan has not read.
+
+        The cuts are where the rows are: a period may begin or end centuries away from them.
+        """
+        start, end = scan.cut, scan.unit.end
+        if start >= end:
+            return []
+        bounds = scan.bounds(start, end)
+        if len(bounds) > _FEW_UNITS:
+            bounds = scan.bounds(start, await self._outermost(start, end, -1) + 1)
+        if len(bounds) > _FEW_UNITS:
+            bounds = await self._with_rows(bounds, end)
+        return [
+            _piece(scan.unit, first, after, limit=ROWS_PER_UNIT)
+            for first, after in pairwise([*bounds, end])
+        ]
+
+    async def _with_rows(self, bounds: Sequence[int], end: int) -> list[int]:
+        """Return the first of the bounds, and those with a document before the next one."""
+        kept: list[int] = []
+        instant = bounds[0]
+        while instant < end:
+            index = bisect_right(bounds, instant)
+            kept.append(bounds[index - 1])
+            instant = await self._outermost(bounds[index], end, 1) if index < len(bounds) else end
+        return kept
+
+    async def _outermost(self, start: int, end: int, direction: Literal[1, -1]) -> int:
+        """Return the first (1) or the last (-1) instant that has a document.
+
+        Only the time counts, not the other conditions of the report, so that an index has the
+        answer. So it is no mistake here if the time field of the document is not one date: then
+        the first instant of all is returned, or the last one.
+
+        Args:
+            start: First instant, in epoch milliseconds.
+            end: First instant after it, in epoch milliseconds.
+            direction: Which end.
+
+        Returns:
+            The instant, in epoch milliseconds; without any document, `end` (1) or `start` (-1).
+        """
+        path = self._definition.time_field
+        query = RowQuery(
+            filter={path: {"$gte": from_epoch_ms(start), "$lt": from_epoch_ms(end)}},
+            projection={"_id": False, "time": f"${path}"},
+            sort=[(path, direction)],
+        )
+        document = await self._source.first(self._definition.collection, query)
+        if document is None:
+            return end if direction == 1 else start
+        time: object = document["time"]
+        if isinstance(time, datetime):
+            return epoch_ms(time)
+        return start if direction == 1 else end - 1
+
     def _decoded(self, scan: "_Scan", raw: bytes) -> pa.RecordBatch | None:
         decoded = self._decoder.decode(raw)
         self._mismatches.append(decoded.mismatches)
@@ -183,7 +247,7 @@ class _Scan:
 
     Attributes:
         unit: What is queried.
-        rest: At the end: units for the part that was not read.
+        cut: At the end: where the part that was not read begins.
         again: At the end: a unit that has to be queried instead, if even the rows of the first
             instant exceed the limit. It has only these rows and no limit, because rows of one
             instant can only be sorted together.
@@ -191,7 +255,7 @@ class _Scan:
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
-        self.rest: list[Unit] = []
+        self.cut = unit.end
         self.again: Unit | None = None
         self._ordered = RowSorter()
         self._rows = 0
@@ -208,27 +272,22 @@ class _Scan:
         """Return the rows that were kept, unless they exceed the limit."""
         if self.unit.limit is None or self._rows <= self.unit.limit:
             return self._ordered.finish()
-        cut = self._ordered.held_since
-        if cut == self._first:
-            self.again = self._piece(cut, cut + 1, limit=None)
-            cut += 1
-        self.rest = self._divided(cut)
+        self.cut = self._ordered.held_since
+        if self.cut == self._first:
+            self.again = _piece(self.unit, self.cut, self.cut + 1, limit=None)
+            self.cut += 1
         return None
 
-    def _divided(self, start: int) -> list[Unit]:
-        length = self.unit.end - start
-        if not length:
-            return []
-        seen = start - self._first
-        expected = self._rows * length / seen
+    def bounds(self, start: int, end: int) -> list[int]:
+        """Return where units begin that divide a time evenly, if its rows are as dense as here."""
+        length = end - start
+        expected = self._rows * length / (self.cut - self._first)
         count = min(math.ceil(expected / (_FILL_FACTOR * ROWS_PER_UNIT)), MAX_UNITS, length)
-        bounds = [start + length * index // count for index in range(count + 1)]
-        return [self._piece(first, end, limit=ROWS_PER_UNIT) for first, end in pairwise(bounds)]
+        return [start + length * index // count for index in range(count)]
 
-    def _piece(self, start: int, end: int, *, limit: int | None) -> Unit:
-        return self.unit.model_copy(
-            update={"key": _key(start), "start": start, "end": end, "limit": limit}
-        )
+
+def _piece(unit: Unit, start: int, end: int, *, limit: int | None) -> Unit:
+    return unit.model_copy(update={"key": _key(start), "start": start, "end": end, "limit": limit})
 
 
 def _key(start: int) -> str:
