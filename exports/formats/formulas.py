@@ -23,7 +23,11 @@ _SKIPPED: Final = (
     r"\u205f-\u2069\u3000\ufeff]"
 )
 _SIGN: Final = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
-_FORMULA: Final = re.compile(rf"{_CELL_START}(?='*{_SKIPPED}*{_SIGN})|\A(?='*[\t\r\n\x00])")
+# Without a name, a reference or an operator in it, it can only be the number that it shows.
+_NEGATIVE: Final = r"-[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_FORMULA: Final = re.compile(
+    rf"(?!\A{_NEGATIVE}\Z){_CELL_START}(?='*{_SKIPPED}*{_SIGN})|\A(?='*[\t\r\n\x00])"
+)
 
 
 def _for_re2(pattern: str) -> str:
@@ -35,10 +39,12 @@ def _for_re2(pattern: str) -> str:
     )
 
 
-# RE2 has no lookaround. So the first pattern finds the texts that `_FORMULA` changes, and the
-# second those of them that only get an apostrophe in front.
+# RE2 has no lookaround. So the first pattern finds the texts that `_FORMULA` changes and negative
+# numbers, the second those of them that would only get an apostrophe in front, and the third the
+# negative numbers, which get none.
 _HAS_FORMULA: Final = _for_re2(rf"(?:\A|[;|\t\r\n])'*{_SKIPPED}*{_SIGN}|\A'*[\t\r\n\x00]")
 _HAS_ONE_AT_START: Final = _for_re2(rf"\A'*{_SKIPPED}*{_SIGN}[^;|\t\r\n]*\z")
+_IS_NEGATIVE: Final = rf"\A{_NEGATIVE}\z"
 # A text without any of these bytes is not changed: the signs, the characters that may begin a
 # formula or a line, and the first two bytes of every full-width sign in UTF-8.
 _BYTES_OF_FORMULAS: Final = (
@@ -54,6 +60,9 @@ def safe_text(text: str) -> str:
     return or a line feed (https://owasp.org/www-community/attacks/CSV_Injection), with NUL (OWASP
     ASVS 5.0, 1.2.10), or with the full-width form of a sign, which East Asian editions of Excel
     read as the sign. This also works if white space, invisible characters or quotes come first.
+
+    A text that is a negative number in digits, such as `-3.5` or `-1e-07`, and nothing else is not
+    changed: also as a formula it is only this number. `-Infinity` is a name to a spreadsheet.
 
     The same is done after each `;`, `|`, tab and line break within the text, because a
     spreadsheet whose list separator is not the comma begins a new cell there.
@@ -74,5 +83,6 @@ def safe_texts(texts: Texts) -> Texts:
 
 def _escaped(texts: Texts) -> Texts:
     simple = matches(texts, _HAS_ONE_AT_START)
-    escaped = cast("Texts", kernel("if_else", simple, join("'", texts), texts))
+    marked = kernel("and_not", simple, matches(texts, _IS_NEGATIVE))
+    escaped = cast("Texts", kernel("if_else", marked, join("'", texts), texts))
     return change_where(escaped, kernel("invert", simple), safe_text)

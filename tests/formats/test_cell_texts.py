@@ -28,7 +28,7 @@ TEXTS = st.text(
         st.sampled_from("=+-@＝＋－＠'\"\t\r\n\x00,;| \u00a0\u200b\ufeff\u1680\u2069＜ab"),
     ),
     max_size=12,
-)
+) | st.sampled_from(["-1", "'-1", "-1.5e-07", "-1;-1", "-Infinity", "-1\n", "-\u0661"])
 
 
 def texts(values: list[object], kind: pa.DataType) -> list[str | None]:

@@ -35,6 +35,7 @@ BOTH: Final[tuple[Literal["stats", "rows"], ...]] = ("stats", "rows")
 
 # Characters that programs ignore at the start of a cell.
 _SKIPPED: Final = ' \u00a0\u3000\u200b\ufeff"\x0b\t\r\n\x00'
+_NEGATIVE: Final = re.compile("-[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?")
 _SIGN: Final = re.compile("[=+\\-@＝＋－＠]")
 
 
@@ -51,8 +52,8 @@ def file_of(
 
 
 def is_formula(cell: str) -> bool:
-    """Whether a spreadsheet may treat a cell of a csv file as a formula."""
-    return bool(_SIGN.match(cell.lstrip(_SKIPPED)))
+    """Whether a spreadsheet may treat a cell of a csv file as a formula that is not a number."""
+    return bool(_SIGN.match(cell.lstrip(_SKIPPED))) and not _NEGATIVE.fullmatch(cell)
 
 
 @given(texts=st.lists(HOSTILE, min_size=1, max_size=5), number=NUMBERS)
