@@ -143,8 +143,14 @@ def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
         yield "reason", task.cancel_reason
     if task.finished_at is not None:
         yield "finished", local_time(task.finished_at)
+    yield from _file_rows(task)
+
+
+def _file_rows(task: ExportTask) -> Iterable[tuple[str, str]]:
     if task.file_name is not None:
         yield "file", f"{task.file_name}, {task.rows:,} rows, {task.bytes:,} bytes"
+    for warning in task.warnings:
+        yield "warning", f"{warning.code}: {warning.count:,} in {warning.column}"
     if task.sha256 is not None:
         yield "sha256", task.sha256
     if task.download_url is not None:

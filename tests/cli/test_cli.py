@@ -12,7 +12,7 @@ import pytest
 
 from exports.cli.app import app
 from exports.cli.boundary import OUTPUT_FAILED, guarded
-from exports.cli.output import console, local_time, plain
+from exports.cli.output import console, local_time, plain, show, task_parts
 from exports.cli.progress import ProgressView
 from exports.models import Stage, TaskStatus
 from exports.tasks.task import ExportTask, Progress, TaskError
@@ -260,6 +260,14 @@ def test_text_from_a_document_cannot_control_the_terminal(text: str) -> None:
 @pytest.mark.parametrize("text", ["گزارش\N{ZERO WIDTH NON-JOINER}ها", "10\N{NO-BREAK SPACE}000"])
 def test_text_is_shown_with_the_characters_that_its_language_needs(text: str) -> None:
     assert plain(text) == text
+
+
+def test_a_person_is_told_which_columns_have_values_that_were_changed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    warnings = [{"code": "W_NOT_FINITE", "column": "revenue", "count": 1200}]
+    show(*task_parts(task(status="done", warnings=warnings)))
+    assert "warning" in capsys.readouterr().out.split("W_NOT_FINITE: 1,200 in revenue")[0]
 
 
 @pytest.mark.parametrize("millis", [10**18, -(10**18)])
