@@ -49,7 +49,7 @@ class UploadActivities:
             warn = WarningCounts(ask.warnings)
 
             def write(stop: threading.Event) -> Uploaded:
-                with StagedParts(self._store, ask.parts, self._cache) as parts:
+                with StagedParts(self._store, ask.parts, self._cache, warn) as parts:
                     pieces = file_format.encode(parts.schema, _rows(parts, attempt, stop), warn)
                     return self._store.upload(
                         key,

@@ -90,7 +90,7 @@ class Files:
     def encode(self, request: ExportRequest, documents: list[_Document]) -> Encoded:
         """Return what the aggregation found as a file."""
         report, unit = self._report(request)
-        batch = report.batch(unit, documents)
+        batch = report.rows(unit, documents).batch
         file_format = format_named(request.format)
         params = report.check_params(request.params)
         return Encoded(

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Raise this if the same definition gives other rows, columns or units than before."""
 _DIGITS: Final = 16
 """Hexadecimal digits of a fingerprint."""

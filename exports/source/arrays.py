@@ -10,9 +10,10 @@ import pyarrow as pa
 from bson import Decimal128
 
 from exports.clock import epoch_ms
-from exports.source.values import EXACT, Rule
+from exports.source.values import Rule
 from exports.tables.arrow import AnyArray
 from exports.tables.local_times import local_times
+from exports.tables.plain import EXACT
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -2,66 +2,135 @@
 
 Integers become int64, integers and floats become float64. If there is a Decimal128, or floats and
 an integer that no float holds exactly, they become an Arrow decimal that holds all of them exactly
-(a float as its shortest text). Dates become timestamps. Everything else becomes text.
-
-NaN and the infinities become null: no spreadsheet cell can hold them, and with one of them every
-total would be NaN or infinite too.
+(a float as its shortest text). No decimal holds NaN or an infinity: with one of them, numbers
+become float64 if the decimals have at most 15 digits, which a float holds, and otherwise text.
+Dates become timestamps. Everything else becomes text.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from bson import Decimal128, Int64
+from bson.datetime_ms import DatetimeMS
 
 from exports.source.text import text_of
-from exports.source.values import EXACT
-from exports.tables.arrow import DECIMAL128_DIGITS, DECIMAL256_DIGITS, AnyArray
+from exports.tables.arrow import (
+    DECIMAL128_DIGITS,
+    DECIMAL256_DIGITS,
+    FLOAT64_DIGITS,
+    AnyArray,
+)
+from exports.tables.plain import EXACT, shortest
 
 _LARGEST_EXACT_IN_FLOAT: Final = 2**53
 
 
-def column(values: Iterable[object], zone: str) -> AnyArray:
+class Inferred(NamedTuple):
+    """Values as an Arrow array.
+
+    Attributes:
+        values: An array of the narrowest type that holds every value; of type null if it has no
+            value.
+        as_text: How many numbers and dates are text, because no other type holds all values.
+    """
+
+    values: AnyArray
+    as_text: int
+
+
+def column(values: Iterable[object], zone: str) -> Inferred:
     """Return values as an Arrow array.
 
     Args:
         values: Values as pymongo decodes them.
         zone: IANA time zone that dates are shown in.
-
-    Returns:
-        An array of the narrowest type that holds every value; of type null if it has no value.
     """
-    found = [_normal(value) for value in values]
+    return _inferred([_normal(value) for value in values], zone)
+
+
+def group_column(values: Iterable[object], zone: str) -> Inferred:
+    """Return what rows are grouped by as an Arrow array, equal numbers in one form.
+
+    Args:
+        values: Values as pymongo decodes them.
+        zone: IANA time zone that dates are shown in.
+    """
+    return _inferred([shortest(_normal(value)) for value in values], zone)
+
+
+def _inferred(found: list[object], zone: str) -> Inferred:
+    array = _typed(found, ZoneInfo(zone))
+    if array is not None:
+        return Inferred(array, 0)
+    return Inferred(
+        pa.array([text_of(value, ZoneInfo(zone)) for value in found], pa.string()),
+        sum(map(_is_number_or_date, found)),
+    )
+
+
+def _typed(found: list[object], zone: ZoneInfo) -> "AnyArray | None":
+    """Return None if the values must be text."""
     kinds = {type(value) for value in found if value is not None}
     if not kinds:
         return pa.nulls(len(found))
     if kinds == {int}:
         return pa.array(found, pa.int64())
-    if kinds <= {int, float} and all(_fits_float(value) for value in found):
-        return pa.array(found, pa.float64())
     if kinds <= {int, float, Decimal}:
-        numbers = [_decimal(value) for value in found]
-        return _decimals(numbers) or _texts(numbers, zone)
-    if kinds == {datetime}:
-        return pa.array(found, pa.timestamp("ms", tz=zone))
-    return _texts(found, zone)
+        finite = all(map(_is_finite, found))
+        if (Decimal not in kinds or not finite) and all(map(_fits_float, found)):
+            return pa.array(map(_float, found), pa.float64())
+        return _decimals(found) if finite else None
+    if kinds == {datetime} and all(_is_in_calendar(value, zone) for value in found):
+        return pa.array(found, pa.timestamp("ms", tz=zone.key))
+    return None
+
+
+def _is_number_or_date(value: object) -> bool:
+    number_or_date = isinstance(value, int | float | Decimal | datetime | DatetimeMS)
+    return number_or_date and not isinstance(value, bool)
+
+
+def _is_in_calendar(value: object, zone: ZoneInfo) -> bool:
+    """Whether a date is in the years 1 to 9999 in the zone, not only in UTC."""
+    try:
+        if isinstance(value, datetime):
+            value.astimezone(zone)
+    except OverflowError:
+        return False
+    return True
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _fits_float(value: object) -> bool:
-    return not isinstance(value, int) or abs(value) <= _LARGEST_EXACT_IN_FLOAT
+    match value:
+        case int():
+            return abs(value) <= _LARGEST_EXACT_IN_FLOAT
+        case Decimal():
+            number = _without_zeros(value)
+            return _integer_digits(number) + _places(number) <= FLOAT64_DIGITS
+        case _:
+            return True
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float | Decimal) else None
 
 
 def _normal(value: object) -> object:
     match value:
         case Decimal128():
             number = value.to_decimal()
-            return number if number.is_finite() else None
+            return math.nan if number.is_nan() else number if number.is_finite() else float(number)
         case float():
-            return value if math.isfinite(value) else None
+            return value + 0.0  # -0.0 becomes 0.0
         case Int64():
             return int(value)
         case _:
@@ -78,11 +147,12 @@ def _decimal(value: object) -> Decimal | None:
             return None
 
 
-def _decimals(numbers: Sequence[Decimal | None]) -> "AnyArray | None":
-    """Return an array of decimals, or None if no Arrow decimal holds all of them exactly."""
+def _decimals(found: Sequence[object]) -> "AnyArray | None":
+    """Return an array of decimals, or None if no Arrow decimal holds all numbers exactly."""
+    numbers = [_decimal(value) for value in found]
     # Trailing zeros are kept if they fit: 12.50 is how an amount is written.
-    shortest = [None if number is None else _without_zeros(number) for number in numbers]
-    for candidates in (numbers, shortest):
+    without_zeros = [None if number is None else _without_zeros(number) for number in numbers]
+    for candidates in (numbers, without_zeros):
         present = [number for number in candidates if number is not None]
         scale = max(_places(number) for number in present)
         digits = scale + max(_integer_digits(number) for number in present)
@@ -102,7 +172,7 @@ def _without_zeros(number: Decimal) -> Decimal:
 
 def _exponent(number: Decimal) -> int:
     exponent = number.as_tuple().exponent
-    # Only NaN and the infinities have a letter here, and `_normal` has made them None.
+    # Only NaN and the infinities have a letter here, and `_normal` has made them floats.
     return exponent if isinstance(exponent, int) else 0
 
 
@@ -112,7 +182,3 @@ def _places(number: Decimal) -> int:
 
 def _integer_digits(number: Decimal) -> int:
     return max(0, len(number.as_tuple().digits) + _exponent(number))
-
-
-def _texts(values: Iterable[object], zone: str) -> AnyArray:
-    return pa.array([text_of(value, ZoneInfo(zone)) for value in values], pa.string())

@@ -1,6 +1,5 @@
 """MongoDB values as text."""
 
-import math
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -19,7 +18,7 @@ def text_of(value: object, zone: ZoneInfo) -> str | None:
         zone: Time zone that dates are shown in.
 
     Returns:
-        None for null. A text as it is; numbers, ids and booleans as people write them; a date in
+        None for null. A text as it is; numbers and booleans as `plain` writes them; a date in
         ISO 8601 with milliseconds and offset, or as its epoch milliseconds if it is outside of
         the years 1 to 9999. Everything else as extended JSON.
     """
@@ -28,11 +27,11 @@ def text_of(value: object, zone: ZoneInfo) -> str | None:
             text = None
         case str() if not isinstance(value, Code):  # Code is a subclass of str
             text = value
-        case bool():
-            text = "true" if value else "false"
-        case float() if not math.isfinite(value):
+        case bool() | int() | float() | Decimal():
             text = plain(value)
-        case int() | float() | Decimal() | Decimal128() | ObjectId():
+        case Decimal128():
+            text = plain(value.to_decimal())
+        case ObjectId():
             text = str(value)
         case DatetimeMS():
             text = str(int(value))

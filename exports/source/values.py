@@ -23,7 +23,7 @@ A boolean is never a number, and a number never a boolean.
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -34,11 +34,10 @@ from exports.errors import MismatchError
 from exports.source.text import json_of, text_of
 from exports.source.types import ColumnType
 from exports.tables.arrow import DECIMAL128_DIGITS
+from exports.tables.plain import EXACT
 
 _INT64: Final = range(-(2**63), 2**63)
 _LARGEST_INT64: Final = 2**63
-EXACT: Final = Context(prec=1000)
-"""Wide enough for every number that an Arrow decimal holds: nothing is rounded."""
 
 # For other types the names of the driver's classes are clear: Binary, Regex, Timestamp.
 _TYPE_NAMES: Final[Mapping[type, str]] = {

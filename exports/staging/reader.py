@@ -13,7 +13,9 @@ from exports.models import StagedPart
 from exports.staging.cache import KEPT_BYTES, SMALL_PART_BYTES, PartCache
 from exports.staging.parts import PART_DAMAGED, decode_part, schema_at_head_of
 from exports.storage.bucket import ObjectStore
-from exports.tables.unify import conform, unify
+from exports.tables.columns import sheet_of
+from exports.tables.unify import conform, count_texts, unify
+from exports.tables.warnings import WarningCounts
 
 _PARTS_AHEAD: Final = 2
 """How many parts are being fetched, or wait, while one is encoded."""
@@ -29,15 +31,24 @@ class StagedParts:
         store: Where the parts are.
         parts: The parts that the workflow accepted; at least one.
         cache: Parts that need not be fetched.
+        warn: Counts the numbers and dates of statistics that become text, because other parts have
+            other values. (Reports of rows have counted the values that made a column text.)
 
     Raises:
         StagingError: A part is missing or is not what was staged; also during the iteration.
     """
 
-    def __init__(self, store: ObjectStore, parts: Sequence[StagedPart], cache: PartCache) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        parts: Sequence[StagedPart],
+        cache: PartCache,
+        warn: WarningCounts,
+    ) -> None:
         self._store = store
         self._parts = parts
         self._cache = cache
+        self._warn = warn
         self._kept: dict[str, bytes] = {}
         self._pool = ThreadPoolExecutor(_PARTS_AHEAD, "staged-part")
         self.schema = unify(self._schemas())
@@ -50,9 +61,12 @@ class StagedParts:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows, all with the same schema."""
+        stats = sheet_of(self.schema).layout == "stats"
         for data in self._contents():
             _, batches = decode_part(data)
             for batch in batches:
+                if stats:
+                    count_texts(batch, self.schema, self._warn)
                 yield conform(batch, self.schema)
 
     def _contents(self) -> Iterator[bytes]:

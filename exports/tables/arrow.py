@@ -13,6 +13,8 @@ DECIMAL128_DIGITS: Final = 38
 """Digits that a decimal128 holds at most."""
 DECIMAL256_DIGITS: Final = 76
 """Digits that a decimal256 holds at most."""
+FLOAT64_DIGITS: Final = 15
+"""A float64 holds every decimal number of this many digits (DBL_DIG)."""
 
 
 def fields_of(schema: pa.Schema) -> list["pa.Field[Any]"]:

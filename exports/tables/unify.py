@@ -6,7 +6,7 @@ part says how many digits its numbers need (`note_digits`), and `unify` finds th
 that holds the numbers of all parts exactly.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, cast
 
@@ -16,6 +16,7 @@ from exports.errors import StagingError
 from exports.tables.arrow import (
     DECIMAL128_DIGITS,
     DECIMAL256_DIGITS,
+    FLOAT64_DIGITS,
     AnyArray,
     cells_of,
     column_of,
@@ -27,13 +28,13 @@ from exports.tables.arrow import (
     schema_of,
     types_of,
 )
-from exports.tables.plain import plain
+from exports.tables.columns import Column, columns_of
+from exports.tables.plain import plain, shortest
+from exports.tables.warnings import MISMATCH_TEXT, WarningCounts
 
 _DIGITS: Final = b"export.digits"
 _OTHER_COLUMNS: Final = "The staged parts of one export have different columns; export again."
 _NOT_EXACT: Final = "A staged value does not fit its column exactly; export again."
-_FLOAT64_DIGITS: Final = 15
-"""A float64 holds every decimal number of this many digits (DBL_DIG)."""
 _INTEGER_DIGITS: Final = 20
 """Digits of the widest integer, a uint64."""
 
@@ -53,13 +54,14 @@ def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
 
     An empty column takes the type of the others. Integers and floats become floats if floats hold
     the integers exactly. Otherwise, and as soon as there are decimals, numbers become a decimal
-    that holds all of them, a float as the shortest text that reads back as the same float. If no
-    decimal can (NaN, infinities, more than 76 digits), and for any other mixture, the column
-    becomes text.
+    that holds all of them, a float as the shortest text that reads back as the same float. No
+    decimal holds NaN or an infinity: with one of them, numbers become floats if the others have at
+    most 15 digits, which a float holds. If numbers have no type in common, and for any other
+    mixture, the column becomes text.
 
     Args:
         schemas: At least one, of rows whose digits were noted. A float column without that note
-            becomes text if another part has decimals.
+            is taken to have NaN.
 
     Returns:
         A schema with the descriptions of the columns and the sheet of the first one.
@@ -76,6 +78,8 @@ def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return a batch with the types of a schema, every value unchanged or as its exact text.
 
+    What rows are grouped by has the same text for equal numbers of all types.
+
     Args:
         batch: Rows of a part.
         schema: The result of `unify` for the schemas of this part and others.
@@ -86,12 +90,34 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """
     if batch.schema.names != schema.names:
         raise StagingError(_OTHER_COLUMNS)
-    kinds = zip(types_of(batch.schema), types_of(schema), strict=True)
-    columns = [
-        column_of(batch, index) if old == new else _cast(cells_of(batch, index), new)
-        for index, (old, new) in enumerate(kinds)
-    ]
+    columns = [column_of(batch, index) for index in range(batch.num_columns)]
+    for index, described, kind in _changed(batch, schema):
+        columns[index] = _cast(cells_of(batch, index), kind, in_groups=described.role == "group")
     return record_batch(columns, schema)
+
+
+def count_texts(batch: pa.RecordBatch, schema: pa.Schema, warn: WarningCounts) -> None:
+    """Count the numbers and dates that `conform` makes text.
+
+    Args:
+        batch: Rows of a part.
+        schema: The result of `unify` for the schemas of this part and others.
+        warn: Where they are counted.
+    """
+    for index, described, kind in _changed(batch, schema):
+        if pa.types.is_string(kind):
+            values = column_of(batch, index)
+            warn.add(MISMATCH_TEXT, described.name, len(values) - values.null_count)
+
+
+def _changed(batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[tuple[int, Column, pa.DataType]]:
+    """Yield the columns whose type in the schema is another, with that type."""
+    before, after = types_of(batch.schema), types_of(schema)
+    if before == after:
+        return  # as in most parts, so that the descriptions need not be read
+    for index, described in enumerate(columns_of(schema)):
+        if before[index] != after[index]:
+            yield index, described, after[index]
 
 
 def note_digits(schema: pa.Schema, rows: Sequence[pa.RecordBatch]) -> pa.Schema:
@@ -174,7 +200,8 @@ def _common(fields: Sequence["pa.Field[Any]"]) -> pa.DataType:
     if all(pa.types.is_signed_integer(field.type) for field in fields):
         return pa.int64()
     digits = [_noted(field) for field in fields]
-    if all(_fits_float64(*pair) for pair in zip(fields, digits, strict=True)):
+    decimal = None not in digits and any(is_decimal(field.type) for field in fields)
+    if not decimal and all(map(_fits_float64, fields, digits)):
         return pa.float64()
     most = _Digits(0, 0)
     for item in digits:
@@ -185,9 +212,9 @@ def _common(fields: Sequence["pa.Field[Any]"]) -> pa.DataType:
 
 
 def _fits_float64(field: "pa.Field[Any]", digits: _Digits | None) -> bool:
-    if pa.types.is_integer(field.type):
-        return digits is not None and digits.whole <= _FLOAT64_DIGITS
-    return pa.types.is_floating(field.type)
+    if pa.types.is_floating(field.type):
+        return True
+    return digits is not None and digits.whole + digits.places <= FLOAT64_DIGITS
 
 
 def _noted(field: "pa.Field[Any]") -> _Digits | None:
@@ -210,7 +237,9 @@ def _decimal_type(digits: _Digits) -> pa.DataType:
     return pa.string()
 
 
-def _cast(values: Sequence[object], kind: pa.DataType) -> AnyArray:
+def _cast(values: Sequence[object], kind: pa.DataType, *, in_groups: bool) -> AnyArray:
+    if in_groups and pa.types.is_string(kind):
+        values = [shortest(value) for value in values]
     try:
         return pa.array([None if value is None else _cell(value, kind) for value in values], kind)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
@@ -224,13 +253,13 @@ def _cell(value: object, kind: pa.DataType) -> object:
         return _decimal(value)
     if pa.types.is_integer(kind) and isinstance(value, int):
         return value
-    if pa.types.is_floating(kind) and isinstance(value, int | float):
+    if pa.types.is_floating(kind) and isinstance(value, int | float | Decimal):
         return _float64(value)
     raise ValueError(_NOT_EXACT)
 
 
-def _float64(value: float) -> float:
+def _float64(value: float | Decimal) -> float:
     double = float(value)
-    if isinstance(value, int) and int(double) != value:
+    if isinstance(value, int | Decimal) and _decimal(double) != value:
         raise ValueError(_NOT_EXACT)
     return double

@@ -7,9 +7,14 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 MISMATCH_TEXT: Final = "W_MISMATCH_TEXT"
-"""A value did not have the type of its column, so the whole column became text."""
+"""Rows: a value did not have the type of its column, so the whole column became text.
+
+Statistics: a number or a date is text, because no other type holds all values of its column.
+"""
 MISMATCH_NULL: Final = "W_MISMATCH_NULL"
 """A value did not have the type of its column and was left out."""
+NOT_FINITE: Final = "W_NOT_FINITE"
+"""A figure is NaN or infinite."""
 TEXT_CUT: Final = "W_TEXT_CUT"
 """A text was longer than the format allows and was cut."""
 

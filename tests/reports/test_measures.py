@@ -175,24 +175,3 @@ def test_no_pipeline_collects_values_into_one_document(distinct: int) -> None:
     assert not any(operator in text for operator in ("$addToSet", "$push", "$facet", "$lookup"))
     assert sum("$group" in stage for stage in stages) == (2 if distinct else 1)
     assert sum("$unwind" in stage for stage in stages) == (1 if distinct > 1 else 0)
-
-
-async def test_a_figure_that_is_not_a_number_is_an_empty_cell(mongo_database: Database) -> None:
-    await insert_orders(
-        mongo_database,
-        {"c": 1, "a": float("nan"), "b": Decimal128("NaN")},
-        {"c": 2, "a": float("inf"), "b": Decimal128("Infinity")},
-        {"c": 3, "a": 1.5, "b": Decimal128("1.5")},
-    )
-    report = make_report(
-        group_by={"c": "c"},
-        measures={"a": {"op": "sum", "field": "a"}, "b": {"op": "sum", "field": "b"}},
-    )
-
-    rows = await read_rows(mongo_database, report, OCTOBER)
-
-    assert [(row["a"], row["b"]) for row in rows] == [
-        (None, None),
-        (None, None),
-        (1.5, Decimal("1.5")),
-    ]

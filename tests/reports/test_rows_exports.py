@@ -127,3 +127,26 @@ async def test_a_second_export_gives_the_same_bytes(service: Service) -> None:
     await _insert(service, *[FIRST] * 20, FIRST + timedelta(days=3))
     first, second = [await service.exported("recordsDetail", params=OCTOBER) for _ in range(2)]
     assert first.sha256 == second.sha256
+
+
+async def test_a_value_is_counted_once_if_it_makes_the_columns_of_other_units_text_too(
+    settings: Settings, temporal_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 2)
+    reports = tmp_path / "reports.toml"
+    reports.write_text(
+        '[reports.detail]\nkind = "rows"\ncollection = "orders"\ntime_field = "at"\n'
+        'on_mismatch = "text"\ncolumns.n = { field = "n", type = "integer" }\n',
+        encoding="utf-8",
+    )
+    changed = settings.model_copy(update={"reports_file": reports})
+    async with open_service(changed, temporal_address) as service, working(service):
+        await service.database["orders"].insert_many(
+            [
+                {"at": FIRST + timedelta(days=day + 1), "n": value}
+                for day, value in enumerate([1, 2, 3, "many"])
+            ]
+        )
+        task = await service.exported("detail", params=OCTOBER)
+    assert [row[0] for row in _csv(task)[1:]] == ["1", "2", "3", "many"]
+    assert task.warnings == [TaskWarning(code=MISMATCH_TEXT, column="n", count=1)]

@@ -13,7 +13,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exports.source.inferred import column
+from exports.source.inferred import column, group_column
 
 PERSON = ObjectId("65f0c0ffee65f0c0ffee65f0")
 MOMENT = datetime(2026, 10, 31, 16, 30, tzinfo=UTC)
@@ -28,9 +28,18 @@ LARGEST = 2**63 - 1
         ([1, None, Int64(LARGEST)], pa.int64(), [1, None, LARGEST]),
         ([1, 2.5, None], pa.float64(), [1.0, 2.5, None]),
         ([2**53 + 1, 0.5], pa.decimal128(38, 1), [Decimal(2**53 + 1), Decimal("0.5")]),
-        ([math.nan, math.inf, 1.0], pa.float64(), [None, None, 1.0]),
-        ([math.nan, 3], pa.int64(), [None, 3]),
-        ([Decimal128("NaN"), Decimal128("-Infinity")], pa.null(), [None, None]),
+        ([math.inf, 1.5, -0.0], pa.float64(), [math.inf, 1.5, 0.0]),
+        ([-math.inf, 3], pa.float64(), [-math.inf, 3.0]),
+        ([Decimal128("Infinity"), Decimal128("-Infinity")], pa.float64(), [math.inf, -math.inf]),
+        # A float holds 0.10 in the sense that its shortest text is the same number.
+        ([math.inf, Decimal128("0.10"), 2**53, None], pa.float64(), [math.inf, 0.1, 2**53, None]),
+        ([math.inf, Decimal128("0E-6000")], pa.float64(), [math.inf, 0.0]),
+        ([math.inf, 2**53 + 1], pa.string(), ["Infinity", "9007199254740993"]),
+        (
+            [Decimal128("NaN"), Decimal128("-sNaN"), Decimal128("12345678901234.560")],
+            pa.string(),
+            ["NaN", "NaN", "12345678901234.560"],
+        ),
         (
             [Decimal128("12.50"), Decimal128("-3.125"), 7, 0.1, None],
             pa.decimal128(38, 3),
@@ -57,13 +66,14 @@ LARGEST = 2**63 - 1
         ([PERSON, "x", 2.5], pa.string(), ["65f0c0ffee65f0c0ffee65f0", "x", "2.5"]),
         ([MOMENT, "x"], pa.string(), ["2026-11-01T00:30:00.000+08:00", "x"]),
         ([DatetimeMS(2**50)], pa.string(), ["1125899906842624"]),
+        ([datetime(9999, 12, 31, 20, tzinfo=UTC)], pa.string(), ["9999-12-31T20:00:00.000+00:00"]),
         ([{"k": "图"}, [1, "b"]], pa.string(), ['{"k": "图"}', '[1, "b"]']),
     ],
 )
 def test_values_become_a_column(
     values: list[object], kind: pa.DataType, expected: list[object]
 ) -> None:
-    found = column(values, "Asia/Shanghai")
+    found = column(values, "Asia/Shanghai").values
 
     assert found.type == kind
     assert found.to_pylist() == expected
@@ -72,7 +82,7 @@ def test_values_become_a_column(
 def test_a_value_without_a_usual_text_is_shown_as_json() -> None:
     number = UUID("12345678-1234-5678-1234-567812345678")
 
-    (text,) = column([Binary.from_uuid(number)], "UTC").to_pylist()
+    (text,) = column([Binary.from_uuid(number)], "UTC").values.to_pylist()
 
     assert isinstance(text, str)
     assert text.startswith("{")
@@ -88,7 +98,7 @@ def test_a_value_without_a_usual_text_is_shown_as_json() -> None:
     )
 )
 def test_integers_and_decimals_keep_their_exact_value(values: list[Any]) -> None:
-    found = column(values, "UTC").to_pylist()
+    found = column(values, "UTC").values.to_pylist()
 
     assert found == [
         value.to_decimal() if isinstance(value, Decimal128) else value for value in values
@@ -113,4 +123,5 @@ _scalars = st.one_of(
     | st.lists(st.none() | st.integers(-LARGEST, LARGEST) | st.floats() | _decimal128s)
 )
 def test_every_mixture_of_values_becomes_a_column(values: list[object]) -> None:
-    assert len(column(values, "Asia/Shanghai")) == len(values)
+    for found in (column(values, "Asia/Shanghai"), group_column(values, "Asia/Shanghai")):
+        assert len(found.values.to_pylist()) == len(values)

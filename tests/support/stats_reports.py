@@ -7,8 +7,10 @@ import pyarrow as pa
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.reports.definition import StatsDefinition
+from exports.reports.report import Rows
 from exports.reports.stats.report import StatsReport
 from exports.source.database import Source
+from exports.tables.warnings import TaskWarning
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -27,13 +29,13 @@ def make_report(**table: object) -> StatsReport:
     return StatsReport(name, StatsDefinition.model_validate(definition | table))
 
 
-async def read_batches(
+async def read_units(
     database: Database, report: StatsReport, params: dict[str, object], created_by: str = "u1"
-) -> list[list[pa.RecordBatch]]:
+) -> list[list[Rows]]:
     checked = report.check_params(params)
     return [
         [
-            rows.batch
+            rows
             async for rows in report.read(
                 Source(database, timedelta(minutes=1)), unit, params=checked, created_by=created_by
             )
@@ -42,11 +44,25 @@ async def read_batches(
     ]
 
 
+async def read_batches(
+    database: Database, report: StatsReport, params: dict[str, object], created_by: str = "u1"
+) -> list[list[pa.RecordBatch]]:
+    units = await read_units(database, report, params, created_by)
+    return [[rows.batch for rows in unit] for unit in units]
+
+
 async def read_rows(
     database: Database, report: StatsReport, params: dict[str, object], created_by: str = "u1"
 ) -> list[dict[str, Any]]:
     units = await read_batches(database, report, params, created_by)
     return [row for batches in units for batch in batches for row in batch.to_pylist()]
+
+
+async def read_warnings(
+    database: Database, report: StatsReport, params: dict[str, object]
+) -> list[TaskWarning]:
+    units = await read_units(database, report, params)
+    return [warning for unit in units for rows in unit for warning in rows.warnings]
 
 
 async def insert_orders(database: Database, *documents: dict[str, Any]) -> None:

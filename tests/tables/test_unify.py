@@ -94,14 +94,27 @@ class TestUnify:
         assert pa.types.is_decimal(kind)
         assert values == [[2**53 + 1], [Decimal("0.5")]]
 
+    def test_decimals_and_an_infinity_become_floats_if_floats_hold_them(self) -> None:
+        parts = (
+            staged(pa.float64(), -math.inf, 0.3),
+            staged(pa.decimal128(38, 2), Decimal("1234567890123.10")),
+            staged(pa.int64(), 7),
+        )
+        assert united(*parts) == (pa.float64(), [[-math.inf, 0.3], [1234567890123.1], [7.0]])
+
     @pytest.mark.parametrize(
-        ("value", "text"), [(math.nan, "NaN"), (-math.inf, "-Infinity"), (1e300, "1e+300")]
+        ("value", "decimal", "text"),
+        [
+            (math.nan, "12345678901234.10", "NaN"),
+            (-math.inf, "12345678901234.10", "-Infinity"),
+            (1e300, "0.10", "1e+300"),
+        ],
     )
-    def test_decimals_and_a_float_that_no_decimal_can_hold_become_text(
-        self, value: float, text: str
+    def test_decimals_and_a_float_that_no_decimal_can_hold_become_text_if_floats_do_not_hold_them(
+        self, value: float, decimal: str, text: str
     ) -> None:
-        parts = staged(pa.float64(), value), staged(pa.decimal128(38, 2), Decimal("0.10"))
-        assert united(*parts) == (pa.string(), [[text], ["0.10"]])
+        parts = staged(pa.float64(), value), staged(pa.decimal128(38, 2), Decimal(decimal))
+        assert united(*parts) == (pa.string(), [[text], [decimal]])
 
     def test_numbers_of_more_than_76_digits_together_become_text(self) -> None:
         large, small = Decimal("1E50"), Decimal("1E-50")
@@ -149,7 +162,7 @@ class TestConform:
             (pa.float64(), math.nan, pa.decimal128(38, 2)),
             (pa.float64(), 0.125, pa.decimal128(38, 2)),
             (pa.decimal128(38, 2), Decimal(1000), pa.decimal128(4, 2)),
-            (pa.decimal128(38, 2), Decimal("0.10"), pa.float64()),
+            (pa.decimal128(38, 2), Decimal("12345678901234567.10"), pa.float64()),
             (pa.string(), "12345-secret", pa.int64()),
             (pa.float64(), 1.5, pa.int64()),
         ],

@@ -1,5 +1,6 @@
 """The second sheet of an xlsx file: one row for each period, and a native chart of them."""
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -99,8 +100,14 @@ class ChartData:
 
 
 def _number(value: object) -> object:
-    """Return what a chart can draw: unlike in the table, the nearest float is good enough."""
-    return float(value) if isinstance(value, Decimal | int) else value
+    """Return what a chart can draw: unlike in the table, the nearest float is good enough.
+
+    NaN and the infinities are gaps, because Excel draws a text as zero.
+    """
+    if not isinstance(value, Decimal | int | float):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def add_chart(workbook: Workbook, name: str, about: Sheet, data: ChartData) -> None:

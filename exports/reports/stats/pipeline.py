@@ -12,6 +12,8 @@ document, and the other measures use only the first entry. That multiplies the w
 after the other, documents could change in between.
 """
 
+import math
+
 from exports.models import Unit
 from exports.reports.definition import Measure, StatsDefinition
 from exports.reports.filter import match
@@ -70,13 +72,13 @@ def build(
         stages.append({"$group": {"_id": again, **_combined(distinct, figures)}})
     else:
         stages.append({"$group": {"_id": keys, **figures}})
-    averages = {
-        measure_key(index): _average(index)
+    finished = {
+        measure_key(index): _average(index) if measure.op == "avg" else _maximum(index)
         for index, measure in enumerate(measures)
-        if measure.op == "avg"
+        if measure.op in ("avg", "max")
     }
-    if averages:
-        stages.append({"$set": averages})
+    if finished:
+        stages.append({"$set": finished})
     # No two rows have the same `_id`, so this order is total.
     stages.append({"$sort": {"_id": 1}})
     return stages
@@ -135,8 +137,11 @@ def _figures(measures: list[Measure], *, several_entries: bool) -> Stage:
         match measure.op:
             case "count":
                 figures[key] = {"$sum": once(1, 0)}
-            case "sum" | "min" | "max":
+            case "sum" | "min":
                 figures[key] = {f"${measure.op}": once(f"${key}", None)}
+            case "max":
+                figures[key] = {"$max": once(f"${key}", None)}
+                figures[_least_key(index)] = {"$min": once(f"${key}", None)}
             case "avg":
                 is_number = {"$cond": [{"$isNumber": f"${key}"}, 1, 0]}
                 figures[key] = {"$sum": once(f"${key}", None)}
@@ -159,6 +164,16 @@ def _combined(distinct: list[int], figures: Stage) -> Stage:
 
 def _count_key(index: int) -> str:
     return f"{measure_key(index)}n"
+
+
+def _least_key(index: int) -> str:
+    return f"{measure_key(index)}l"
+
+
+def _maximum(index: int) -> Stage:
+    # NaN is less than every number to MongoDB, so that `$max` alone would hide it.
+    is_nan = {"$eq": [f"${_least_key(index)}", math.nan]}
+    return {"$cond": [is_nan, math.nan, f"${measure_key(index)}"]}
 
 
 def _average(index: int) -> Stage:

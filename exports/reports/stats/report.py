@@ -1,19 +1,17 @@
 """A statistics report, defined by a `[reports.NAME]` table: a row per day or month, and group."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-from bson import Decimal128
 from pydantic import JsonValue
 
 from exports.models import Unit
 from exports.reports import periods
-from exports.reports.definition import Measure, StatsDefinition
+from exports.reports.definition import StatsDefinition
 from exports.reports.fingerprint import of_definition
 from exports.reports.params import (
     MonthParams,
@@ -24,18 +22,15 @@ from exports.reports.params import (
     validate,
 )
 from exports.reports.report import Report, Rows
-from exports.reports.stats.pipeline import PERIOD, build, group_key, measure_key
+from exports.reports.stats.columns import Row, column_named
+from exports.reports.stats.pipeline import PERIOD, build
 from exports.source.database import Source, Stage
-from exports.source.inferred import column
 from exports.source.values import not_one_date
-from exports.tables.arrow import AnyArray, record_batch
-from exports.tables.columns import Column, Sheet, field, schema
+from exports.tables.arrow import record_batch
+from exports.tables.columns import Sheet, field, schema
+from exports.tables.warnings import WarningCounts
 
 _ROWS_PER_BATCH: Final = 1000
-
-_Row = tuple[date, dict[str, Any]]
-_OF_NO_DOCUMENTS: Final = {"count": 0, "sum": 0, "count_distinct": 0}
-"""Figures of a day or a month without documents. It has no average, minimum or maximum."""
 
 
 class StatsReport(Report):
@@ -108,9 +103,9 @@ class StatsReport(Report):
         documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
         # In a thread, so that heartbeats are sent while a large result is converted.
         columns = self._params.model_validate(params).columns
-        batch = await asyncio.to_thread(self.batch, unit, documents, columns)
+        batch, warnings, _ = await asyncio.to_thread(self.rows, unit, documents, columns)
         for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
-            yield Rows(batch.slice(start, _ROWS_PER_BATCH))
+            yield Rows(batch.slice(start, _ROWS_PER_BATCH), () if start else warnings)
 
     @property
     def collection(self) -> str:
@@ -127,12 +122,12 @@ class StatsReport(Report):
             created_by=created_by,
         )
 
-    def batch(
+    def rows(
         self,
         unit: Unit,
         documents: list[dict[str, Any]],
         columns: Sequence[str] | None = None,
-    ) -> pa.RecordBatch:
+    ) -> Rows:
         """Return the rows of one unit.
 
         Args:
@@ -143,19 +138,23 @@ class StatsReport(Report):
         Raises:
             MismatchError: The time field of a document is not one date.
         """
-        rows = [(self._label(document), document) for document in documents]
+        rows: Sequence[Row] = [(self._label(document), document) for document in documents]
         if not self._definition.group_by:
             rows = _with_empty(rows, self._labels(unit))
-        every = {described.name: (described, values) for described, values in self._columns(rows)}
-        shown = [every[name] for name in chosen(columns, every)]
+        warn = WarningCounts()
+        shown = [
+            column_named(name, self._definition, rows, warn)
+            for name in chosen(columns, self._names)
+        ]
         summary = f"{self.type} {self._period_of(periods.month_of_key(unit.key))}"
-        return record_batch(
+        batch = record_batch(
             [values for _, values in shown],
             schema(
                 [field(described, values.type) for described, values in shown],
                 Sheet(title=self.title, summary=summary, grouped=bool(self._definition.group_by)),
             ),
         )
+        return Rows(batch, warn.warnings)
 
     def _labels(self, unit: Unit) -> list[date]:
         """Return the days of a unit, or its month."""
@@ -174,48 +173,8 @@ class StatsReport(Report):
         by_month = self._definition.period == "month"
         return periods.month_key(month) if by_month else str(month.year)
 
-    def _columns(self, rows: Sequence[_Row]) -> Iterator[tuple[Column, AnyArray]]:
-        definition, zone = self._definition, self._definition.timezone
-        period = definition.row_period
-        yield (
-            Column(
-                name=period,
-                title=definition.period_title or period,
-                role="period",
-                period=period,
-            ),
-            pa.array([label for label, _ in rows], pa.date32()),
-        )
-        for index, (name, group) in enumerate(definition.group_by.items()):
-            key = group_key(index)
-            yield (
-                Column(name=name, title=group.title or name, role="group"),
-                column((document["_id"][key] for _, document in rows), zone),
-            )
-        for index, (name, measure) in enumerate(definition.measures.items()):
-            key = measure_key(index)
-            figures = [document.get(key, _OF_NO_DOCUMENTS.get(measure.op)) for _, document in rows]
-            yield (
-                Column(name=name, title=measure.title or name, role="measure", total=measure.total),
-                _figures(measure, figures, zone),
-            )
 
-
-def _with_empty(rows: Sequence[_Row], labels: Sequence[date]) -> list[_Row]:
-    found: dict[date, dict[str, Any]] = {label: {} for label in labels}
+def _with_empty(rows: Sequence[Row], labels: Sequence[date]) -> list[Row]:
+    found: dict[date, Mapping[str, Any]] = {label: {} for label in labels}
     found |= dict(rows)
     return sorted(found.items(), key=lambda row: row[0])
-
-
-def _figures(measure: Measure, figures: Sequence[object], zone: str) -> AnyArray:
-    if measure.op in ("count", "count_distinct"):
-        return pa.array(figures, pa.int64())
-    if measure.op == "avg":
-        # A quotient is rounded anyway. Nobody needs the 34 digits of a quotient of decimals, and a
-        # spreadsheet could hold them only as text.
-        return column(map(_as_float, figures), zone)
-    return column(figures, zone)
-
-
-def _as_float(figure: object) -> object:
-    return float(figure.to_decimal()) if isinstance(figure, Decimal128) else figure

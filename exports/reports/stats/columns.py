@@ -1,0 +1,91 @@
+"""The columns of a statistics report, from the documents that its pipeline returned."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+import pyarrow as pa
+from bson import Decimal128
+
+from exports.reports.definition import StatsDefinition
+from exports.reports.stats.pipeline import group_key, measure_key
+from exports.source.inferred import column, group_column
+from exports.tables.arrow import AnyArray
+from exports.tables.columns import Column
+from exports.tables.warnings import MISMATCH_TEXT, NOT_FINITE, WarningCounts
+
+Row = tuple[date, Mapping[str, Any]]
+"""The day or the first day of the month, and the document; an empty one if there is none."""
+
+_OF_NO_DOCUMENTS: Final = {"count": 0, "sum": 0, "count_distinct": 0}
+"""Figures of a day or a month without documents. It has no average, minimum or maximum."""
+
+
+def column_named(
+    name: str, definition: StatsDefinition, rows: Sequence[Row], warn: WarningCounts
+) -> tuple[Column, AnyArray]:
+    """Return one column of a report and its values.
+
+    Args:
+        name: Its name: the period of a row, a group, or a measure.
+        definition: The report.
+        rows: All rows of a unit.
+        warn: Counts the numbers and dates that are text, and the figures that are not finite.
+    """
+    if name in definition.measures:
+        return _measure(name, definition, rows, warn)
+    if name in definition.group_by:
+        return _group(name, definition, rows, warn)
+    period = definition.row_period
+    return (
+        Column(name=name, title=definition.period_title or name, role="period", period=period),
+        pa.array([label for label, _ in rows], pa.date32()),
+    )
+
+
+def _group(
+    name: str, definition: StatsDefinition, rows: Sequence[Row], warn: WarningCounts
+) -> tuple[Column, AnyArray]:
+    group, key = definition.group_by[name], group_key(list(definition.group_by).index(name))
+    found = group_column((document["_id"][key] for _, document in rows), definition.timezone)
+    warn.add(MISMATCH_TEXT, name, found.as_text)
+    return Column(name=name, title=group.title or name, role="group"), found.values
+
+
+def _measure(
+    name: str, definition: StatsDefinition, rows: Sequence[Row], warn: WarningCounts
+) -> tuple[Column, AnyArray]:
+    measure, key = definition.measures[name], measure_key(list(definition.measures).index(name))
+    figures = [document.get(key, _OF_NO_DOCUMENTS.get(measure.op)) for _, document in rows]
+    described = Column(name=name, title=measure.title or name, role="measure", total=measure.total)
+    if measure.op in ("count", "count_distinct"):
+        return described, pa.array(figures, pa.int64())
+    if measure.op == "avg":
+        figures = [_rounded(figure) for figure in figures]
+    found = column(figures, definition.timezone)
+    warn.add(NOT_FINITE, name, sum(not _is_finite(figure) for figure in figures))
+    warn.add(MISMATCH_TEXT, name, found.as_text)
+    return described, found.values
+
+
+def _rounded(average: object) -> object:
+    """Return an average as a float, unless it is too large for one.
+
+    A quotient is rounded anyway. Nobody needs the 34 digits of a quotient of decimals, and a
+    spreadsheet could hold them only as text.
+    """
+    if not isinstance(average, Decimal128) or not _is_finite(average):
+        return average
+    nearest = float(average.to_decimal())
+    return nearest if math.isfinite(nearest) else average
+
+
+def _is_finite(figure: object) -> bool:
+    match figure:
+        case float():
+            return math.isfinite(figure)
+        case Decimal128():
+            return figure.to_decimal().is_finite()
+        case _:
+            return True
