@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exports.characters import can_mislead, is_blank
+from exports.source.types import GroupType, OnMismatch
 
 _LONGEST_NAME: Final = 100
 """Characters of a name or a title."""
@@ -99,26 +100,54 @@ class Table(BaseModel):
 
 
 class GroupBy(Table):
-    """A field whose values rows are grouped by."""
+    """A field whose values rows are grouped by.
+
+    Attributes:
+        field: Path of the field.
+        title: Heading of the column; its name if None.
+        type: The type that values must have, if `on_mismatch` is `fail` or `null`.
+        on_mismatch: What happens to values of other types. `text`: nothing; but if the values have
+            no type in common, numbers and dates are shown as text, which is counted in the
+            warnings. `fail`: the export fails. `null`: they count as no value, which is counted.
+    """
 
     field: FieldPath
     title: Name | None = None
+    type: GroupType | None = None
+    on_mismatch: OnMismatch = "text"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.type is None and self.on_mismatch != "text":
+            raise ValueError("has no type; add the `type` that values must have, such as text")
+        if self.type is not None and self.on_mismatch == "text":
+            raise ValueError(
+                'has a type, but takes values of every type; use `on_mismatch` "fail" or "null"'
+            )
+        return self
 
 
 class Measure(Table):
     """A figure in each row.
 
     Attributes:
-        op: What is computed. `count` counts documents. `sum` and `avg` use numbers and ignore
-            everything else. `count_distinct` ignores null and missing values, like
-            `COUNT(DISTINCT ...)` of SQL.
+        op: What is computed. `count` counts documents. `count_distinct` ignores null and missing
+            values, like `COUNT(DISTINCT ...)` of SQL.
         field: Path of the field; None for `count`.
         title: Heading of the column; its name if None.
+        type: The type of the values. Only `min` and `max` are computed of dates.
+        on_mismatch: What happens to values of other types. `null`: they are left out, which is
+            counted in the warnings. `fail`: the export fails. `text`, for `min` and `max`: values
+            of all types are compared, in MongoDB's order; if the figures have no type in common,
+            numbers and dates are shown as text, which is counted. `count` and `count_distinct`
+            count values of every type.
     """
 
     op: Literal["count", "sum", "avg", "min", "max", "count_distinct"]
     field: FieldPath | None = None
     title: Name | None = None
+    type: Literal["number", "datetime"] = "number"
+    on_mismatch: OnMismatch = "null"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,7 +155,25 @@ class Measure(Table):
             raise ValueError("counts documents and has no field; remove `field`")
         if self.op != "count" and self.field is None:
             raise ValueError(f"has no field; add the `field` whose {self.op} is computed")
+        if self.op in ("count", "count_distinct") and self.on_mismatch != "null":
+            raise ValueError("counts values of every type; remove `on_mismatch`")
+        if self.op in ("sum", "avg") and self.on_mismatch == "text":
+            raise ValueError(
+                f'is a {self.op}, which texts do not have; use `on_mismatch` "fail" or "null"'
+            )
+        if self.type != "number" and self.op not in ("min", "max"):
+            raise ValueError(f"has the type {self.type}; only min and max have a `type`")
+        if self.type != "number" and self.on_mismatch == "text":
+            raise ValueError(
+                'has a type, but takes values of every type; use `on_mismatch` "fail" or "null"'
+            )
         return self
+
+    @property
+    def checked_type(self) -> Literal["number", "datetime"] | None:
+        """The type that values must have; None if those of every type are taken."""
+        every = self.op in ("count", "count_distinct") or self.on_mismatch == "text"
+        return None if every else self.type
 
     @property
     def total(self) -> Literal["sum", "min", "max"] | None:

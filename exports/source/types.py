@@ -1,10 +1,12 @@
-"""The column types of row-level reports."""
+"""The types of columns, and what happens to values of another type."""
 
 from typing import Literal
 
 ColumnType = Literal[
     "text", "integer", "number", "decimal", "boolean", "datetime", "date", "id", "json"
 ]
-"""The type of a column; `exports.source.values` has the rule for each."""
+"""The type of a column of a row-level report; `exports.source.values` has the rule for each."""
+GroupType = Literal["text", "number", "datetime", "boolean", "id"]
+"""The type of a group of statistics; `exports.reports.stats.pipeline` has the rule for each."""
 OnMismatch = Literal["fail", "text", "null"]
 """What happens to a value that does not fit its column's type."""

@@ -125,6 +125,30 @@ def test_the_sample_file_defines_three_reports() -> None:
             "measures.x.fild: is not a known key (did you mean field",
         ),
         ('measures.x = { field = "a" }', "measures.x.op: is required"),
+        (
+            'measures.x = { op = "count", on_mismatch = "fail" }',
+            "measures.x: counts values of every type; remove `on_mismatch`",
+        ),
+        (
+            'measures.x = { op = "sum", field = "a", on_mismatch = "text" }',
+            'measures.x: is a sum, which texts do not have; use `on_mismatch` "fail" or "null"',
+        ),
+        (
+            'measures.x = { op = "avg", field = "a", type = "datetime" }',
+            "measures.x: has the type datetime; only min and max have a `type`",
+        ),
+        (
+            'measures.x = { op = "max", field = "a", type = "datetime", on_mismatch = "text" }',
+            "measures.x: has a type, but takes values of every type; use `on_mismatch`",
+        ),
+        (
+            'group_by = { c = { field = "c", on_mismatch = "null" } }',
+            "group_by.c: has no type; add the `type` that values must have, such as text",
+        ),
+        (
+            'group_by = { c = { field = "c", type = "number" } }',
+            "group_by.c: has a type, but takes values of every type; use `on_mismatch`",
+        ),
     ],
 )
 def test_a_mistake_in_a_statistics_report_is_reported_with_its_key(
@@ -272,7 +296,7 @@ def test_all_mistakes_are_reported_at_once_each_with_its_own_key(tmp_path: Path)
         ),
         (
             "reports.statsMonthly.group_by.b.titel: is not a known key (did you mean title?); "
-            "use one of: field, title."
+            "use one of: field, title, type, on_mismatch."
         ),
         (
             "reports.statsMonthly.measures.n.op: 'cuont' is not allowed (did you mean count?); "

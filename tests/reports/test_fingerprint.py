@@ -74,17 +74,34 @@ def test_a_change_of_the_rows_or_the_columns_gives_another_fingerprint(
     assert _report(tmp_path, changed).fingerprint != _report(tmp_path, TABLE).fingerprint
 
 
-def test_other_measures_give_another_fingerprint(tmp_path: Path) -> None:
-    table = """
-    [reports.sales]
-    period = "month"
-    collection = "orders"
-    time_field = "createdAt"
-    measures.n = { op = "count" }
-    """
-    other = table.replace('op = "count"', 'op = "count_distinct", field = "uid"')
-    assert _report(tmp_path, table).fingerprint != _report(tmp_path, other).fingerprint
-    assert _report(tmp_path, table).fingerprint == _report(tmp_path, table).fingerprint
+FIGURES = """
+[reports.sales]
+period = "month"
+collection = "orders"
+time_field = "createdAt"
+group_by.c = { field = "c" }
+measures.least = { op = "min", field = "n" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "instead", "same"),
+    [
+        ('field = "n"', 'field = "n", type = "number", on_mismatch = "null"', True),  # the defaults
+        ('field = "c"', 'field = "c", on_mismatch = "text"', True),
+        ('op = "min"', 'op = "max"', False),
+        ('field = "n"', 'field = "n", type = "datetime"', False),
+        ('field = "n"', 'field = "n", on_mismatch = "fail"', False),
+        ('field = "c"', 'field = "c", type = "text", on_mismatch = "null"', False),
+    ],
+)
+def test_statistics_have_another_fingerprint_if_their_figures_or_groups_change(
+    tmp_path: Path, text: str, instead: str, *, same: bool
+) -> None:
+    changed = FIGURES.replace(text, instead, 1)
+    assert changed != FIGURES
+    fingerprints = {_report(tmp_path, table).fingerprint for table in (FIGURES, changed)}
+    assert len(fingerprints) == (1 if same else 2)
 
 
 def test_other_source_of_a_report_class_gives_another_fingerprint(

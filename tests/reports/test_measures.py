@@ -60,9 +60,9 @@ async def test_minimum_and_maximum_may_be_dates_or_text(mongo_database: Database
         timezone="Asia/Shanghai",
         group_by={"c": "c"},
         measures={
-            "first": {"op": "min", "field": "d"},
-            "last": {"op": "max", "field": "d"},
-            "text": {"op": "max", "field": "s"},
+            "first": {"op": "min", "field": "d", "type": "datetime"},
+            "last": {"op": "max", "field": "d", "type": "datetime"},
+            "text": {"op": "max", "field": "s", "on_mismatch": "text"},
         },
     )
 

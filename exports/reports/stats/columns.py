@@ -8,12 +8,13 @@ from typing import Any, Final
 import pyarrow as pa
 from bson import Decimal128
 
-from exports.reports.definition import StatsDefinition
-from exports.reports.stats.pipeline import group_key, measure_key
+from exports.errors import MismatchError
+from exports.reports.definition import GroupBy, Measure, StatsDefinition
+from exports.reports.stats.pipeline import group_key, measure_key, mismatch_key
 from exports.source.inferred import column, group_column
 from exports.tables.arrow import AnyArray
 from exports.tables.columns import Column
-from exports.tables.warnings import MISMATCH_TEXT, NOT_FINITE, WarningCounts
+from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, NOT_FINITE, WarningCounts
 
 Row = tuple[date, Mapping[str, Any]]
 """The day or the first day of the month, and the document; an empty one if there is none."""
@@ -31,7 +32,11 @@ def column_named(
         name: Its name: the period of a row, a group, or a measure.
         definition: The report.
         rows: All rows of a unit.
-        warn: Counts the numbers and dates that are text, and the figures that are not finite.
+        warn: Counts the values that do not have the type of the column, and the figures that are
+            not finite.
+
+    Raises:
+        MismatchError: A value does not have the type of the column, and the report says to fail.
     """
     if name in definition.measures:
         return _measure(name, definition, rows, warn)
@@ -48,6 +53,7 @@ def _group(
     name: str, definition: StatsDefinition, rows: Sequence[Row], warn: WarningCounts
 ) -> tuple[Column, AnyArray]:
     group, key = definition.group_by[name], group_key(list(definition.group_by).index(name))
+    _check_types(name, group, [document.get(mismatch_key(key)) for _, document in rows], warn)
     found = group_column((document["_id"][key] for _, document in rows), definition.timezone)
     warn.add(MISMATCH_TEXT, name, found.as_text)
     return Column(name=name, title=group.title or name, role="group"), found.values
@@ -57,6 +63,7 @@ def _measure(
     name: str, definition: StatsDefinition, rows: Sequence[Row], warn: WarningCounts
 ) -> tuple[Column, AnyArray]:
     measure, key = definition.measures[name], measure_key(list(definition.measures).index(name))
+    _check_types(name, measure, [document.get(mismatch_key(key)) for _, document in rows], warn)
     figures = [document.get(key, _OF_NO_DOCUMENTS.get(measure.op)) for _, document in rows]
     described = Column(name=name, title=measure.title or name, role="measure", total=measure.total)
     if measure.op in ("count", "count_distinct"):
@@ -67,6 +74,19 @@ def _measure(
     warn.add(NOT_FINITE, name, sum(not _is_finite(figure) for figure in figures))
     warn.add(MISMATCH_TEXT, name, found.as_text)
     return described, found.values
+
+
+def _check_types(
+    name: str, of: GroupBy | Measure, found: Sequence[Any], warn: WarningCounts
+) -> None:
+    if of.on_mismatch == "null":
+        warn.add(MISMATCH_NULL, name, sum(count or 0 for count in found))
+    for kind in found if of.on_mismatch == "fail" else ():
+        if kind is not None:
+            raise MismatchError(
+                f"The column {name!r} has the type {of.type}, but a document has a value of BSON "
+                f'type {kind}; correct the document, or set `on_mismatch` to "null".'
+            )
 
 
 def _rounded(average: object) -> object:

@@ -2,7 +2,8 @@
 
 The pipeline names groups and measures `g0`, `m0` and so on, not by their names in the report, and
 has nothing that a client sends where an operator could be. A document of the result is
-`{_id: {p, g0, g1, ...}, m0, m1, ...}`.
+`{_id: {p, g0, g1, ...}, m0, m1, ...}`. `mismatch_key` names what it says about values that do not
+have the type of their column.
 
 A distinct count groups twice: first by the value too, then without it, where it counts the results
 of the first `$group`. So no document ever holds a set of values, and both groups may spill to disk.
@@ -13,11 +14,25 @@ after the other, documents could change in between.
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from exports.models import Unit
 from exports.reports.definition import Measure, StatsDefinition
 from exports.reports.filter import match
 from exports.source.database import Stage
+from exports.source.types import GroupType, OnMismatch
+
+_TYPES: Final[Mapping[GroupType, Sequence[str]]] = {
+    "text": ["string"],
+    "datetime": ["date"],
+    "boolean": ["bool"],
+    "id": ["objectId", "string"],
+}
+"""The names of the BSON types that each type of a column takes, if `$isNumber` does not say it."""
+_COUNTED: Final = {"null": "$sum", "fail": "$max"}
+"""How values of other types are put together: by their number, or by the name of one type."""
+_NO_VALUE: Final = ["missing", "null", "undefined"]
 
 PERIOD = "p"
 """Key in `_id` of the day or the month, such as `2026-10-31`.
@@ -35,6 +50,18 @@ def group_key(index: int) -> str:
 def measure_key(index: int) -> str:
     """Return the key of the figure of a measure."""
     return f"m{index}"
+
+
+def mismatch_key(key: str) -> str:
+    """Return the key of what is known about values that do not have the type of a column.
+
+    With `null`, that is how many there are; with `fail`, the name of the BSON type of one of them.
+    There is none if all values have the type, or if the column takes values of every type.
+
+    Args:
+        key: What `group_key` or `measure_key` returned.
+    """
+    return f"{key}x"
 
 
 def build(
@@ -63,9 +90,10 @@ def build(
         {"$match": match(definition, unit, created_by)},
         {"$replaceRoot": {"newRoot": _values(definition, measures, distinct, labels)}},
     ]
+    figures = _figures(definition)
     if len(distinct) > 1:
         stages.append({"$unwind": "$d"})
-    figures = _figures(measures, several_entries=len(distinct) > 1)
+        figures = _of_one_entry(figures, distinct[0])
     if distinct:
         stages.append({"$group": {"_id": keys | {"d": "$d"}, **figures}})
         again = {key: f"$_id.{key}" for key in keys}
@@ -92,13 +120,16 @@ def _values(
 ) -> Stage:
     values: Stage = {PERIOD: _label(definition, *labels)}
     for index, group in enumerate(definition.group_by.values()):
+        key, value = group_key(index), f"${group.field}"
         # A missing field and a null are the same group, because readers see no difference.
-        values[group_key(index)] = _or_null(group.field)
+        values[key] = _or_null(_of_type(value, group.type))
+        if group.type is not None:
+            values[mismatch_key(key)] = _mismatch(value, group.type, group.on_mismatch)
     for index, measure in enumerate(measures):
         if measure.field is not None and measure.op != "count_distinct":
             values[measure_key(index)] = f"${measure.field}"
     entries = [
-        {"n": index, "v": _or_null(field)}
+        {"n": index, "v": _or_null(f"${field}")}
         for index in distinct
         if (field := measures[index].field) is not None
     ]
@@ -116,39 +147,69 @@ def _label(definition: StatsDefinition, first: str, last: str) -> Stage:
     return {"$cond": [{"$eq": [{"$type": time}, "date"]}, label, None]}
 
 
-def _or_null(path: str | None) -> Stage:
-    return {"$ifNull": [f"${path}", None]}
+def _of_type(value: str, kind: GroupType | None) -> object:
+    return value if kind is None else {"$cond": [_fits(value, kind), value, None]}
 
 
-def _figures(measures: list[Measure], *, several_entries: bool) -> Stage:
-    first = min(
-        (index for index, measure in enumerate(measures) if measure.op == "count_distinct"),
-        default=None,
-    )
+def _mismatch(value: str, kind: GroupType, on_mismatch: OnMismatch) -> Stage:
+    """For a value of another type: the name of its type, or 1 to be added up. Otherwise null."""
+    found = {"$type": value}
+    other = {"$cond": [{"$in": [found, _NO_VALUE]}, None, found if on_mismatch == "fail" else 1]}
+    return {"$cond": [_fits(value, kind), None, other]}
 
-    def once(value: object, otherwise: object) -> object:
-        if not several_entries:
-            return value
-        return {"$cond": [{"$eq": ["$d.n", first]}, value, otherwise]}
 
+def _fits(value: str, kind: GroupType) -> Stage:
+    if kind == "number":
+        return {"$isNumber": value}  # far faster than to look for its type in a list
+    return {"$in": [{"$type": value}, _TYPES[kind]]}
+
+
+def _or_null(value: object) -> Stage:
+    return {"$ifNull": [value, None]}
+
+
+def _figures(definition: StatsDefinition) -> Stage:
     figures: Stage = {}
-    for index, measure in enumerate(measures):
+    for index, group in enumerate(definition.group_by.values()):
+        if group.type is not None:
+            key = mismatch_key(group_key(index))
+            figures[key] = {_COUNTED[group.on_mismatch]: f"${key}"}
+    for index, measure in enumerate(definition.measures.values()):
         key = measure_key(index)
-        match measure.op:
-            case "count":
-                figures[key] = {"$sum": once(1, 0)}
-            case "sum" | "min":
-                figures[key] = {f"${measure.op}": once(f"${key}", None)}
-            case "max":
-                figures[key] = {"$max": once(f"${key}", None)}
-                figures[_least_key(index)] = {"$min": once(f"${key}", None)}
-            case "avg":
-                is_number = {"$cond": [{"$isNumber": f"${key}"}, 1, 0]}
-                figures[key] = {"$sum": once(f"${key}", None)}
-                figures[_count_key(index)] = {"$sum": once(is_number, 0)}
-            case "count_distinct":
-                pass
+        if measure.checked_type is not None:
+            mismatch = _mismatch(f"${key}", measure.checked_type, measure.on_mismatch)
+            figures[mismatch_key(key)] = {_COUNTED[measure.on_mismatch]: mismatch}
+        figures |= _figures_of(measure, index)
     return figures
+
+
+def _figures_of(measure: Measure, index: int) -> Stage:
+    key = measure_key(index)
+    value = _of_type(f"${key}", measure.checked_type)
+    match measure.op:
+        case "count":
+            return {key: {"$sum": 1}}
+        case "sum":  # ignores what is no number
+            return {key: {"$sum": f"${key}"}}
+        case "min":
+            return {key: {"$min": value}}
+        case "max":
+            return {key: {"$max": value}, _least_key(index): {"$min": value}}
+        case "avg":
+            is_number = {"$cond": [{"$isNumber": f"${key}"}, 1, 0]}
+            return {key: {"$sum": f"${key}"}, _count_key(index): {"$sum": is_number}}
+        case "count_distinct":
+            return {}
+
+
+def _of_one_entry(figures: Stage, entry: int) -> Stage:
+    def once(value: object) -> Stage:
+        return {"$cond": [{"$eq": ["$d.n", entry]}, value, None]}
+
+    return {
+        key: {operator: once(value) for operator, value in figure.items()}
+        for key, figure in figures.items()
+    }
 
 
 def _combined(distinct: list[int], figures: Stage) -> Stage:

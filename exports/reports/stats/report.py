@@ -98,7 +98,8 @@ class StatsReport(Report):
         """See `Report.read`.
 
         Raises:
-            MismatchError: The time field of a document is not one date.
+            MismatchError: The time field of a document is not one date; or a value does not have
+                the type of its column, and the report says to fail.
         """
         documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
         # In a thread, so that heartbeats are sent while a large result is converted.
@@ -136,7 +137,8 @@ class StatsReport(Report):
             columns: Which columns, in this order; None for all.
 
         Raises:
-            MismatchError: The time field of a document is not one date.
+            MismatchError: The time field of a document is not one date; or a value does not have
+                the type of its column, and the report says to fail.
         """
         rows: Sequence[Row] = [(self._label(document), document) for document in documents]
         if not self._definition.group_by:
