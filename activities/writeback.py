@@ -9,7 +9,7 @@ from activities.attempts import Attempts
 from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import millis, now_ms
-from exports.errors import ExportError
+from exports.errors import ExportError, StoreUnavailableError
 from exports.models import (
     CancelledInput,
     DoneInput,
@@ -55,6 +55,7 @@ class WritebackActivities:
             Stage.WRITEBACK, ask.task, retries_before=ask.retries_before, rows=ask.file.rows
         ):
             check_worker_clock()
+            await self._check_stored(ask)
             purge_at = now_ms() + millis(self._retention)
             link = await in_thread(
                 lambda _: self._store.link(
@@ -74,6 +75,20 @@ class WritebackActivities:
             with suppress(ExportError):
                 await in_thread(lambda _: self._store.remove_all(ask.leftovers))
             return result
+
+    async def _check_stored(self, ask: DoneInput) -> None:
+        """Check that the file is in the bucket, unless the task has ended or is another run's.
+
+        Raises:
+            StoreUnavailableError: It is not, or not with all its bytes.
+        """
+        stored = await in_thread(lambda _: self._store.size(ask.file.key))
+        if stored != ask.file.bytes and await self._tasks.owns(ask.task):
+            raise StoreUnavailableError(
+                f"The object store does not have the finished file of {ask.file.bytes} bytes."
+                " Check that EXPORTS_S3_ENDPOINT_URL leads all workers to the same store, and that"
+                " nothing removes objects under `files/`."
+            )
 
     @activity.defn(name=names.WRITEBACK_FAILED)
     async def failed(self, ask: FailedInput) -> ExportResult:

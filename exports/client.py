@@ -346,7 +346,7 @@ class ExportClient:
         if task.purge_at is not None:
             ends = min(ends, task.purge_at)
         ttl = timedelta(milliseconds=ends - now)
-        if ttl < timedelta(seconds=1) or not await asyncio.to_thread(self._store.exists, key):
+        if ttl < timedelta(seconds=1) or await asyncio.to_thread(self._store.size, key) is None:
             raise _expired()
         link = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
         renewed = await self._tasks.renew(

@@ -175,16 +175,16 @@ class ObjectStore:
             )
         return Link(url, end_of_link(url))
 
-    def exists(self, key: str) -> bool:
-        """Return whether an object exists."""
+    def size(self, key: str) -> int | None:
+        """Return how many bytes an object has; None if there is no such object."""
         with translate_errors(self._bucket):
             try:
-                self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+                found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
             except ClientError as error:
                 if error_code(error) in MISSING_OBJECT:
-                    return False
+                    return None
                 raise
-            return True
+            return found["ContentLength"]
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Yield the objects under a prefix, a page at a time."""

@@ -38,7 +38,7 @@ class RunTransitions:
         tasks: The collection; its origin is the worker's identity.
 
     Raises:
-        TaskLostError: By every method but the first three: the run does not own the task any more,
+        TaskLostError: By every method but the first four: the run does not own the task any more,
             or has ended it in another way.
     """
 
@@ -102,6 +102,11 @@ class RunTransitions:
             entry(self._worker, AuditAction.STARTED, now, run=ref.run_id),
         ) or await self._tasks.update_one({**claimable, "runId": ref.run_id}, claimed)
         return await self._tasks.find(ref.task_id) if is_owner else None
+
+    async def owns(self, ref: TaskRef) -> bool:
+        """Return whether the run owns the task, and the task has not ended."""
+        async with self._tasks.operation():
+            return await self._tasks.documents.find_one(_owned(ref), {"_id": True}) is not None
 
     async def attempt_started(self, ref: TaskRef, heartbeat: AttemptBeat) -> None:
         """Store that an attempt is at work, and how far it is."""

@@ -19,6 +19,7 @@ from exports.errors import ExportError, StoreUnavailableError
 from exports.reports.stats.report import StatsReport
 from exports.storage.bucket import ObjectStore
 from exports.storage.upload import StoppedError
+from exports.tasks.transitions import RunTransitions
 from tests.support.service import Service
 from workflows import policies
 
@@ -112,6 +113,20 @@ def upload_held() -> Generator[asyncio.Event]:
 
     with patch.object(ObjectStore, "upload", hold):
         yield reached
+
+
+@contextmanager
+def answer_to_done_lost() -> Generator[asyncio.Event]:
+    """Let a writeback hang once it has been done; yield an event that is set then."""
+    done, written = RunTransitions.done, asyncio.Event()
+
+    async def hang(self: RunTransitions, *given: Any, **named: Any) -> None:
+        await done(self, *given, **named)
+        written.set()
+        await asyncio.Event().wait()
+
+    with patch.object(RunTransitions, "done", hang):
+        yield written
 
 
 @contextmanager
