@@ -103,9 +103,9 @@ def _activities(
         connections.mongo[settings.mongo_database], origin=temporal.identity
     )
     tasks, swept = RunTransitions(collection), SweepStore(collection)
-    attempts = Attempts(tasks)
+    attempts = Attempts(tasks, store)
     cache = PartCache()
-    claim = ClaimActivities(tasks, reports, settings.units_side_by_side)
+    claim = ClaimActivities(tasks, reports, store, settings.units_side_by_side)
     aggregate = AggregateActivities(
         attempts=attempts, reports=reports, source=source, store=store, cache=cache
     )

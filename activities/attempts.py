@@ -15,6 +15,7 @@ from activities.boundary import beating, boundary, domain_error
 from exports.clock import millis, now_ms
 from exports.errors import ExportError, StepTimeoutError, TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef
+from exports.storage.bucket import ObjectStore
 from exports.tasks.task import TaskError
 from exports.tasks.transitions import RunTransitions
 from workflows.failures import application_error
@@ -70,10 +71,12 @@ class Attempts:
 
     Args:
         tasks: The store of the documents.
+        store: The bucket.
     """
 
-    def __init__(self, tasks: RunTransitions) -> None:
+    def __init__(self, tasks: RunTransitions, store: ObjectStore) -> None:
         self._tasks = tasks
+        self._store = store
 
     @asynccontextmanager
     async def at(
@@ -95,6 +98,7 @@ class Attempts:
             boundary(lambda: attempt.heartbeat),
             beating(lambda: attempt.heartbeat, progress.write),
         ):
+            self._store.check_is(ref.store)  # leaving a step to another worker is no failed attempt
             try:
                 async with _time_limit():
                     # The claim has written that the task runs; only a failed attempt has changed

@@ -8,6 +8,7 @@ from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
 from exports.reports.report import ReportCatalog
+from exports.storage.bucket import ObjectStore
 from exports.tasks.task import ExportTask, runnable
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
@@ -19,12 +20,16 @@ class ClaimActivities:
     Args:
         tasks: The tasks.
         reports: The configured reports.
+        store: The bucket.
         side_by_side: How many units of one export are read at once.
     """
 
-    def __init__(self, tasks: RunTransitions, reports: ReportCatalog, side_by_side: int) -> None:
+    def __init__(
+        self, tasks: RunTransitions, reports: ReportCatalog, store: ObjectStore, side_by_side: int
+    ) -> None:
         self._tasks = tasks
         self._reports = reports
+        self._store = store
         self._side_by_side = side_by_side
 
     @activity.defn(name=names.CLAIM)
@@ -50,7 +55,10 @@ class ClaimActivities:
             return await self._not_claimed(ask)
         request, max_retries = runnable(document)
         claim = Claim(
-            task=task.model_copy(update={"max_retries": max_retries}), plan=self._plan(request)
+            task=task.model_copy(
+                update={"max_retries": max_retries, "store": self._store.fingerprint}
+            ),
+            plan=self._plan(request),
         )
         check_fits(claim, "The list of the export's units")
         return claim

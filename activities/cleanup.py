@@ -30,6 +30,7 @@ class CleanupActivities:
     async def discard(self, task: TaskRef) -> DiscardResult:
         """Remove all objects and open uploads of a run, except the file of a task that is done."""
         async with boundary(), beating():
+            self._store.check_is(task.store)
             document = await self._tasks.find(task.task_id)
             keep = (
                 document.get("objectKey")

@@ -264,6 +264,14 @@ class ReportChangedError(ExportError):
     fixed_by = "the operator: all workers get the same reports file; then `exports retry ID`"
 
 
+class StoreDiffersError(ExportError):
+    """Workers or clients have different settings of the object store; the message says which."""
+
+    code = "E_STORE_DIFFERS"
+    fixed_by = "the operator: all workers and clients get the same values; then `exports retry ID`"
+    permanent = False  # another worker may have the right store
+
+
 class ReportsFileError(ExportError):
     """The reports file has a mistake."""
 

@@ -102,12 +102,15 @@ class TaskRef(WireModel):
         workflow_id: The workflow that owns the task.
         run_id: The run of that workflow.
         max_retries: Failed attempts at which the task fails.
+        store: The object store that the run writes to: `ObjectStore.fingerprint` of the worker that
+            took the task. None before that, and if it was an older worker.
     """
 
     task_id: str
     workflow_id: str
     run_id: str
     max_retries: int = DEFAULT_MAX_RETRIES
+    store: dict[str, str] | None = None
 
 
 class Unit(WireModel):

@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
         FinishedFile,
         StagedUnit,
         TaskRef,
+        TaskStatus,
         Unit,
         UploadInput,
     )
@@ -39,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.admission import refuse_too_large
     from workflows.failures import application_error, code_and_message, ended_by_server
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
-    from workflows.worker_loss import StepHistory, is_report_changed, run_step
+    from workflows.worker_loss import StepHistory, is_left_to_others, run_step
 
 _T = TypeVar("_T")
 _PARTS: Final = "The list of staged parts"
@@ -49,7 +50,7 @@ _PARTS: Final = "The list of staged parts"
 class ExportWorkflow:
     """Runs one task until it is done, failed or cancelled.
 
-    The state machine is `run`. The signal `cancel` and the server's own cancel request have the
+    Its steps are in `_carry_out`. The signal `cancel` and the server's own cancel request have the
     same effect: both cancel the main task of the workflow.
     """
 
@@ -86,12 +87,7 @@ class ExportWorkflow:
         """
         self._main = asyncio.current_task()
         try:
-            claim = await self._claim(request)
-            if claim.plan is None:
-                return _ended_before(claim)
-            plan, units = await self._stage(claim.plan, request)
-            file = await self._upload(plan, units)
-            result = await self._write_back(file, units)
+            result, units = await self._carry_out(request)
         except (asyncio.CancelledError, FailureError) as error:
             cancelled = self._cancel_requested or is_cancelled_exception(error)
             close = self._close_as_cancelled() if cancelled else self._close_as_failed(error)
@@ -134,27 +130,30 @@ class ExportWorkflow:
         self._claimed = True
         return claim
 
-    async def _stage(
-        self, plan: ExportPlan, request: ExportRequest
-    ) -> tuple[ExportPlan, list[StagedUnit]]:
-        """Stage all units by one definition of the report; plan again if no worker has it."""
-        while True:
+    async def _carry_out(self, request: ExportRequest) -> tuple[ExportResult, list[StagedUnit]]:
+        """Do all steps on workers that fit the plan; plan again if there are none."""
+        claim = await self._claim(request)
+        while claim.plan is not None:
             try:
-                return plan, await self._stage_as_planned(plan)
+                units = await self._stage(claim.plan)
+                file = await self._upload(claim.plan, units)
+                return await self._write_back(file, units), units
             except ActivityError as error:
-                if not is_report_changed(error) or self._plans == MOST_PLANS:
+                if not is_left_to_others(error) or self._plans == MOST_PLANS:
                     raise
-            plan = await self._plan_again(request)
+            claim = await self._plan_again(request)
+        return _ended_before(claim), []
 
-    async def _plan_again(self, request: ExportRequest) -> ExportPlan:
+    async def _plan_again(self, request: ExportRequest) -> Claim:
         self._plans += 1
         self._rows = self._part_list_bytes = 0
         claim = await self._claim(request)
-        if claim.plan is None:
+        # It is done if the worker that wrote so was lost before it could say so.
+        if claim.ended is not None and claim.ended.status is not TaskStatus.DONE:
             raise application_error(TaskLostError("The task has ended in the meantime."))
-        return claim.plan
+        return claim
 
-    async def _stage_as_planned(self, plan: ExportPlan) -> list[StagedUnit]:
+    async def _stage(self, plan: ExportPlan) -> list[StagedUnit]:
         visibility.show_plan(plan)
         self._stop_if_cancelled()
         visibility.show_progress("aggregate", rows=self._rows, plan=plan)

@@ -6,7 +6,7 @@ from typing import Final
 
 from temporalio.common import RetryPolicy
 
-from exports.errors import EncryptionKeyError, ReportChangedError
+from exports.errors import EncryptionKeyError, ReportChangedError, StoreDiffersError
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=12)
 """An attempt that sends no heartbeat for this long is timed out: its worker counts as lost."""
@@ -23,8 +23,9 @@ WORKER_SHUTDOWN: Final = "WorkerShutdown"
 # (temporalio/temporal, service/history/workflow/retry.go). So a heartbeat timeout comes back to
 # the workflow, which does not count it as a failed attempt.
 HEARTBEAT_TIMED_OUT: Final = "TemporalTimeout:Heartbeat"
-# The type of the failure of a step whose worker has another definition of the report than planned.
-REPORT_CHANGED: Final = ReportChangedError.code
+# The types of the failures of a step whose worker has another definition of the report, or another
+# object store, than planned. It has done nothing, and leaves the step to other workers.
+LEFT_TO_OTHERS: Final = (ReportChangedError.code, StoreDiffersError.code)
 # A worker without the encryption key fails an attempt with this as the type of the cause: the SDK
 # takes the name of the class that the codec raised.
 UNREADABLE: Final = EncryptionKeyError.__name__
@@ -42,8 +43,9 @@ MOST_WORKERS_LOST: Final = 6
 # all its steps are lost, and one of them may be the cause. The others must not fail with it.
 SUSPECT_AFTER: Final = 2
 
-# During a deploy, workers may have different definitions of a report. A unit is offered to this
-# many workers. Then the export is planned again, by the definition of the worker that plans it.
+# During a deploy, workers may have different definitions of a report, or different object stores. A
+# step is offered to this many workers. Then the export is planned again, by the definition and with
+# the store of the worker that plans it.
 MOST_WORKERS_THAT_DIFFER: Final = 5
 MOST_PLANS: Final = 8
 
@@ -116,5 +118,5 @@ def attempts(left: int) -> RetryPolicy:
         backoff_coefficient=BACKOFF,
         maximum_interval=LONGEST_DELAY,
         maximum_attempts=max(1, left),
-        non_retryable_error_types=[HEARTBEAT_TIMED_OUT, WORKER_SHUTDOWN],
+        non_retryable_error_types=[HEARTBEAT_TIMED_OUT, WORKER_SHUTDOWN, *LEFT_TO_OTHERS],
     )

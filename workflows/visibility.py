@@ -37,7 +37,7 @@ def show_done(result: ExportResult) -> None:
 def show_ended_before(result: ExportResult) -> None:
     """Show that a run found its task ended."""
     _set_search_attributes({names.SEARCH_STATUS: result.status})
-    workflow.set_current_details(f"**{result.status}** before this run began")
+    workflow.set_current_details(f"**{result.status}** already")
 
 
 def show_cancelling() -> None:

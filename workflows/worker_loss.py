@@ -1,6 +1,7 @@
 """Runs a step again when a worker was lost, or could not do it, without counting a failed attempt.
 
-A worker can't do a step if it lacks the encryption key, or the report as it was planned.
+A worker can't do a step if it lacks the encryption key, or has another report or object store than
+planned.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ async def run_step(
     on_worker_lost: Callable[[], None],
     cancel_requested: Callable[[], bool],
 ) -> _T:
-    """Run a step, and run it again if its worker was lost, or lacks the key or the report.
+    """Run a step, and run it again if its worker was lost, or could not do it.
 
     Args:
         call: Runs the step once.
@@ -54,10 +55,10 @@ async def run_step(
         ApplicationError: Too many workers in a row were lost during the step, or none had the key
             in time.
         ActivityError: The step failed for another reason, or no worker that was asked had the
-            report as planned.
+            report and the object store as planned.
     """
     lost_in_a_row = 0
-    key_backoff, report_backoff = _KeyBackoff(), _ReportBackoff()
+    key_backoff, plan_backoff = _KeyBackoff(), _PlanBackoff()
     again = False
     while True:
         if again and cancel_requested():
@@ -71,8 +72,8 @@ async def run_step(
             if _lacks_key(cause):
                 await key_backoff.wait()
                 continue
-            if is_report_changed(error):
-                await report_backoff.wait(error)
+            if is_left_to_others(error):
+                await plan_backoff.wait(error)
                 continue
             if isinstance(cause, ActivityTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
                 lost_in_a_row += 1
@@ -112,8 +113,8 @@ def _lacks_key(cause: BaseException | None) -> bool:
     return isinstance(reason, ApplicationError) and reason.type == policies.UNREADABLE
 
 
-class _ReportBackoff:
-    """Waits for a worker that has the report as planned; gives up after a few that do not."""
+class _PlanBackoff:
+    """Waits for a worker that fits the plan; gives up after a few that do not."""
 
     def __init__(self) -> None:
         self._refused = 0
@@ -123,12 +124,12 @@ class _ReportBackoff:
         if self._refused >= policies.MOST_WORKERS_THAT_DIFFER:
             raise error
         wait = policies.retry_delay(self._refused)
-        await workflow.sleep(wait, summary="for a worker that has the report as planned")
+        await workflow.sleep(wait, summary="for a worker that fits the plan")
 
 
-def is_report_changed(error: ActivityError) -> bool:
-    """Return whether a worker refused a step because it has another report than planned."""
-    return isinstance(error.cause, ApplicationError) and error.cause.type == policies.REPORT_CHANGED
+def is_left_to_others(error: ActivityError) -> bool:
+    """Return whether a worker refused a step because it does not fit the plan."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type in policies.LEFT_TO_OTHERS
 
 
 def _retries_in(details: object) -> int:

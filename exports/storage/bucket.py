@@ -1,7 +1,8 @@
 """The bucket: staged parts and finished files."""
 
+import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from exports import names
-from exports.errors import StagingError
+from exports.errors import StagingError, StoreDiffersError
 from exports.settings import Settings
 from exports.storage.links import end_of_link, lifetime, temporary_credentials
 from exports.storage.s3 import (
@@ -25,6 +26,8 @@ from exports.storage.upload import FileUpload, Uploaded
 
 _DELETES_IN_FLIGHT: Final = 8
 """How many objects are deleted at the same time."""
+_DIGITS: Final = 8
+"""Hexadecimal digits of the fingerprint of a setting."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class ObjectStore:
     Args:
         settings: Endpoint, bucket, credentials.
 
+    Attributes:
+        fingerprint: Which store this is: for each variable that says so, a short hash of its value.
+
     Raises:
         SettingsError: The settings are wrong, or the credentials are temporary and it is not
             known when they end.
@@ -78,6 +84,30 @@ class ObjectStore:
         public = settings.s3_public_endpoint_url
         self._signer = s3_client(settings, public) if public else self._client
         self._credentials = temporary_credentials(settings)
+        self.fingerprint = {
+            "EXPORTS_S3_ENDPOINT_URL": _hash((settings.s3_endpoint_url or "").rstrip("/")),
+            "EXPORTS_S3_BUCKET": _hash(self._bucket),
+            "EXPORTS_S3_PREFIX": _hash(self._prefix),
+        }
+
+    def check_is(self, fingerprint: Mapping[str, str] | None) -> None:
+        """Check that this is the store that an export writes to.
+
+        Args:
+            fingerprint: Of that store; None if it is not known.
+
+        Raises:
+            StoreDiffersError: It is another one.
+        """
+        other = fingerprint or {}
+        differ = [
+            name for name, value in self.fingerprint.items() if other.get(name, value) != value
+        ]
+        if differ:
+            raise StoreDiffersError(
+                f"The files of this export are written with another {' and '.join(differ)} than"
+                " this worker or client has. All workers and clients must have the same values."
+            )
 
     def check(self) -> None:
         """Check that the bucket exists and the credentials are valid, without changing it."""
@@ -250,3 +280,7 @@ class ObjectStore:
 
     def _without_prefix(self, key: str) -> str:
         return key.removeprefix(self._prefix)
+
+
+def _hash(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()[:_DIGITS]

@@ -37,12 +37,10 @@ EARLY, LATE = "wait-before-reading", "wait-before-uploading"
 class _Changed(ExportWorkflow):
     """Has two more steps: one before the rows are read and one after."""
 
-    async def _stage(
-        self, plan: ExportPlan, request: ExportRequest
-    ) -> tuple[ExportPlan, list[StagedUnit]]:
+    async def _stage(self, plan: ExportPlan) -> list[StagedUnit]:
         if self._is_in(EARLY):
             await workflow.sleep(0.01)
-        return await super()._stage(plan, request)
+        return await super()._stage(plan)
 
     async def _upload(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
         if self._is_in(LATE):

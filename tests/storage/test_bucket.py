@@ -17,6 +17,7 @@ from exports.errors import (
     SettingsError,
     StagingError,
     StoreAccessError,
+    StoreDiffersError,
     StoreUnavailableError,
 )
 from exports.settings import Settings
@@ -139,6 +140,42 @@ def test_installations_that_share_a_bucket_do_not_see_each_other(
     assert [item.key for item in store.objects("")] == ["team-a/staging/a"]
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        ({"s3_prefix": "team-b/"}, "another EXPORTS_S3_PREFIX than"),
+        ({"s3_endpoint_url": None}, "another EXPORTS_S3_ENDPOINT_URL than"),
+        (
+            {"s3_bucket": "secret", "s3_prefix": ""},
+            "another EXPORTS_S3_BUCKET and EXPORTS_S3_PREFIX than",
+        ),
+    ],
+    ids=["prefix", "endpoint", "bucket and prefix"],
+)
+def test_an_operator_is_told_which_settings_of_two_stores_differ_and_not_their_values(
+    store: ObjectStore, settings: Settings, changes: dict[str, str | None], differs: str
+) -> None:
+    changed = settings.model_copy(update=changes)
+    other = ObjectStore(changed)
+    with pytest.raises(StoreDiffersError, match=differs) as refused:
+        store.check_is(other.fingerprint)
+    other.close()
+    for told in (refused.value.msg, str(store.fingerprint), str(other.fingerprint)):
+        for of in (settings, changed):
+            values = (of.s3_endpoint_url, of.s3_bucket, of.s3_prefix)
+            assert not [value for value in values if value and value in told]
+
+
+def test_a_store_is_the_same_with_a_slash_after_its_address_and_where_none_was_named(
+    store: ObjectStore, settings: Settings
+) -> None:
+    slash = settings.model_copy(update={"s3_endpoint_url": f"{settings.s3_endpoint_url}/"})
+    other = ObjectStore(slash)
+    for fingerprint in (other.fingerprint, None, {}):
+        store.check_is(fingerprint)
+    other.close()
 
 
 def test_all_pages_of_a_listing_are_read(

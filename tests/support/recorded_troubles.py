@@ -16,6 +16,7 @@ from exports.reports.report import Report, ReportCatalog
 from exports.tasks.transitions import RunTransitions
 from tests.support.recording import (
     Run,
+    answer_to_done_lost,
     closed,
     quick_retries,
     reading_fails,
@@ -23,6 +24,7 @@ from tests.support.recording import (
     recorded,
     silent_steps,
     store_fails,
+    upload_held,
     without_grace,
 )
 from tests.support.service import Service, insert_orders, working
@@ -165,6 +167,32 @@ async def _the_report_is_changed(service: Service) -> Run:
                 return await closed(service.run_of(task.id))
 
 
+@recorded("done-after-a-deploy-that-changed-the-store")
+async def _the_store_is_changed(service: Service) -> Run:
+    await insert_orders(service.database)
+    with quick_retries():
+        with upload_held() as reached:
+            async with working(without_grace(service)):
+                task = await service.create()
+                await reached.wait()
+        with _another_store(service):
+            async with working(service):
+                return await closed(service.run_of(task.id))
+
+
+@recorded("done-before-a-deploy-that-changed-the-store")
+async def _the_store_is_changed_when_the_task_is_done(service: Service) -> Run:
+    await insert_orders(service.database)
+    with quick_retries():
+        with answer_to_done_lost() as written:
+            async with working(without_grace(service)):
+                task = await service.create()
+                await written.wait()
+        with _another_store(service):
+            async with working(service):
+                return await closed(service.run_of(task.id))
+
+
 @recorded("failed-because-workers-differ")
 async def _workers_never_agree(service: Service) -> Run:
     with _each_time_another_report():
@@ -203,6 +231,12 @@ async def _a_worker_lacks_the_key(service: Service) -> Run:
         patch.object(policies, "FIRST_WAIT_FOR_KEY", timedelta(milliseconds=100)),
     ):
         return await _ended(service)
+
+
+@contextmanager
+def _another_store(service: Service) -> Generator[None]:
+    with patch.dict(service.store.fingerprint, EXPORTS_S3_PREFIX="another"):
+        yield
 
 
 @contextmanager

@@ -142,8 +142,8 @@ def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @protected_by(
     "workflows/policies.py",
-    "non_retryable_error_types=[HEARTBEAT_TIMED_OUT, WORKER_SHUTDOWN],",
-    instead="non_retryable_error_types=[WORKER_SHUTDOWN],",
+    "non_retryable_error_types=[HEARTBEAT_TIMED_OUT, ",
+    instead="non_retryable_error_types=[",
 )
 @pytest.mark.usefixtures("_silent")
 async def test_an_export_that_kills_every_worker_fails(
