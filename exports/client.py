@@ -327,6 +327,8 @@ class ExportClient:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
             TaskStateError: It is not done, so it has no file.
             FileExpiredError: Its file has been removed.
+            StoreDiffersError: Its file is not in the object store of this client, whose settings
+                are not those of the worker that wrote it.
             ClockError: The clock of this machine is wrong, so the link would expire at another
                 time than it says.
             StoreUnavailableError: The object store did not answer.
@@ -346,7 +348,10 @@ class ExportClient:
         if task.purge_at is not None:
             ends = min(ends, task.purge_at)
         ttl = timedelta(milliseconds=ends - now)
-        if ttl < timedelta(seconds=1) or await asyncio.to_thread(self._store.size, key) is None:
+        if ttl < timedelta(seconds=1):
+            raise _expired()
+        if await asyncio.to_thread(self._store.size, key) is None:
+            self._store.check_is(task.store)
             raise _expired()
         link = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
         renewed = await self._tasks.renew(

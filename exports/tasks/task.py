@@ -123,6 +123,7 @@ class ExportTask(WireModel):
         run_id: The run that owns it.
         cancel_reason: The reason that was given when it was cancelled.
         object_key: Key of the file in the bucket.
+        store: Which bucket that is: see `ObjectStore.fingerprint`.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -156,6 +157,7 @@ class ExportTask(WireModel):
     run_id: str | None = None
     cancel_reason: str | None = None
     object_key: str | None = Field(default=None, exclude=True)
+    store: dict[str, str] | None = Field(default=None, exclude=True)
 
     @classmethod
     def from_document(cls, document: Document) -> Self:

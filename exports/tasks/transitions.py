@@ -185,6 +185,7 @@ class RunTransitions:
                 "sha256": file.sha256,
                 "warnings": [warning.model_dump() for warning in file.warnings],
                 "objectKey": file.key,
+                "store": ref.store,
                 "downloadUrl": url,
                 "expiresAt": expires_at,
                 "purgeAt": purge_at,

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from exports.clock import now_ms
+from exports.errors import StoreDiffersError
 from exports.models import TaskStatus
 from exports.reports.rows import reading
 from exports.settings import Settings
@@ -27,6 +28,7 @@ from tests.support.recording import (
     without_grace,
 )
 from tests.support.service import (
+    USER,
     Service,
     downloaded,
     insert_orders,
@@ -225,6 +227,18 @@ async def test_a_file_that_another_sweep_did_not_find_is_removed_by_the_next_one
     async with working(here):
         await here.client.sweep()
     assert here.keys() == []
+
+
+async def test_who_renews_a_link_with_another_store_is_not_told_that_the_file_was_removed(
+    here: Service, elsewhere: Service
+) -> None:
+    await insert_orders(here.database)
+    async with working(here):
+        task = await here.exported()
+    with pytest.raises(StoreDiffersError, match=DIFFERS):
+        await elsewhere.client.renew(task.id, created_by=USER)
+    renewed = await here.client.renew(task.id, created_by=USER)
+    assert downloaded(renewed.download_url)
 
 
 async def _until_refused(service: Service, task_id: str, step: str) -> None:
