@@ -37,7 +37,7 @@ from exports.settings import Settings
 from exports.source.database import Source
 from exports.staging.cache import PartCache
 from exports.tasks.collection import Stored, TaskCollection
-from exports.tasks.store import SweepStore
+from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.search_attributes import ensure_search_attributes
 from workflows.admission import Admission

@@ -9,6 +9,7 @@ from activities.boundary import beating, boundary, in_thread
 from exports import names
 from exports.models import DiscardResult, TaskRef, TaskStatus
 from exports.storage.bucket import ObjectStore
+from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 
 
@@ -33,7 +34,7 @@ class CleanupActivities:
             self._store.check_is(task.store)
             document = await self._tasks.find(task.task_id)
             keep = (
-                document.get("objectKey")
+                ExportTask.from_document(document).object_key
                 if document is not None and document["status"] == TaskStatus.DONE
                 else None
             )

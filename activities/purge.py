@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
 from typing import Final, TypeVar
-from urllib.parse import unquote
 
 from temporalio import activity
 
 from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import from_epoch_ms, now_ms
+from exports.errors import TaskInvalidError
 from exports.models import SweepCount, SweepInput, TaskStatus
 from exports.storage.bucket import ObjectStore, StoredObject
 from exports.tasks.collection import Stored
-from exports.tasks.store import SweepStore
-from exports.tasks.task import ExportTask
+from exports.tasks.sweep import SweepStore
+from exports.tasks.task import ExportTask, TaskError
 
 _PAGE: Final = 1000  # objects
 _T = TypeVar("_T")
@@ -41,20 +41,26 @@ class PurgeActivities:
         """Remove the files of tasks that have expired, then all objects that no task needs."""
         async with boundary(), beating():
             check_worker_clock()
-            return SweepCount(changed=await self._files(), objects=await self._orphans())
+            files = await self._files()
+            return files.model_copy(update={"objects": await self._orphans()})
 
-    async def _files(self) -> int:
-        purged = 0
+    async def _files(self) -> SweepCount:
+        purged = refused = 0
         async for page in self._tasks.expired(now_ms()):
             for document in page:
-                # The document first: nobody gets a link to a file that is about to be removed.
-                if not await self._tasks.expire(document):
+                try:
+                    await self._tasks.check_meant(document)
+                    key = ExportTask.from_document(document).key_of_file()
+                except TaskInvalidError as error:
+                    # It has no file that could be removed, and is not looked at again.
+                    why = TaskError(code=error.code, msg=error.msg)
+                    refused += await self._tasks.expire(document, why)
                     continue
-                purged += 1
-                key = ExportTask.from_document(document).object_key
-                if key is not None:
+                # The document first: nobody gets a link to a file that is about to be removed.
+                if await self._tasks.expire(document):
                     await self._remove(StoredObject(key, from_epoch_ms(now_ms())))
-        return purged
+                    purged += 1
+        return SweepCount(changed=purged, refused=refused)
 
     async def _orphans(self) -> int:
         removed = 0
@@ -71,14 +77,16 @@ class PurgeActivities:
 
     async def _remove_unneeded(self, page: list[StoredObject]) -> int:
         owners = [(item, names.owner_of_key(item.key)) for item in page]
-        tasks = await self._tasks.owners(sorted({unquote(key[0]) for _, key in owners if key}))
+        tasks = await self._tasks.owners(sorted({owner[0] for _, owner in owners if owner}))
         oldest = from_epoch_ms(now_ms()) - self._retention
         removed = 0
         for item, owner in owners:
             if owner is None:
                 continue
-            task = tasks.get(unquote(owner[0]))
-            if item.changed_at < oldest if task is None else not _is_needed(item, owner[1], task):
+            task_id, run_id = owner
+            known = tasks.get(task_id, [])
+            needed = any(_is_needed(item, run_id, task) for task in known)
+            if not needed and (known or item.changed_at < oldest):
                 await self._remove(item)
                 removed += 1
         return removed
@@ -93,7 +101,7 @@ def _is_needed(item: StoredObject, run_id: str, task: Stored) -> bool:
     return bool(
         task["status"] == TaskStatus.DONE
         and item.upload_id is None
-        and task.get("objectKey") == item.key
+        and ExportTask.from_document(task).object_key == item.key
     )
 
 

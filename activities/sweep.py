@@ -21,9 +21,9 @@ from exports.errors import (
 )
 from exports.models import SweepCount, SweepInput
 from exports.tasks.collection import Stored
-from exports.tasks.store import SweepStore
-from exports.tasks.task import TaskError, check_startable, request_to_start
-from exports.temporal.start import accepts_exports, start_export
+from exports.tasks.sweep import SweepStore
+from exports.tasks.task import ExportTask, TaskError, check_startable
+from exports.temporal.start import accepts_exports, describe_export, start_export
 from workflows.failures import application_error
 
 _SIDE_BY_SIDE: Final = 16  # documents
@@ -81,6 +81,7 @@ class SweepActivities:
         """Handle a document, or mark it `failed` if it is the reason why that is not possible."""
         try:
             check_startable(document)
+            await self._tasks.check_meant(document)
             return SweepCount(changed=int(await handle(document, task_queue)))
         except TaskInvalidError as error:
             why = error
@@ -114,21 +115,15 @@ class SweepActivities:
             )
 
     async def _start(self, document: Stored, task_queue: str) -> bool:
+        task = ExportTask.from_document(document)
         return await start_export(
-            self._temporal,
-            request_to_start(document),
-            task_queue=task_queue,
-            workflow_id=document.get("workflowId"),
+            self._temporal, task.request(), task_queue=task_queue, workflow_id=task.workflow_id
         )
 
     async def _heal(self, document: Stored, task_queue: str) -> bool:
         workflow = document.get("workflowId") or names.workflow_id(str(document["_id"]))
-        handle = self._temporal.get_workflow_handle(workflow)
-        try:
-            found = await handle.describe()
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
+        found = await describe_export(self._temporal, workflow)
+        if found is None:
             return await self._start_again(document, task_queue)
         if found.status == WorkflowExecutionStatus.RUNNING:
             return False

@@ -23,6 +23,7 @@ from exports.errors import (
     ExportError,
     FileExpiredError,
     RequestError,
+    TaskInvalidError,
     TaskStateError,
     UnreachableError,
     WaitTimeoutError,
@@ -49,7 +50,7 @@ from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
 from exports.temporal.payload_size import check_params_fit
 from exports.temporal.schedule import SWEEP_TIMEOUT
-from exports.temporal.start import start_export
+from exports.temporal.start import describe_export, start_export
 
 _FIRST_POLL: Final = 0.05  # seconds
 _SLOWEST_POLL: Final = 1.0  # seconds
@@ -307,6 +308,7 @@ class ExportClient:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
             RequestError: The reason is not valid text.
             TaskStateError: It has ended in another way. If it has a file, the file stays.
+            TaskInvalidError: Its workflow is no export.
             UnreachableError: Temporal did not answer.
             TemporalRefusedError: Temporal refused the request.
         """
@@ -326,6 +328,7 @@ class ExportClient:
         Raises:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
             TaskStateError: It is not done, so it has no file.
+            TaskInvalidError: Its document does not name a file of its own.
             FileExpiredError: Its file has been removed.
             StoreDiffersError: Its file is not in the object store of this client, whose settings
                 are not those of the worker that wrote it.
@@ -337,11 +340,15 @@ class ExportClient:
             BucketMissingError: The bucket does not exist.
         """
         task = await self._tasks.get(task_id, created_by=created_by)
-        key, name = task.object_key, task.file_name
         if task.status is TaskStatus.EXPIRED:
             raise _expired()
-        if task.status is not TaskStatus.DONE or key is None or name is None:
+        if task.status is not TaskStatus.DONE:
             raise TaskStateError(f"The export is {task.status}; only one that is done has a file.")
+        key, name = task.key_of_file(), task.file_name
+        if name is None:
+            raise TaskInvalidError(
+                "The fileName of the task must be the name of a file, without a path."
+            )
         await self._tasks.check_clock()
         now = now_ms()
         ends = now + millis(self._settings.url_ttl)
@@ -370,6 +377,7 @@ class ExportClient:
         Raises:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
             TaskStateError: It has not failed.
+            TaskInvalidError: Its workflow is no export.
         """
         task = await self._tasks.get(task_id, created_by=created_by)
         again = (
@@ -418,17 +426,10 @@ class ExportClient:
 
     async def _start(self, task: ExportTask) -> bool:
         """Start a task's workflow, or leave that to the sweep; False if one is still open."""
-        request = ExportRequest(
-            type=task.type,
-            params=task.params,
-            created_by=task.created_by,
-            format=task.format,
-            task_id=task.id,
-        )
         try:
             return await start_export(
                 self._temporal,
-                request,
+                task.request(),
                 task_queue=self._settings.task_queue,
                 workflow_id=task.workflow_id,
             )
@@ -458,6 +459,7 @@ class ExportClient:
         workflow_id = task.workflow_id or names.workflow_id(task.id)
         handle = self._temporal.get_workflow_handle(workflow_id)
         try:
+            await describe_export(self._temporal, workflow_id)
             await handle.signal(names.CANCEL_SIGNAL, request)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:

@@ -9,6 +9,9 @@ from exports.errors import ClockError
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant that epoch milliseconds count from."""
 
+LAST_MS: Final = 8_640_000_000_000_000
+"""The last moment that a date of JavaScript or of BSON's drivers can be, in epoch milliseconds."""
+
 MAX_SKEW_MS: Final = 60_000
 """By how many milliseconds the clock of a worker or client may differ from a server's.
 

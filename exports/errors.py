@@ -116,7 +116,7 @@ class FileExpiredError(ExportError):
 
 
 class TaskInvalidError(ExportError):
-    """The stored document is not a task that can be run."""
+    """A field of the stored document is not valid; the message says which."""
 
     code = "E_TASK"
     fixed_by = "who inserted the document"

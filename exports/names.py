@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from exports.errors import RequestError
 
@@ -54,6 +54,10 @@ _WORKFLOW_PREFIX: Final = "export-"
 # S3 allows keys of 1,024 bytes, but stores that use a file system allow 255 between two slashes.
 _MAX_SEGMENT_BYTES: Final = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# What `staged_part_key` and `file_key` build. A bucket may hold other things with similar keys.
+_OWNER = r"(?P<task>[^/]+)/(?P<run>[^/]+)"
+_PART_KEY = re.compile(rf"{STAGING}{_OWNER}/.+/part-[0-9]{{5,}}-[0-9a-f]{{32}}\.arrow")
+_FILE_KEY = re.compile(rf"{FILES}{_OWNER}/[^/]+-[0-9a-f]{{32}}/export\.[^/]+")
 
 
 def workflow_id(task_id: str) -> str:
@@ -170,17 +174,21 @@ def file_key(task_id: str, run_id: str, *, attempt: str, extension: str) -> str:
 
 
 def owner_of_key(key: str) -> tuple[str, str] | None:
-    """Return the task id (percent-encoded) and the run id of an object key.
+    """Return the task id and the run id of an object key.
 
     Returns:
-        None if the key is not one of this service.
+        None if the key is not built like those of this service.
     """
-    root, _, rest = key.partition("/")
-    if f"{root}/" not in (STAGING, FILES):
+    found = _PART_KEY.fullmatch(key) or _FILE_KEY.fullmatch(key)
+    if found is None:
         return None
-    task, _, rest = rest.partition("/")
-    run, slash, _ = rest.partition("/")
-    return (task, run) if task and run and slash else None
+    task_id = unquote(found["task"])
+    return (task_id, found["run"]) if _quoted(task_id) == found["task"] else None
+
+
+def is_file_key(key: str, task_id: str, run_id: str) -> bool:
+    """Return whether a key is one that `file_key` builds for this task and this run."""
+    return key.startswith(FILES) and owner_of_key(key) == (task_id, run_id)
 
 
 def _token() -> str:

@@ -1,11 +1,12 @@
 """The collection `ExportTasks`: how its documents are read and written, each within a deadline."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bson import ObjectId
 from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
@@ -19,7 +20,7 @@ from exports.models import Author, ExportRequest, TaskStatus
 from exports.names import TASKS_COLLECTION
 from exports.server_errors.mongo import MONGO_ERRORS, UNCONFIRMED, tasks_error
 from exports.tasks.audit import AUDIT, FULL, AuditAction, AuditEntry, entry, room_for, stored
-from exports.tasks.task import id_filter
+from exports.tasks.task import stored_ids
 
 # Other systems insert documents too, which may hold anything: there is no narrower type.
 Stored = dict[str, Any]
@@ -40,6 +41,17 @@ OPEN: Final = [TaskStatus.PENDING.value, TaskStatus.RUNNING.value]
 KNOWN: Final = [status.value for status in TaskStatus]
 
 _BAD_VALUE: Final = 2  # the answer to $push on a field that exists and is not an array
+
+
+def is_known(document: Mapping[str, object]) -> bool:
+    """Return whether a document is a task: one with another status does not exist for us."""
+    return document.get("status") in KNOWN
+
+
+def has_status(*statuses: TaskStatus) -> Stored:
+    """Return the condition that `status` is one of these."""
+    # To MongoDB, an array that contains the text matches too; it is no status.
+    return {"$in": [status.value for status in statuses], "$not": {"$type": "array"}}
 
 
 @contextmanager
@@ -120,14 +132,23 @@ class TaskCollection:
         """Return the document of a task of any owner; None if there is none.
 
         Args:
-            task_id: Its id, as text.
+            task_id: Its id, as text; see `stored_ids`.
             fields: Which fields, `status` among them; by default all but the audit record.
         """
         if not names.is_text(task_id):  # no document has such an id
             return None
+        ids = stored_ids(task_id)
         async with self.operation():
-            found = await self.documents.find_one(id_filter(task_id), fields or WITHOUT_AUDIT)
-        return found if found is not None and found.get("status") in KNOWN else None
+            found = await self.documents.find(
+                {"_id": {"$in": ids}}, fields or WITHOUT_AUDIT
+            ).to_list()
+        meant = min(found, key=lambda document: ids.index(document["_id"]), default=None)
+        return meant if meant is not None and is_known(meant) else None
+
+    async def exists(self, stored_id: ObjectId | str) -> bool:
+        """Return whether there is a document with this `_id`, whatever else is in it."""
+        async with self.operation():
+            return await self.documents.find_one({"_id": stored_id}, {"_id": True}) is not None
 
     async def check_clock(self) -> None:
         """Compare this machine's clock with the server's.
@@ -139,8 +160,30 @@ class TaskCollection:
             there = await server_time(self.documents.database)
         check_clock(there, whose="the database's")
 
-    async def update_one(self, query: Stored, update: Stored) -> bool:
-        """Change one document; return whether one matched.
+    async def update_task(
+        self, task_id: str, condition: Stored, update: Stored, *entries: AuditEntry
+    ) -> bool:
+        """Change a task as `update` does, if it meets a condition; return whether it does.
+
+        Args:
+            task_id: Its id, as text; see `stored_ids`.
+            condition: The query, without the `_id`.
+            update: The change.
+            entries: What is added to its audit record.
+        """
+        *objects, text = stored_ids(task_id)
+        for stored_id in objects:
+            if await self.update({"_id": stored_id, **condition}, update, *entries):
+                return True
+            if await self.exists(stored_id):
+                return False
+        return await self.update({"_id": text, **condition}, update, *entries)
+
+    async def update(self, query: Stored, update: Stored, *entries: AuditEntry) -> bool:
+        """Change one document, and add to its audit record in that update.
+
+        A full record stays as it is, and so does one that is not an array, because another system
+        put it there: neither is a reason not to change the task.
 
         A caller that needs the document reads it afterwards, because `findAndModify` costs more
         than an update and a read: a server stores an image of the document for a retry, and the
@@ -149,16 +192,14 @@ class TaskCollection:
         Args:
             query: Which one: its `_id` and the condition of the change.
             update: The change.
-        """
-        async with self.operation():
-            return await self._update(query, update)
+            entries: What is added to its audit record.
 
-    async def update_and_record(self, query: Stored, update: Stored, *entries: AuditEntry) -> bool:
-        """Change one document as `update_one` does, and add to its audit record in that update.
-
-        A full record stays as it is, and so does one that is not an array, because another system
-        put it there: neither is a reason not to change the task.
+        Returns:
+            Whether a document matched.
         """
+        if not entries:
+            async with self.operation():
+                return await self._update(query, update)
         room = room_for(entries)
         recorded = {**update, "$push": {AUDIT: {"$each": stored(entries)}}}
         async with self.operation():

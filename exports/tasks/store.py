@@ -1,36 +1,30 @@
-"""What clients and the sweep may do with tasks; what a run may do is in `transitions`."""
+"""What clients may do with tasks; what runs may do is in `transitions`, the sweep in `sweep`."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
-from bson import Decimal128, ObjectId
+from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from exports.clock import from_epoch_ms, now_ms
+from exports.clock import now_ms
 from exports.errors import IdempotencyKeyError, TaskNotFoundError
 from exports.models import (
     DEFAULT_MAX_RETRIES,
     Author,
-    AuthorRole,
     ExportRequest,
     Stage,
     TaskStatus,
 )
 from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
 from exports.tasks.collection import (
-    KNOWN,
     OPEN,
     WITHOUT_AUDIT,
     Stored,
     TaskCollection,
+    has_status,
     new_document,
 )
-from exports.tasks.task import ExportTask, TaskError, id_filter
-
-PAGE: Final = 500
-"""Documents that the sweep reads at once."""
-# MongoDB counts these as numbers, and they are neither before nor after any other.
-_NOT_A_NUMBER: Final = [float("nan"), Decimal128("NaN")]
+from exports.tasks.task import ExportTask
 
 
 class TaskStore:
@@ -96,7 +90,7 @@ class TaskStore:
         self, *, created_by: str | None, status: TaskStatus | None, limit: int
     ) -> list[ExportTask]:
         """Return up to `limit` tasks, newest first; everybody's if `created_by` is None."""
-        query: Stored = {"status": {"$in": KNOWN} if status is None else status.value}
+        query: Stored = {"status": has_status(*([status] if status else TaskStatus))}
         if created_by is not None:
             # To MongoDB, an array that contains the name matches too; it is not an owner.
             query["createdBy"] = {"$eq": created_by, "$not": {"$type": "array"}}
@@ -130,12 +124,9 @@ class TaskStore:
     ) -> ExportTask | None:
         """Store a new link; return None if the task does not have this file any more."""
         now = now_ms()
-        changed = await self._tasks.update_and_record(
-            {
-                **id_filter(task.id),
-                "status": TaskStatus.DONE.value,
-                "objectKey": task.object_key,
-            },
+        changed = await self._tasks.update_task(
+            task.id,
+            {"status": TaskStatus.DONE.value, "objectKey": task.object_key},
             {"$set": {"downloadUrl": url, "expiresAt": expires_at, "updatedAt": now}},
             entry(self._person(asked_by), AuditAction.RENEWED, now, until=expires_at),
         )
@@ -144,8 +135,9 @@ class TaskStore:
     async def reset(self, task: ExportTask, *, asked_by: str | None) -> ExportTask | None:
         """Make a failed task due again with no failed attempts; return None if it is not failed."""
         now = now_ms()
-        changed = await self._tasks.update_and_record(
-            {**id_filter(task.id), "status": TaskStatus.FAILED.value, "runId": task.run_id},
+        changed = await self._tasks.update_task(
+            task.id,
+            {"status": TaskStatus.FAILED.value, "runId": task.run_id},
             {
                 "$set": {
                     "status": TaskStatus.PENDING.value,
@@ -163,7 +155,7 @@ class TaskStore:
     async def close_cancelled(self, task_id: str, *, reason: str, asked_by: str | None) -> bool:
         """End a task that no workflow runs, unless a run takes it meanwhile; return whether so."""
         document = await self._tasks.find(task_id)
-        return document is not None and await _close_cancelled(
+        return document is not None and await close_cancelled(
             self._tasks, document, reason=reason, author=self._person(asked_by)
         )
 
@@ -171,108 +163,18 @@ class TaskStore:
         return Author.person(name, origin=self._tasks.origin)
 
 
-class SweepStore:
-    """What the sweep may do: find tasks that nothing else looks after, and end or expire them.
-
-    Args:
-        tasks: The collection; its origin is the worker's identity.
-    """
-
-    def __init__(self, tasks: TaskCollection) -> None:
-        self._tasks = tasks
-        self._sweep = Author(role=AuthorRole.SWEEP, origin=tasks.origin)
-
-    def due(self, now: int) -> AsyncIterator[list[Stored]]:
-        """Yield, in pages, the tasks that are due and that no run has taken yet, oldest first."""
-        query: Stored = {
-            "status": TaskStatus.PENDING.value,
-            "runId": None,
-            # Other systems may leave the time out, store a date, or anything else in its place.
-            "$or": [
-                {"nextRunAt": {"$lte": now}},
-                {"nextRunAt": {"$lte": from_epoch_ms(now)}},
-                {"nextRunAt": {"$not": {"$type": ["number", "date"]}}},
-                {"nextRunAt": {"$in": _NOT_A_NUMBER}},
-            ],
-        }
-        return self._pages(query, sort=[("createdAt", 1), ("_id", 1)])
-
-    def taken(self) -> AsyncIterator[list[Stored]]:
-        """Yield, in pages, the tasks that a run has taken and not ended, oldest first.
-
-        Their workflow should be open; if it is not, they were left behind.
-        """
-        query: Stored = {
-            "$or": [
-                {"status": TaskStatus.RUNNING.value},
-                {"status": TaskStatus.PENDING.value, "runId": {"$ne": None}},
-            ]
-        }
-        return self._pages(query, sort=[("createdAt", 1), ("_id", 1)])
-
-    def expired(self, now: int) -> AsyncIterator[list[Stored]]:
-        """Yield, in pages, the tasks whose file has been kept long enough."""
-        query: Stored = {"status": TaskStatus.DONE.value, "purgeAt": {"$lte": now}}
-        return self._pages(query, sort=[("purgeAt", 1)])
-
-    async def _pages(
-        self, query: Stored, *, sort: list[tuple[str, int]]
-    ) -> AsyncIterator[list[Stored]]:
-        found = self._tasks.documents.find(query, WITHOUT_AUDIT, sort=sort, batch_size=PAGE)
-        while True:
-            async with self._tasks.operation():
-                page = await found.to_list(PAGE)
-            if not page:
-                return
-            yield page
-
-    async def is_unchanged(self, document: Mapping[str, Any]) -> bool:
-        """Return whether a task still has the status and the run that it was read with."""
-        current = await self._tasks.find(str(document["_id"]))
-        return current is not None and (current["status"], current.get("runId")) == (
-            document["status"],
-            document.get("runId"),
-        )
-
-    async def close_failed(self, document: Mapping[str, Any], error: TaskError) -> bool:
-        """End a task that no workflow runs, unless a run takes it meanwhile; return whether so."""
-        return await _close(
-            self._tasks,
-            document,
-            {"status": TaskStatus.FAILED.value, "error": error.model_dump()},
-            entry(self._sweep, AuditAction.FAILED, now_ms(), code=error.code),
-        )
-
-    async def close_cancelled(self, document: Mapping[str, Any]) -> bool:
-        """End a task whose workflow was cancelled, unless a run takes it meanwhile."""
-        return await _close_cancelled(self._tasks, document, reason="", author=self._sweep)
-
-    async def expire(self, document: Mapping[str, Any]) -> bool:
-        """Move a task whose file is about to be removed to `expired`, if it is still `done`."""
-        now = now_ms()
-        return await self._tasks.update_and_record(
-            {"_id": document["_id"], "status": TaskStatus.DONE.value},
-            {
-                "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now},
-                "$unset": {"downloadUrl": "", "expiresAt": ""},
-            },
-            entry(self._sweep, AuditAction.EXPIRED, now),
-        )
-
-    async def owners(self, task_ids: list[str]) -> dict[str, Stored]:
-        """Return, by task id, the fields that decide whether objects in the bucket are needed."""
-        ids = [ref for task_id in task_ids for ref in (task_id, _object_id(task_id)) if ref]
-        async with self._tasks.operation():
-            found = await self._tasks.documents.find(
-                {"_id": {"$in": ids}}, {"status": True, "runId": True, "objectKey": True}
-            ).to_list()
-        return {str(document["_id"]): document for document in found}
+def _owned(document: Stored | None, created_by: str | None) -> Stored:
+    """Return a document to its owner or an operator; for anybody else there is none."""
+    if document is None or created_by not in (None, document.get("createdBy")):
+        raise TaskNotFoundError("There is no such task.")
+    return document
 
 
-async def _close_cancelled(
+async def close_cancelled(
     tasks: TaskCollection, document: Mapping[str, Any], *, reason: str, author: Author
 ) -> bool:
-    return await _close(
+    """End a task that no workflow runs as `cancelled`, unless a run takes it meanwhile."""
+    return await close(
         tasks,
         document,
         {"status": TaskStatus.CANCELLED.value, "cancelReason": reason},
@@ -280,10 +182,11 @@ async def _close_cancelled(
     )
 
 
-async def _close(
+async def close(
     tasks: TaskCollection, document: Mapping[str, Any], fields: Stored, ended: AuditEntry
 ) -> bool:
-    return await tasks.update_and_record(
+    """End a task that no workflow runs, unless a run takes it meanwhile; return whether so."""
+    return await tasks.update(
         {
             "_id": {"$eq": document["_id"]},
             "status": {"$in": OPEN},
@@ -295,14 +198,3 @@ async def _close(
         },
         ended,
     )
-
-
-def _owned(document: Stored | None, created_by: str | None) -> Stored:
-    """Return a document to its owner or an operator; for anybody else there is none."""
-    if document is None or created_by not in (None, document.get("createdBy")):
-        raise TaskNotFoundError("There is no such task.")
-    return document
-
-
-def _object_id(task_id: str) -> ObjectId | None:
-    return ObjectId(task_id) if ObjectId.is_valid(task_id) else None

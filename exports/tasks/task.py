@@ -1,5 +1,6 @@
 """A task: one document of `ExportTasks`, as clients see it, and what it must hold to be run."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
@@ -9,6 +10,7 @@ from bson import DatetimeMS, ObjectId
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from exports import names
+from exports.clock import LAST_MS
 from exports.errors import RequestError, TaskInvalidError, explain
 from exports.models import (
     DEFAULT_FORMAT,
@@ -28,6 +30,10 @@ Document = Mapping[str, object]
 _MAX_DEPTH: Final = 20
 _MAX_SHOWN_PARAMS: Final = 1000  # characters, in the input of a workflow
 _MAX_TEXT: Final = 200  # characters of a value that should be a text and is not
+# A name without a path, and an address of the web: other systems may store anything there, and
+# browsers and programs act on both.
+_FILE_NAME: Final = re.compile(r"(?!\.{1,2}$)[^\x00-\x1f\x7f/\\\u202a-\u202e\u2066-\u2069]{1,255}")
+_LINK: Final = re.compile(r"https?://[!-~]+")
 
 
 def _text(value: object) -> str:
@@ -44,7 +50,7 @@ def _millis(value: object) -> int | None:
         return int(DatetimeMS(value))  # one without a time zone is in UTC
     if isinstance(value, DatetimeMS):  # a date outside of Python's years 1 to 9999
         return int(value)
-    return int(value) if isinstance(value, int | float) and isfinite(value) else None
+    return int(value) if isinstance(value, int | float) and abs(value) <= LAST_MS else None
 
 
 def _json_object(value: object) -> dict[str, object]:
@@ -65,9 +71,19 @@ def _json(value: object, deep: int = 0) -> object:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+def _file_name(value: object) -> str | None:
+    return value if isinstance(value, str) and _FILE_NAME.fullmatch(value) else None
+
+
+def _link(value: object) -> str | None:
+    return value if isinstance(value, str) and _LINK.fullmatch(value) else None
+
+
 _Text = Annotated[str, BeforeValidator(_text)]
 _Number = Annotated[int, BeforeValidator(_number)]
 _Millis = Annotated[int | None, BeforeValidator(_millis)]
+_FileName = Annotated[str | None, BeforeValidator(_file_name)]
+_Link = Annotated[str | None, BeforeValidator(_link)]
 
 
 class Progress(WireModel):
@@ -137,12 +153,12 @@ class ExportTask(WireModel):
     retries: _Number = 0
     max_retries: _Number = DEFAULT_MAX_RETRIES
     next_run_at: _Millis = None
-    download_url: str | None = Field(default=None, repr=False)
+    download_url: _Link = Field(default=None, repr=False)
     expires_at: _Millis = None
     created_by: _Text = ""
     created_at: _Millis = None
     format: _Text = DEFAULT_FORMAT
-    file_name: str | None = None
+    file_name: _FileName = None
     rows: _Number = 0
     bytes: _Number = 0
     sha256: str | None = None
@@ -162,14 +178,43 @@ class ExportTask(WireModel):
     @classmethod
     def from_document(cls, document: Document) -> Self:
         """Read a stored document, whose status is a `TaskStatus`."""
-        values = dict(document)
-        values["id"] = str(values.pop("_id"))
+        values = {
+            **document,
+            "id": str(document["_id"]),
+            "workflowId": _workflow_of(document),
+            "objectKey": _file_key_of(document),
+        }
         try:
             return cls.model_validate(values, by_alias=True, by_name=False)
         except ValidationError as error:
             for item in error.errors(include_input=False):
                 values.pop(str(item["loc"][0]), None)
             return cls.model_validate(values, by_alias=True, by_name=False)
+
+    def key_of_file(self) -> str:
+        """Return the key of the file of a task that is done.
+
+        Raises:
+            TaskInvalidError: The document does not name a file of this task and its run.
+        """
+        if self.object_key is None:
+            raise TaskInvalidError(
+                "The objectKey of the task must be the key of a file of this task and its run."
+            )
+        return self.object_key
+
+    def request(self) -> ExportRequest:
+        """Return the input of the workflow that runs the task, which may be invalid.
+
+        It is only shown to people. The run reads the document itself.
+        """
+        return ExportRequest(
+            type=self.type[:200] or "unknown",
+            params=self.params if len(str(self.params)) < _MAX_SHOWN_PARAMS else {},
+            created_by=self.created_by[:200] or "unknown",
+            format=self.format[:40] or DEFAULT_FORMAT,
+            task_id=self.id,
+        )
 
     def result(self) -> ExportResult:
         """Return the task as the output of its workflow."""
@@ -230,27 +275,30 @@ def check_startable(document: Document) -> None:
         raise TaskInvalidError("The workflowId of the task belongs to another task.")
 
 
-def request_to_start(document: Document) -> ExportRequest:
-    """Return the input of the workflow that runs a stored document, which may be invalid.
+def _workflow_of(document: Document) -> str | None:
+    """Return the `workflowId` of a document, if a workflow with this id runs this task."""
+    workflow = document.get("workflowId")
+    if isinstance(workflow, str) and names.task_id_of(workflow) == str(document["_id"]):
+        return workflow
+    return None
 
-    It is only shown to people. The run reads the document itself.
+
+def _file_key_of(document: Document) -> str | None:
+    """Return the `objectKey` of a document, if it is a key of a file of this task and its run."""
+    task_id, run_id, key = document["_id"], document.get("runId"), document.get("objectKey")
+    if not (isinstance(task_id, ObjectId | str) and isinstance(run_id, str)):
+        return None
+    if isinstance(key, str) and names.is_file_key(key, str(task_id), run_id):
+        return key
+    return None
+
+
+def stored_ids(task_id: str) -> list[ObjectId | str]:
+    """Return what a task's `_id` may be: an ObjectId, if the id is written like one, or the text.
+
+    If there is a document for both, the id means the ObjectId. The other one is refused, so that
+    no task is ever run, or shown, with the fields of another.
     """
-
-    def shown(field: str, longest: int, otherwise: str) -> str:
-        return _text(document.get(field))[:longest] or otherwise
-
-    params = _json_object(document.get("params"))
-    return ExportRequest(
-        type=shown("type", 200, "unknown"),
-        params=cast("dict[str, JsonValue]", params if len(str(params)) < _MAX_SHOWN_PARAMS else {}),
-        created_by=shown("createdBy", 200, "unknown"),
-        format=shown("format", 40, DEFAULT_FORMAT),
-        task_id=str(document["_id"]),
-    )
-
-
-def id_filter(task_id: str) -> dict[str, object]:
-    """Return the query for a task by its id as text; the `_id` is an ObjectId or a string."""
-    if ObjectId.is_valid(task_id):
-        return {"_id": {"$in": [ObjectId(task_id), task_id]}}
-    return {"_id": task_id}
+    if ObjectId.is_valid(task_id) and str(ObjectId(task_id)) == task_id:
+        return [ObjectId(task_id), task_id]
+    return [task_id]

@@ -24,7 +24,7 @@ from exports.models import (
 )
 from exports.tasks.audit import AuditAction, AuditEntry, entry
 from exports.tasks.collection import OPEN, Stored, TaskCollection, new_document
-from exports.tasks.task import TaskError, id_filter
+from exports.tasks.task import TaskError, stored_ids
 
 # A worker may be lost right after it wrote `done`. When the write is repeated, the sweep may have
 # expired the file already.
@@ -55,7 +55,9 @@ class RunTransitions:
         document["_id"] = ref.task_id
         async with self._tasks.operation():
             # A text that looks like the ObjectId of a stored task is the id of that task.
-            known = await self._tasks.documents.find_one(id_filter(ref.task_id), {"_id": True})
+            known = await self._tasks.documents.find_one(
+                {"_id": {"$in": stored_ids(ref.task_id)}}, {"_id": True}
+            )
             if known is not None:
                 return
             try:
@@ -75,7 +77,6 @@ class RunTransitions:
         """
         now = now_ms()
         claimable: Stored = {
-            **id_filter(ref.task_id),
             "status": {"$in": OPEN},
             "workflowId": {"$in": [None, ref.workflow_id]},
         }
@@ -96,11 +97,12 @@ class RunTransitions:
         }
         # Two updates, because for an `$or` the embedded database reads all tasks. If the run owns
         # the task already, its start is in the audit record.
-        is_owner = await self._tasks.update_and_record(
+        is_owner = await self._tasks.update_task(
+            ref.task_id,
             {**claimable, **unowned_or_older},
             claimed,
             entry(self._worker, AuditAction.STARTED, now, run=ref.run_id),
-        ) or await self._tasks.update_one({**claimable, "runId": ref.run_id}, claimed)
+        ) or await self._tasks.update_task(ref.task_id, {**claimable, "runId": ref.run_id}, claimed)
         return await self._tasks.find(ref.task_id) if is_owner else None
 
     async def owns(self, ref: TaskRef) -> bool:
@@ -159,7 +161,7 @@ class RunTransitions:
         }
         uncounted = {**_owned(ref), "retries": {"$not": {"$gte": retries}}}
         again = entry(self._worker, AuditAction.RETRIED, now, run=ref.run_id, code=error.code)
-        if not await self._tasks.update_and_record(uncounted, change, again):
+        if not await self._tasks.update_task(ref.task_id, uncounted, change, again):
             await self._move(ref, change)
 
     async def done(
@@ -257,7 +259,7 @@ class RunTransitions:
             "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
             "$unset": dict.fromkeys(unset, ""),
         }
-        if not await self._tasks.update_and_record(_owned(ref), update, *entries):
+        if not await self._tasks.update_task(ref.task_id, _owned(ref), update, *entries):
             await self._check_ended(ref, status, object_key=file.key if file else None)
         ended = ExportResult(task_id=ref.task_id, status=status)
         if file is None:
@@ -284,7 +286,7 @@ class RunTransitions:
 
     async def _move(self, ref: TaskRef, update: Stored) -> None:
         update["$set"]["updatedAt"] = now_ms()
-        if not await self._tasks.update_one(_owned(ref), update):
+        if not await self._tasks.update_task(ref.task_id, _owned(ref), update):
             raise _lost()
 
     @property
@@ -293,8 +295,8 @@ class RunTransitions:
 
 
 def _owned(ref: TaskRef) -> Stored:
-    """Return the query of every write of a run, except for `claim`."""
-    return {**id_filter(ref.task_id), "runId": ref.run_id, "status": {"$in": OPEN}}
+    """Return the condition of every write of a run, except for `claim`."""
+    return {"runId": ref.run_id, "status": {"$in": OPEN}}
 
 
 def _lost() -> TaskLostError:

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.common import (
     Priority,
     SearchAttributeKey,
@@ -17,6 +17,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
+from exports.errors import TaskInvalidError
 from exports.models import ExportRequest, TaskStatus
 
 _NOT_FOUND_PAUSE: Final = 1.0
@@ -46,14 +47,18 @@ async def start_export(
         Whether this call started it.
 
     Raises:
+        TaskInvalidError: The id in the document is that of another workflow.
         RPCError: Temporal did not start it.
     """
+    own_id = names.workflow_id(request.task_id or "")
+    if workflow_id not in (None, own_id):
+        await describe_export(temporal, workflow_id)
     start = partial(
         _start,
         temporal,
         request,
         task_queue=task_queue,
-        workflow_id=workflow_id or names.workflow_id(request.task_id or ""),
+        workflow_id=workflow_id or own_id,
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
     try:
@@ -65,6 +70,30 @@ async def start_export(
     # does not repeat such a request, and the next sweep may be minutes away.
     await asyncio.sleep(_NOT_FOUND_PAUSE)
     return await start()
+
+
+async def describe_export(
+    temporal: Client, workflow_id: str
+) -> WorkflowExecutionDescription | None:
+    """Describe the latest run of a workflow that a task's document names; None if there is none.
+
+    Whoever writes a document chooses its ids, which may be those of other services' workflows.
+
+    Raises:
+        TaskInvalidError: It is no export.
+        RPCError: Temporal gave no answer.
+    """
+    try:
+        found = await temporal.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+    if found.workflow_type != names.EXPORT_WORKFLOW:
+        raise TaskInvalidError(
+            "The workflowId of the task must not be that of a workflow that is no export."
+        )
+    return found
 
 
 async def accepts_exports(temporal: Client, *, task_queue: str, used_id: str) -> bool:

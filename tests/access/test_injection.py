@@ -24,7 +24,7 @@ from exports.models import TaskStatus
 from exports.names import TASKS_COLLECTION
 from exports.reports.file import load_reports
 from exports.settings import Settings
-from exports.tasks.task import ExportTask, request_to_start
+from exports.tasks.task import ExportTask
 from tests.support import hostile
 from tests.support.command_line import CommandLine, environment_of
 from tests.support.hostile import Commands
@@ -272,8 +272,7 @@ def test_a_task_of_any_depth_can_be_read(levels: int) -> None:
     for _ in range(levels):
         document = {"a": [document]}
     stored = {"_id": "deep", "status": "pending", "params": document, "error": document}
-    assert ExportTask.from_document(stored).id == "deep"
-    assert request_to_start(stored).task_id == "deep"
+    assert ExportTask.from_document(stored).request().task_id == "deep"
 
 
 _LINES: Final = {

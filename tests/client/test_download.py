@@ -63,13 +63,14 @@ def test_in_a_directory_a_file_gets_its_own_name(store: str, tmp_path: Path, sla
     assert path.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("name", ["../../evil.csv", "..", "/etc/passwd", "a\0b", ""])
 def test_the_name_in_a_document_can_not_lead_out_of_the_directory(
-    store: str, tmp_path: Path
+    store: str, tmp_path: Path, name: str
 ) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
-    path = download(finished(f"{store}/good", fileName="../../evil.csv"), inside)
-    assert path == inside / "evil.csv"
+    path = download(finished(f"{store}/good", fileName=name), inside)
+    assert path == inside / "t1", "the id of the task is in place of the name"
 
 
 def test_a_link_to_a_file_stays_a_link(store: str, tmp_path: Path) -> None:

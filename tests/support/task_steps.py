@@ -14,8 +14,10 @@ from exports.models import (
     TaskRef,
     TaskStatus,
 )
+from exports.names import file_key
 from exports.tasks.collection import TaskCollection
-from exports.tasks.store import SweepStore, TaskStore
+from exports.tasks.store import TaskStore
+from exports.tasks.sweep import SweepStore
 from exports.tasks.task import TaskError
 from exports.tasks.transitions import RunTransitions
 
@@ -26,7 +28,11 @@ ME = TaskRef(task_id="t1", workflow_id="export-t1", run_id="run-1")
 LATER = ME.model_copy(update={"run_id": "run-2"})
 NOBODY = ME.model_copy(update={"task_id": "none"})
 FILE = FinishedFile(
-    key="files/t1/run-1/a/export.csv", file_name="a.csv", rows=3, bytes=30, sha256="ab"
+    key=file_key("t1", "run-1", attempt="3-1", extension="csv"),
+    file_name="a.csv",
+    rows=3,
+    bytes=30,
+    sha256="ab",
 )
 WHY = TaskError(code="E_STORE", msg="The object store is away.")
 ENDED = [TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED]

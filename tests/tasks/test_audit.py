@@ -22,6 +22,7 @@ from exports.tasks.task import ExportTask
 from tests.support.service import USER, Service, insert_orders, working
 from tests.support.task_steps import (
     ENDED,
+    FILE,
     LATER,
     ME,
     REQUEST,
@@ -262,7 +263,7 @@ def _full() -> list[dict[str, Any]]:
 async def test_links_can_be_renewed_without_end_and_the_document_does_not_grow(
     tasks: Tasks, collection: Any
 ) -> None:
-    await insert(collection, status="done", objectKey="files/a", audit=_full())
+    await insert(collection, status="done", runId=ME.run_id, objectKey=FILE.key, audit=_full())
     for _ in range(3):
         assert await _renewed(tasks) is not None
     task = await stored_task(tasks)

@@ -25,7 +25,7 @@ from pydantic.alias_generators import to_camel
 
 from exports.errors import TaskInvalidError
 from exports.models import ExportRequest, TaskStatus
-from exports.tasks.task import ExportTask, request_to_start, runnable
+from exports.tasks.task import ExportTask, runnable
 
 FIELDS = sorted({to_camel(name) for name in ExportTask.model_fields} - {"id", "status"})
 
@@ -85,7 +85,7 @@ def test_any_document_with_a_known_status_can_be_read_and_shown(document: dict[s
 @given(documents)
 @example({"_id": 1, "status": "pending", "params": {"year": float("inf"), "month": float("nan")}})
 def test_any_document_can_be_started_and_is_then_run_or_refused(document: dict[str, Any]) -> None:
-    request = request_to_start(document)
+    request = ExportTask.from_document(document).request()
     assert ExportRequest.model_validate_json(request.model_dump_json()) == request
     assert request.task_id == str(document["_id"])
     with suppress(TaskInvalidError):

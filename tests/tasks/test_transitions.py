@@ -68,8 +68,8 @@ async def test_a_client_sees_when_a_task_was_changed_last(
 @every_transition
 @protected_by(
     "exports/tasks/transitions.py",
-    '{**id_filter(ref.task_id), "runId": ref.run_id, "status"',
-    instead='{**id_filter(ref.task_id), "status"',
+    '{"runId": ref.run_id, "status"',
+    instead='{"status"',
 )
 async def test_only_the_run_that_owns_a_task_moves_it(
     tasks: Tasks, collection: Any, name: str

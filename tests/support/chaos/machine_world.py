@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from bson import ObjectId
+
 from dev.endpoints import Endpoints
 from exports.settings import Settings
-from exports.tasks.task import id_filter
 from tests.support.chaos import evidence
 from tests.support.chaos.client_record import RecordedUser
 from tests.support.chaos.evidence import Content
@@ -110,7 +111,7 @@ class World:
         """Let the retention time of a task's file be over."""
         self._do(
             self._service.database["ExportTasks"].update_one(
-                id_filter(task), {"$set": {"purgeAt": 1}}
+                {"_id": ObjectId(task)}, {"$set": {"purgeAt": 1}}
             )
         )
 

@@ -1,0 +1,148 @@
+"""What the sweep may do with tasks: find those that nothing else looks after, and end them."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from bson import Decimal128
+
+from exports.clock import from_epoch_ms, now_ms
+from exports.errors import TaskInvalidError
+from exports.models import Author, AuthorRole, TaskStatus
+from exports.tasks.audit import AuditAction, entry
+from exports.tasks.collection import (
+    WITHOUT_AUDIT,
+    Stored,
+    TaskCollection,
+    has_status,
+    is_known,
+)
+from exports.tasks.store import close, close_cancelled
+from exports.tasks.task import TaskError, stored_ids
+
+PAGE: Final = 500
+"""Documents that the sweep reads at once."""
+# MongoDB counts these as numbers, and they are neither before nor after any other.
+_NOT_A_NUMBER: Final = [float("nan"), Decimal128("NaN")]
+
+
+class SweepStore:
+    """What the sweep may do: find tasks that nothing else looks after, and end or expire them.
+
+    Args:
+        tasks: The collection; its origin is the worker's identity.
+    """
+
+    def __init__(self, tasks: TaskCollection) -> None:
+        self._tasks = tasks
+        self._sweep = Author(role=AuthorRole.SWEEP, origin=tasks.origin)
+
+    def due(self, now: int) -> AsyncIterator[list[Stored]]:
+        """Yield, in pages, the tasks that are due and that no run has taken yet, oldest first."""
+        query: Stored = {
+            "status": has_status(TaskStatus.PENDING),
+            "runId": None,
+            # Other systems may leave the time out, store a date, or anything else in its place.
+            "$or": [
+                {"nextRunAt": {"$lte": now}},
+                {"nextRunAt": {"$lte": from_epoch_ms(now)}},
+                {"nextRunAt": {"$not": {"$type": ["number", "date"]}}},
+                {"nextRunAt": {"$in": _NOT_A_NUMBER}},
+            ],
+        }
+        return self._pages(query, sort=[("createdAt", 1), ("_id", 1)])
+
+    def taken(self) -> AsyncIterator[list[Stored]]:
+        """Yield, in pages, the tasks that a run has taken and not ended, oldest first.
+
+        Their workflow should be open; if it is not, they were left behind.
+        """
+        query: Stored = {
+            "$or": [
+                {"status": has_status(TaskStatus.RUNNING)},
+                {"status": has_status(TaskStatus.PENDING), "runId": {"$ne": None}},
+            ]
+        }
+        return self._pages(query, sort=[("createdAt", 1), ("_id", 1)])
+
+    def expired(self, now: int) -> AsyncIterator[list[Stored]]:
+        """Yield, in pages, the tasks whose file has been kept long enough."""
+        query: Stored = {
+            "status": has_status(TaskStatus.DONE),
+            "$or": [{"purgeAt": {"$lte": now}}, {"purgeAt": {"$lte": from_epoch_ms(now)}}],
+        }
+        return self._pages(query, sort=[("purgeAt", 1)])
+
+    async def _pages(
+        self, query: Stored, *, sort: list[tuple[str, int]]
+    ) -> AsyncIterator[list[Stored]]:
+        found = self._tasks.documents.find(query, WITHOUT_AUDIT, sort=sort, batch_size=PAGE)
+        while True:
+            async with self._tasks.operation():
+                page = await found.to_list(PAGE)
+            if not page:
+                return
+            yield page
+
+    async def check_meant(self, document: Mapping[str, Any]) -> None:
+        """Check that a document is the one that its id means: see `stored_ids`.
+
+        Raises:
+            TaskInvalidError: It is a text, and there is an ObjectId with the same digits.
+        """
+        meant = stored_ids(str(document["_id"]))[0]
+        if meant != document["_id"] and await self._tasks.exists(meant):
+            raise TaskInvalidError("The _id of the task is a text that is another task's ObjectId.")
+
+    async def is_unchanged(self, document: Mapping[str, Any]) -> bool:
+        """Return whether a task still has the status and the run that it was read with."""
+        current = await self._tasks.find(str(document["_id"]))
+        return current is not None and (current["status"], current.get("runId")) == (
+            document["status"],
+            document.get("runId"),
+        )
+
+    async def close_failed(self, document: Mapping[str, Any], error: TaskError) -> bool:
+        """End a task that no workflow runs, unless a run takes it meanwhile; return whether so."""
+        return await close(
+            self._tasks,
+            document,
+            {"status": TaskStatus.FAILED.value, "error": error.model_dump()},
+            entry(self._sweep, AuditAction.FAILED, now_ms(), code=error.code),
+        )
+
+    async def close_cancelled(self, document: Mapping[str, Any]) -> bool:
+        """End a task whose workflow was cancelled, unless a run takes it meanwhile."""
+        return await close_cancelled(self._tasks, document, reason="", author=self._sweep)
+
+    async def expire(self, document: Mapping[str, Any], error: TaskError | None = None) -> bool:
+        """Move a task whose file is about to be removed to `expired`, if it is still `done`.
+
+        Args:
+            document: The task.
+            error: Why it has no file that may be removed; None if it has one.
+        """
+        now = now_ms()
+        why = {"error": error.model_dump()} if error else {}
+        return await self._tasks.update(
+            {"_id": {"$eq": document["_id"]}, "status": TaskStatus.DONE.value},
+            {
+                "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now, **why},
+                "$unset": {"downloadUrl": "", "expiresAt": ""},
+            },
+            entry(self._sweep, AuditAction.EXPIRED, now, code=error.code if error else None),
+        )
+
+    async def owners(self, task_ids: list[str]) -> dict[str, list[Stored]]:
+        """Return, by task id, the fields that decide whether objects in the bucket are needed.
+
+        There may be two documents of one id: an object that either of them needs is needed.
+        """
+        ids = [stored_id for task_id in task_ids for stored_id in stored_ids(task_id)]
+        async with self._tasks.operation():
+            found = await self._tasks.documents.find(
+                {"_id": {"$in": ids}}, {"status": True, "runId": True, "objectKey": True}
+            ).to_list()
+        owners: dict[str, list[Stored]] = {}
+        for document in filter(is_known, found):
+            owners.setdefault(str(document["_id"]), []).append(document)
+        return owners
