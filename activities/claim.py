@@ -9,7 +9,8 @@ from exports.formats import format_named
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
 from exports.reports.report import ReportCatalog
 from exports.storage.bucket import ObjectStore
-from exports.tasks.task import ExportTask, runnable
+from exports.tasks.checks import runnable
+from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
 

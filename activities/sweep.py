@@ -20,9 +20,10 @@ from exports.errors import (
     UnexpectedError,
 )
 from exports.models import SweepCount, SweepInput
+from exports.tasks.checks import check_takable
 from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
-from exports.tasks.task import ExportTask, TaskError, check_startable
+from exports.tasks.task import ExportTask, TaskError
 from exports.temporal.start import accepts_exports, describe_export, start_export
 from workflows.failures import application_error
 
@@ -52,6 +53,7 @@ class SweepActivities:
     async def left_behind(self, ask: SweepInput) -> SweepCount:
         """Heal every task that is running, or waits for a retry, while its workflow is not open."""
         async with boundary(), beating():
+            check_worker_clock()
             return await self._each(self._tasks.taken(), self._heal, ask.task_queue)
 
     async def _each(
@@ -80,7 +82,7 @@ class SweepActivities:
     ) -> SweepCount:
         """Handle a document, or mark it `failed` if it is the reason why that is not possible."""
         try:
-            check_startable(document)
+            check_takable(document, now_ms())
             await self._tasks.check_meant(document)
             return SweepCount(changed=int(await handle(document, task_queue)))
         except TaskInvalidError as error:

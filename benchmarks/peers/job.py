@@ -30,8 +30,8 @@ from exports.settings import Settings
 from exports.source.database import CODEC
 from exports.storage.bucket import ObjectStore
 from exports.tables.warnings import WarningCounts
+from exports.tasks.checks import runnable
 from exports.tasks.collection import OPEN
-from exports.tasks.task import runnable
 
 _Document = dict[str, Any]
 _MAJORITY: Final = WriteConcern("majority")

@@ -187,14 +187,22 @@ async def close(
 ) -> bool:
     """End a task that no workflow runs, unless a run takes it meanwhile; return whether so."""
     return await tasks.update(
-        {
-            "_id": {"$eq": document["_id"]},
-            "status": {"$in": OPEN},
-            "runId": document.get("runId"),
-        },
+        unmoved(document),
         {
             "$set": {**fields, "finishedAt": ended.at, "updatedAt": ended.at},
             "$unset": {"nextRunAt": ""},
         },
         ended,
     )
+
+
+def unmoved(document: Mapping[str, Any]) -> Stored:
+    """Return the query for a task that has not ended, and that no run has taken since it was read.
+
+    The `runId` of another system may be anything. A value that is not a text is not compared: it
+    could be read as an operator. The id of a run that takes the task is a text.
+    """
+    run = document.get("runId")
+    if not isinstance(run, str | None):
+        run = {"$type": "array"} if isinstance(run, list) else {"$not": {"$type": "string"}}
+    return {"_id": {"$eq": document["_id"]}, "status": {"$in": OPEN}, "runId": run}

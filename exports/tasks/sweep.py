@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bson import Decimal128
 
-from exports.clock import from_epoch_ms, now_ms
+from exports.clock import LAST_MS, from_epoch_ms, now_ms
 from exports.errors import TaskInvalidError
 from exports.models import Author, AuthorRole, TaskStatus
 from exports.tasks.audit import AuditAction, entry
@@ -47,6 +47,9 @@ class SweepStore:
                 {"nextRunAt": {"$lte": from_epoch_ms(now)}},
                 {"nextRunAt": {"$not": {"$type": ["number", "date"]}}},
                 {"nextRunAt": {"$in": _NOT_A_NUMBER}},
+                # These are no times either: `check_takable` refuses them.
+                {"nextRunAt": {"$type": "array"}},
+                {"nextRunAt": {"$gt": LAST_MS}},
             ],
         }
         return self._pages(query, sort=[("createdAt", 1), ("_id", 1)])

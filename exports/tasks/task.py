@@ -1,4 +1,4 @@
-"""A task: one document of `ExportTasks`, as clients see it, and what it must hold to be run."""
+"""A task: one document of `ExportTasks`, read leniently. What it must hold is in `checks`."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationEr
 
 from exports import names
 from exports.clock import LAST_MS
-from exports.errors import RequestError, TaskInvalidError, explain
+from exports.errors import TaskInvalidError
 from exports.models import (
     DEFAULT_FORMAT,
     DEFAULT_MAX_RETRIES,
@@ -226,53 +226,6 @@ class ExportTask(WireModel):
             bytes=self.bytes,
             sha256=self.sha256,
         )
-
-
-class _Runnable(ExportRequest):
-    """What a document must hold so that it can be run; stricter than `ExportTask`."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    max_retries: int = Field(default=DEFAULT_MAX_RETRIES, ge=0, le=100)
-
-
-def runnable(document: Document) -> tuple[ExportRequest, int]:
-    """Return what a stored document asks for, and how many failed attempts it allows.
-
-    Raises:
-        TaskInvalidError: A field is missing or has a value that is not valid.
-    """
-    known = ("type", "params", "createdBy", "format", "maxRetries")
-    values = {key: document[key] for key in known if document.get(key) is not None}
-    try:
-        found = _Runnable.model_validate(values)
-    except ValidationError as error:
-        raise TaskInvalidError(f"The stored task can't be run: {explain(error)}.") from None
-    request = ExportRequest(
-        type=found.type, params=found.params, created_by=found.created_by, format=found.format
-    )
-    return request, max(1, found.max_retries)
-
-
-def check_startable(document: Document) -> None:
-    """Check that a stored document has ids that a workflow can be started with.
-
-    The rest of what it must hold is checked by the run: see `runnable`.
-
-    Raises:
-        TaskInvalidError: Its `_id` is not valid, or its `workflowId` belongs to another task.
-    """
-    task_id, workflow = document["_id"], document.get("workflowId")
-    if not isinstance(task_id, ObjectId | str):
-        raise TaskInvalidError("The _id of a task must be an ObjectId or a string.")
-    try:
-        names.check_task_id(str(task_id))
-    except RequestError as error:
-        raise TaskInvalidError(error.msg) from None
-    if workflow is None:
-        return
-    if not isinstance(workflow, str) or names.task_id_of(workflow) != str(task_id):
-        raise TaskInvalidError("The workflowId of the task belongs to another task.")
 
 
 def _workflow_of(document: Document) -> str | None:

@@ -1,21 +1,31 @@
 """Documents that can't be run: they fail with a code, and do not hold up the others."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from bson import DatetimeMS, Decimal128, MaxKey, Regex
+from bson.errors import BSONError
 from google.protobuf.duration_pb2 import Duration
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from pymongo.errors import PyMongoError
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from dev.endpoints import Endpoints
 from exports import names
+from exports.clock import LAST_MS, now_ms
 from exports.errors import TemporalRefusedError
 from exports.models import SweepResult, TaskStatus
+from exports.settings import Settings
 from exports.temporal.converter import data_converter
 from exports.temporal.start import accepts_exports
-from tests.support.service import Service, insert_orders
+from tests.support import hostile
+from tests.support.service import Service, insert_orders, open_service, working
 from tests.support.stored_tasks import insert_task
 
 
@@ -72,6 +82,114 @@ async def test_a_document_with_the_workflow_id_of_another_fails_and_does_not_hol
     assert (await service.ended(good)).status is TaskStatus.DONE
     document = await service.document(task_id)
     assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
+
+
+NOT_TAKEN: dict[str, list[object]] = {
+    "runId": [float("nan"), 7, ["a"], [None], {"$gt": ""}, Regex("a"), hostile.deep(30)],
+    "runStartedAt": [
+        9e15,
+        [9e15],
+        [0],
+        "soon",
+        float("nan"),
+        Decimal128("9E15"),
+        MaxKey(),
+        {"a": 1},
+    ],
+    "nextRunAt": [[0], [now_ms() + 3_600_000], [], [[0]], 9e15, float("inf")],
+    "retries": [10**9, 1e300, 0.5, "1", True, [0], {"$inc": 1}, Decimal128("1")],
+    "maxRetries": [101, -1, float("nan"), 0.5, "3", True, [3], {"$inc": 1}],
+}
+"""Fields of a task that runs and sweeps act on, and values that they can't act on."""
+
+
+@pytest.mark.parametrize("status", ["pending", "running"])
+@pytest.mark.parametrize("field", NOT_TAKEN)
+async def test_a_task_that_no_run_could_take_fails_and_names_the_field(
+    service: Service, field: str, status: str
+) -> None:
+    await insert_orders(service.database)
+    tasks = [
+        await insert_task(service, status=status, **{field: value}) for value in NOT_TAKEN[field]
+    ]
+    assert (await service.client.sweep()).handled == len(tasks)
+    for task_id in tasks:
+        task = await service.ended(task_id)
+        assert (task.status, task.error and task.error.code) == (TaskStatus.FAILED, "E_TASK")
+        assert task.error is not None
+        assert field in task.error.msg
+    assert (await service.client.sweep()).handled == 0
+
+
+@pytest.mark.parametrize("retries", [None, -5, float("nan"), 3.0])
+async def test_a_number_of_failed_attempts_that_can_be_counted_on_is_taken_as_it_is(
+    service: Service, retries: object
+) -> None:
+    await insert_orders(service.database)
+    task_id = await insert_task(service, retries=retries)
+    await service.client.sweep()
+    task = await service.ended(task_id)
+    assert (task.status, task.retries) == (TaskStatus.DONE, 3 if retries == 3.0 else 0)
+
+
+def _waits(due: object) -> bool:
+    """Return whether a task with this `nextRunAt` waits for a day that may never come."""
+    if isinstance(due, datetime):
+        due = DatetimeMS(due)
+    if isinstance(due, DatetimeMS):
+        due = int(due)
+    return isinstance(due, int | float) and now_ms() < due <= LAST_MS
+
+
+# Every field that runs and sweeps read or change.
+_ODD: Final = st.fixed_dictionaries(
+    {"status": st.sampled_from(TaskStatus).map(str) | st.sampled_from(["pending", "running"])},
+    optional={
+        **dict.fromkeys(
+            ("type", "params", "createdBy", "format", "maxRetries", "retries", "runStartedAt"),
+            hostile.STORED,
+        ),
+        **dict.fromkeys(
+            ("runId", "workflowId", "startedAt", "finishedAt", "updatedAt", "progress", "audit"),
+            hostile.STORED,
+        ),
+        **dict.fromkeys(
+            ("error", "objectKey", "fileName", "expiresAt", "downloadUrl"),
+            hostile.STORED,
+        ),
+        **dict.fromkeys(("createdAt", "purgeAt"), hostile.SORTED_BY),
+        "nextRunAt": hostile.SORTED_BY.filter(lambda due: not _waits(due)),
+    },
+)
+
+
+@given(documents=st.lists(_ODD, min_size=60, max_size=60))
+@examples(
+    max_examples=1,
+    phases=[Phase.generate],  # without shrinking, which would take many exports
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+async def test_two_sweeps_end_every_task_whatever_is_in_its_fields(
+    settings: Settings, temporal_address: str, documents: list[dict[str, Any]]
+) -> None:
+    async with open_service(settings, temporal_address) as service, working(service):
+        await insert_orders(service.database)
+        ids = [task_id for odd in documents if (task_id := await _stored(service, odd))]
+        for _ in range(2):
+            await service.client.sweep()
+            for task_id in ids:
+                with suppress(RPCError, WorkflowFailureError):  # no run, or one that failed
+                    await service.run_of(task_id).result()
+        found = service.database["ExportTasks"].find({"status": {"$in": ["pending", "running"]}})
+        assert await found.to_list() == []
+
+
+async def _stored(service: Service, odd: dict[str, Any]) -> str | None:
+    """Return the id under which a document is stored; None if this server refuses it."""
+    try:
+        return await insert_task(service, **odd)
+    except (PyMongoError, BSONError, OverflowError):
+        return None
 
 
 async def test_a_task_that_temporal_refuses_fails_and_does_not_hold_up_the_others(

@@ -25,7 +25,8 @@ from pydantic.alias_generators import to_camel
 
 from exports.errors import TaskInvalidError
 from exports.models import ExportRequest, TaskStatus
-from exports.tasks.task import ExportTask, runnable
+from exports.tasks.checks import runnable
+from exports.tasks.task import ExportTask
 
 FIELDS = sorted({to_camel(name) for name in ExportTask.model_fields} - {"id", "status"})
 
