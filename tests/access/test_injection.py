@@ -220,7 +220,7 @@ _DOCUMENTS: Final = st.fixed_dictionaries(
 
 
 @given(documents=st.lists(_DOCUMENTS, min_size=20, max_size=20))
-@examples(few, max_examples=1)
+@examples(few, max_examples=2)  # the first is always the simplest: nothing at all
 async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline(
     settings: Settings,
     temporal_address: str,
@@ -343,7 +343,7 @@ _ARGUMENTS: Final = st.one_of(
 
 
 @given(lines=st.lists(_ARGUMENTS, min_size=4, max_size=4))
-@examples(few, max_examples=1)
+@examples(few, max_examples=2)  # the first is always the simplest: nothing at all
 async def test_a_command_line_of_anything_has_a_code_and_no_traceback(
     settings: Settings, temporal_address: str, lines: list[tuple[str, ...]]
 ) -> None:
