@@ -28,6 +28,8 @@ from exports.temporal.start import accepts_exports, describe_export, start_expor
 from workflows.failures import application_error
 
 _SIDE_BY_SIDE: Final = 16  # documents
+_MOST_STARTS: Final = 2
+"""How often sweeps start a task that no run takes."""
 
 
 class SweepActivities:
@@ -118,9 +120,32 @@ class SweepActivities:
 
     async def _start(self, document: Stored, task_queue: str) -> bool:
         task = ExportTask.from_document(document)
-        return await start_export(
+        if task.sweep_starts >= _MOST_STARTS:
+            await self._check_last_run(task)
+        started = await start_export(
             self._temporal, task.request(), task_queue=task_queue, workflow_id=task.workflow_id
         )
+        if started:
+            await self._tasks.count_start(document, task.sweep_starts + 1)
+        return started
+
+    async def _check_last_run(self, task: ExportTask) -> None:
+        """Refuse a task that was started again and again, and whose last run did not take it.
+
+        A run that somebody terminated says nothing about its task.
+
+        Raises:
+            TaskInvalidError: Its last run closed as Failed, and is not the run in the document.
+        """
+        workflow = task.workflow_id or names.workflow_id(task.id)
+        found = await describe_export(self._temporal, workflow)
+        if found is None or found.run_id == task.run_id:
+            return
+        if found.status == WorkflowExecutionStatus.FAILED:
+            why = await self._why_failed(workflow, found.run_id)
+            raise TaskInvalidError(
+                f"No run takes the task. The last one ended with {why.code}: {why.msg}"
+            )
 
     async def _heal(self, document: Stored, task_queue: str) -> bool:
         workflow = document.get("workflowId") or names.workflow_id(str(document["_id"]))

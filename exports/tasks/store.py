@@ -146,7 +146,7 @@ class TaskStore:
                     "updatedAt": now,
                     "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
                 },
-                "$unset": {"error": "", "finishedAt": "", "runId": ""},
+                "$unset": {"error": "", "finishedAt": "", "runId": "", "sweepStarts": ""},
             },
             entry(self._person(asked_by), AuditAction.RETRIED, now),
         )

@@ -16,7 +16,7 @@ from exports.tasks.collection import (
     has_status,
     is_known,
 )
-from exports.tasks.store import close, close_cancelled
+from exports.tasks.store import close, close_cancelled, unmoved
 from exports.tasks.task import TaskError, stored_ids
 
 PAGE: Final = 500
@@ -95,6 +95,15 @@ class SweepStore:
         meant = stored_ids(str(document["_id"]))[0]
         if meant != document["_id"] and await self._tasks.exists(meant):
             raise TaskInvalidError("The _id of the task is a text that is another task's ObjectId.")
+
+    async def count_start(self, document: Mapping[str, Any], starts: int) -> None:
+        """Store how often sweeps have started a workflow for a task, unless a run has taken it.
+
+        Args:
+            document: The task as the sweep has read it.
+            starts: How often, with this time.
+        """
+        await self._tasks.update(unmoved(document), {"$set": {"sweepStarts": starts}})
 
     async def is_unchanged(self, document: Mapping[str, Any]) -> bool:
         """Return whether a task still has the status and the run that it was read with."""

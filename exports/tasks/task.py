@@ -140,6 +140,7 @@ class ExportTask(WireModel):
         cancel_reason: The reason that was given when it was cancelled.
         object_key: Key of the file in the bucket.
         store: Which bucket that is: see `ObjectStore.fingerprint`.
+        sweep_starts: How often sweeps have started its workflow since a run has last taken it.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -174,6 +175,7 @@ class ExportTask(WireModel):
     cancel_reason: str | None = None
     object_key: str | None = Field(default=None, exclude=True)
     store: dict[str, str] | None = Field(default=None, exclude=True)
+    sweep_starts: _Number = Field(default=0, exclude=True)
 
     @classmethod
     def from_document(cls, document: Document) -> Self:

@@ -93,7 +93,7 @@ class RunTransitions:
             # These two keep what was stored before: the first start and the counted attempts.
             "$min": {"startedAt": now},
             "$max": {"retries": 0},
-            "$unset": {"nextRunAt": ""},
+            "$unset": {"nextRunAt": "", "sweepStarts": ""},
         }
         # Two updates, because for an `$or` the embedded database reads all tasks. If the run owns
         # the task already, its start is in the audit record.

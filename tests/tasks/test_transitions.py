@@ -155,6 +155,18 @@ async def test_taking_a_task_over_keeps_its_start_and_its_failed_attempts(
     assert "nextRunAt" not in taken
 
 
+async def test_sweeps_count_their_starts_of_a_task_until_a_run_takes_it(
+    tasks: Tasks, collection: Any
+) -> None:
+    seen = await insert(collection)
+    for starts in (1, 2, 2):
+        await tasks.sweep.count_start(seen, starts)
+        assert (await collection.find_one({}))["sweepStarts"] == starts
+    await tasks.run.claim(ME, run_started_at=100)
+    await tasks.sweep.count_start(seen, 3)
+    assert "sweepStarts" not in await collection.find_one({}), "a run has taken it before"
+
+
 async def test_null_in_a_foreign_document_is_the_same_as_a_missing_field(
     tasks: Tasks, collection: Any
 ) -> None:
