@@ -62,7 +62,7 @@ class Others:
         ids = [ObjectId(self.done), ObjectId(self.running)]
         return (
             await self.tasks.find({"_id": {"$in": ids}}).to_list(),
-            [key for key in self.objects if self.service.store.exists(key)],
+            [key for key in self.objects if self.service.store.size(key) is not None],
             [(await run.describe()).history_length for run in (self.export, self.payment)],
         )
 
@@ -115,6 +115,7 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     ],
     "sweepStarts": lambda _: [*_NUMBERS, *_NO_TEXTS],
     "objectKey": lambda others: [others.key, *OBJECTS, [others.key], *_NO_TEXTS, *_TEXTS],
+    "store": lambda _: [*_NO_TEXTS, *_TEXTS, {"EXPORTS_S3_BUCKET": "0"}, {"a": 7}],
     "fileName": lambda _: [*_NO_TEXTS, *_TEXTS, "..", "a/b", "a\\b"],
     "purgeAt": lambda _: _TIMES,
     "downloadUrl": lambda _: ["javascript:alert(1)", "file:///etc/passwd", *_NO_TEXTS, *_TEXTS],
