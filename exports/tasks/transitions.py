@@ -107,8 +107,12 @@ class RunTransitions:
 
     async def owns(self, ref: TaskRef) -> bool:
         """Return whether the run owns the task, and the task has not ended."""
-        async with self._tasks.operation():
-            return await self._tasks.documents.find_one(_owned(ref), {"_id": True}) is not None
+        document = await self.find(ref.task_id)
+        return (
+            document is not None
+            and document["status"] in OPEN
+            and document.get("runId") == ref.run_id
+        )
 
     async def attempt_started(self, ref: TaskRef, heartbeat: AttemptBeat) -> None:
         """Store that an attempt is at work, and how far it is."""

@@ -39,10 +39,12 @@ async def test_a_run_never_changes_the_text_that_looks_like_another_tasks_id(
     owned = {"runId": RUN.run_id, "status": "running"}
     forged = await insert(collection, _id=ID, createdBy="u2", **owned)
     mine = await insert(collection, _id=ObjectId(ID), **owned)
+    assert await tasks.run.owns(RUN)
     await TRANSITIONS[name](tasks.run, RUN)
     assert await collection.find_one({"_id": ID}) == forged
     assert await collection.find_one({"_id": ObjectId(ID)}) != mine
     await collection.update_one({"_id": ObjectId(ID)}, {"$set": {"runId": "later"}})
+    assert not await tasks.run.owns(RUN), "also if the other document names it"
     with pytest.raises(TaskLostError):
         await TRANSITIONS[name](tasks.run, RUN)
     assert await collection.find_one({"_id": ID}) == forged
@@ -68,6 +70,7 @@ async def test_a_task_that_has_ended_is_not_run_in_the_form_of_another_document(
     await insert(collection, _id=ObjectId(ID), status=status)
     text = await insert(collection, _id=ID, createdBy="u2")
     assert await tasks.run.claim(RUN, run_started_at=100) is None
+    assert not await tasks.run.owns(RUN)
     await tasks.run.create_for_run(REQUEST, RUN)
     with pytest.raises(TaskNotFoundError):
         await tasks.client.get(ID, created_by="u2")
