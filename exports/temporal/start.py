@@ -50,15 +50,14 @@ async def start_export(
         TaskInvalidError: The id in the document is that of another workflow.
         RPCError: Temporal did not start it.
     """
-    own_id = names.workflow_id(request.task_id or "")
-    if workflow_id not in (None, own_id):
+    if workflow_id and workflow_id != names.workflow_id(request.task_id or ""):
         await describe_export(temporal, workflow_id)
     start = partial(
         _start,
         temporal,
         request,
         task_queue=task_queue,
-        workflow_id=workflow_id or own_id,
+        workflow_id=workflow_id or names.workflow_id(request.task_id or ""),
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
     try:
