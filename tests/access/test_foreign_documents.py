@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import product
 from typing import Any, Final
 
 import pytest
@@ -139,10 +138,13 @@ def test_the_table_has_a_line_for_each_field_that_is_read_and_no_other() -> None
     assert set(listed) == {*read, "_id", "runStartedAt", AUDIT}
 
 
-def _documents(others: Others, field: str, status: str) -> Iterator[dict[str, Any]]:
-    """Yield tasks of another system that are right but for one field, with each of its values."""
-    for value in VALUES[field](others):
-        odd = {"_id": ObjectId(), field: value}
+def _documents(others: Others, fields: list[str], status: str) -> Iterator[dict[str, Any]]:
+    """Yield tasks of another system that are right but for the fields of one line.
+
+    If a line has several fields, they are only shown: none is refused, and hides the others.
+    """
+    for values in zip(*(VALUES[field](others) for field in fields), strict=True):
+        odd = {"_id": ObjectId(), **dict(zip(fields, values, strict=True))}
         key = names.file_key(str(odd["_id"]), RUN, attempt="3-1", extension="csv")
         others.service.store.put(key, b"its own")
         file = {"runId": RUN, "objectKey": key, "fileName": "a.csv"}
@@ -151,7 +153,7 @@ def _documents(others: Others, field: str, status: str) -> Iterator[dict[str, An
             "status": status,
             "createdBy": MALLORY,
             # That of a workflow that was started directly, under an id of its own.
-            **({"workflowId": value} if field == "_id" else {}),
+            **({"workflowId": values[0]} if "_id" in fields else {}),
             **({} if status == "pending" else file),
             **odd,
         }
@@ -207,11 +209,11 @@ async def test_a_document_of_another_system_reaches_nothing_of_others(
     others: Others, fields: list[str]
 ) -> None:
     before = await others.everything()
-    for field, (act, statuses) in product(fields, ACTS.items()):
+    for act, statuses in ACTS.items():
         # Two documents have never the same `_id`.
-        for batch in [statuses] if field != "_id" else [[status] for status in statuses]:
+        for batch in [statuses] if "_id" not in fields else [[status] for status in statuses]:
             documents = [
-                document for status in batch for document in _documents(others, field, status)
+                document for status in batch for document in _documents(others, fields, status)
             ]
             ids = [document["_id"] for document in documents]
             await others.tasks.insert_many(documents)
