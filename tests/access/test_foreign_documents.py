@@ -90,7 +90,7 @@ async def others(service: Service) -> Others:
 _NUMBERS: Final = [-1, 1e300, -1e300, float("nan"), Decimal128("NaN")]
 _NO_TEXTS: Final = [7, ["a"], {"$gt": ""}]
 _TEXTS: Final = ["", "x" * 5000, "a\r\nb: c", "\u202efdp.exe", "../../etc/passwd"]
-_TIMES: Final = [0, 9e15, [0], "soon", datetime(9999, 12, 31, tzinfo=UTC), *_NUMBERS]
+_TIMES: Final[list[object]] = [0, 9e15, [0], "soon", datetime(9999, 12, 31, tzinfo=UTC), *_NUMBERS]
 
 # Values for each field: constants, and what is known of the others.
 VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {

@@ -51,8 +51,12 @@ async def test_a_task_whose_runs_were_terminated_by_hand_is_started_again_each_t
 ) -> None:
     await insert_orders(service.database)
     task_id = await insert_task(service)
+
+    async def hang(*_: Any, **__: Any) -> None:
+        await asyncio.Event().wait()
+
     with monkeypatch.context() as patched:
-        patched.setattr(RunTransitions, "claim", lambda *_, **__: asyncio.Event().wait())
+        patched.setattr(RunTransitions, "claim", hang)
         for _ in range(3):
             assert (await service.client.sweep()).started == 1
             await service.run_of(task_id).terminate("by hand")
