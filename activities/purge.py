@@ -11,7 +11,7 @@ from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import from_epoch_ms, now_ms
 from exports.errors import TaskInvalidError
-from exports.models import SweepCount, SweepInput, TaskStatus
+from exports.models import SweepCount, TaskStatus
 from exports.storage.bucket import ObjectStore, StoredObject
 from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
@@ -37,7 +37,7 @@ class PurgeActivities:
         self._retention = retention
 
     @activity.defn(name=names.SWEEP_EXPIRED)
-    async def expired(self, _: SweepInput) -> SweepCount:
+    async def expired(self) -> SweepCount:
         """Remove the files of tasks that have expired, then all objects that no task needs."""
         async with boundary(), beating():
             check_worker_clock()

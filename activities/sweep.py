@@ -19,7 +19,7 @@ from exports.errors import (
     TemporalRefusedError,
     UnexpectedError,
 )
-from exports.models import SweepCount, SweepInput
+from exports.models import SweepCount
 from exports.tasks.checks import check_takable
 from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
@@ -33,7 +33,7 @@ _MOST_STARTS: Final = 2
 
 
 class SweepActivities:
-    """Looks after tasks that nothing else looks after.
+    """Looks after tasks that nothing else looks after; starts them on the queue that it runs on.
 
     Args:
         tasks: Finds and ends them.
@@ -45,30 +45,25 @@ class SweepActivities:
         self._temporal = temporal
 
     @activity.defn(name=names.SWEEP_DUE)
-    async def due(self, ask: SweepInput) -> SweepCount:
+    async def due(self) -> SweepCount:
         """Start every task that is due and that no run has taken yet."""
         async with boundary(), beating():
             check_worker_clock()
-            return await self._each(self._tasks.due(now_ms()), self._start, ask.task_queue)
+            return await self._each(self._tasks.due(now_ms()), self._start)
 
     @activity.defn(name=names.SWEEP_LEFT_BEHIND)
-    async def left_behind(self, ask: SweepInput) -> SweepCount:
+    async def left_behind(self) -> SweepCount:
         """Heal every task that is running, or waits for a retry, while its workflow is not open."""
         async with boundary(), beating():
             check_worker_clock()
-            return await self._each(self._tasks.taken(), self._heal, ask.task_queue)
+            return await self._each(self._tasks.taken(), self._heal)
 
     async def _each(
-        self,
-        pages: AsyncIterator[list[Stored]],
-        handle: Callable[[Stored, str], Awaitable[bool]],
-        task_queue: str,
+        self, pages: AsyncIterator[list[Stored]], handle: Callable[[Stored], Awaitable[bool]]
     ) -> SweepCount:
         total = SweepCount()
         async for page in pages:
-            counts = await _side_by_side(
-                _in_turns(page), partial(self._handle, handle=handle, task_queue=task_queue)
-            )
+            counts = await _side_by_side(_in_turns(page), partial(self._handle, handle=handle))
             total = SweepCount(
                 changed=total.changed + sum(count.changed for count in counts),
                 refused=total.refused + sum(count.refused for count in counts),
@@ -76,38 +71,34 @@ class SweepActivities:
         return total
 
     async def _handle(
-        self,
-        document: Stored,
-        *,
-        handle: Callable[[Stored, str], Awaitable[bool]],
-        task_queue: str,
+        self, document: Stored, *, handle: Callable[[Stored], Awaitable[bool]]
     ) -> SweepCount:
         """Handle a document, or mark it `failed` if it is the reason why that is not possible."""
         try:
             check_takable(document, now_ms())
             await self._tasks.check_meant(document)
-            return SweepCount(changed=int(await handle(document, task_queue)))
+            return SweepCount(changed=int(await handle(document)))
         except TaskInvalidError as error:
             why = error
         except RPCError as error:
             # Any other answer is about Temporal and not about this document: the sweep fails.
             if error.status != RPCStatusCode.INVALID_ARGUMENT:
                 raise
-            await self._check_accepts_exports(task_queue)
+            await self._check_accepts_exports()
             why = TaskInvalidError("Temporal refuses to start a workflow for this task.")
         await self._tasks.close_failed(document, TaskError(code=why.code, msg=why.msg))
         return SweepCount(refused=1)
 
-    async def _check_accepts_exports(self, task_queue: str) -> None:
+    async def _check_accepts_exports(self) -> None:
         """Fail the sweep if Temporal refuses every export, so that no document is blamed for it.
 
         Raises:
             ApplicationError: It does. It is retried, because a search attribute that was just
                 added is known to all servers of a cluster only after a while.
         """
-        own = activity.info().workflow_id
-        if own is None or not await accepts_exports(
-            self._temporal, task_queue=task_queue, used_id=own
+        own = activity.info()
+        if own.workflow_id is None or not await accepts_exports(
+            self._temporal, task_queue=own.task_queue, used_id=own.workflow_id
         ):
             raise application_error(
                 TemporalRefusedError(
@@ -118,12 +109,15 @@ class SweepActivities:
                 final=False,
             )
 
-    async def _start(self, document: Stored, task_queue: str) -> bool:
+    async def _start(self, document: Stored) -> bool:
         task = ExportTask.from_document(document)
         if task.sweep_starts >= _MOST_STARTS:
             await self._check_last_run(task)
         started = await start_export(
-            self._temporal, task.request(), task_queue=task_queue, workflow_id=task.workflow_id
+            self._temporal,
+            task.request(),
+            task_queue=activity.info().task_queue,
+            workflow_id=task.workflow_id,
         )
         if started:
             await self._tasks.count_start(document, task.sweep_starts + 1)
@@ -147,11 +141,11 @@ class SweepActivities:
                 f"No run takes the task. The last one ended with {why.code}: {why.msg}"
             )
 
-    async def _heal(self, document: Stored, task_queue: str) -> bool:
+    async def _heal(self, document: Stored) -> bool:
         workflow = document.get("workflowId") or names.workflow_id(str(document["_id"]))
         found = await describe_export(self._temporal, workflow)
         if found is None:
-            return await self._start_again(document, task_queue)
+            return await self._start_again(document)
         if found.status == WorkflowExecutionStatus.RUNNING:
             return False
         if found.run_id == document.get("runId"):
@@ -161,12 +155,12 @@ class SweepActivities:
             if found.status == WorkflowExecutionStatus.FAILED:
                 why = await self._why_failed(workflow, found.run_id)
                 return await self._tasks.close_failed(document, why)
-        return await self._start_again(document, task_queue)
+        return await self._start_again(document)
 
-    async def _start_again(self, document: Stored, task_queue: str) -> bool:
+    async def _start_again(self, document: Stored) -> bool:
         # The run may have ended the task between the query and now.
         unchanged = await self._tasks.is_unchanged(document)
-        return unchanged and await self._start(document, task_queue)
+        return unchanged and await self._start(document)
 
     async def _why_failed(self, workflow: str, run_id: str | None) -> TaskError:
         try:

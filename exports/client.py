@@ -36,7 +36,6 @@ from exports.models import (
     Author,
     CancelRequest,
     ExportRequest,
-    SweepInput,
     SweepResult,
     TaskStatus,
 )
@@ -408,7 +407,6 @@ class ExportClient:
         try:
             result: SweepResult = await self._temporal.execute_workflow(
                 names.SWEEP_WORKFLOW,
-                SweepInput(task_queue=queue),
                 result_type=SweepResult,
                 id=f"{names.sweep_workflow_id(queue)}-by-hand-{uuid4()}",
                 task_queue=queue,

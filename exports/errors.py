@@ -294,6 +294,13 @@ class EncryptionKeyError(ExportError):
     permanent = False
 
 
+class PayloadError(ExportError):
+    """A payload in Temporal can't be read: it was not written by a worker of this service."""
+
+    code = "E_PAYLOAD"
+    fixed_by = "who completed a step by hand; then `exports retry ID`"
+
+
 class CodecAccessError(ExportError):
     """The codec server does not accept the token, or the origin of the page that asks."""
 

@@ -24,6 +24,7 @@ from exports.tables.warnings import TaskWarning
 
 DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
+MAX_RETRIES: Final = 100
 DEFAULT_UNITS_SIDE_BY_SIDE: Final = 4
 _MAX_REASON: Final = 500  # characters
 _MAX_ORIGIN: Final = 200  # characters
@@ -109,7 +110,7 @@ class TaskRef(WireModel):
     task_id: str
     workflow_id: str
     run_id: str
-    max_retries: int = DEFAULT_MAX_RETRIES
+    max_retries: int = Field(default=DEFAULT_MAX_RETRIES, ge=1, le=MAX_RETRIES)
     store: dict[str, str] | None = None
 
 
@@ -170,7 +171,7 @@ class ExportPlan(WireModel):
     summary: str
     bulk: bool = False
     definition: str | None = None
-    side_by_side: int = DEFAULT_UNITS_SIDE_BY_SIDE
+    side_by_side: int = Field(default=DEFAULT_UNITS_SIDE_BY_SIDE, ge=1)
     units: list[Unit]
 
 
@@ -262,7 +263,7 @@ class StagedUnit(WireModel):
     rows: int
     rest: list[Unit] = Field(default_factory=list[Unit])
     warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
-    retries: int = 0
+    retries: int = Field(default=0, ge=0)
 
 
 class UploadInput(WireModel):
@@ -302,7 +303,7 @@ class FinishedFile(WireModel):
     bytes: int
     sha256: str
     warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
-    retries: int = 0
+    retries: int = Field(default=0, ge=0)
 
 
 class DoneInput(WireModel):
@@ -335,7 +336,7 @@ class AttemptBeat(WireModel):
     stage: Stage
     rows: int = 0
     bytes: int = 0
-    retries: int = 0
+    retries: int = Field(default=0, ge=0)
 
 
 class FailedInput(WireModel):
@@ -438,12 +439,6 @@ def _person(given: object) -> Author | None:
     except ValidationError:
         return None
     return author if author.role in (AuthorRole.USER, AuthorRole.OPERATOR) else None
-
-
-class SweepInput(WireModel):
-    """The input of `SweepWorkflow` and its activities: the queue that exports are started on."""
-
-    task_queue: str
 
 
 class SweepCount(WireModel):

@@ -1,16 +1,14 @@
 """Refuses at once what would otherwise fail a workflow task again and again, for ever.
 
-That is: inputs that people send by hand in the wrong number or shape, and payloads that are larger
-than Temporal accepts. A request that can't be decoded is refused before, by the payload converter.
+That is: an export that is started with too many inputs or none, and payloads that are larger than
+Temporal accepts. What can't be decoded is refused before, by the payload converter.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
 from temporalio.worker import (
     ExecuteWorkflowInput,
-    HandleSignalInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -19,13 +17,13 @@ from temporalio.worker import (
 with workflow.unsafe.imports_passed_through():
     from exports import names
     from exports.errors import RequestError, TooLargeError
-    from exports.models import CancelRequest, ExportRequest
+    from exports.models import ExportRequest
     from exports.temporal.payload_size import check_size
     from workflows.failures import application_error
 
 
 class Admission(Interceptor):
-    """The interceptor of a worker; it checks the inputs of workflows and signals."""
+    """The interceptor of a worker; it checks the number of inputs of an export."""
 
     def workflow_interceptor_class(
         self,
@@ -48,17 +46,6 @@ class _InputCheck(WorkflowInboundInterceptor):
                 )
             )
         return await super().execute_workflow(input)
-
-    async def handle_signal(
-        self,
-        input: HandleSignalInput,  # noqa: A002 -- the SDK names it
-    ) -> None:
-        if input.signal == names.CANCEL_SIGNAL:
-            given = input.args[0] if input.args else None
-            if not isinstance(given, CancelRequest):
-                given = CancelRequest.model_validate(given)
-            input = replace(input, args=[given])  # noqa: A001 -- the SDK names it
-        await super().handle_signal(input)
 
 
 def refuse_too_large(size: int, what: str) -> None:

@@ -99,13 +99,14 @@ class ExportWorkflow:
     @workflow.signal(
         name=names.CANCEL_SIGNAL, description="Stop the export and remove what it has written"
     )
-    def cancel(self, request: CancelRequest | None = None) -> None:
+    def cancel(self, *given: object) -> None:
         """Stop the export; do nothing if it has ended.
 
         Args:
-            request: Why, for the document.
+            given: Why, for the document: see `CancelRequest`. No type and no number of arguments,
+                because the SDK drops a signal that does not fit them.
         """
-        self._cancel = self._cancel or request or CancelRequest()
+        self._cancel = self._cancel or CancelRequest.model_validate(given[0] if given else None)
         if self._main is not None:
             self._main.cancel()
 
@@ -244,19 +245,19 @@ class ExportWorkflow:
         return went_wrong or parts > MOST_PARTS_NAMED
 
     async def _close_as_cancelled(self) -> BaseException:
-        reason = (self._cancel.reason if self._cancel else workflow.cancellation_reason()) or ""
+        # The server accepts a reason that is too long for a step.
+        asked = self._cancel or CancelRequest.model_validate(workflow.cancellation_reason())
         visibility.show_cancelling()
         await self._discard()
-        asked_by = self._cancel.asked_by if self._cancel else None
-        ask = CancelledInput(task=self._task, reason=reason, asked_by=asked_by)
+        ask = CancelledInput(task=self._task, reason=asked.reason, asked_by=asked.asked_by)
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_cancelled(ask)
-        visibility.show_cancelled(reason)
-        if workflow.cancellation_reason() is None:
-            # After a reset, the claim, and with it the task, is that of the run before.
-            this_run = self._task.model_copy(update={"run_id": workflow.info().run_id})
+        visibility.show_cancelled(asked.reason)
+        # After a reset, the claim, and with it the task, is that of the run before.
+        this_run = self._task.model_copy(update={"run_id": workflow.info().run_id})
+        # The request is in the history before the step is completed, unless by somebody else.
+        while workflow.cancellation_reason() is None:
             await steps.close_as_canceled(this_run)
-            await workflow.wait_condition(lambda: workflow.cancellation_reason() is not None)
         return asyncio.CancelledError()
 
     async def _close_as_failed(self, error: BaseException) -> BaseException:

@@ -4,11 +4,11 @@ They are called by name, so that no workflow imports a database or an object sto
 """
 
 from datetime import timedelta
-from types import NoneType
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
@@ -18,14 +18,12 @@ with workflow.unsafe.imports_passed_through():
         CancelledInput,
         Claim,
         ClaimInput,
-        DiscardResult,
         DoneInput,
         ExportResult,
         FailedInput,
         FinishedFile,
         StagedUnit,
         SweepCount,
-        SweepInput,
         TaskRef,
         UploadInput,
         WireModel,
@@ -34,72 +32,71 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import StepPolicy
     from workflows.worker_loss import StepHistory
 
-_Out = TypeVar("_Out", bound=WireModel | None)
+_Out = TypeVar("_Out", bound=WireModel)
 
 
 async def claim(ask: ClaimInput, history: StepHistory) -> Claim:
     """Make this run the owner of its task and learn what is to be done."""
-    return await _run(
+    done = await _run(
         names.CLAIM,
         ask,
-        Claim,
         step=policies.CLAIM_STEP,
         retry=policies.attempts(ask.task.max_retries),
         summary="claim the task",
         suspect=history.suspect,
     )
+    return _read(done, Claim)
 
 
 async def aggregate(ask: AggregateInput, history: StepHistory) -> StagedUnit:
     """Stage the rows of one unit."""
     ask = ask.model_copy(update={"retries_before": history.retries})
-    return await _run(
+    done = await _run(
         names.AGGREGATE,
         ask,
-        StagedUnit,
         step=policies.AGGREGATE_STEP,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"rows of {ask.unit.key}",
         bulk=ask.plan.bulk,
         suspect=history.suspect,
     )
+    return _read(done, StagedUnit)
 
 
 async def upload(ask: UploadInput, history: StepHistory) -> FinishedFile:
     """Encode the staged parts into the finished file."""
     ask = ask.model_copy(update={"retries_before": history.retries})
-    return await _run(
+    done = await _run(
         names.UPLOAD,
         ask,
-        FinishedFile,
         step=policies.UPLOAD_STEP,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"{sum(part.rows for part in ask.parts):,} rows as {ask.plan.format}",
         bulk=ask.plan.bulk,
         suspect=history.suspect,
     )
+    return _read(done, FinishedFile)
 
 
 async def writeback_done(ask: DoneInput, history: StepHistory) -> ExportResult:
     """Move the task to `done`, with a link."""
     ask = ask.model_copy(update={"retries_before": history.retries})
-    return await _run(
+    done = await _run(
         names.WRITEBACK_DONE,
         ask,
-        ExportResult,
         step=policies.WRITEBACK_STEP,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary="done",
         suspect=history.suspect,
     )
+    return _read(done, ExportResult)
 
 
-async def writeback_failed(ask: FailedInput) -> ExportResult:
+async def writeback_failed(ask: FailedInput) -> None:
     """Move the task to `failed`, and try for hours."""
-    return await _run(
+    await _run(
         names.WRITEBACK_FAILED,
         ask,
-        ExportResult,
         step=policies.WRITEBACK_STEP,
         retry=policies.LAST_WORD,
         within=policies.LAST_WORD_WITHIN,
@@ -107,12 +104,11 @@ async def writeback_failed(ask: FailedInput) -> ExportResult:
     )
 
 
-async def writeback_cancelled(ask: CancelledInput) -> ExportResult:
+async def writeback_cancelled(ask: CancelledInput) -> None:
     """Move the task to `cancelled`, and try for hours."""
-    return await _run(
+    await _run(
         names.WRITEBACK_CANCELLED,
         ask,
-        ExportResult,
         step=policies.WRITEBACK_STEP,
         retry=policies.LAST_WORD,
         within=policies.LAST_WORD_WITHIN,
@@ -120,12 +116,11 @@ async def writeback_cancelled(ask: CancelledInput) -> ExportResult:
     )
 
 
-async def discard(task: TaskRef) -> DiscardResult:
+async def discard(task: TaskRef) -> None:
     """Remove what the run left in the bucket."""
-    return await _run(
+    await _run(
         names.DISCARD,
         task,
-        DiscardResult,
         step=policies.CLEANUP_STEP,
         retry=policies.CLEANUP,
         summary="remove what the run left",
@@ -137,7 +132,6 @@ async def close_as_canceled(task: TaskRef) -> None:
     await _run(
         names.CLOSE_AS_CANCELED,
         task,
-        NoneType,
         step=policies.WRITEBACK_STEP,
         retry=policies.LAST_WORD,
         within=policies.LAST_WORD_WITHIN,
@@ -145,36 +139,32 @@ async def close_as_canceled(task: TaskRef) -> None:
     )
 
 
-async def sweep(part: str, ask: SweepInput) -> SweepCount:
+async def sweep(part: str) -> SweepCount:
     """Run one part of a sweep."""
-    return await _run(
+    done = await _run(
         part,
-        ask,
-        SweepCount,
         step=policies.SWEEP_STEP,
         retry=policies.SWEEP,
         summary=part.removeprefix("sweep-"),
     )
+    return _read(done, SweepCount)
 
 
 async def _run(
     name: str,
-    ask: WireModel,
-    answer: type[_Out],
-    *,
+    *ask: WireModel,
     step: StepPolicy,
     retry: RetryPolicy,
     summary: str,
     within: timedelta | None = None,
     bulk: bool = False,
     suspect: bool = False,
-) -> _Out:
-    """Run an activity.
+) -> RawValue | None:
+    """Run an activity, and return its result as it came; None if it has none.
 
     Args:
         name: Of the activity.
         ask: Its input.
-        answer: The type of its result.
         step: Time limits of one attempt.
         retry: When another attempt is made.
         summary: What the Web UI shows for it.
@@ -187,10 +177,10 @@ async def _run(
         queue = names.suspect_task_queue(queue)
     elif bulk:
         queue = names.bulk_task_queue(queue)
-    result: _Out = await workflow.execute_activity(
+    result: RawValue | None = await workflow.execute_activity(
         name,
-        ask,
-        result_type=answer,
+        args=ask,
+        result_type=RawValue,
         task_queue=queue,
         start_to_close_timeout=step.start_to_close,
         schedule_to_close_timeout=within,
@@ -201,3 +191,15 @@ async def _run(
         summary=summary,
     )
     return result
+
+
+def _read(result: RawValue | None, model: type[_Out]) -> _Out:
+    """Decode the result of an activity.
+
+    If the SDK did it, a result that can't be read would close the run before it could clean up.
+
+    Raises:
+        ApplicationError: It is not of this model. Anybody can complete an activity by hand.
+    """
+    payload = Payload() if result is None else result.payload
+    return workflow.payload_converter().from_payload(payload, model)

@@ -4,7 +4,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from exports import names
-    from exports.models import SweepInput, SweepResult
+    from exports.models import SweepResult
     from workflows import steps
 
 
@@ -13,11 +13,14 @@ class SweepWorkflow:
     """Starts the tasks that are due, heals those left behind, and purges what has expired."""
 
     @workflow.run
-    async def run(self, ask: SweepInput) -> SweepResult:
-        """Sweep once."""
-        due = await steps.sweep(names.SWEEP_DUE, ask)
-        left = await steps.sweep(names.SWEEP_LEFT_BEHIND, ask)
-        expired = await steps.sweep(names.SWEEP_EXPIRED, ask)
+    async def run(self, *_: object) -> SweepResult:
+        """Sweep once, and start exports on the task queue of this workflow.
+
+        Any input is accepted and ignored: people start a sweep by hand.
+        """
+        due = await steps.sweep(names.SWEEP_DUE)
+        left = await steps.sweep(names.SWEEP_LEFT_BEHIND)
+        expired = await steps.sweep(names.SWEEP_EXPIRED)
         result = SweepResult.of(due=due, left=left, expired=expired)
         workflow.set_current_details(
             f"started {result.started}, healed {result.healed}, purged {result.purged}; "

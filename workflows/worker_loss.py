@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
@@ -133,4 +134,7 @@ def is_left_to_others(error: ActivityError) -> bool:
 
 
 def _retries_in(details: object) -> int:
-    return AttemptBeat.model_validate(details).retries if details else 0
+    try:
+        return AttemptBeat.model_validate(details).retries
+    except ValidationError:  # there are none, or somebody sent a heartbeat by hand
+        return 0

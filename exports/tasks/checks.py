@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from exports import names
 from exports.clock import LAST_MS, MAX_SKEW_MS
 from exports.errors import RequestError, TaskInvalidError, explain
-from exports.models import DEFAULT_MAX_RETRIES, ExportRequest
+from exports.models import DEFAULT_MAX_RETRIES, MAX_RETRIES, ExportRequest
 from exports.tasks.task import ExportTask
 
 Document = Mapping[str, object]
@@ -59,7 +59,7 @@ def _only_number(value: object) -> int | float:
     return value
 
 
-_Count = Annotated[int, BeforeValidator(_only_number), Field(ge=0, le=100)]
+_Count = Annotated[int, BeforeValidator(_only_number), Field(ge=0, le=MAX_RETRIES)]
 
 
 class _Runnable(ExportRequest):

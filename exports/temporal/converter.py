@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import (
     DataConverter,
@@ -16,17 +18,19 @@ from temporalio.exceptions import ApplicationError
 
 from exports.encryption.codec import EncryptionCodec
 from exports.encryption.keys import EncryptionKeys
-from exports.errors import RequestError, explain
+from exports.errors import ExportError, PayloadError, RequestError, explain
 from exports.models import ExportRequest
 
 _NO_KEYS: Final = EncryptionKeys()
 
 
 class _PayloadConverter(PydanticPayloadConverter):
-    """Pydantic's converter, with which an input that is not a request fails its workflow at once.
+    """Pydantic's converter, with which rubbish fails a run and never its workflow task.
 
-    By default an input that can't be decoded fails the workflow *task*, which the server retries
-    for ever. An `ApplicationError` fails the run instead.
+    Anybody with access to Temporal can send anything to a workflow. If decoding raises, the SDK
+    fails the workflow *task*, which the server retries for ever; an `ApplicationError` fails the
+    run instead. What no type is expected of is passed on as it came, as a `RawValue`: nobody relies
+    on it, so that it is no reason to fail.
     """
 
     def from_payloads(
@@ -34,21 +38,37 @@ class _PayloadConverter(PydanticPayloadConverter):
         payloads: Sequence[Payload],
         type_hints: list[type] | None = None,
     ) -> list[Any]:
-        if type_hints != [ExportRequest]:
-            return super().from_payloads(payloads, type_hints)
+        """See base class.
+
+        Raises:
+            ApplicationError: A payload is not of the model that is expected.
+        """
+        return [
+            self._value(payload, hint)
+            for payload, hint in zip(payloads, type_hints or repeat(None), strict=False)
+        ]
+
+    def _value(self, payload: Payload, hint: type | None) -> Any:  # noqa: ANN401 -- as above
         try:
-            values = super().from_payloads(payloads, type_hints)
-        except ValidationError as error:
-            raise _invalid(f"The input is not a request: {explain(error)}.") from None
-        except Exception:  # noqa: BLE001 -- anybody can send a payload, so decoding may raise anything
-            raise _invalid("The input can't be decoded; it must be one JSON object.") from None
-        if len(values) != 1 or not isinstance(values[0], ExportRequest):
-            raise _invalid("The input must be one JSON object with type, params and createdBy.")
-        return values
+            [value] = super().from_payloads([payload], [hint] if hint else None)
+        except Exception as error:  # noqa: BLE001 -- anybody can send a payload, so decoding may raise anything
+            if hint is None:
+                return RawValue(payload)
+            why = explain(error) if isinstance(error, ValidationError) else "it can't be decoded"
+        else:
+            # An encoding other than JSON is decoded without a look at the type.
+            if not (isinstance(hint, type) and issubclass(hint, BaseModel)):
+                return value
+            if isinstance(value, hint):
+                return value
+            why = "it is not a JSON object"
+        if hint is ExportRequest:
+            raise _refused(RequestError(f"The input is not a request: {why}."))
+        raise _refused(PayloadError(f"A payload can't be read as {hint.__name__}: {why}."))
 
 
-def _invalid(msg: str) -> ApplicationError:
-    return ApplicationError(msg, type=RequestError.code, non_retryable=True)
+def _refused(error: ExportError) -> ApplicationError:
+    return ApplicationError(error.msg, type=error.code, non_retryable=True)
 
 
 def data_converter(keys: EncryptionKeys = _NO_KEYS) -> DataConverter:

@@ -24,7 +24,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from exports import names
 from exports.clock import epoch_ms
 from exports.errors import ScheduleMissingError
-from exports.models import ScheduleView, SweepInput
+from exports.models import ScheduleView
 from exports.server_errors.temporal import temporal_error
 
 SWEEP_EVERY: Final = timedelta(minutes=5)
@@ -104,7 +104,6 @@ class SweepSchedule:
         return Schedule(
             action=ScheduleActionStartWorkflow(
                 names.SWEEP_WORKFLOW,
-                SweepInput(task_queue=self._task_queue),
                 id=names.sweep_workflow_id(self._task_queue),
                 task_queue=self._task_queue,
                 execution_timeout=SWEEP_TIMEOUT,

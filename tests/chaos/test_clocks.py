@@ -18,7 +18,7 @@ from exports import clock
 from exports.client import ExportClient
 from exports.clock import MAX_SKEW_MS, now_ms
 from exports.errors import ClockError
-from exports.models import SweepInput, TaskStatus
+from exports.models import TaskStatus
 from exports.tasks.audit import AuditAction
 from tests.support.chaos.forked import Orders, environment_of, forked
 from tests.support.protections import protected_by
@@ -112,7 +112,7 @@ async def _swept(service: Service) -> ApplicationError:
     queue = service.settings.task_queue
     with pytest.raises(WorkflowFailureError) as failed:
         await service.temporal.execute_workflow(
-            SweepWorkflow.run, SweepInput(task_queue=queue), id=f"sweep-{queue}", task_queue=queue
+            SweepWorkflow.run, id=f"sweep-{queue}", task_queue=queue
         )
     assert isinstance(failed.value.cause, ActivityError)
     assert isinstance(failed.value.cause.cause, ApplicationError)

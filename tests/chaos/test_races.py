@@ -250,7 +250,7 @@ async def test_the_objects_of_a_deleted_task_are_removed_and_its_run_closes(
 
 @protected_by(
     "activities/sweep.py",
-    "return unchanged and await self._start(document, task_queue)",
+    "return unchanged and await self._start(document)",
     instead="return False",
 )
 @pytest.mark.parametrize("stage", STAGES)

@@ -11,6 +11,7 @@ from unittest.mock import patch
 from temporalio.exceptions import ApplicationError
 
 from activities import attempts
+from exports import names
 from exports.errors import DatabaseUnavailableError, PipelineError, SourceUnavailableError
 from exports.reports.report import Report, ReportCatalog
 from exports.tasks.transitions import RunTransitions
@@ -27,6 +28,7 @@ from tests.support.recording import (
     upload_held,
     without_grace,
 )
+from tests.support.rubbish import left_open
 from tests.support.service import Service, insert_orders, working
 from workflows import policies
 
@@ -231,6 +233,29 @@ async def _a_worker_lacks_the_key(service: Service) -> Run:
         patch.object(policies, "FIRST_WAIT_FOR_KEY", timedelta(milliseconds=100)),
     ):
         return await _ended(service)
+
+
+@recorded("failed-by-an-unreadable-result")
+async def _somebody_completes_a_step_by_hand(service: Service) -> Run:
+    await insert_orders(service.database)
+    with left_open(service.temporal, names.AGGREGATE) as begun:
+        async with working(service):
+            task = await service.create()
+            await (await begun()).complete({})
+            return await closed(service.run_of(task.id))
+
+
+@recorded("done-after-an-unreadable-heartbeat")
+async def _somebody_sends_a_heartbeat_by_hand(service: Service) -> Run:
+    await insert_orders(service.database)
+    with silent_steps():
+        with left_open(service.temporal, names.AGGREGATE) as begun:
+            async with working(without_grace(service)):
+                task = await service.create()
+                await (await begun()).heartbeat({})
+                await begun()
+        async with working(service):
+            return await closed(service.run_of(task.id))
 
 
 @contextmanager

@@ -15,7 +15,6 @@ WORKFLOWS = (
     "worker_loss",
 )
 NOT_TAKEN = {
-    ("admission", "if input.signal == names.CANCEL_SIGNAL:"): "there is no other signal",
     ("export", "if claim.ended is None:"): "each claim has a plan or a result",
     ("failures", "if isinstance(cause, ActivityTimeoutError):"): "no step fails in a third way",
     (
