@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -24,12 +31,15 @@ from exports.tasks.checks import check_takable
 from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
 from exports.tasks.task import ExportTask, TaskError
+from exports.temporal.pollers import nobody_polls
 from exports.temporal.start import accepts_exports, describe_export, start_export
 from workflows.failures import application_error
 
 _SIDE_BY_SIDE: Final = 16  # documents
 _MOST_STARTS: Final = 2
 """How often sweeps start a task that no run takes."""
+_BEGUN_WITHIN: Final = timedelta(minutes=5)
+"""How long a run may wait for a worker to begin it on a queue that nobody polls."""
 
 
 class SweepActivities:
@@ -49,7 +59,7 @@ class SweepActivities:
         """Start every task that is due and that no run has taken yet."""
         async with boundary(), beating():
             check_worker_clock()
-            return await self._each(self._tasks.due(now_ms()), self._start)
+            return await self._each(self._tasks.due(now_ms()), self._begin)
 
     @activity.defn(name=names.SWEEP_LEFT_BEHIND)
     async def left_behind(self) -> SweepCount:
@@ -141,13 +151,34 @@ class SweepActivities:
                 f"No run takes the task. The last one ended with {why.code}: {why.msg}"
             )
 
+    async def _begin(self, document: Stored) -> bool:
+        if await self._start(document):
+            return True
+        run = await describe_export(self._temporal, _workflow_of(document))
+        return run is not None and await self._replace_unheard(run, document)
+
+    async def _replace_unheard(self, run: WorkflowExecutionDescription, document: Stored) -> bool:
+        """Start a task here whose run has not begun, and waits where no worker polls."""
+        if (
+            run.status != WorkflowExecutionStatus.RUNNING
+            or run.task_queue == activity.info().task_queue
+            or datetime.now(UTC) - run.start_time < _BEGUN_WITHIN
+            or not await nobody_polls(self._temporal, run.task_queue)
+        ):
+            return False
+        with suppress(RPCError):  # it has ended meanwhile; otherwise the start says what is wrong
+            await self._temporal.get_workflow_handle(run.id, run_id=run.run_id).terminate(
+                f"No worker polls the task queue {run.task_queue}; the sweep starts another run."
+            )
+        return await self._start(document)
+
     async def _heal(self, document: Stored) -> bool:
-        workflow = document.get("workflowId") or names.workflow_id(str(document["_id"]))
+        workflow = _workflow_of(document)
         found = await describe_export(self._temporal, workflow)
         if found is None:
             return await self._start_again(document)
         if found.status == WorkflowExecutionStatus.RUNNING:
-            return False
+            return document.get("runId") is None and await self._replace_unheard(found, document)
         if found.run_id == document.get("runId"):
             # The run ended before it could write its result, which Temporal still has.
             if found.status == WorkflowExecutionStatus.CANCELED:
@@ -176,6 +207,10 @@ class SweepActivities:
         return TaskError(
             code=UnexpectedError.code, msg="The export failed; the reason is not known."
         )
+
+
+def _workflow_of(document: Stored) -> str:
+    return document.get("workflowId") or names.workflow_id(str(document["_id"]))
 
 
 def _in_turns(documents: Iterable[Stored]) -> list[Stored]:

@@ -12,7 +12,7 @@ from typing import Final, Self
 from uuid import uuid4
 
 from pydantic import ValidationError
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionDescription, WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -48,6 +48,7 @@ from exports.tasks.collection import TaskCollection
 from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
 from exports.temporal.payload_size import check_params_fit
+from exports.temporal.pollers import nobody_polls
 from exports.temporal.schedule import SWEEP_TIMEOUT
 from exports.temporal.start import describe_export, start_export
 
@@ -97,6 +98,7 @@ class ExportClient:
         self._settings = settings
         self._reports = reports
         self._closing = closing or AsyncExitStack()
+        self._polled = set[str]()
 
     @classmethod
     async def connect(
@@ -160,7 +162,8 @@ class ExportClient:
     ) -> ExportTask:
         """Ask for an export: store the task, then start its workflow.
 
-        If this process dies in between, or Temporal can't be reached, the sweep starts it.
+        If this process dies in between, or Temporal can't be reached, the sweep starts it. If no
+        worker has been seen on its task queue, this is logged as a warning.
 
         Args:
             type: Name of a configured report.
@@ -196,7 +199,7 @@ class ExportClient:
         # A repeated call finds a task that is running or has ended, unless the first call failed
         # before it could start the workflow.
         if task.status is TaskStatus.PENDING and task.run_id is None:
-            await self._start(task)
+            await asyncio.gather(self._start(task), self._look_for_workers(bulk=report.bulk))
         return task
 
     def _task_id(self, request: ExportRequest, idempotency_key: str | None) -> str | None:
@@ -301,7 +304,8 @@ class ExportClient:
         """Stop an export and remove what it has written; do nothing if it is cancelled already.
 
         Waits up to 10 seconds for the run to clean up. If the task is still `running` then, the
-        clean-up goes on.
+        clean-up goes on. If no worker polls the task queue of the run, this is logged as a warning:
+        a run that has not begun is ended at once, another one as soon as a worker gets to it.
 
         Raises:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
@@ -392,6 +396,7 @@ class ExportClient:
         while not await self._start(again) and pause < _SLOWEST_POLL:
             await asyncio.sleep(pause)
             pause *= _SLOWER
+        await self._look_for_workers()
         return again
 
     async def sweep(self) -> SweepResult:
@@ -438,8 +443,29 @@ class ExportClient:
             )
             return True
 
+    async def _look_for_workers(self, *, bulk: bool = False) -> None:
+        queue = self._settings.task_queue
+        await self._warn_unless_polled(queue)
+        if bulk:
+            await self._warn_unless_polled(names.bulk_task_queue(queue), activities=True)
+
+    async def _warn_unless_polled(self, queue: str, *, activities: bool = False) -> None:
+        """Warn of a task queue on which this client has never seen a worker."""
+        if queue in self._polled:
+            return
+        if not await nobody_polls(self._temporal, queue, activities=activities):
+            self._polled.add(queue)
+            return
+        _log.warning(
+            "No worker has been seen on task queue %s; the export waits for one. "
+            "Check EXPORTS_TASK_QUEUE and EXPORTS_WORKER_TAKES",
+            queue,
+        )
+
     async def _stop(self, task: ExportTask, *, reason: str, asked_by: str | None) -> ExportTask:
-        if await self._signal_cancel(task, reason, asked_by):
+        reason = CancelRequest(reason=reason).reason
+        run = await self._signal_cancel(task, reason, asked_by)
+        if run is not None and await self._is_heard(run, task, reason, asked_by):
             with suppress(WaitTimeoutError):
                 return await self.wait(task.id, created_by=None, timeout=_CANCEL_WAIT)
             task = await self._tasks.get(task.id, created_by=None)
@@ -449,23 +475,59 @@ class ExportClient:
                 await self._signal_cancel(task, reason, asked_by)
         return await self._tasks.get(task.id, created_by=None)
 
-    async def _signal_cancel(self, task: ExportTask, reason: str, asked_by: str | None) -> bool:
-        """Signal the open run of a task; without one, end the task. Return whether there is one."""
+    async def _signal_cancel(
+        self, task: ExportTask, reason: str, asked_by: str | None
+    ) -> WorkflowExecutionDescription | None:
+        """Signal the open run of a task and return it; without one, end the task."""
         request = CancelRequest(
             reason=reason, asked_by=Author.person(asked_by, origin=self._origin)
         )
         workflow_id = task.workflow_id or names.workflow_id(task.id)
-        handle = self._temporal.get_workflow_handle(workflow_id)
         try:
-            await describe_export(self._temporal, workflow_id)
-            await handle.signal(names.CANCEL_SIGNAL, request)
+            run = await describe_export(self._temporal, workflow_id)
+            if run is not None:
+                handle = self._temporal.get_workflow_handle(workflow_id)
+                await handle.signal(names.CANCEL_SIGNAL, request)
+                return run
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise self._translate(error) from None
-            # It has not been started yet, or it was lost.
-            await self._tasks.close_cancelled(task.id, reason=request.reason, asked_by=asked_by)
+        # It has not been started yet, or it was lost.
+        await self._tasks.close_cancelled(task.id, reason=reason, asked_by=asked_by)
+        return None
+
+    async def _is_heard(
+        self,
+        run: WorkflowExecutionDescription,
+        task: ExportTask,
+        reason: str,
+        asked_by: str | None,
+    ) -> bool:
+        """Return whether a worker may hear the signal; if not, end a task that has not begun."""
+        if not await nobody_polls(self._temporal, run.task_queue):
+            return True
+        if task.run_id is not None:
+            _log.warning(
+                "No worker polls task queue %s. Task %s is stopped, and its files are removed, as "
+                "soon as one does",
+                run.task_queue,
+                task.id,
+            )
             return False
-        return True
+        # First the task: a worker that comes in between finds it ended. So does one that comes
+        # later, if the run can't be terminated.
+        if not await self._tasks.close_cancelled(task.id, reason=reason, asked_by=asked_by):
+            return True
+        with suppress(RPCError):
+            await self._temporal.get_workflow_handle(run.id, run_id=run.run_id).terminate(
+                f"Cancelled. No worker polls task queue {run.task_queue}."
+            )
+        _log.warning(
+            "No worker polls task queue %s. Task %s had not begun and has been cancelled",
+            run.task_queue,
+            task.id,
+        )
+        return False
 
 
 def _sweep_error(failure: WorkflowFailureError, queue: str) -> ExportError:

@@ -229,7 +229,7 @@ def cancel(
         lambda client: client.cancel(task_id, created_by=created_by, reason=reason), as_json=as_json
     )
     if not task.status.ended:
-        say("The export is being cancelled. Its files are still being removed.")
+        say("The export stops, and its files are removed, as soon as a worker gets to it.")
 
 
 @app.command()

@@ -55,31 +55,20 @@ async def worker_ready() -> WorkerView:
         SettingsError: A setting is missing or wrong.
         UnreachableError: Temporal did not answer.
     """
-    # These libraries take a second to import. The check for liveness, which runs often, does not
-    # need them.
-    from temporalio.api.enums.v1 import TaskQueueType  # noqa: PLC0415 -- see above
-    from temporalio.api.taskqueue.v1 import TaskQueue  # noqa: PLC0415 -- see above
-    from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest  # noqa: PLC0415 -- same
-
-    from exports.connections import connect_temporal  # noqa: PLC0415 -- same
+    # These take a second to import. The check for liveness, which runs often, does not need them.
+    from exports.connections import connect_temporal  # noqa: PLC0415 -- see above
+    from exports.temporal.pollers import pollers  # noqa: PLC0415 -- same
 
     alive = worker_alive()
     if not alive.ok:
         return alive
     settings = Settings.load()
     temporal = await connect_temporal(settings.encryption_keys)
-    found = await temporal.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=temporal.namespace,
-            task_queue=TaskQueue(name=alive.task_queue),
-            # Workers of all kinds poll for activities, but not all of them for workflows.
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-        )
-    )
     # The SDK's identity of a worker is its process id, an @ and the name of the machine.
+    # Workers of all kinds poll for activities, but not all of them for workflows.
     polls = [
         poller.last_access_time.ToMilliseconds()
-        for poller in found.pollers
+        for poller in await pollers(temporal, alive.task_queue, activities=True)
         if poller.identity.partition("@")[2] == alive.host
     ]
     return _view(settings, max(polls, default=None), _POLLED_WITHIN)
