@@ -234,7 +234,7 @@ class _Calls(client.Interceptor, worker.Interceptor):
 
 class _Steps(worker.ActivityInboundInterceptor):
     async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 -- the SDK's
-        [ask] = input.args
+        ask = input.args[0] if input.args else None  # a step of a sweep has no input
         unit = f" {ask.unit.key}" if isinstance(ask, AggregateInput) else ""
         _STEP.set(_Step(f"{activity.info().activity_type}{unit}"))
         return await super().execute_activity(input)
