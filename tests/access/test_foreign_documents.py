@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import ObjectId
 from pydantic.alias_generators import to_camel
 from pymongo.asynchronous.collection import AsyncCollection
 from temporalio.client import WorkflowFailureError, WorkflowHandle
@@ -87,9 +87,9 @@ async def others(service: Service) -> Others:
     return Others(service, str(done), str(running), key, service.run_of(str(running)), payment)
 
 
-_NUMBERS: Final = [-1, 1e300, -1e300, float("nan"), Decimal128("NaN")]
-_NO_TEXTS: Final = [7, ["a"], {"$gt": ""}]
-_TEXTS: Final = ["", "x" * 5000, "a\r\nb: c", "\u202efdp.exe", "../../etc/passwd"]
+_NUMBERS: Final = [-1, 1e300, float("nan")]
+_NO_TEXTS: Final = [["a"], {"$gt": ""}]
+_TEXTS: Final = ["", "x" * 5000, "../../etc/passwd\r\nb: c"]
 _TIMES: Final[list[object]] = [0, 9e15, [0], "soon", datetime(9999, 12, 31, tzinfo=UTC), *_NUMBERS]
 
 # Values for each field: constants, and what is known of the others.
@@ -102,7 +102,7 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     "format": lambda _: [*_NO_TEXTS, *_TEXTS],
     "retries": lambda _: [*_NUMBERS, *_NO_TEXTS],
     "maxRetries": lambda _: [*_NUMBERS, *_NO_TEXTS],
-    "nextRunAt": lambda _: [0, 9e15, [0], "soon", *_NUMBERS],
+    "nextRunAt": lambda _: [9e15, [0], "soon", *_NUMBERS],
     "runStartedAt": lambda _: _TIMES,
     "runId": lambda others: [RUN, *_NO_TEXTS, "../..", others.done, float("nan")],
     "workflowId": lambda others: [
@@ -115,7 +115,7 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     "sweepStarts": lambda _: [*_NUMBERS, *_NO_TEXTS],
     "objectKey": lambda others: [others.key, *OBJECTS, [others.key], *_NO_TEXTS, *_TEXTS],
     "store": lambda _: [*_NO_TEXTS, *_TEXTS, {"EXPORTS_S3_BUCKET": "0"}, {"a": 7}],
-    "fileName": lambda _: [*_NO_TEXTS, *_TEXTS, "..", "a/b", "a\\b"],
+    "fileName": lambda _: [*_NO_TEXTS, *_TEXTS, "\u202efdp.exe", "..", "a/b", "a\\b"],
     "purgeAt": lambda _: _TIMES,
     "downloadUrl": lambda _: ["javascript:alert(1)", "file:///etc/passwd", *_NO_TEXTS, *_TEXTS],
     "error": lambda _: [7, ["a"], {"code": 7, "msg": [VICTIM]}],
