@@ -194,4 +194,6 @@ async def test_a_worker_that_is_told_to_stop_ends_with_0(
         f"Worker is ready on task queue {task_queue}",
         "Worker is stopping; it finishes its work",
     ]
-    assert not [line for line in ended.lines if " INFO " not in line]
+    # The SDK's core gives its slots a second, which a busy machine may exceed. It says so and ends.
+    slow = "Waiting for all slot permits to release took too long"
+    assert not [line for line in ended.lines if " INFO " not in line and slow not in line]
