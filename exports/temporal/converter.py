@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import (
     DataConverter,
     DefaultFailureConverter,
-    DefaultFailureConverterWithEncodedAttributes,
+    PayloadConverter,
 )
 from temporalio.exceptions import ApplicationError
 
@@ -67,6 +68,27 @@ class _PayloadConverter(PydanticPayloadConverter):
         raise _refused(PayloadError(f"A payload can't be read as {hint.__name__}: {why}."))
 
 
+class _FailureConverter(DefaultFailureConverter):
+    """The SDK's converter, with which a failure that it can't read fails a run as well.
+
+    An activity that is failed by hand may have a category of failure that the SDK does not know.
+    """
+
+    def from_failure(self, failure: Failure, payload_converter: PayloadConverter) -> BaseException:
+        """See base class."""
+        try:
+            return super().from_failure(failure, payload_converter)
+        except Exception:  # noqa: BLE001 -- as above
+            return _refused(PayloadError("A failure can't be read."))
+
+
+class _EncodedFailureConverter(_FailureConverter):
+    """Encodes messages and stack traces too, so that the codec encrypts them."""
+
+    def __init__(self) -> None:
+        super().__init__(encode_common_attributes=True)
+
+
 def _refused(error: ExportError) -> ApplicationError:
     return ApplicationError(error.msg, type=error.code, non_retryable=True)
 
@@ -82,7 +104,5 @@ def data_converter(keys: EncryptionKeys = _NO_KEYS) -> DataConverter:
         pydantic_data_converter,
         payload_converter_class=_PayloadConverter,
         payload_codec=EncryptionCodec(keys),
-        failure_converter_class=(
-            DefaultFailureConverterWithEncodedAttributes if keys.first else DefaultFailureConverter
-        ),
+        failure_converter_class=_EncodedFailureConverter if keys.first else _FailureConverter,
     )

@@ -6,6 +6,8 @@ What can't be read fails the export, with a code; it never hangs it.
 from contextlib import suppress
 
 import pytest
+from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
+from temporalio.api.workflowservice.v1 import RespondActivityTaskFailedByIdRequest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -156,6 +158,30 @@ async def test_a_step_that_is_failed_from_outside_fails_the_export(idle_service:
             )
             await (await begun()).fail(error)
             await _failed(idle_service, task.id)
+
+
+async def test_a_step_that_is_failed_in_a_way_that_no_sdk_knows_fails_the_export(
+    idle_service: Service,
+) -> None:
+    info = ApplicationFailureInfo(type="by hand", non_retryable=True)
+    info.category = 99  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue] -- unknown on purpose
+    await insert_orders(idle_service.database)
+    with left_open(idle_service.temporal, names.AGGREGATE) as begun:
+        async with working(idle_service):
+            task = await idle_service.create()
+            await begun()
+            run = await idle_service.run_of(task.id).describe()
+            [step] = run.raw_description.pending_activities
+            await idle_service.temporal.workflow_service.respond_activity_task_failed_by_id(
+                RespondActivityTaskFailedByIdRequest(
+                    namespace=idle_service.temporal.namespace,
+                    workflow_id=run.id,
+                    run_id=run.run_id,
+                    activity_id=step.activity_id,
+                    failure=Failure(message="by hand", application_failure_info=info),
+                )
+            )
+            assert await _failed(idle_service, task.id) == "E_PAYLOAD"
 
 
 async def test_a_step_that_is_cancelled_from_outside_ends_the_export(idle_service: Service) -> None:
