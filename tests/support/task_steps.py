@@ -15,6 +15,7 @@ from exports.models import (
     TaskStatus,
 )
 from exports.names import file_key
+from exports.tables.warnings import TEXT_CUT, TaskWarning
 from exports.tasks.collection import TaskCollection
 from exports.tasks.store import TaskStore
 from exports.tasks.sweep import SweepStore
@@ -33,6 +34,7 @@ FILE = FinishedFile(
     rows=3,
     bytes=30,
     sha256="ab",
+    warnings=[TaskWarning(code=TEXT_CUT, column="name", count=2)],
 )
 WHY = TaskError(code="E_STORE", msg="The object store is away.")
 ENDED = [TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED]

@@ -187,6 +187,7 @@ async def test_done_twice_keeps_the_first_link(tasks: Tasks, collection: Any) ->
     assert again == first == ended.result()
     assert await tasks.client.get("t1", created_by="u1") == ended
     assert (ended.status, ended.download_url, ended.rows) == (TaskStatus.DONE, "https://1", 3)
+    assert ended.warnings == FILE.warnings
     assert ended.finished_at is not None
 
 
@@ -315,3 +316,11 @@ async def test_a_task_is_not_closed_under_a_run_that_has_taken_it_up(
     assert (closed.status, closed.error) == (TaskStatus.FAILED, WHY)
     assert not await tasks.sweep.close_cancelled(seen_later)
     assert not await tasks.client.close_cancelled("t1", reason="", asked_by="u1")
+
+
+async def test_a_failed_task_has_the_attempts_that_its_workflow_counted(
+    tasks: Tasks, collection: Any
+) -> None:
+    await claimed(tasks, collection)
+    await tasks.run.failed(ME, WHY, retries=2)
+    assert (await collection.find_one({}))["retries"] == 2
