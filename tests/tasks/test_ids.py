@@ -4,14 +4,12 @@ from typing import Any, Final
 
 import pytest
 from bson import ObjectId
-from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import TaskInvalidError, TaskLostError, TaskNotFoundError
 from exports.names import file_key
 from tests.support.protections import protected_by
 from tests.support.task_steps import ENDED, ME, REQUEST, TRANSITIONS, Tasks, insert
 
-Database = AsyncDatabase[dict[str, Any]]
 ID: Final = "6b04e9c37b18ed84111ce662"
 RUN: Final = ME.model_copy(update={"task_id": ID, "workflow_id": f"export-{ID}"})
 every_transition = pytest.mark.parametrize("name", TRANSITIONS)
@@ -19,16 +17,6 @@ the_object_id_counts = protected_by(
     "exports/tasks/collection.py",
     "            if await self.exists(stored_id):\n                return False\n",
 )
-
-
-@pytest.fixture
-def tasks(mongo_database: Database) -> Tasks:
-    return Tasks(mongo_database)
-
-
-@pytest.fixture
-def collection(mongo_database: Database) -> Any:
-    return mongo_database["ExportTasks"]
 
 
 @every_transition

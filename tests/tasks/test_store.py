@@ -31,16 +31,6 @@ NOW = datetime(2026, 10, 5, tzinfo=UTC)
 LAST = DatetimeMS(8_640_000_000_000_000)  # the last moment that a date of JavaScript can be
 
 
-@pytest.fixture
-def tasks(mongo_database: Database) -> Tasks:
-    return Tasks(mongo_database)
-
-
-@pytest.fixture
-def collection(mongo_database: Database) -> Any:
-    return mongo_database["ExportTasks"]
-
-
 @pytest.mark.parametrize("task_id", [ObjectId(), "t1", "0" * 24, "12 bytes str", "任务/1", "a$b.c"])
 async def test_a_task_is_found_whatever_kind_of_id_it_has(
     tasks: Tasks, collection: Any, task_id: object

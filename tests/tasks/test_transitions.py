@@ -5,7 +5,6 @@ import itertools
 from typing import Any
 
 import pytest
-from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef, TaskStatus
@@ -25,18 +24,7 @@ from tests.support.task_steps import (
     insert,
 )
 
-Database = AsyncDatabase[dict[str, Any]]
 every_transition = pytest.mark.parametrize("name", TRANSITIONS)
-
-
-@pytest.fixture
-def tasks(mongo_database: Database) -> Tasks:
-    return Tasks(mongo_database)
-
-
-@pytest.fixture
-def collection(mongo_database: Database) -> Any:
-    return mongo_database["ExportTasks"]
 
 
 @every_transition
