@@ -41,7 +41,7 @@ load: servers ## Load a file into `make dev`: FILE=orders.csv COLLECTION=orders 
 	  $(if $(TIME_FORMAT),--time-format "$(TIME_FORMAT)") "$(FILE)" "$(COLLECTION)"
 
 setup: $(UV) ## Everything for developers into .venv, exactly as locked
-	@$(UV) sync --locked --quiet --extra codec --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --extra codec --extra api --python "$(PYTHON)"
 
 # What a newcomer needs. Inexact: what `make setup` has installed stays.
 servers: $(UV)
@@ -97,7 +97,7 @@ protections: setup ## Take out each protection that a test names, and check that
 	$(RUN)/python -m tests.support.protections $(ONLY)
 
 mutants: $(UV) ## Make small mistakes in the code, and see whether tests notice (ONLY="periods", SAMPLE=40)
-	@$(UV) sync --locked --quiet --extra codec --group mutants --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --extra codec --extra api --group mutants --python "$(PYTHON)"
 	$(RUN)/python -m tests.support.mutants $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
 
 # uv asks https://osv.dev. Its exit code is 2 if it could not ask.
