@@ -30,19 +30,27 @@ _INNER_PORTS: Final = (
 # `weed mini` expects the gRPC port of its admin server at this distance from the HTTP port.
 _ADMIN_GRPC_OFFSET: Final = 10_000
 _SOCKETS: Final = Path("/tmp")  # noqa: S108 -- `weed` puts them there, and no option changes it
-# A history shard of Temporal polls for new tasks at most twenty times a second by default. A
-# cluster has hundreds of shards. This server has one for all workflows, and each of their steps
-# would wait up to 50 ms for the next poll.
-_POLLS: Final = (
-    "history.transferProcessorMaxPollRPS",
-    "history.timerProcessorMaxPollRPS",
-    "history.visibilityProcessorMaxPollRPS",
-)
-_POLLS_PER_SECOND: Final = 1000
-# A worker that stops cancels its polls. An activity that the server dispatches to it at the same
-# moment is lost until its heartbeat times out. With this, the server ends the polls itself and
-# dispatches nothing more: https://github.com/temporalio/temporal/pull/9203
-_ENDS_POLLS: Final = "frontend.enableCancelWorkerPollsOnShutdown"
+# What suits one small server. As JSON: durations are texts.
+_TEMPORAL_SETTINGS: Final = {
+    # A history shard polls for new tasks at most twenty times a second by default. A cluster has
+    # hundreds of shards. This server has one for all workflows, and each of their steps would wait
+    # up to 50 ms for the next poll.
+    "history.transferProcessorMaxPollRPS": "1000",
+    "history.timerProcessorMaxPollRPS": "1000",
+    "history.visibilityProcessorMaxPollRPS": "1000",
+    # A worker that stops cancels its polls. An activity that the server dispatches to it at the
+    # same moment is lost until its heartbeat times out. With this, the server ends the polls itself
+    # and dispatches nothing more: https://github.com/temporalio/temporal/pull/9203
+    "frontend.enableCancelWorkerPollsOnShutdown": "true",
+    # Each test has task queues of its own. With the defaults, which suit a cluster, a few hundred
+    # idle queues cost a tenth of a processor: partitions, metrics and updates of each.
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
+    "matching.updateAckInterval": '"1m"',
+    "matching.ephemeralDataUpdateInterval": '"1m"',
+    "metrics.breakdownByTaskQueue": "false",
+    "metrics.breakdownByPartition": "false",
+}
 _START_ATTEMPTS: Final = 4  # several stacks that start at once may choose the same port
 
 
@@ -177,9 +185,8 @@ class Servers:
         command += ["--ui-port", str(chosen["web_ui"])]
         for name in SEARCH_ATTRIBUTES:
             command += ["--search-attribute", f"{name}=Keyword"]
-        for name in _POLLS:
-            command += ["--dynamic-config-value", f"{name}={_POLLS_PER_SECOND}"]
-        command += ["--dynamic-config-value", f"{_ENDS_POLLS}=true"]
+        for name, value in _TEMPORAL_SETTINGS.items():
+            command += ["--dynamic-config-value", f"{name}={value}"]
         if self._kept:
             command += ["--db-filename", str(self.directory / "temporal.sqlite")]
         return command
