@@ -1,31 +1,24 @@
 """Documents that can't be run: they fail with a code, and do not hold up the others."""
 
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import pytest
-from bson import DatetimeMS, Decimal128, MaxKey, Regex
-from bson.errors import BSONError
+from bson import Decimal128, MaxKey, Regex
 from google.protobuf.duration_pb2 import Duration
-from hypothesis import HealthCheck, Phase, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
-from pymongo.errors import PyMongoError
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from dev.endpoints import Endpoints
 from exports import names
-from exports.clock import LAST_MS, now_ms
+from exports.clock import now_ms
 from exports.errors import TemporalRefusedError
 from exports.models import SweepResult, TaskStatus
-from exports.settings import Settings
 from exports.temporal.converter import data_converter
 from exports.temporal.start import accepts_exports
 from tests.support import hostile
-from tests.support.service import Service, insert_orders, open_service, working
+from tests.support.service import Service, insert_orders
 from tests.support.stored_tasks import insert_task
 
 
@@ -57,31 +50,31 @@ async def test_documents_that_are_not_valid_fail_with_a_code_and_do_not_hold_up_
     assert (await service.client.sweep()).handled == 0
 
 
-@pytest.mark.parametrize("task_id", [17, "", "x" * 201, "任" * 29, "a\nb", {"part": 1}])
-async def test_an_id_that_is_not_valid_for_a_workflow_is_refused(
-    service: Service, task_id: object
-) -> None:
-    await insert_task(service, _id=task_id)
-    assert await service.client.sweep() == SweepResult(started=0, healed=0, purged=0, handled=1)
-    document = await service.database["ExportTasks"].find_one({})
-    assert document is not None
-    assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
+async def test_an_id_that_is_not_valid_for_a_workflow_is_refused(service: Service) -> None:
+    for task_id in (17, "", "x" * 201, "任" * 29, "a\nb", {"part": 1}):
+        await insert_task(service, _id=task_id)
+    assert await service.client.sweep() == SweepResult(started=0, healed=0, purged=0, handled=6)
+    documents = await service.database["ExportTasks"].find().to_list()
+    assert [(each["status"], each["error"]["code"]) for each in documents] == [
+        ("failed", "E_TASK")
+    ] * 6
 
 
-@pytest.mark.parametrize("status", ["pending", "running"])
-@pytest.mark.parametrize(
-    "workflow_id", [names.workflow_id("another"), "x" * 2000, "", 17, {"$gt": ""}]
-)
 async def test_a_document_with_the_workflow_id_of_another_fails_and_does_not_hold_up_the_others(
-    service: Service, status: str, workflow_id: object
+    service: Service,
 ) -> None:
     await insert_orders(service.database)
-    task_id = await insert_task(service, status=status, workflowId=workflow_id)
+    refused = [
+        await insert_task(service, status=status, workflowId=workflow_id)
+        for workflow_id in (names.workflow_id("another"), "x" * 2000, "", 17, {"$gt": ""})
+        for status in ("pending", "running")
+    ]
     good = await insert_task(service, createdAt=1_790_000_000_001)
-    assert await service.client.sweep() == SweepResult(started=1, healed=0, purged=0, handled=2)
+    assert await service.client.sweep() == SweepResult(started=1, healed=0, purged=0, handled=11)
     assert (await service.ended(good)).status is TaskStatus.DONE
-    document = await service.document(task_id)
-    assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
+    for task_id in refused:
+        document = await service.document(task_id)
+        assert (document["status"], document["error"]["code"]) == ("failed", "E_TASK")
 
 
 NOT_TAKEN: dict[str, list[object]] = {
@@ -130,68 +123,6 @@ async def test_a_number_of_failed_attempts_that_can_be_counted_on_is_taken_as_it
     await service.client.sweep()
     task = await service.ended(task_id)
     assert (task.status, task.retries) == (TaskStatus.DONE, 3 if retries == 3.0 else 0)
-
-
-def _waits(due: object) -> bool:
-    """Return whether a task with this `nextRunAt` waits for a day that may never come."""
-    if isinstance(due, datetime):
-        due = DatetimeMS(due)
-    if isinstance(due, DatetimeMS):
-        due = int(due)
-    return isinstance(due, int | float) and now_ms() < due <= LAST_MS
-
-
-_FIELDS: Final = {
-    **dict.fromkeys(
-        (
-            *("type", "params", "createdBy", "format", "maxRetries", "retries", "runStartedAt"),
-            *("runId", "workflowId", "startedAt", "finishedAt", "updatedAt", "progress", "audit"),
-            *("error", "objectKey", "fileName", "expiresAt", "downloadUrl", "sweepStarts"),
-        ),
-        hostile.STORED,
-    ),
-    **dict.fromkeys(("createdAt", "purgeAt"), hostile.SORTED_BY),
-    "nextRunAt": hostile.SORTED_BY.filter(lambda due: not _waits(due)),
-}
-"""Every field that runs and sweeps read or change, and what may be in it."""
-# With one or two odd fields each: with more, the first one that is refused hides the others.
-_ODD: Final = st.lists(st.sampled_from([*_FIELDS]), min_size=1, max_size=2, unique=True).flatmap(
-    lambda names: st.fixed_dictionaries(
-        {
-            **{name: _FIELDS[name] for name in names},
-            "status": st.sampled_from(["pending", "running", "done"]),
-        }
-    )
-)
-
-
-@given(documents=st.lists(_ODD, min_size=40, max_size=40))
-@examples(
-    max_examples=4,  # the first is the simplest: forty times the same document
-    phases=[Phase.generate],  # without shrinking, which would take many exports
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-async def test_two_sweeps_end_every_task_whatever_is_in_its_fields(
-    settings: Settings, temporal_address: str, documents: list[dict[str, Any]]
-) -> None:
-    async with open_service(settings, temporal_address) as service, working(service):
-        await insert_orders(service.database)
-        ids = [task_id for odd in documents if (task_id := await _stored(service, odd))]
-        for _ in range(2):
-            await service.client.sweep()
-            for task_id in ids:
-                with suppress(RPCError, WorkflowFailureError):  # no run, or one that failed
-                    await service.run_of(task_id).result()
-        found = service.database["ExportTasks"].find({"status": {"$in": ["pending", "running"]}})
-        assert await found.to_list() == []
-
-
-async def _stored(service: Service, odd: dict[str, Any]) -> str | None:
-    """Return the id under which a document is stored; None if this server refuses it."""
-    try:
-        return await insert_task(service, **odd)
-    except (PyMongoError, BSONError, OverflowError):
-        return None
 
 
 async def test_a_task_that_temporal_refuses_fails_and_does_not_hold_up_the_others(

@@ -85,7 +85,7 @@ MODULES: Final = {
             *("tests/temporal/test_replay.py", "tests/workflows/test_exports.py"),
             *("tests/workflows/test_failures.py", "tests/workflows/test_cancel.py"),
             *("tests/workflows/test_bulk.py", "tests/workflows/test_retries.py"),
-            *("tests/workflows/test_lost_workers.py", "tests/activities/test_sweep.py"),
+            *("tests/chaos/test_lost_workers.py", "tests/activities/test_sweep.py"),
             *("tests/temporal/test_direct_start.py", "tests/encryption/test_encryption.py"),
         ),
     ),
