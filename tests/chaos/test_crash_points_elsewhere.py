@@ -11,9 +11,8 @@ from unittest.mock import patch
 import pytest
 from bson import ObjectId
 
-from exports import client as client_module
 from exports import names
-from exports.client import ExportClient
+from exports.client import ExportClient, cancelling
 from exports.clock import now_ms
 from exports.models import TaskStatus
 from tests.support.chaos.corners import closed, corner, working
@@ -33,7 +32,7 @@ async def _create(client: ExportClient, task_id: str) -> None:
 
 async def _cancel(client: ExportClient, task_id: str) -> None:
     # It would wait for a worker to clean up, and there is none.
-    patch.object(client_module, "_CANCEL_WAIT", timedelta(seconds=1)).start()
+    patch.object(cancelling, "_CANCEL_WAIT", timedelta(seconds=1)).start()
     await client.cancel(task_id, created_by=USER, reason="enough")
 
 

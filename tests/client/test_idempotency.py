@@ -52,7 +52,7 @@ async def test_a_repeated_call_starts_the_task_of_a_call_that_died_after_storing
 
     await insert_orders(service.database)
     with monkeypatch.context() as patched:
-        patched.setattr("exports.client.start_export", died)
+        patched.setattr("exports.client.asking.start_export", died)
         with pytest.raises(KeyError):
             await service.create(**KEY)
     assert (await service.exported(**KEY)).status is TaskStatus.DONE

@@ -100,7 +100,7 @@ NO_TASK_ACTIONS: Final = {"create", "run"}
 
 
 def test_every_method_of_the_client_that_names_a_task_is_in_the_matrix() -> None:
-    methods = {name for name in vars(ExportClient) if not name.startswith("_")}
+    methods = {name for name in dir(ExportClient) if not name.startswith("_")}
     assert methods == {*ASKED, *NO_TASK}
     for name in methods:
         named = {"task_id", "created_by"} <= set(

@@ -6,8 +6,8 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from exports import client, names
-from exports.client import ExportClient
+from exports import names
+from exports.client import ExportClient, cancelling
 from exports.models import ExportRequest, TaskRef, TaskStatus
 from exports.reports.file import load_reports
 from exports.tasks.task import ExportTask
@@ -95,7 +95,7 @@ async def test_an_export_is_created_although_temporal_does_not_say_who_polls(
 async def test_a_cancel_ends_an_export_that_no_worker_would_ever_begin(
     polled: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_CANCEL_WAIT", PATIENCE)
+    monkeypatch.setattr(cancelling, "_CANCEL_WAIT", PATIENCE)
     task = await _begun_elsewhere(polled)
     stopped = await polled.client.cancel(task.id, created_by=USER, reason="mistyped")
     assert (stopped.status, stopped.cancel_reason) == (TaskStatus.CANCELLED, "mistyped")
@@ -128,7 +128,7 @@ async def test_a_worker_that_comes_after_all_finds_the_export_cancelled(
 async def test_a_cancel_of_an_export_that_has_begun_leaves_the_clean_up_to_a_worker_and_says_so(
     idle_service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_CANCEL_WAIT", PATIENCE)
+    monkeypatch.setattr(cancelling, "_CANCEL_WAIT", PATIENCE)
     task = await idle_service.create()
     run = await idle_service.run_of(task.id).describe()
     ref = TaskRef(task_id=task.id, workflow_id=run.id, run_id=run.run_id)

@@ -171,7 +171,9 @@ async def test_a_first_link_ends_no_later_than_its_file(
     assert end_of_link(task.download_url) - task.expires_at < 60_000
 
 
-@protected_by("exports/client.py", "ends = min(ends, task.purge_at)", instead="ends = max(ends, 0)")
+@protected_by(
+    "exports/client/files.py", "ends = min(ends, task.purge_at)", instead="ends = max(ends, 0)"
+)
 async def test_a_renewed_link_ends_no_later_than_its_file(service: Service) -> None:
     await insert_orders(service.database)
     task = await service.exported()

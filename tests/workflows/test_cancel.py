@@ -16,7 +16,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import Worker
 
-from exports import client, names
+from exports import names
+from exports.client import cancelling
 from exports.errors import TaskStateError
 from exports.formats.csv import Csv
 from exports.models import ExportRequest, TaskStatus
@@ -238,7 +239,7 @@ async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
         return listed(self, prefix)
 
     monkeypatch.setattr(ObjectStore, "open_uploads", held)
-    monkeypatch.setattr(client, "_CANCEL_WAIT", timedelta(seconds=2))
+    monkeypatch.setattr(cancelling, "_CANCEL_WAIT", timedelta(seconds=2))
     failed = await service.exported()  # there is no collection
     assert await service.tasks.reset(failed, asked_by=USER)
     stopping = asyncio.create_task(

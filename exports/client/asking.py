@@ -1,0 +1,134 @@
+"""Asks for exports: a new one, or a failed one again."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+from temporalio.service import RPCError
+
+from exports import names
+from exports.client.following import FIRST_POLL, SLOWER, SLOWEST_POLL
+from exports.client.part import ClientPart
+from exports.errors import RequestError, TaskStateError, explain
+from exports.formats import format_named
+from exports.models import DEFAULT_FORMAT, ExportRequest, TaskStatus
+from exports.tasks.task import ExportTask
+from exports.temporal.payload_size import check_params_fit
+from exports.temporal.start import start_export
+
+_log = logging.getLogger(__name__)
+
+
+class Asking(ClientPart):
+    """Stores tasks and starts their workflows."""
+
+    async def create(
+        self,
+        type: str,  # noqa: A002 -- the field's name everywhere
+        params: Mapping[str, object],
+        *,
+        created_by: str,
+        format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
+        idempotency_key: str | None = None,
+    ) -> ExportTask:
+        """Ask for an export: store the task, then start its workflow.
+
+        If this process dies in between, or Temporal can't be reached, the sweep starts it. If no
+        worker has been seen on its task queue, this is logged as a warning.
+
+        Args:
+            type: Name of a configured report.
+            params: The parameters of the report.
+            created_by: Who asks, in 1 to 200 characters.
+            format: Name of a file format.
+            idempotency_key: 1 to 200 characters. If it is not known whether a call succeeded, it
+                can be repeated with the same key: it returns the task that the first call created.
+                A key belongs to one person, and is valid as long as the document exists.
+
+        Raises:
+            RequestError: `created_by` or `idempotency_key` is empty, too long or not valid text.
+            IdempotencyKeyError: The key was used for another request.
+            TypeUnknownError: There is no such report.
+            ParamsError: The parameters do not fit the report.
+            TooLargeError: The parameters are larger than 64 KiB.
+            FormatUnknownError: There is no such format.
+            TaskInvalidError: The database can't store the parameters.
+        """
+        report = self._reports.named(type)
+        checked = report.check_params(params)
+        check_params_fit(checked)
+        try:
+            request = ExportRequest(
+                type=type,
+                params=checked,
+                created_by=created_by,
+                format=format_named(format).name,
+            )
+        except ValidationError as error:
+            raise RequestError(f"The request is not valid: {explain(error)}.") from None
+        task = await self._tasks.create(request, task_id=self._task_id(request, idempotency_key))
+        # A repeated call finds a task that is running or has ended, unless the first call failed
+        # before it could start the workflow.
+        if task.status is TaskStatus.PENDING and task.run_id is None:
+            await asyncio.gather(self._start(task), self._look_for_workers(bulk=report.bulk))
+        return task
+
+    def _task_id(self, request: ExportRequest, idempotency_key: str | None) -> str | None:
+        if idempotency_key is None:
+            return None
+        names.check_text(idempotency_key, "The idempotency key")
+        longest = names.MAX_IDEMPOTENCY_KEY_LENGTH
+        if not 0 < len(idempotency_key) <= longest:
+            raise RequestError(f"An idempotency key must have 1 to {longest} characters.")
+        return names.task_id_for(self._settings.task_queue, request.created_by, idempotency_key)
+
+    async def retry(self, task_id: str, *, created_by: str | None) -> ExportTask:
+        """Run a failed export again, with all its attempts.
+
+        If the run that failed is still cleaning up, or Temporal can't be reached, the next sweep
+        starts it.
+
+        Raises:
+            TaskNotFoundError: There is no such task, or it belongs to somebody else.
+            TaskStateError: It has not failed.
+            TaskInvalidError: Its workflow is no export.
+        """
+        task = await self._tasks.get(task_id, created_by=created_by)
+        again = (
+            await self._tasks.reset(task, asked_by=created_by)
+            if task.status is TaskStatus.FAILED
+            else None
+        )
+        if again is None:
+            raise TaskStateError(f"The export is {task.status}; only a failed one can be retried.")
+        # While the run that failed cleans up, no other can start. If Temporal can't be reached, it
+        # is not asked again, because each call would take half a minute.
+        pause = FIRST_POLL
+        while not await self._start(again) and pause < SLOWEST_POLL:
+            await asyncio.sleep(pause)
+            pause *= SLOWER
+        await self._look_for_workers()
+        return again
+
+    async def _start(self, task: ExportTask) -> bool:
+        """Start a task's workflow, or leave that to the sweep; False if one is still open."""
+        try:
+            return await start_export(
+                self._temporal,
+                task.request(),
+                task_queue=self._settings.task_queue,
+                workflow_id=task.workflow_id,
+            )
+        except RPCError as error:
+            # Nothing is lost: the task is stored and due.
+            _log.warning(
+                "Temporal did not start task %s (%s); the sweep will", task.id, error.status.name
+            )
+            return True
+
+    async def _look_for_workers(self, *, bulk: bool = False) -> None:
+        queue = self._settings.task_queue
+        await self._polled.warn_unless_seen(queue)
+        if bulk:
+            await self._polled.warn_unless_seen(names.bulk_task_queue(queue), activities=True)

@@ -1,0 +1,42 @@
+"""What every part of `ExportClient` has."""
+
+from contextlib import AsyncExitStack
+
+from temporalio.service import RPCError
+
+from exports import names
+from exports.client.polled import PolledQueues
+from exports.connections import Connections
+from exports.errors import ExportError
+from exports.reports.report import ReportCatalog
+from exports.server_errors.temporal import temporal_error
+from exports.settings import Settings
+from exports.tasks.collection import TaskCollection
+from exports.tasks.store import TaskStore
+
+
+class ClientPart:
+    """The connections, the settings and the reports of a client."""
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        settings: Settings,
+        reports: ReportCatalog,
+        closing: AsyncExitStack | None = None,
+        origin: str = names.FROM_CLIENT,
+    ) -> None:
+        self._temporal = connections.temporal
+        self._store = connections.store
+        self._database = connections.mongo[settings.mongo_database]
+        self._origin = origin
+        self._tasks = TaskStore(TaskCollection(self._database, origin=origin))
+        self._settings = settings
+        self._reports = reports
+        self._closing = closing or AsyncExitStack()
+        self._polled = PolledQueues(self._temporal)
+
+    def _translate(self, error: RPCError) -> ExportError:
+        address = self._temporal.service_client.config.target_host
+        return temporal_error(error.status, f"Temporal at {address}")
