@@ -3,8 +3,9 @@
 import logging
 
 from temporalio.client import Client
+from temporalio.service import RPCError
 
-from exports.temporal.pollers import nobody_polls
+from exports.temporal.pollers import pollers
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +21,11 @@ class PolledQueues:
         """Warn of a task queue on which no worker has been seen yet."""
         if queue in self._polled:
             return
-        if not await nobody_polls(self._temporal, queue, activities=activities):
+        try:
+            polled = await pollers(self._temporal, queue, activities=activities)
+        except RPCError:  # it does not say: nothing to warn of, and nothing to remember
+            return
+        if polled:
             self._polled.add(queue)
             return
         _log.warning(

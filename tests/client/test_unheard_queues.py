@@ -7,12 +7,11 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
-from exports.client import ExportClient, cancelling
+from exports.client import ExportClient, cancelling, polled
 from exports.models import ExportRequest, TaskRef, TaskStatus
 from exports.reports.file import load_reports
 from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
-from exports.temporal import pollers as polled_queues
 from exports.temporal.pollers import pollers
 from exports.temporal.start import start_export
 from tests.support.service import MONTH, PATIENCE, USER, Service, insert_orders, working
@@ -21,7 +20,7 @@ OCTOBER = {"from": "2026-10-01", "to": "2026-11-01"}
 
 
 @pytest.fixture
-async def polled(service: Service) -> Service:
+async def seen(service: Service) -> Service:
     """A service whose worker Temporal has seen."""
     queue = service.settings.task_queue
     async with asyncio.timeout(PATIENCE.total_seconds()):
@@ -58,12 +57,12 @@ async def test_who_asks_for_an_export_is_told_that_no_worker_has_been_seen(
 
 
 async def test_who_asks_on_the_queue_of_the_heavy_steps_is_told_so_as_well(
-    polled: Service, caplog: pytest.LogCaptureFixture
+    seen: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bulk = names.bulk_task_queue(polled.settings.task_queue)
-    settings = polled.settings.model_copy(update={"task_queue": bulk})
+    bulk = names.bulk_task_queue(seen.settings.task_queue)
+    settings = seen.settings.model_copy(update={"task_queue": bulk})
     mistaken = ExportClient(
-        connections=polled.connections,
+        connections=seen.connections,
         settings=settings,
         reports=load_reports(settings.reports_file),
     )
@@ -73,37 +72,40 @@ async def test_who_asks_on_the_queue_of_the_heavy_steps_is_told_so_as_well(
 
 
 async def test_nobody_is_told_so_while_workers_poll(
-    polled: Service, caplog: pytest.LogCaptureFixture
+    seen: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failed = await polled.exported()  # there is no collection
-    await polled.client.retry(failed.id, created_by=USER)
-    await polled.create("recordsDetail", params=OCTOBER)
+    failed = await seen.exported()  # there is no collection
+    await seen.client.retry(failed.id, created_by=USER)
+    await seen.create("recordsDetail", params=OCTOBER)
     assert "has been seen" not in caplog.text
 
 
-async def test_an_export_is_created_although_temporal_does_not_say_who_polls(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+async def test_who_asks_is_told_once_temporal_says_again_who_polls(
+    idle_service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*_: object, **__: object) -> None:
         raise RPCError("no", RPCStatusCode.PERMISSION_DENIED, b"")
 
-    monkeypatch.setattr(polled_queues, "pollers", refused)
-    await insert_orders(service.database)
-    assert (await service.exported()).status is TaskStatus.DONE
+    with monkeypatch.context() as patched:
+        patched.setattr(polled, "pollers", refused)
+        assert (await idle_service.create()).status is TaskStatus.PENDING
+    assert not caplog.messages
+    await idle_service.create()
+    assert "No worker has been seen on task queue" in caplog.text
 
 
 async def test_a_cancel_ends_an_export_that_no_worker_would_ever_begin(
-    polled: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    seen: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cancelling, "_CANCEL_WAIT", PATIENCE)
-    task = await _begun_elsewhere(polled)
-    stopped = await polled.client.cancel(task.id, created_by=USER, reason="mistyped")
+    task = await _begun_elsewhere(seen)
+    stopped = await seen.client.cancel(task.id, created_by=USER, reason="mistyped")
     assert (stopped.status, stopped.cancel_reason) == (TaskStatus.CANCELLED, "mistyped")
-    assert f"No worker polls task queue {polled.settings.task_queue}-exprots" in caplog.text
-    run = await polled.run_of(task.id).describe()
+    assert f"No worker polls task queue {seen.settings.task_queue}-exprots" in caplog.text
+    run = await seen.run_of(task.id).describe()
     assert run.status is WorkflowExecutionStatus.TERMINATED
-    assert await polled.client.cancel(task.id, created_by=USER) == stopped
-    assert (await polled.client.sweep()).handled == 0
+    assert await seen.client.cancel(task.id, created_by=USER) == stopped
+    assert (await seen.client.sweep()).handled == 0
 
 
 async def test_a_worker_that_comes_after_all_finds_the_export_cancelled(
