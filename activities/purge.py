@@ -58,7 +58,7 @@ class PurgeActivities:
                     continue
                 # The document first: nobody gets a link to a file that is about to be removed.
                 if await self._tasks.expire(document):
-                    await self._remove(StoredObject(key, from_epoch_ms(now_ms())))
+                    await self._remove_file(key)
                     purged += 1
         return SweepCount(changed=purged, refused=refused)
 
@@ -90,6 +90,9 @@ class PurgeActivities:
                 await self._remove(item)
                 removed += 1
         return removed
+
+    async def _remove_file(self, key: str) -> None:
+        await in_thread(lambda _: self._store.remove_file(key))
 
     async def _remove(self, item: StoredObject) -> None:
         await in_thread(lambda _: self._store.remove(item))

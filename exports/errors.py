@@ -94,6 +94,22 @@ class IdempotencyKeyError(ExportError):
     fixed_by = "who asked: a new key"
 
 
+class QuotaError(ExportError):
+    """The person has as many exports as they may have.
+
+    Attributes:
+        retry_at: When the limit is over (epoch milliseconds); None if that is when an export ends.
+    """
+
+    code = "E_QUOTA"
+    fixed_by = "who asked: wait, or cancel one"
+    permanent = False
+
+    def __init__(self, msg: str, *, retry_at: int | None = None) -> None:
+        super().__init__(msg)
+        self.retry_at = retry_at
+
+
 class TaskNotFoundError(ExportError):
     """There is no such task, or it is somebody else's: the answer is the same."""
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -50,6 +51,7 @@ MAX_TASK_ID_LENGTH: Final = 200  # characters, like the next two
 MAX_CREATED_BY_LENGTH: Final = 200
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 200
 _OBJECT_ID_BYTES: Final = 12
+_DIGITS: Final = 32  # hexadecimal: 128 bits, so that no two digests are equal by chance
 _WORKFLOW_PREFIX: Final = "export-"
 # S3 allows keys of 1,024 bytes, but stores that use a file system allow 255 between two slashes.
 _MAX_SEGMENT_BYTES: Final = 255
@@ -105,6 +107,53 @@ def task_id_for(task_queue: str, created_by: str, idempotency_key: str) -> str:
     """
     named = json.dumps([task_queue, created_by, idempotency_key]).encode()
     return hashlib.sha256(named).digest()[:_OBJECT_ID_BYTES].hex()
+
+
+def person_key(created_by: str) -> str:
+    """Return a short text that stands for a person where names may be long or odd."""
+    return _digest(created_by)
+
+
+def join_key(
+    *,
+    created_by: str,
+    type: str,  # noqa: A002 -- the field's name everywhere
+    params: Mapping[str, object],
+    format: str,  # noqa: A002 -- same
+    definition: str,
+) -> str:
+    """Return what is equal for two requests of the same export.
+
+    Args:
+        created_by: The person.
+        type: Name of the report.
+        params: Its parameters in normal form.
+        format: Name of the file format.
+        definition: Fingerprint of the report.
+    """
+    content = json.dumps(params, sort_keys=True)
+    return _digest(created_by, type, content, format, definition)
+
+
+def slots_prefix(created_by: str, day: str = "") -> str:
+    """Return how all quota slots of a person begin.
+
+    Args:
+        created_by: The person.
+        day: A day in UTC, `2026-10-01`; empty for the slots of exports that have not ended.
+    """
+    return f"{person_key(created_by)}:{day}:"
+
+
+def slot(prefix: str, report: str | None, number: int) -> str:
+    """Return a quota slot: only one task can hold it.
+
+    Args:
+        prefix: That of a person: see `slots_prefix`.
+        report: The report that is limited; None for the limit of all reports together.
+        number: Which of the slots, from 0.
+    """
+    return f"{prefix}{'' if report is None else _digest(report)}:{number}"
 
 
 def is_text(text: str) -> bool:
@@ -189,6 +238,10 @@ def owner_of_key(key: str) -> tuple[str, str] | None:
 def is_file_key(key: str, task_id: str, run_id: str) -> bool:
     """Return whether a key is one that `file_key` builds for this task and this run."""
     return key.startswith(FILES) and owner_of_key(key) == (task_id, run_id)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def _token() -> str:

@@ -228,6 +228,25 @@ class Settings(ReportsSettings):
         default=timedelta(minutes=30),
         description="How long a download link is valid, at most 7 days",
     )
+    short_url_ttl: Annotated[timedelta, Ge(timedelta(seconds=1)), Le(_MAX_URL_TTL), _Seconds] = (
+        Field(
+            default=timedelta(minutes=5),
+            description="How long a link is valid that is made for one download at once",
+        )
+    )
+    join_within: Annotated[timedelta, Ge(timedelta(0)), Le(_MAX_RETENTION), _Seconds] = Field(
+        default=timedelta(minutes=10),
+        description="How long after its end an export is still given to the same person who asks "
+        "for the same again. 0: everybody who asks gets a new export",
+    )
+    quota_open: Annotated[int, Ge(0)] = Field(
+        default=10,
+        description="How many exports of one person may be open: not ended yet. 0: no limit",
+    )
+    quota_per_day: Annotated[int, Ge(0)] = Field(
+        default=200,
+        description="How many exports one person may ask for on one day, in UTC. 0: no limit",
+    )
     retention: Annotated[timedelta, Gt(timedelta(0)), Le(_MAX_RETENTION), _Seconds] = Field(
         default=timedelta(hours=24),
         description="How long a finished file is kept, at least as long as its link is valid",

@@ -10,6 +10,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,6 +212,10 @@ def settings(
         s3_addressing_style="path",
         reports_file=REPOSITORY / "exports.toml",
         task_queue=task_queue,
+        # Most tests ask for the same export again and again, and mean another one.
+        join_within=timedelta(0),
+        quota_open=0,
+        quota_per_day=0,
     )
 
 

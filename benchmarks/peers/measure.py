@@ -24,8 +24,8 @@ from exports.connections import Connections
 from exports.models import TaskStatus
 from exports.names import FILES, TASKS_COLLECTION
 from exports.settings import Settings
+from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
-from exports.tasks.store import TaskStore
 
 CONCURRENCY: Final = 8
 _WARM_UP: Final = 8
@@ -79,7 +79,7 @@ class _Bench:
         self.tools = tools
         self._store = connections.store
         database = connections.mongo[settings.mongo_database]
-        self._tasks = TaskStore(TaskCollection(database))
+        self._tasks = AskingStore(TaskCollection(database))
         self._documents = database[TASKS_COLLECTION]
         self._logs = logs
 

@@ -2,25 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from pydantic import ValidationError
 from temporalio.service import RPCError
 
 from exports import names
+from exports.client.files import Files
 from exports.client.following import FIRST_POLL, SLOWER, SLOWEST_POLL
-from exports.client.part import ClientPart
-from exports.errors import RequestError, TaskStateError, explain
+from exports.clock import millis, now_ms
+from exports.errors import FileExpiredError, RequestError, TaskStateError, explain
 from exports.formats import format_named
 from exports.models import DEFAULT_FORMAT, ExportRequest, TaskStatus
+from exports.reports.report import Report
+from exports.tasks.asking import Joining
+from exports.tasks.quotas import Limit
 from exports.tasks.task import ExportTask
 from exports.temporal.payload_size import check_params_fit
 from exports.temporal.start import start_export
 
+_LINK_LEFT: Final = 60_000
+"""Milliseconds that the link of an export that is joined should still be valid."""
+
 _log = logging.getLogger(__name__)
 
 
-class Asking(ClientPart):
+class Asking(Files):
     """Stores tasks and starts their workflows."""
 
     async def create(
@@ -31,8 +39,13 @@ class Asking(ClientPart):
         created_by: str,
         format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
         idempotency_key: str | None = None,
+        force: bool = False,
     ) -> ExportTask:
         """Ask for an export: store the task, then start its workflow.
+
+        If the same person has asked for the same already (type, parameters and format), this joins
+        that export: it returns its task, with `joined` True, and makes no new one. It does so while
+        the export has not ended, and for `EXPORTS_JOIN_WITHIN` after it is done.
 
         If this process dies in between, or Temporal can't be reached, the sweep starts it. If no
         worker has been seen on its task queue, this is logged as a warning.
@@ -43,8 +56,10 @@ class Asking(ClientPart):
             created_by: Who asks, in 1 to 200 characters.
             format: Name of a file format.
             idempotency_key: 1 to 200 characters. If it is not known whether a call succeeded, it
-                can be repeated with the same key: it returns the task that the first call created.
-                A key belongs to one person, and is valid as long as the document exists.
+                can be repeated with the same key: it returns the task of the first call, with
+                `joined` True. A key belongs to one person, and is valid as long as the document
+                exists.
+            force: Make a new export, even if there is one to join. Later calls join the new one.
 
         Raises:
             RequestError: `created_by` or `idempotency_key` is empty, too long or not valid text.
@@ -53,8 +68,40 @@ class Asking(ClientPart):
             ParamsError: The parameters do not fit the report.
             TooLargeError: The parameters are larger than 64 KiB.
             FormatUnknownError: There is no such format.
+            QuotaError: The person has as many exports as they may have. Nothing else is needed for
+                an export to join, or under a key that was used.
             TaskInvalidError: The database can't store the parameters.
         """
+        report, request = self._checked(type, params, created_by=created_by, file_format=format)
+        task_id = self._task_id(request, idempotency_key)
+        joining, limits = self._joining(report, request), self._limits([report])
+        if joining or limits:
+            await self._indexes.ensure()
+        task = await self._asked.create(
+            request, task_id=task_id, joining=joining, force=force, limits=limits
+        )
+        # An export that was found is running or has ended, unless the call that made it failed
+        # before it could start the workflow.
+        if task.status is TaskStatus.PENDING and task.run_id is None:
+            await asyncio.gather(self._start(task), self._look_for_workers(bulk=report.bulk))
+        if task.joined and idempotency_key is None and _link_ends_soon(task):
+            try:
+                renewed = await self.renew(task.id, created_by=created_by)
+            except FileExpiredError:  # somebody removed it from the bucket
+                return await self.create(
+                    type, params, created_by=created_by, format=format, force=True
+                )
+            return renewed.model_copy(update={"joined": True})
+        return task
+
+    def _checked(
+        self,
+        type: str,  # noqa: A002 -- the field's name everywhere
+        params: Mapping[str, object],
+        *,
+        created_by: str,
+        file_format: str,
+    ) -> tuple[Report, ExportRequest]:
         report = self._reports.named(type)
         checked = report.check_params(params)
         check_params_fit(checked)
@@ -63,16 +110,34 @@ class Asking(ClientPart):
                 type=type,
                 params=checked,
                 created_by=created_by,
-                format=format_named(format).name,
+                format=format_named(file_format).name,
             )
         except ValidationError as error:
             raise RequestError(f"The request is not valid: {explain(error)}.") from None
-        task = await self._tasks.create(request, task_id=self._task_id(request, idempotency_key))
-        # A repeated call finds a task that is running or has ended, unless the first call failed
-        # before it could start the workflow.
-        if task.status is TaskStatus.PENDING and task.run_id is None:
-            await asyncio.gather(self._start(task), self._look_for_workers(bulk=report.bulk))
-        return task
+        return report, request
+
+    def _joining(self, report: Report, request: ExportRequest) -> Joining | None:
+        if not self._settings.join_within:
+            return None
+        key = names.join_key(
+            created_by=request.created_by,
+            type=request.type,
+            params=request.params,
+            format=request.format,
+            definition=report.fingerprint,
+        )
+        return Joining(key, millis(self._settings.join_within))
+
+    def _limits(self, reports: Iterable[Report]) -> list[Limit]:
+        """Return the limits of all reports together, and those of each of these."""
+        limits = [
+            Limit("open", None, self._settings.quota_open),
+            Limit("day", None, self._settings.quota_per_day),
+        ]
+        for report in reports:
+            limits.append(Limit("open", report.type, report.quota_open))
+            limits.append(Limit("day", report.type, report.quota_per_day))
+        return [limit for limit in limits if limit.most]
 
     def _task_id(self, request: ExportRequest, idempotency_key: str | None) -> str | None:
         if idempotency_key is None:
@@ -92,14 +157,18 @@ class Asking(ClientPart):
         Raises:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
             TaskStateError: It has not failed.
+            QuotaError: The person has as many open exports as they may have. An operator can retry
+                it all the same.
             TaskInvalidError: Its workflow is no export.
         """
         task = await self._tasks.get(task_id, created_by=created_by)
-        again = (
-            await self._tasks.reset(task, asked_by=created_by)
-            if task.status is TaskStatus.FAILED
-            else None
-        )
+        again = None
+        if task.status is TaskStatus.FAILED:
+            its = [report for report in self._reports if report.type == task.type]
+            limits = [limit for limit in self._limits(its) if limit.per == "open" and created_by]
+            if limits:
+                await self._indexes.ensure()
+            again = await self._asked.reset(task, asked_by=created_by, limits=limits)
         if again is None:
             raise TaskStateError(f"The export is {task.status}; only a failed one can be retried.")
         # While the run that failed cleans up, no other can start. If Temporal can't be reached, it
@@ -132,3 +201,8 @@ class Asking(ClientPart):
         await self._polled.warn_unless_seen(queue)
         if bulk:
             await self._polled.warn_unless_seen(names.bulk_task_queue(queue), activities=True)
+
+
+def _link_ends_soon(task: ExportTask) -> bool:
+    ends = task.expires_at or 0
+    return task.status is TaskStatus.DONE and ends < now_ms() + _LINK_LEFT

@@ -51,6 +51,7 @@ class Cancelling(Following):
 
     async def _stop(self, task: ExportTask, *, reason: str, asked_by: str | None) -> ExportTask:
         reason = CancelRequest(reason=reason).reason
+        await self._asked.end_joining(task.id)
         run = await self._signal_cancel(task, reason, asked_by)
         if run is not None and await self._is_heard(run, task, reason, asked_by):
             with suppress(WaitTimeoutError):

@@ -6,18 +6,16 @@ from types import TracebackType
 from typing import Self
 
 from exports import names
-from exports.client.asking import Asking
 from exports.client.cancelling import Cancelling
+from exports.client.estimating import Estimating
 from exports.client.files import Files
 from exports.client.sweeping import Sweeping
 from exports.connections import Connections
 from exports.reports.file import load_reports
 from exports.settings import Settings
-from exports.tasks.collection import TaskCollection
-from exports.tasks.store import TaskStore
 
 
-class ExportClient(Asking, Cancelling, Files, Sweeping):
+class ExportClient(Estimating, Cancelling, Files, Sweeping):
     """Everything that a person or a service can do with exports.
 
     `created_by` is the person who asks. For that person, a task of somebody else does not exist
@@ -83,7 +81,5 @@ class ExportClient(Asking, Cancelling, Files, Sweeping):
     def with_origin(self, origin: str) -> Self:
         """Return a client with the same connections and another origin for the audit record."""
         other = copy(self)
-        # Both are private members of this class.
-        other._origin = origin  # noqa: SLF001 -- see above
-        other._tasks = TaskStore(TaskCollection(self._database, origin=origin))  # noqa: SLF001 -- see above
+        other._take_origin(origin)  # noqa: SLF001 -- of this class
         return other

@@ -8,9 +8,11 @@ from typing import Final
 
 from exports import names
 from exports.client.part import ClientPart
-from exports.errors import WaitTimeoutError
+from exports.clock import LAST_MS
+from exports.errors import RequestError, WaitTimeoutError
 from exports.models import TaskStatus
 from exports.tasks.audit import AuditEntry
+from exports.tasks.listing import Wanted
 from exports.tasks.task import ExportTask
 
 FIRST_POLL: Final = 0.05  # seconds
@@ -43,21 +45,43 @@ class Following(ClientPart):
         *,
         created_by: str | None,
         status: TaskStatus | None = None,
+        type: str | None = None,  # noqa: A002 -- the field's name everywhere
+        format: str | None = None,  # noqa: A002 -- same
+        created_from: int | None = None,
+        created_before: int | None = None,
+        after: str | None = None,
         limit: int = 50,
     ) -> list[ExportTask]:
-        """Return tasks, newest first.
+        """Return tasks, newest first. Those whose creation has no time come last.
 
         Args:
             created_by: Whose tasks; None for all.
-            status: Only tasks with this status; None for all.
+            status: Only tasks with this status; None for all, as for the next four.
+            type: Only tasks of this report.
+            format: Only tasks in this file format.
+            created_from: Only tasks that were created then or later (epoch milliseconds).
+            created_before: Only tasks that were created before (epoch milliseconds).
+            after: Only what follows the task with this id, which was the last one of a page.
             limit: How many, from 1 to 1,000.
 
         Raises:
-            RequestError: `created_by` is not valid text.
+            RequestError: A text is not valid, a time is not one, or the person has no task `after`.
         """
-        names.check_text(created_by or "", "createdBy")
+        for what, text in (
+            ("createdBy", created_by),
+            ("The type", type),
+            ("The format", format),
+            ("The id", after),
+        ):
+            names.check_text(text or "", what)
+        if any(abs(time or 0) > LAST_MS for time in (created_from, created_before)):
+            raise RequestError("A time must be in epoch milliseconds.")
+        wanted = Wanted(status, type, format, created_from, created_before)
         return await self._tasks.newest(
-            created_by=created_by, status=status, limit=max(1, min(limit, _MAX_LISTED))
+            created_by=created_by,
+            wanted=wanted,
+            after=after,
+            limit=max(1, min(limit, _MAX_LISTED)),
         )
 
     async def watch(self, task_id: str, *, created_by: str | None) -> AsyncIterator[ExportTask]:

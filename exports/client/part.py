@@ -11,7 +11,8 @@ from exports.errors import ExportError
 from exports.reports.report import ReportCatalog
 from exports.server_errors.temporal import temporal_error
 from exports.settings import Settings
-from exports.tasks.collection import TaskCollection
+from exports.tasks.asking import AskingStore
+from exports.tasks.collection import Indexes, TaskCollection
 from exports.tasks.store import TaskStore
 
 
@@ -30,12 +31,23 @@ class ClientPart:
         self._temporal = connections.temporal
         self._store = connections.store
         self._database = connections.mongo[settings.mongo_database]
-        self._origin = origin
-        self._tasks = TaskStore(TaskCollection(self._database, origin=origin))
+        self._take_origin(origin)
         self._settings = settings
         self._reports = reports
         self._closing = closing or AsyncExitStack()
         self._polled = PolledQueues(self._temporal)
+        self._indexes = Indexes(TaskCollection(self._database))
+
+    @property
+    def reports(self) -> ReportCatalog:
+        """The reports that can be asked for."""
+        return self._reports
+
+    def _take_origin(self, origin: str) -> None:
+        tasks = TaskCollection(self._database, origin=origin)
+        self._origin = origin
+        self._tasks = TaskStore(tasks)
+        self._asked = AskingStore(tasks)
 
     def _translate(self, error: RPCError) -> ExportError:
         address = self._temporal.service_client.config.target_host

@@ -187,6 +187,18 @@ class Measure(Table):
                 return None
 
 
+class Quota(Table):
+    """How many exports of a report one person may have; 0 for no limit.
+
+    Attributes:
+        open: That have not ended.
+        per_day: That were asked for on one day, in UTC.
+    """
+
+    open: Annotated[int, Field(ge=0)] = 0
+    per_day: Annotated[int, Field(ge=0)] = 0
+
+
 class Definition(Table):
     """Which documents a report is about.
 
@@ -198,6 +210,8 @@ class Definition(Table):
         owner_field: Path of the field with the owner of a document. If it is set, each user gets
             only their own documents.
         filter: Fields that must have exactly these values.
+        quota: How many exports one person may have. It changes no row, so it is not a part of the
+            fingerprint.
     """
 
     collection: Annotated[str, AfterValidator(_check_collection)]
@@ -206,6 +220,7 @@ class Definition(Table):
     title: Name | None = None
     owner_field: FieldPath | None = None
     filter: Mapping[FieldPath, FixedValue] = Field(default_factory=dict)
+    quota: Quota = Field(default=Quota(), exclude=True)
 
 
 class StatsDefinition(Definition):

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from exports.errors import ReportsFileError, without_prefix
-from exports.reports.definition import GroupBy, Measure, Name, StatsDefinition, check_name
+from exports.reports.definition import GroupBy, Measure, Name, Quota, StatsDefinition, check_name
 from exports.reports.report import Report, ReportCatalog
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
 from exports.reports.rows.report import RowsReport
@@ -206,6 +206,8 @@ def _keys_of_inner_table(path: _KeyPath) -> Iterable[str] | None:
             return Measure.model_fields
         case ("columns", _, _):
             return FieldColumn.model_fields
+        case ("quota", _):
+            return Quota.model_fields
         case _:
             return None
 

@@ -49,11 +49,19 @@ class Report(ABC):
         title: The name for people; the same as `type` if none is given.
         bulk: Whether an export may have millions of rows. Then it is read and written by workers
             and slots for bulk exports, so that small exports do not wait for it.
+        per_person: Whether two people may get different rows for the same parameters.
+        quota_open: How many exports of this type that have not ended one person may have; 0 for no
+            limit but that of all types.
+        quota_per_day: How many exports of this type one person may ask for on one day, in UTC; 0
+            for no limit but that of all types.
     """
 
     type: str
     title: str
     bulk: bool = False
+    per_person: bool = True
+    quota_open: int = 0
+    quota_per_day: int = 0
 
     def __init__(self, name: str, title: str | None = None) -> None:
         self.type = name

@@ -255,6 +255,10 @@ class ObjectStore:
                 if error_code(error) != "NoSuchUpload":
                     raise
 
+    def remove_file(self, key: str) -> None:
+        """Delete a finished file. No error if it does not exist."""
+        self.remove_all([key])
+
     def remove_all(self, keys: Sequence[str]) -> None:
         """Delete objects. No error if one does not exist.
 

@@ -16,16 +16,20 @@ AUDIT: Final = "audit"
 """Name of the array in the document."""
 MAX_ENTRIES: Final = 500
 """A record of this length takes no more entries, except for what happens only once to a task."""
+_MAX_TO_JOIN: Final = 100
+"""The same for `joined`: a program that asks every second must not fill the record."""
 
 
 class AuditAction(StrEnum):
     """What happens to a task."""
 
     CREATED = "created"
+    JOINED = "joined"
     STARTED = "started"
     RETRIED = "retried"
     SIGNED = "signed"
     RENEWED = "renewed"
+    DOWNLOADED = "downloaded"
     CANCELLED = "cancelled"
     FAILED = "failed"
     DONE = "done"
@@ -50,8 +54,9 @@ class AuditEntry(Author):
         at: When, in epoch milliseconds, by the clock of the machine that made the change.
         did: What happened. `started`: a run took the task. `retried`: an attempt failed and
             another one follows, or a person asked for a failed export again. `signed`: the first
-            link was made; `renewed`: another link was made. The others are the status that the
-            task then had.
+            link was made; `renewed`: another link was made; `downloaded`: a link for one download
+            was made. `joined`: the person asked for the same again and got this task. The others
+            are the status that the task then had.
         run: The run that made the change, if it was a run.
         code: The code of the error, if something failed.
         until: When the link expires, if a link was made (epoch milliseconds).
@@ -93,15 +98,12 @@ def stored(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:
     return [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in entries]
 
 
-def room_for(entries: Sequence[AuditEntry]) -> dict[str, Any]:
-    """Return the query condition for a document whose record takes these entries."""
+def last_place(entries: Sequence[AuditEntry]) -> str | None:
+    """Return the field that is there if a record is too full for these entries; None if none is."""
     if all(item.did in _ONCE for item in entries):
-        return {}
-    return {f"{AUDIT}.{MAX_ENTRIES - 1}": {"$exists": False}}
-
-
-FULL: Final[Mapping[str, Any]] = {f"{AUDIT}.{MAX_ENTRIES - 1}": {"$exists": True}}
-"""The query condition for a document whose record is full."""
+        return None
+    joins = all(item.did is AuditAction.JOINED for item in entries)
+    return f"{AUDIT}.{(_MAX_TO_JOIN if joins else MAX_ENTRIES) - 1}"
 
 
 def entries_of(document: Mapping[str, object]) -> list[AuditEntry]:

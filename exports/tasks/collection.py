@@ -10,16 +10,17 @@ from bson import ObjectId
 from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import WriteError
+from pymongo.errors import DuplicateKeyError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.clock import check_clock, now_ms
+from exports.errors import DatabaseRefusedError
 from exports.models import Author, ExportRequest, TaskStatus
 from exports.names import TASKS_COLLECTION
 from exports.server_errors.mongo import MONGO_ERRORS, UNCONFIRMED, tasks_error
-from exports.tasks.audit import AUDIT, FULL, AuditAction, AuditEntry, entry, room_for, stored
+from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entry, last_place, stored
 from exports.tasks.task import stored_ids
 
 # Other systems insert documents too, which may hold anything: there is no narrower type.
@@ -34,6 +35,17 @@ Shorter than `OPERATION_TIMEOUT`, so that the server can still answer, with code
 """
 INDEX_TIMEOUT: Final = 600.0
 """Seconds for the creation of indexes: the server reads the whole collection for them."""
+
+JOIN_KEY: Final = "joinKey"
+"""Field with the digest of what a task was asked for, while others may join it."""
+ASKED_WITH: Final = "askedWith"
+"""Array of the ids of the idempotency keys that a task was asked for with."""
+OPEN_SLOTS: Final = "openSlots"
+DAY_SLOTS: Final = "daySlots"
+"""Arrays of the quota slots that a task holds: see `exports.tasks.quotas`."""
+UNIQUE: Final = (JOIN_KEY, ASKED_WITH, OPEN_SLOTS, DAY_SLOTS)
+"""Fields whose texts only one task can have."""
+ANY_TEXT: Final = {"$gt": ""}  # to MongoDB, nothing of another type is more or less than a text
 
 WITHOUT_AUDIT: Final = {AUDIT: False}
 """The projection of a task without its audit record, which may be long."""
@@ -54,11 +66,27 @@ def has_status(*statuses: TaskStatus) -> Stored:
     return {"$in": [status.value for status in statuses], "$not": {"$type": "array"}}
 
 
+class ConflictError(DatabaseRefusedError):
+    """A document can't be stored, because another one has a text that must be unique.
+
+    Attributes:
+        field: The field.
+        value: The text.
+    """
+
+    def __init__(self, error: DuplicateKeyError) -> None:
+        super().__init__(tasks_error(error).msg)
+        details: Mapping[str, Any] = error.details or {}
+        self.field, self.value = next(iter(details.get("keyValue", {"": None}).items()))
+
+
 @contextmanager
 def translated() -> Generator[None]:
     """Translate the driver's errors to domain errors, which repeat no value of a document."""
     try:
         yield
+    except DuplicateKeyError as error:
+        raise ConflictError(error) from None
     except MONGO_ERRORS as error:
         raise tasks_error(error) from None
 
@@ -118,13 +146,28 @@ class TaskCollection:
             raise UNCONFIRMED.to_error(what=f"no answer within {seconds:g} s") from None
 
     async def ensure_indexes(self) -> None:
-        """Create the indexes that lists and the sweep need; nothing if they exist."""
+        """Create the indexes that clients and the sweep need; nothing if they exist."""
         async with self.operation(INDEX_TIMEOUT):
             await self.documents.create_indexes(
                 [
                     IndexModel([("status", ASCENDING), ("nextRunAt", ASCENDING)]),
                     IndexModel([("status", ASCENDING), ("purgeAt", ASCENDING)]),
-                    IndexModel([("createdBy", ASCENDING), ("createdAt", DESCENDING)]),
+                    IndexModel(
+                        [("createdBy", ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)]
+                    ),
+                    IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
+                    IndexModel(
+                        [("createdBy", ASCENDING)],
+                        partialFilterExpression={OPEN_SLOTS: ANY_TEXT},
+                    ),
+                    *(
+                        IndexModel(
+                            [(field, ASCENDING)],
+                            unique=True,
+                            partialFilterExpression={field: ANY_TEXT},
+                        )
+                        for field in UNIQUE
+                    ),
                 ]
             )
 
@@ -191,16 +234,20 @@ class TaskCollection:
 
         Args:
             query: Which one: its `_id` and the condition of the change.
-            update: The change.
+            update: The change; empty if there is only something to record.
             entries: What is added to its audit record.
 
         Returns:
             Whether a document matched.
+
+        Raises:
+            ConflictError: Another document has a text that must be unique.
         """
         if not entries:
             async with self.operation():
                 return await self._update(query, update)
-        room = room_for(entries)
+        last = last_place(entries)
+        room = {} if last is None else {last: {"$exists": False}}
         recorded = {**update, "$push": {AUDIT: {"$each": stored(entries)}}}
         async with self.operation():
             try:
@@ -209,13 +256,34 @@ class TaskCollection:
                 if error.code != _BAD_VALUE:
                     raise
                 return await self._update(query, update)
-            if changed or not room:
+            if changed or last is None:
                 return changed
             # Only one with a full record: any other that matches by now must get its entry.
-            return await self._update({**query, **FULL}, update)
+            return await self._update({**query, last: {"$exists": True}}, update)
 
     async def _update(self, query: Stored, update: Stored) -> bool:
+        if not update:
+            return await self.documents.find_one(query, {"_id": True}) is not None
         return (await self.documents.update_one(query, update)).matched_count > 0
+
+
+class Indexes:
+    """The indexes of a collection, without which its unique texts are not unique.
+
+    A worker makes them when it starts. A client may ask before the first worker does.
+    """
+
+    def __init__(self, tasks: TaskCollection) -> None:
+        self._tasks = tasks
+        self._lock = asyncio.Lock()
+        self._are_there = False
+
+    async def ensure(self) -> None:
+        """Create those that are missing, once for this object."""
+        async with self._lock:
+            if not self._are_there:
+                await self._tasks.ensure_indexes()
+                self._are_there = True
 
 
 def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> Stored:

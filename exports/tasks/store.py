@@ -1,34 +1,26 @@
-"""What clients may do with tasks; what runs may do is in `transitions`, the sweep in `sweep`."""
+"""What clients may do with tasks that there are.
+
+New ones are in `asking`, what runs may do is in `transitions`, the sweep in `sweep`.
+"""
 
 from collections.abc import Mapping
-from typing import Any
-
-from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
+from typing import Any, Final
 
 from exports.clock import now_ms
-from exports.errors import IdempotencyKeyError, TaskNotFoundError
-from exports.models import (
-    DEFAULT_MAX_RETRIES,
-    Author,
-    ExportRequest,
-    Stage,
-    TaskStatus,
-)
+from exports.errors import RequestError, TaskNotFoundError
+from exports.models import Author, TaskStatus
+from exports.tasks import listing
 from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
-from exports.tasks.collection import (
-    OPEN,
-    WITHOUT_AUDIT,
-    Stored,
-    TaskCollection,
-    has_status,
-    new_document,
-)
-from exports.tasks.task import ExportTask
+from exports.tasks.collection import OPEN, WITHOUT_AUDIT, Stored, TaskCollection
+from exports.tasks.listing import EVERYTHING, Sort, Wanted
+from exports.tasks.task import ExportTask, TaskError, stored_ids
+
+_ESTIMATED_BY: Final = 20
+"""How many exports that are done say how long the next one takes."""
 
 
 class TaskStore:
-    """What a client may do: create, read and list tasks, and ask for another link or attempt.
+    """What a client may do with tasks that there are: read, list and cancel them, link their files.
 
     Args:
         tasks: The collection; its origin is the program that asks.
@@ -36,42 +28,6 @@ class TaskStore:
 
     def __init__(self, tasks: TaskCollection) -> None:
         self._tasks = tasks
-
-    async def create(
-        self,
-        request: ExportRequest,
-        *,
-        max_retries: int = DEFAULT_MAX_RETRIES,
-        task_id: str | None = None,
-    ) -> ExportTask:
-        """Store a new task, due at once.
-
-        Args:
-            request: What is asked for.
-            max_retries: Failed attempts at which it fails.
-            task_id: The id that belongs to the request's idempotency key: an `_id` is unique in
-                every collection, with or without indexes. By default, a new one.
-
-        Raises:
-            IdempotencyKeyError: The key was used for another request.
-        """
-        document = new_document(request, max_retries, origin=self._tasks.origin)
-        document["_id"] = ObjectId(task_id)
-        async with self._tasks.operation():
-            try:
-                await self._tasks.documents.insert_one(document)
-            except DuplicateKeyError:
-                return await self._created_before(document)
-        return ExportTask.from_document(document)
-
-    async def _created_before(self, document: Stored) -> ExportTask:
-        found = await self.get(str(document["_id"]), created_by=document["createdBy"])
-        asked = ExportTask.from_document(document)
-        if (found.type, found.params, found.format) != (asked.type, asked.params, asked.format):
-            raise IdempotencyKeyError(
-                "This idempotency key was used for another export; use a new key for each export."
-            )
-        return found
 
     async def get(self, task_id: str, *, created_by: str | None) -> ExportTask:
         """Return a task.
@@ -87,16 +43,67 @@ class TaskStore:
         return ExportTask.from_document(_owned(document, created_by))
 
     async def newest(
-        self, *, created_by: str | None, status: TaskStatus | None, limit: int
+        self,
+        *,
+        created_by: str | None,
+        wanted: Wanted = EVERYTHING,
+        after: str | None = None,
+        limit: int,
     ) -> list[ExportTask]:
-        """Return up to `limit` tasks, newest first; everybody's if `created_by` is None."""
-        query: Stored = {"status": has_status(*([status] if status else TaskStatus))}
-        if created_by is not None:
-            # To MongoDB, an array that contains the name matches too; it is not an owner.
-            query["createdBy"] = {"$eq": created_by, "$not": {"$type": "array"}}
+        """Return up to `limit` tasks, newest first.
+
+        Args:
+            created_by: Whose tasks; None for everybody's.
+            wanted: Which of them.
+            after: Only what comes after the task with this id in the list.
+            limit: How many.
+
+        Raises:
+            RequestError: There is no task `after`, or it belongs to somebody else.
+        """
+        last: Stored | None = None
+        if after is not None:
+            try:
+                last = _owned(await self._tasks.find(after), created_by)
+            except TaskNotFoundError:
+                raise RequestError(
+                    "There is no export `after` which the list could go on."
+                ) from None
+        query = listing.query(wanted, created_by)
+        found: list[Stored] = []
+        for part in listing.parts(wanted, last):
+            found += await self._unambiguous({**query, **part.query}, part.sort, limit - len(found))
+            if len(found) >= limit:
+                break
+        return [ExportTask.from_document(document) for document in found]
+
+    async def _unambiguous(self, query: Stored, sort: Sort, limit: int) -> list[Stored]:
+        """Find tasks that their id means: see `stored_ids`. No other can be asked for."""
+        others: list[str] = []
+        while True:
+            async with self._tasks.operation():
+                found = await self._tasks.documents.find(
+                    {**query, "_id": {**query["_id"], "$nin": others}},
+                    WITHOUT_AUDIT,
+                    sort=sort,
+                    limit=limit,
+                ).to_list()
+            hidden = [
+                document["_id"]
+                for document in found
+                if (meant := stored_ids(str(document["_id"]))[0]) != document["_id"]
+                and await self._tasks.exists(meant)
+            ]
+            if not hidden:
+                return found
+            others += hidden
+
+    async def done(self, report: str, *, created_by: str | None) -> list[ExportTask]:
+        """Return the last tasks of a report that were done; everybody's if `created_by` is None."""
+        query = listing.query(Wanted(status=TaskStatus.DONE, type=report), created_by)
         async with self._tasks.operation():
             found = await self._tasks.documents.find(
-                query, WITHOUT_AUDIT, sort=[("createdAt", -1), ("_id", -1)], limit=limit
+                query, WITHOUT_AUDIT, sort=listing.NEWEST, limit=_ESTIMATED_BY
             ).to_list()
         return [ExportTask.from_document(document) for document in found]
 
@@ -132,25 +139,28 @@ class TaskStore:
         )
         return await self.get(task.id, created_by=None) if changed else None
 
-    async def reset(self, task: ExportTask, *, asked_by: str | None) -> ExportTask | None:
-        """Make a failed task due again with no failed attempts; return None if it is not failed."""
-        now = now_ms()
-        changed = await self._tasks.update_task(
+    async def downloaded(self, task: ExportTask, *, until: int, asked_by: str | None) -> bool:
+        """Record a link for one download; return whether the task still has this file.
+
+        Args:
+            task: The task.
+            until: When the link expires (epoch milliseconds).
+            asked_by: Who gets it.
+        """
+        return await self._tasks.update_task(
             task.id,
-            {"status": TaskStatus.FAILED.value, "runId": task.run_id},
-            {
-                "$set": {
-                    "status": TaskStatus.PENDING.value,
-                    "retries": 0,
-                    "nextRunAt": now,
-                    "updatedAt": now,
-                    "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
-                },
-                "$unset": {"error": "", "finishedAt": "", "runId": "", "sweepStarts": ""},
-            },
-            entry(self._person(asked_by), AuditAction.RETRIED, now),
+            {"status": TaskStatus.DONE.value, "objectKey": task.object_key},
+            {},
+            entry(self._person(asked_by), AuditAction.DOWNLOADED, now_ms(), until=until),
         )
-        return await self.get(task.id, created_by=None) if changed else None
+
+    async def expire(self, task: ExportTask, *, asked_by: str | None) -> bool:
+        """Move a task whose file is about to be removed to `expired`, if it still has this file."""
+        return await self._tasks.update_task(
+            task.id,
+            {"status": TaskStatus.DONE.value, "objectKey": task.object_key},
+            *expiry(self._person(asked_by)),
+        )
 
     async def close_cancelled(self, task_id: str, *, reason: str, asked_by: str | None) -> bool:
         """End a task that no workflow runs, unless a run takes it meanwhile; return whether so."""
@@ -180,6 +190,22 @@ async def close_cancelled(
         {"status": TaskStatus.CANCELLED.value, "cancelReason": reason},
         entry(author, AuditAction.CANCELLED, now_ms()),
     )
+
+
+def expiry(author: Author, error: TaskError | None = None) -> tuple[Stored, AuditEntry]:
+    """Return the change that moves a task to `expired`, and its entry in the audit record.
+
+    Args:
+        author: Who removes the file.
+        error: Why it has no file that may be removed; None if it has one.
+    """
+    now = now_ms()
+    why = {"error": error.model_dump()} if error else {}
+    change: Stored = {
+        "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now, **why},
+        "$unset": {"downloadUrl": "", "expiresAt": ""},
+    }
+    return change, entry(author, AuditAction.EXPIRED, now, code=error.code if error else None)
 
 
 async def close(

@@ -16,7 +16,7 @@ from exports.tasks.collection import (
     has_status,
     is_known,
 )
-from exports.tasks.store import close, close_cancelled, unmoved
+from exports.tasks.store import close, close_cancelled, expiry, unmoved
 from exports.tasks.task import TaskError, stored_ids
 
 PAGE: Final = 500
@@ -133,15 +133,9 @@ class SweepStore:
             document: The task.
             error: Why it has no file that may be removed; None if it has one.
         """
-        now = now_ms()
-        why = {"error": error.model_dump()} if error else {}
         return await self._tasks.update(
             {"_id": {"$eq": document["_id"]}, "status": TaskStatus.DONE.value},
-            {
-                "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now, **why},
-                "$unset": {"downloadUrl": "", "expiresAt": ""},
-            },
-            entry(self._sweep, AuditAction.EXPIRED, now, code=error.code if error else None),
+            *expiry(self._sweep, error),
         )
 
     async def owners(self, task_ids: list[str]) -> dict[str, list[Stored]]:

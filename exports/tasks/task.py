@@ -140,6 +140,7 @@ class ExportTask(WireModel):
         cancel_reason: The reason that was given when it was cancelled.
         object_key: Key of the file in the bucket.
         store: Which bucket that is: see `ObjectStore.fingerprint`.
+        joined: Whether `ExportClient.create` found this task, instead of making it.
         sweep_starts: How often sweeps have started its workflow since a run has last taken it.
     """
 
@@ -176,6 +177,7 @@ class ExportTask(WireModel):
     object_key: str | None = Field(default=None, exclude=True)
     store: dict[str, str] | None = Field(default=None, exclude=True)
     sweep_starts: _Number = Field(default=0, exclude=True)
+    joined: bool = Field(default=False, exclude=True)
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
@@ -185,6 +187,7 @@ class ExportTask(WireModel):
             "id": str(document["_id"]),
             "workflowId": _workflow_of(document),
             "objectKey": _file_key_of(document),
+            "joined": False,  # it says something about a call, not about the task
         }
         try:
             return cls.model_validate(values, by_alias=True, by_name=False)

@@ -145,7 +145,7 @@ async def test_a_task_of_a_workflow_with_an_id_of_its_own_is_retried_by_the_swee
         await service.temporal.get_workflow_handle(task_id).result()
     await insert_orders(service.database)
     failed = await service.client.get(task_id, created_by=USER)
-    assert await service.tasks.reset(
+    assert await service.asked.reset(
         failed, asked_by=USER
     )  # a client that died before it could start it
     assert (await service.client.sweep()).started == 1
@@ -232,7 +232,7 @@ async def test_an_open_upload_that_no_run_needs_is_aborted(
     "activities/purge.py", 'return bool(task.get("runId") == run_id)', instead="return False"
 )
 async def test_the_staged_parts_of_an_open_run_are_kept(idle_service: Service) -> None:
-    task = await idle_service.tasks.create(
+    task = await idle_service.asked.create(
         ExportRequest(type="statsMonthly", params={}, created_by=USER)
     )
     ref = TaskRef(task_id=task.id, workflow_id=names.workflow_id(task.id), run_id="r1")

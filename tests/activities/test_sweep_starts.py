@@ -41,7 +41,7 @@ async def test_a_task_whose_runs_end_without_taking_it_fails_at_the_third_sweep(
     assert "E_TASK_LOST" in task.error.msg, "it says why the last run did not take it"
     assert (await service.client.sweep()).handled == 0
     # A client that asked for a retry died before it could start it.
-    assert await service.tasks.reset(task, asked_by=None)
+    assert await service.asked.reset(task, asked_by=None)
     assert (await service.client.sweep()).started == 1
     assert (await service.ended(task_id)).status is TaskStatus.DONE
 

@@ -20,6 +20,7 @@ from exports import names
 from exports.errors import ExportError
 from exports.models import ExportRequest
 from exports.tasks.audit import AUDIT
+from exports.tasks.collection import ASKED_WITH, DAY_SLOTS, JOIN_KEY, OPEN_SLOTS, UNIQUE
 from exports.tasks.task import ExportTask
 from exports.temporal.start import start_export
 from tests.support import pages
@@ -87,6 +88,13 @@ async def others(service: Service) -> Others:
     return Others(service, str(done), str(running), key, service.run_of(str(running)), payment)
 
 
+REQUEST: Final[Any] = {
+    "created_by": VICTIM,
+    "type": "statsMonthly",
+    "params": TASK["params"],
+    "format": "csv",
+    "definition": "0",
+}
 _NUMBERS: Final = [-1, 1e300, float("nan")]
 _NO_TEXTS: Final = [["a"], {"$gt": ""}]
 _TEXTS: Final = ["", "x" * 5000, "../../etc/passwd\r\nb: c"]
@@ -122,6 +130,13 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     "progress": lambda _: [7, ["a"], {"stage": "done", "rows": float("inf")}],
     "warnings": lambda _: [7, "a", [{"$gt": ""}]],
     AUDIT: lambda _: [7, [{"at": 1}], {"499": 1}],
+    # Texts are unique, like ids.
+    JOIN_KEY: lambda _: [names.join_key(**REQUEST), [names.join_key(**REQUEST) + "?"], 7, {}],
+    ASKED_WITH: lambda others: [others.done, [others.running], 7, {"a": 1}],
+    **dict.fromkeys(
+        (OPEN_SLOTS, DAY_SLOTS),
+        lambda _: [names.slot(names.slots_prefix(VICTIM), None, 0), ["a"], 7, {"a": 1}],
+    ),
     **dict.fromkeys(("cancelReason", "sha256"), lambda _: [7, ["a"], "x" * 5000]),
     **dict.fromkeys(("rows", "bytes"), lambda _: [1e300, float("nan"), ["a"]]),
     **dict.fromkeys(
@@ -132,10 +147,10 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
 
 
 def test_the_table_has_a_line_for_each_field_that_is_read_and_no_other() -> None:
-    read = {to_camel(name) for name in ExportTask.model_fields} - {"id"}
+    read = {to_camel(name) for name in ExportTask.model_fields} - {"id", "joined"}
     listed = [field for row in ROWS for field in row]
     assert sorted(listed) == sorted(VALUES)
-    assert set(listed) == {*read, "_id", "runStartedAt", AUDIT}
+    assert set(listed) == {*read, "_id", "runStartedAt", AUDIT, *UNIQUE}
 
 
 def _documents(others: Others, fields: list[str], status: str) -> Iterator[dict[str, Any]]:
@@ -210,8 +225,9 @@ async def test_a_document_of_another_system_reaches_nothing_of_others(
 ) -> None:
     before = await others.everything()
     for act, statuses in ACTS.items():
-        # Two documents have never the same `_id`.
-        for batch in [statuses] if "_id" not in fields else [[status] for status in statuses]:
+        # Two documents have never the same `_id`, or the same text in these fields.
+        once = {"_id", *UNIQUE}.isdisjoint(fields)
+        for batch in [statuses] if once else [[status] for status in statuses]:
             documents = [
                 document for status in batch for document in _documents(others, fields, status)
             ]

@@ -33,7 +33,7 @@ async def seen(service: Service) -> Service:
 
 async def _begun_elsewhere(service: Service) -> ExportTask:
     """Store a task whose run was started on a queue with a mistyped name."""
-    task = await service.tasks.create(
+    task = await service.asked.create(
         ExportRequest(type="statsMonthly", params={**MONTH}, created_by=USER)
     )
     assert await start_export(

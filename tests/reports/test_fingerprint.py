@@ -37,6 +37,7 @@ def _report(tmp_path: Path, text: str, name: str = "sales") -> Report:
         ('"buyer.city" }', '"buyer.city", type = "text" }'),  # which is the default
         ('{ field = "buyer.city" }', '"buyer.city"'),
         ('"createdAt"\nfilter', '"createdAt"\ntimezone = "UTC"\nfilter'),
+        ('"createdAt"\nfilter', '"createdAt"\nquota = { open = 2, per_day = 9 }\nfilter'),
         (
             "[reports.sales]",
             '[reports.other]\npython = "tests.support.custom_report:Yesterday"\n[reports.sales]',

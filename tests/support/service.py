@@ -19,6 +19,7 @@ from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
+from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
 from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
@@ -49,6 +50,10 @@ class Service:
     @property
     def tasks(self) -> TaskStore:
         return TaskStore(self.collection)
+
+    @property
+    def asked(self) -> AskingStore:
+        return AskingStore(self.collection)
 
     @property
     def store(self) -> ObjectStore:

@@ -16,6 +16,7 @@ from exports.models import (
 )
 from exports.names import file_key
 from exports.tables.warnings import TEXT_CUT, TaskWarning
+from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
 from exports.tasks.store import TaskStore
 from exports.tasks.sweep import SweepStore
@@ -47,6 +48,7 @@ class Tasks:
         self.collection = TaskCollection(database, origin=origin)
         self.run = RunTransitions(self.collection)
         self.client = TaskStore(self.collection)
+        self.asked = AskingStore(self.collection)
         self.sweep = SweepStore(self.collection)
 
 

@@ -11,8 +11,8 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import DatabaseUnavailableError
+from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
-from exports.tasks.store import TaskStore
 from exports.tasks.transitions import RunTransitions
 from tests.support.task_steps import ME, REQUEST
 
@@ -49,7 +49,7 @@ async def test_a_write_that_is_not_answered_ends_and_may_have_been_applied(
     async with AsyncMongoClient[dict[str, Any]](silent_uri, timeoutMS=1000) as client:
         tasks = TaskCollection(client[mongo_database.name])
         for write in (
-            TaskStore(tasks).create(REQUEST),
+            AskingStore(tasks).create(REQUEST),
             RunTransitions(tasks).claim(ME, run_started_at=1),
         ):
             with pytest.raises(DatabaseUnavailableError, match="may have been applied"):
@@ -63,6 +63,6 @@ async def test_every_operation_has_a_deadline_even_if_the_uri_sets_none(
 ) -> None:
     monkeypatch.setattr("exports.tasks.collection.OPERATION_TIMEOUT", 1.0)
     async with AsyncMongoClient[dict[str, Any]](silent_uri) as client:
-        store = TaskStore(TaskCollection(client[mongo_database.name]))
+        store = AskingStore(TaskCollection(client[mongo_database.name]))
         with pytest.raises(DatabaseUnavailableError, match="may have been applied"):
             await asyncio.wait_for(store.create(REQUEST), HANGS)

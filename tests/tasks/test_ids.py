@@ -82,7 +82,7 @@ async def test_a_link_and_another_attempt_are_for_the_task_that_the_id_means(
     task = await tasks.client.get(ID, created_by="u1")
     await collection.update_one({"_id": ID}, failed)
     await collection.update_one({"_id": ObjectId(ID)}, {"$set": {"status": "running"}})
-    assert await tasks.client.reset(task, asked_by="u1") is None
+    assert await tasks.asked.reset(task, asked_by="u1") is None
     assert await collection.find_one({"_id": ID}) == {**forged, "status": "failed"}
 
 

@@ -257,14 +257,14 @@ async def test_only_a_failed_task_is_made_due_again(
     document = await insert(
         collection, status=status.value, runId="run-1", retries=3, error=WHY.model_dump()
     )
-    again = await tasks.client.reset(ExportTask.from_document(document), asked_by="u1")
+    again = await tasks.asked.reset(ExportTask.from_document(document), asked_by="u1")
     if status is TaskStatus.FAILED:
         assert again is not None
         assert (again.status, again.retries, again.error) == (TaskStatus.PENDING, 0, None)
         assert again.next_run_at is not None
-        assert (
-            await tasks.client.reset(ExportTask.from_document(document), asked_by="u1") is None
-        ), "it is not failed any more"
+        assert await tasks.asked.reset(ExportTask.from_document(document), asked_by="u1") is None, (
+            "it is not failed any more"
+        )
     else:
         assert again is None
         assert await collection.find_one({}) == document

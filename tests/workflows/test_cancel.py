@@ -219,7 +219,7 @@ async def test_two_cancels_at_once_have_one_effect_and_the_document_says_why(
 
 
 async def test_a_task_that_never_got_a_workflow_is_stopped_too(service: Service) -> None:
-    task = await service.tasks.create(
+    task = await service.asked.create(
         ExportRequest(type="statsMonthly", params={"year": 2026, "month": 10}, created_by=USER)
     )
     stopped = await service.client.cancel(task.id, created_by=USER, reason="r")
@@ -241,7 +241,7 @@ async def test_a_task_whose_failed_run_is_still_closing_is_stopped_too(
     monkeypatch.setattr(ObjectStore, "open_uploads", held)
     monkeypatch.setattr(cancelling, "_CANCEL_WAIT", timedelta(seconds=2))
     failed = await service.exported()  # there is no collection
-    assert await service.tasks.reset(failed, asked_by=USER)
+    assert await service.asked.reset(failed, asked_by=USER)
     stopping = asyncio.create_task(
         service.client.cancel(failed.id, created_by=USER, reason="not again")
     )

@@ -34,6 +34,8 @@ class RowsReport(Report):
     def __init__(self, name: str, definition: RowsDefinition) -> None:
         super().__init__(name, definition.title)
         self._definition = definition
+        self.per_person = definition.owner_field is not None
+        self.quota_open, self.quota_per_day = definition.quota.open, definition.quota.per_day
         self._zone = ZoneInfo(definition.timezone)
 
     @property

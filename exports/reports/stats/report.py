@@ -44,6 +44,8 @@ class StatsReport(Report):
     def __init__(self, name: str, definition: StatsDefinition) -> None:
         super().__init__(name, definition.title)
         self._definition = definition
+        self.per_person = definition.owner_field is not None
+        self.quota_open, self.quota_per_day = definition.quota.open, definition.quota.per_day
         self._zone = ZoneInfo(definition.timezone)
         self._params = MonthParams if definition.period == "month" else YearParams
         self._names = [definition.row_period, *definition.group_by, *definition.measures]

@@ -1,0 +1,99 @@
+"""Says beforehand what would come of asking for an export, and what a person has left."""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from pydantic import JsonValue
+
+from exports.client.asking import Asking
+from exports.errors import ExportError
+from exports.models import DEFAULT_FORMAT, WireModel
+from exports.reports.report import Report
+from exports.tasks.quotas import Quotas, check_quota
+from exports.tasks.task import ExportTask
+
+
+class Estimate(WireModel):
+    """What would come of asking for an export.
+
+    Attributes:
+        rows: About how many rows the file would have. None if nothing is known: no export of this
+            type has been done, or none that the person may know of.
+        seconds: About how long it would take once it begins; None in the same case.
+        joins: The id of the export that this one would join; None if it would be a new one.
+        quotas: What the person has used before it.
+    """
+
+    rows: int | None = None
+    seconds: int | None = None
+    joins: str | None = None
+    quotas: Quotas
+
+
+class Estimating(Asking):
+    """Checks requests, and carries none out."""
+
+    async def quotas(self, *, created_by: str) -> Quotas:
+        """Return the limits of a person, and how much of each is used.
+
+        Args:
+            created_by: The person.
+        """
+        return Quotas.of(await self._asked.used(created_by, self._limits(self._reports)))
+
+    async def estimate(
+        self,
+        type: str,  # noqa: A002 -- the field's name everywhere
+        params: Mapping[str, object],
+        *,
+        created_by: str,
+        format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
+    ) -> Estimate:
+        """Check a request as `create` does, and estimate the export; store and start nothing.
+
+        It is estimated from the last exports of the same type that are done, in proportion to the
+        length of the period. If each person gets other rows, only those of the same person count.
+
+        Args:
+            type: As for `create`, like the other arguments.
+            params: Same.
+            created_by: Same.
+            format: Same.
+
+        Raises:
+            ExportError: As `create` does: also `QuotaError`, unless the export would join another.
+        """
+        report, request = self._checked(type, params, created_by=created_by, file_format=format)
+        joining = self._joining(report, request)
+        joined = await self._asked.joinable(request, joining) if joining else None
+        used = await self._asked.used(created_by, self._limits(self._reports))
+        if joined is None:
+            for limit, quota in used.items():
+                if limit.report in (None, type):
+                    check_quota(limit, quota)
+        done = await self._tasks.done(type, created_by=created_by if report.per_person else None)
+        length = _length(report, request.params)
+        rates = list(_rates(report, done))
+        return Estimate(
+            rows=round(median(rows for rows, _ in rates) * length) if rates else None,
+            seconds=max(1, round(median(time for _, time in rates) * length)) if rates else None,
+            joins=joined.id if joined else None,
+            quotas=Quotas.of(used),
+        )
+
+
+def _length(report: Report, params: dict[str, JsonValue]) -> int:
+    units = report.units(params)
+    return max(unit.end for unit in units) - min(unit.start for unit in units)
+
+
+def _rates(report: Report, done: Iterable[ExportTask]) -> Iterable[tuple[float, float]]:
+    """Yield the rows and the seconds of exports, per millisecond of their period."""
+    for task in done:
+        try:
+            length = _length(report, report.check_params(task.params))
+        except ExportError:  # of another definition of the report
+            continue
+        if length > 0 and task.started_at is not None and task.finished_at is not None:
+            seconds = max(0, task.finished_at - task.started_at) / 1000
+            yield task.rows / length, seconds / length
