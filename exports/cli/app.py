@@ -6,6 +6,7 @@ one JSON value, for errors too: `{"ok": false, "error": {"code", "msg"}}`.
 
 import asyncio
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -32,6 +33,7 @@ from exports.cli.output import (
     tasks_table,
     types_table,
 )
+from exports.clock import epoch_ms
 from exports.models import DEFAULT_FORMAT, ScheduleView, SweepResult, TaskStatus
 from exports.runtime.process import end, keep_temporal_off_stdout
 from exports.tasks.audit import MAX_ENTRIES
@@ -152,6 +154,12 @@ def create(
             help="Makes it safe to repeat the command: the same key gives the same export.",
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Make a new export, even if you have asked for the same just now."
+        ),
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the export has ended, and show its progress.")
     ] = False,
@@ -168,6 +176,7 @@ def create(
         format=file_format,
         created_by=login_name() if created_by is None else created_by,
         idempotency_key=idempotency_key,
+        force=force,
     )
     raise typer.Exit(create_export(new, wait=wait, output=output, as_json=as_json))
 
@@ -198,6 +207,23 @@ def list_tasks(
     status: Annotated[
         TaskStatus | None, typer.Option(help="Only exports with this status.")
     ] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="Only exports of this type.")
+    ] = None,
+    file_format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="Only exports in this file format."),
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only exports created then or later, in local time.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="Only exports created before, in local time.")
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Go on after this export, the last one of a list."),
+    ] = None,
     created_by: _OnBehalfOf = None,
     limit: Annotated[
         int, typer.Option(min=1, max=1000, help="The largest number of exports to list.")
@@ -206,14 +232,23 @@ def list_tasks(
 ) -> None:
     """List exports, newest first."""
     tasks = with_client(
-        lambda client: client.list(created_by=created_by, status=status, limit=limit)
+        lambda client: client.list(
+            created_by=created_by,
+            status=status,
+            type=type_,
+            format=file_format,
+            created_from=None if since is None else epoch_ms(since.astimezone()),
+            created_before=None if until is None else epoch_ms(until.astimezone()),
+            after=after,
+            limit=limit,
+        )
     )
     if as_json:
         print_json(tasks)
     else:
         show(tasks_table(tasks))
     if len(tasks) == limit:
-        say(f"These are the newest {limit} exports. For more, use --limit.")
+        say(f"There may be more. For the next ones: --after {tasks[-1].id}")
 
 
 @app.command()
@@ -236,6 +271,12 @@ def cancel(
 def renew(task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson = False) -> None:
     """Make a new link to the file of a finished export."""
     _task(lambda client: client.renew(task_id, created_by=created_by), as_json=as_json)
+
+
+@app.command()
+def delete(task_id: _TaskId, *, created_by: _OnBehalfOf = None, as_json: _AsJson = False) -> None:
+    """Remove the file of a finished export, before its time is over."""
+    _task(lambda client: client.delete_file(task_id, created_by=created_by), as_json=as_json)
 
 
 @app.command()

@@ -27,6 +27,7 @@ class NewExport:
     format: str
     created_by: str
     idempotency_key: str | None = None
+    force: bool = False
 
 
 def parse_params(pairs: Iterable[str]) -> dict[str, str]:
@@ -83,13 +84,17 @@ def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bo
         if following.task and following.task.status is TaskStatus.DONE:
             say(f"The file was not saved. For its link: exports show {following.task.id}")
         if as_json and following.task:
-            print_json(following.task)
+            _print_json(following.task, joined=following.joined)
         return INTERRUPTED
     if as_json:
-        print_json(task)
+        _print_json(task, joined=following.joined)
     else:
         show(*task_parts(task))
     return EXPORT_FAILED if task.status in (TaskStatus.FAILED, TaskStatus.CANCELLED) else 0
+
+
+def _print_json(task: ExportTask, *, joined: bool) -> None:
+    print_json({**task.model_dump(mode="json", by_alias=True), "joined": joined})
 
 
 class _Following:
@@ -97,6 +102,7 @@ class _Following:
 
     def __init__(self, new: NewExport, *, until_ended: bool) -> None:
         self.task: ExportTask | None = None
+        self.joined = False
         self._new = new
         self._until_ended = until_ended
 
@@ -115,10 +121,14 @@ class _Following:
             created_by=new.created_by,
             format=new.format,
             idempotency_key=new.idempotency_key,
+            force=new.force,
         )
-        self.task = created
-        if self._until_ended:
+        self.task, self.joined = created, created.joined
+        if created.joined:
+            say(f"Export {created.id} is the same, asked for before. --force makes a new one.")
+        elif self._until_ended:
             say(f"Export {created.id}")
+        if self._until_ended:
             with ProgressView() as view:
                 async for task in client.watch(created.id, created_by=new.created_by):
                     self.task = task

@@ -12,7 +12,8 @@ from exports.reports.report import ReportCatalog
 from exports.server_errors.temporal import temporal_error
 from exports.settings import Settings
 from exports.tasks.asking import AskingStore
-from exports.tasks.collection import Indexes, TaskCollection
+from exports.tasks.collection import TaskCollection
+from exports.tasks.indexes import Indexes
 from exports.tasks.store import TaskStore
 
 

@@ -267,25 +267,6 @@ class TaskCollection:
         return (await self.documents.update_one(query, update)).matched_count > 0
 
 
-class Indexes:
-    """The indexes of a collection, without which its unique texts are not unique.
-
-    A worker makes them when it starts. A client may ask before the first worker does.
-    """
-
-    def __init__(self, tasks: TaskCollection) -> None:
-        self._tasks = tasks
-        self._lock = asyncio.Lock()
-        self._are_there = False
-
-    async def ensure(self) -> None:
-        """Create those that are missing, once for this object."""
-        async with self._lock:
-            if not self._are_there:
-                await self._tasks.ensure_indexes()
-                self._are_there = True
-
-
 def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> Stored:
     """Return the document of a new task, due at once, without its `_id`."""
     now = now_ms()

@@ -5,6 +5,7 @@ import hashlib
 import os
 import signal
 from asyncio.subprocess import Process
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,8 @@ async def test_a_script_gets_one_json_value_and_the_progress_on_standard_error(
     await insert_orders(service.database)
     done = await exports.run(*ASK, "--wait", "--json")
     task = await only_task(service.client)
-    assert (done.code, done.json) == (0, task.model_dump(mode="json", by_alias=True))
+    expected = {**task.model_dump(mode="json", by_alias=True), "joined": False}
+    assert (done.code, done.json) == (0, expected)
     assert (done.json["status"], done.json["rows"], done.json["format"]) == ("done", 3, "csv")
     assert task.id in done.err
 
@@ -145,7 +147,28 @@ async def test_a_user_sees_only_their_own_exports_and_an_operator_sees_all(
     assert [task["id"] for task in listed.json] == [mine.id]
     everything = await exports.run("list", "--status", "pending", "--limit", "2")
     assert [line.split()[0] for line in everything.out.splitlines()] == ["id", theirs.id, mine.id]
-    assert "newest 2" in everything.err
+    assert f"--after {mine.id}" in everything.err
+
+
+async def test_who_asks_again_is_told_of_the_export_that_there_is(
+    settings: Settings, temporal_address: str
+) -> None:
+    joining = settings.model_copy(update={"join_within": timedelta(minutes=10)})
+    exports = CommandLine(environment_of(joining, temporal_address))
+    first, again = [await exports.run(*ASK, "--json") for _ in range(2)]
+    assert (first.json["joined"], again.json["joined"]) == (False, True)
+    assert again.json["id"] == first.json["id"]
+    assert f"Export {first.json['id']} is the same" in again.err
+    forced = await exports.run(*ASK, "--force", "--json")
+    assert (forced.json["joined"], "is the same" in forced.err) == (False, False)
+    wanted = ["--type", "statsMonthly", "--format", "csv", "--since", "2026-01-01"]
+    page = await exports.run("list", *wanted, "--limit", "1", "--json")
+    assert [task["id"] for task in page.json] == [forced.json["id"]]
+    assert f"--after {forced.json['id']}" in page.err
+    page = await exports.run("list", *wanted, "--after", forced.json["id"], "--json")
+    assert [task["id"] for task in page.json] == [first.json["id"]]
+    page = await exports.run("list", "--until", "2026-01-01", "--json")
+    assert page.json == []
 
 
 async def test_audit_lists_what_happened_to_an_export(
@@ -185,6 +208,8 @@ async def test_a_finished_export_can_be_renewed_and_neither_cancelled_nor_retrie
         assert refused.code == 2
         assert refused.out == ""
         assert refused.err.startswith("E_STATE: ")
+    deleted = await exports.run("delete", task.id, "--json")
+    assert (deleted.code, deleted.json["status"]) == (0, "expired")
 
 
 @pytest.mark.parametrize(

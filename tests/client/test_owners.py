@@ -93,6 +93,7 @@ COMMANDS: dict[str, list[str]] = {
     "audit": [],
     "cancel": ["--reason", "mine"],
     "renew": [],
+    "delete": [],
     "retry": [],
 }
 NO_TASK_COMMANDS: Final = {
