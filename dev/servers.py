@@ -42,10 +42,13 @@ _TEMPORAL_SETTINGS: Final = {
     # same moment is lost until its heartbeat times out. With this, the server ends the polls itself
     # and dispatches nothing more: https://github.com/temporalio/temporal/pull/9203
     "frontend.enableCancelWorkerPollsOnShutdown": "true",
-    # Each test has task queues of its own. With the defaults, which suit a cluster, a few hundred
-    # idle queues cost a tenth of a processor: partitions, metrics and updates of each.
+    # What waits on a task queue is dispatched to the people in turn, not in the order of arrival. It
+    # is so in each partition of a queue, so there must be one.
+    "matching.enableFairness": "true",
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
+    # Each test has task queues of its own. With the defaults, which suit a cluster, a few hundred
+    # idle queues cost a tenth of a processor: metrics and updates of each.
     "matching.updateAckInterval": '"1m"',
     "matching.ephemeralDataUpdateInterval": '"1m"',
     "metrics.breakdownByTaskQueue": "false",

@@ -22,8 +22,6 @@ from exports.models import ExportRequest, TaskStatus
 
 _NOT_FOUND_PAUSE: Final = 1.0
 """Seconds until a start that was answered with NOT_FOUND is repeated."""
-_MAX_FAIRNESS_KEY: Final = 64
-"""Bytes: https://docs.temporal.io/develop/task-queue-priority-fairness"""
 _MAX_SUMMARY: Final = 200
 """Bytes of a summary. Temporal's limit is 400 after encoding (`limit.userMetadataSummarySize`)."""
 
@@ -143,7 +141,7 @@ async def _start(
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_summary=summary_of(request),
             # A server with fairness enabled serves the people in turn.
-            priority=Priority(fairness_key=_cut(request.created_by, _MAX_FAIRNESS_KEY)),
+            priority=Priority(fairness_key=names.person_key(request.created_by)),
             search_attributes=_attributes(request),
         )
     except WorkflowAlreadyStartedError:

@@ -39,6 +39,7 @@ KEYS: Final = ("files/a", "staging/a", "elsewhere/a")
 USERS: Final = {
     "writer": ["s3-writer"],
     "signer": ["s3-signer"],
+    "client": ["s3-signer", "s3-remover"],
     "purger": ["s3-purger"],
     "worker": ["s3-writer", "s3-purger"],
     "nobody": [],
@@ -137,6 +138,7 @@ MAY: Final = {
         "staging/a": {"read", "head", "put", "put in parts"},
     },
     "signer": {"files/a": {"read", "head", "list"}},
+    "client": {"files/a": {"read", "head", "list", "remove"}},
     "purger": {
         "files/a": {"remove", "list", "uploads"},
         "staging/a": {"remove", "list", "uploads"},
@@ -196,7 +198,7 @@ def test_an_upload_is_aborted_by_those_who_may(store_with_roles: LoneStore, role
     client = object_store.connect(_endpoints(store_with_roles, role), attempts=1)
     try:
         for key in KEYS:
-            may = role not in ("signer", "nobody") and not key.startswith("elsewhere")
+            may = role not in ("signer", "client", "nobody") and not key.startswith("elsewhere")
             assert _can_abort(client, f"{key}-5", admin) is may, key
     finally:
         client.close()
@@ -245,8 +247,12 @@ async def test_the_roles_are_enough_for_whole_exports(
             renewed = await service.client.renew(task.id, created_by=USER)
             assert downloaded(renewed.download_url)
             await service.run_of(task.id).result()
+        # A signer removes no file. The task ends all the same, and the sweep removes the file.
+        removed = await service.client.delete_file(task.id, created_by=USER)
+        assert removed.status is TaskStatus.EXPIRED
+        assert service.store.size(removed.key_of_file()) is not None
         await service.database["ExportTasks"].update_many({}, {"$set": {"purgeAt": 1}})
-        assert (await service.client.sweep()).purged == 2
+        assert (await service.client.sweep()).purged == 1
         # Other objects are those of other tests. The signer may not list them all.
         admin = object_store.connect(store_with_roles.endpoints)
         left = admin.list_objects_v2(Bucket="exports").get("Contents", [])
@@ -350,6 +356,7 @@ def test_the_policies_for_cos_allow_the_same_as_those_for_s3() -> None:
     writes = {"PutObject", "InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload"}
     abort = {"AbortMultipartUpload"}
     assert _actions(POLICIES / "cos-signer.json") == reads | lists
+    assert _actions(POLICIES / "cos-remover.json") == {"DeleteObject"}
     assert _actions(POLICIES / "cos-writer.json") == reads | lists | writes | abort
     assert _actions(POLICIES / "cos-purger.json") == lists | abort | {
         "DeleteObject",
