@@ -28,7 +28,8 @@ async def run(settings: Settings, directory: Path) -> None:
     report = load_reports(settings.reports_file).named(REPORT)
     if not isinstance(report, StatsReport):
         raise TypeError(f"{REPORT} is not a statistics report.")
-    (unit,) = report.units(report.check_params(MONTH))
+    params = report.check_params(MONTH)
+    (unit,) = report.units(params)
     async with AsyncExitStack() as closing:
         connections = await Connections.open(settings, closing)
         database = connections.mongo[settings.mongo_database]
@@ -37,7 +38,7 @@ async def run(settings: Settings, directory: Path) -> None:
             database,
             ReplaySource(database, settings.query_timeout, directory=directory),
             collection=report.collection,
-            pipeline=report.pipeline(unit, USER),
+            pipeline=report.pipeline(unit, USER, params),
         )
         async with Worker(
             connections.temporal,

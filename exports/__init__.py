@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exports.client import ExportClient
     from exports.errors import ExportError, ParamsError
     from exports.models import Unit
-    from exports.reports.params import ParamDescription
+    from exports.reports.described import ParamDescription
     from exports.reports.report import Report, Rows
     from exports.source.database import Source
     from exports.tables.columns import Column, Sheet, field, schema
@@ -42,7 +42,7 @@ _MODULES: Final = {
     "ExportClient": "exports.client",
     "ExportError": "exports.errors",
     "ExportTask": "exports.tasks.task",
-    "ParamDescription": "exports.reports.params",
+    "ParamDescription": "exports.reports.described",
     "ParamsError": "exports.errors",
     "Report": "exports.reports.report",
     "Rows": "exports.reports.report",

@@ -85,14 +85,14 @@ class Files:
     def aggregation(self, request: ExportRequest) -> tuple[str, list[_Document]]:
         """Return the collection to read, and the pipeline."""
         report, unit = self._report(request)
-        return report.collection, report.pipeline(unit, request.created_by)
+        return report.collection, report.pipeline(unit, request.created_by, request.params)
 
     def encode(self, request: ExportRequest, documents: list[_Document]) -> Encoded:
         """Return what the aggregation found as a file."""
         report, unit = self._report(request)
-        batch = report.rows(unit, documents).batch
-        file_format = format_named(request.format)
         params = report.check_params(request.params)
+        batch = report.rows(unit, documents, params).batch
+        file_format = format_named(request.format)
         return Encoded(
             data=b"".join(file_format.encode(batch.schema, [batch], WarningCounts())),
             name=f"{report.file_stem(params)}.{file_format.extension}",

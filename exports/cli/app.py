@@ -108,6 +108,8 @@ def types(*, as_json: _AsJson = False) -> None:
             type=report.type,
             title=report.title,
             params=report.describe_params(),
+            params_schema=report.params_schema(),
+            columns=report.describe_columns(),
             formats=sorted(FORMATS),
         )
         for report in load_reports(ReportsSettings.load().reports_file)
@@ -130,7 +132,7 @@ def create(
             "-p",
             "--param",
             metavar="NAME=VALUE",
-            help="A parameter of the export type: -p year=2026",
+            help="A parameter of the export type: -p year=2026. Several values: give it again.",
         ),
     ] = None,
     file_format: Annotated[

@@ -23,28 +23,26 @@ class NewExport:
     """An export as it was asked for on the command line."""
 
     type: str
-    params: dict[str, str]
+    params: dict[str, str | list[str]]
     format: str
     created_by: str
     idempotency_key: str | None = None
     force: bool = False
 
 
-def parse_params(pairs: Iterable[str]) -> dict[str, str]:
-    """Return `["year=2026"]` as a mapping.
+def parse_params(pairs: Iterable[str]) -> dict[str, str | list[str]]:
+    """Return `["region=north", "region=south"]` as a mapping; a name given twice is a list.
 
     Raises:
-        RequestError: One has no `=`, or a name is given twice.
+        RequestError: One has no `=`.
     """
-    params: dict[str, str] = {}
+    given: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise RequestError("A parameter must have the form name=value: -p year=2026.")
-        if name in params:
-            raise RequestError("A parameter is given twice. Give each parameter once.")
-        params[name] = value
-    return params
+        given.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in given.items()}
 
 
 def login_name() -> str:

@@ -14,7 +14,8 @@ from rich.text import Text
 from exports.characters import can_mislead
 from exports.clock import from_epoch_ms
 from exports.models import ScheduleView, SweepResult, TaskStatus, WireModel
-from exports.reports.params import ParamDescription
+from exports.reports.described import ParamDescription
+from exports.tables.described import ColumnDescription
 from exports.tasks.audit import AuditEntry
 from exports.tasks.task import ExportTask
 
@@ -39,12 +40,16 @@ class TypeView(WireModel):
         type: Its name in requests.
         title: Its title for people.
         params: Its parameters.
+        params_schema: Their JSON Schema.
+        columns: The columns of its files; empty if only the rows can tell.
         formats: The file formats that it can be exported to.
     """
 
     type: str
     title: str
     params: list[ParamDescription]
+    params_schema: dict[str, JsonValue]
+    columns: list[ColumnDescription]
     formats: list[str]
 
 

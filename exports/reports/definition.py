@@ -1,15 +1,26 @@
 """The definition of a report: the content of a `[reports.NAME]` table in the reports file."""
 
 import difflib
+import re
 import zoneinfo
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from exports.characters import can_mislead, is_blank
+from exports.reports.values import ParamType, Value, normal
 from exports.source.types import GroupType, OnMismatch
 
 _LONGEST_NAME: Final = 100
@@ -18,6 +29,8 @@ _NOT_ZONES: Final = frozenset({"Factory", "localtime"})
 """Names of files among those of the time zones that are not the zone of any place."""
 _LARGEST_INTEGER: Final = 2**63 - 1
 """BSON has no wider integers: https://bsonspec.org/spec.html."""
+_PARAM_NAME: Final = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
+_PARAMS_OF_ALL: Final = frozenset({"year", "month", "from", "to", "columns"})
 
 
 @cache
@@ -81,6 +94,17 @@ def _check_fixed_value(value: object) -> object:
             raise ValueError('is a table; put a path into a document in quotes, as in "buyer.name"')
         case _:
             raise ValueError("is not a text, a number, true, false, or a date with time and offset")
+
+
+def _check_param_name(name: str) -> str:
+    if not _PARAM_NAME.fullmatch(name):
+        raise ValueError(
+            "is not a name of a parameter; use up to 40 letters of ASCII, digits and _, a letter "
+            "first; a `title` may have any characters"
+        )
+    if name in _PARAMS_OF_ALL:
+        raise ValueError("is a parameter that reports have anyway; choose another name")
+    return name
 
 
 def field_as_table(value: object) -> object:
@@ -199,6 +223,47 @@ class Quota(Table):
     per_day: Annotated[int, Field(ge=0)] = 0
 
 
+class Param(Table):
+    """A parameter of the report: only documents whose field has the value that is asked for.
+
+    Attributes:
+        field: Path of the field.
+        type: The type of the values. A date is a day in the report's time zone, and matches all
+            times of that day.
+        title: Its title for people; its name if None.
+        choices: The values that may be asked for; None for all.
+        many: Whether several values may be asked for at once.
+        required: Whether a request without it is refused.
+    """
+
+    field: FieldPath
+    type: ParamType = "text"
+    title: Name | None = None
+    choices: Annotated[list[Value], Field(min_length=1)] | None = None
+    many: bool = False
+    required: bool = False
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _check_choices(cls, choices: object, info: ValidationInfo) -> object:
+        kind: ParamType | None = info.data.get("type")
+        if not isinstance(choices, list) or kind is None:
+            return choices
+        if kind == "boolean":
+            raise ValueError("are true and false anyway; remove `choices`")
+        # TOML has dates of its own.
+        given = [str(item) if isinstance(item, date) else item for item in choices]
+        found: list[Value] = []
+        for index, item in enumerate(given, start=1):
+            try:
+                found.append(normal(kind, item))
+            except ValueError as error:
+                raise ValueError(f"has a wrong value, number {index}, which {error}") from None
+        if len(set(found)) < len(found):
+            raise ValueError("has a value twice")
+        return found
+
+
 class Definition(Table):
     """Which documents a report is about.
 
@@ -212,6 +277,10 @@ class Definition(Table):
         filter: Fields that must have exactly these values.
         quota: How many exports one person may have. It changes no row, so it is not a part of the
             fingerprint.
+        params: Parameters of its own, by their names.
+        max_rows: Most rows of a file; an export that would have more fails. None for no limit.
+        about: Whether an xlsx file has a last sheet that says what the export is. The plan of an
+            export has these two; they are not a part of the fingerprint either.
     """
 
     collection: Annotated[str, AfterValidator(_check_collection)]
@@ -221,6 +290,11 @@ class Definition(Table):
     owner_field: FieldPath | None = None
     filter: Mapping[FieldPath, FixedValue] = Field(default_factory=dict)
     quota: Quota = Field(default=Quota(), exclude=True)
+    params: Mapping[Annotated[str, AfterValidator(_check_param_name)], Param] = Field(
+        default_factory=dict
+    )
+    max_rows: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude=True)
+    about: bool = Field(default=True, exclude=True)
 
 
 class StatsDefinition(Definition):

@@ -6,12 +6,20 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Annotated, Any, Final, NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exports.errors import ReportsFileError, without_prefix
-from exports.reports.definition import GroupBy, Measure, Name, Quota, StatsDefinition, check_name
+from exports.reports.definition import (
+    GroupBy,
+    Measure,
+    Name,
+    Param,
+    Quota,
+    StatsDefinition,
+    check_name,
+)
 from exports.reports.report import Report, ReportCatalog
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
 from exports.reports.rows.report import RowsReport
@@ -45,6 +53,8 @@ class _PythonDefinition(BaseModel):
 
     python: str
     title: Name | None = None
+    max_rows: Annotated[int, Field(ge=1)] | None = None
+    about: bool = True
 
 
 def load_reports(path: Path) -> ReportCatalog:
@@ -172,11 +182,13 @@ def _python_report(name: str, definition: _PythonDefinition) -> Report:
     if not isinstance(found, type) or not issubclass(found, Report):
         raise _PythonError("does not name a subclass of exports.Report")
     try:
-        return found(name, definition.title)
+        report = found(name, definition.title)
     except Exception as error:  # noqa: BLE001 -- same
         raise _PythonError(
             f"cannot be called with (name, title) ({type(error).__name__})"
         ) from None
+    report.max_rows, report.about = definition.max_rows, definition.about
+    return report
 
 
 def _mistakes_of(error: ValidationError, known: Iterable[str]) -> Iterator[_Mistake]:
@@ -204,6 +216,8 @@ def _keys_of_inner_table(path: _KeyPath) -> Iterable[str] | None:
             return GroupBy.model_fields
         case ("measures", _, _):
             return Measure.model_fields
+        case ("params", _, _):
+            return Param.model_fields
         case ("columns", _, _):
             return FieldColumn.model_fields
         case ("quota", _):

@@ -1,11 +1,15 @@
 """The filter for the documents of a unit."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from bson import ObjectId
+from pydantic import JsonValue
 
 from exports.models import Unit
 from exports.reports.definition import Definition
+from exports.reports.values import Value, condition
 
 
 def match(
@@ -30,6 +34,23 @@ def match(
     # The period is outside of the `$and`, because the embedded database uses an index for it only
     # there. The others are in an `$and`, because two of them may be about the same field.
     return period | {"$and": filters} if filters else period
+
+
+def conditions(definition: Definition, params: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
+    """Return the filters of the report's own parameters.
+
+    Args:
+        definition: The report.
+        params: The parameters of the export, as they were checked.
+    """
+    zone = ZoneInfo(definition.timezone)
+    found: list[dict[str, Any]] = []
+    for name, param in definition.params.items():
+        if name in params:
+            given = params[name]
+            values = cast("list[Value]", given if isinstance(given, list) else [given])
+            found.append(condition(param.type, param.field, values, zone))
+    return found
 
 
 def _ids(created_by: str) -> list[str | ObjectId]:

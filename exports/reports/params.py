@@ -1,18 +1,32 @@
-"""Parameters of reports; of statistics reports: a year, or a year and a month."""
+"""Parameters of reports: a year, or a year and a month; columns; and a report's own parameters."""
 
+import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Final, TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar, cast
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    create_model,
+)
 
 from exports.errors import ParamsError, explain
+from exports.reports.definition import Param
+from exports.reports.described import ParamDescription
 from exports.reports.periods import MAX_YEAR, MIN_YEAR
+from exports.reports.values import MOST_VALUES, Value, normal, order_of, schema_of
 
 _Params = TypeVar("_Params", bound=BaseModel)
 
 _DIGITS: Final = re.compile(r"[0-9]{1,4}")
+_MOST_CHOICES_SHOWN: Final = 20
 
 
 def _whole_number(value: object) -> object:
@@ -46,13 +60,18 @@ ColumnNames = Annotated[list[str] | None, BeforeValidator(_names)]
 """Which columns of a report, in this order; None for all. In a text, commas separate them."""
 
 
-class YearParams(BaseModel):
-    """Parameters of a report of one year."""
+class ReportParams(BaseModel):
+    """Parameters of every report that is defined in TOML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    year: Annotated[int, _WholeNumber, Field(ge=MIN_YEAR, le=MAX_YEAR)]
     columns: ColumnNames = None
+
+
+class YearParams(ReportParams):
+    """Parameters of a report of one year."""
+
+    year: Annotated[int, _WholeNumber, Field(ge=MIN_YEAR, le=MAX_YEAR)]
 
 
 class MonthParams(YearParams):
@@ -97,41 +116,99 @@ def chosen(names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
     return list(names)
 
 
-class ParamDescription(BaseModel):
-    """A description of a parameter for people.
+def shown(value: JsonValue) -> str:
+    """Return the value of a parameter for people: `north, south`."""
+    if isinstance(value, list):
+        return ", ".join(map(shown, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-    Attributes:
-        name: Its name.
-        type: Its type: `integer`.
-        required: Whether it is required.
-        values: The values that are allowed: `1 to 12`.
+
+def with_own(base: type[_Params], own: Mapping[str, Param]) -> type[_Params]:
+    """Return the model of a report's parameters with its own parameters added.
+
+    Their values are in normal form, those of one that takes many sorted, each once.
     """
+    fields: dict[str, Any] = {
+        # Only the alias is seen. A parameter may have the name of a method of the model.
+        f"own_{index}": (
+            Annotated[Any, BeforeValidator(partial(_many if param.many else _one, param))],
+            Field(... if param.required else None, alias=name),
+        )
+        for index, (name, param) in enumerate(own.items())
+    }
+    return create_model(base.__name__, __base__=base, **fields)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    type: str
-    required: bool
-    values: str
+def _one(param: Param, value: object) -> Value:
+    if isinstance(value, list):
+        raise ValueError("takes one value only")  # noqa: TRY004 -- pydantic expects a ValueError
+    found = normal(param.type, value)
+    if param.choices is not None and found not in param.choices:
+        raise ValueError(f"is not one of: {_listed(param.choices)}")
+    return found
 
 
-def describe(params: type[YearParams], columns: Sequence[str]) -> list[ParamDescription]:
-    """Describe the parameters of a statistics report, in order.
+def _many(param: Param, value: object) -> list[Value]:
+    # The command line sends text, and one value that is given once is no list there.
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list):
+        raise ValueError("is not a list")  # noqa: TRY004 -- same
+    listed = cast("list[object]", values)
+    if not 0 < len(listed) <= MOST_VALUES:
+        raise ValueError(f"is not a list of 1 to {MOST_VALUES} values")
+    return sorted({_one(param, item) for item in listed}, key=partial(order_of, param.type))
 
-    Args:
-        params: The model of the parameters.
-        columns: The names of the report's columns.
-    """
-    numbers = [name for name in ("year", "month") if name in params.model_fields]
+
+def describe_own(own: Mapping[str, Param]) -> list[ParamDescription]:
+    """Describe the parameters that the reports file defines, in order."""
     return [
         ParamDescription(
             name=name,
-            type="integer",
-            required=True,
-            values=" to ".join(_bounds(params.model_fields[name].metadata)),
+            type=param.type,
+            required=param.required,
+            values=_values_of(param),
+            title=param.title,
+            json_schema=_schema_of(param),
         )
-        for name in numbers
-    ] + [describe_columns(columns)]
+        for name, param in own.items()
+    ]
+
+
+def _values_of(param: Param) -> str:
+    choices = [] if param.choices is None else [f"one of: {_listed(param.choices)}"]
+    return ", ".join([*choices, *(["may be given several times"] if param.many else [])])
+
+
+def _schema_of(param: Param) -> dict[str, JsonValue]:
+    one: dict[str, JsonValue] = (
+        schema_of(param.type) if param.choices is None else {"enum": [*param.choices]}
+    )
+    if not param.many:
+        return one
+    return {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_VALUES}
+
+
+def _listed(choices: Sequence[Value]) -> str:
+    shown = ", ".join(map(str, choices[:_MOST_CHOICES_SHOWN]))
+    return shown if len(choices) <= _MOST_CHOICES_SHOWN else f"{shown}, ..."
+
+
+def describe_numbers(params: type[YearParams]) -> list[ParamDescription]:
+    """Describe the year, and the month if there is one."""
+    found: list[ParamDescription] = []
+    for name in ("year", "month"):
+        if name in params.model_fields:
+            low, high = _bounds(params.model_fields[name].metadata)
+            found.append(
+                ParamDescription(
+                    name=name,
+                    type="integer",
+                    required=True,
+                    values=f"{low} to {high}",
+                    json_schema={"type": "integer", "minimum": low, "maximum": high},
+                )
+            )
+    return found
 
 
 def describe_columns(columns: Sequence[str]) -> ParamDescription:
@@ -141,11 +218,20 @@ def describe_columns(columns: Sequence[str]) -> ParamDescription:
         columns: The names of the report's columns.
     """
     return ParamDescription(
-        name="columns", type="list", required=False, values=f"some of: {', '.join(columns)}"
+        name="columns",
+        type="list",
+        required=False,
+        values=f"some of: {', '.join(columns)}",
+        json_schema={
+            "type": "array",
+            "items": {"enum": [*columns]},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
     )
 
 
-def _bounds(metadata: list[object]) -> list[str]:
-    low = [str(item.ge) for item in metadata if isinstance(item, Ge)]
-    high = [str(item.le) for item in metadata if isinstance(item, Le)]
+def _bounds(metadata: list[object]) -> list[int]:
+    low = [int(str(item.ge)) for item in metadata if isinstance(item, Ge)]
+    high = [int(str(item.le)) for item in metadata if isinstance(item, Le)]
     return low + high

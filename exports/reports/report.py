@@ -13,9 +13,10 @@ from pydantic import JsonValue
 from exports.characters import can_mislead
 from exports.errors import TypeUnknownError
 from exports.models import Unit
+from exports.reports.described import ParamDescription, schema_of_params
 from exports.reports.fingerprint import of_class
-from exports.reports.params import ParamDescription
 from exports.source.database import Source
+from exports.tables.described import ColumnDescription
 from exports.tables.warnings import TaskWarning
 
 # The rules of Windows, which are the strictest:
@@ -54,6 +55,9 @@ class Report(ABC):
             limit but that of all types.
         quota_per_day: How many exports of this type one person may ask for on one day, in UTC; 0
             for no limit but that of all types.
+        timezone: The time zone in which people are told times of an export.
+        max_rows: Most rows of a file; an export that would have more fails. None for no limit.
+        about: Whether an xlsx file has a last sheet that says what the export is.
     """
 
     type: str
@@ -62,6 +66,9 @@ class Report(ABC):
     per_person: bool = True
     quota_open: int = 0
     quota_per_day: int = 0
+    timezone: str = "UTC"
+    max_rows: int | None = None
+    about: bool = True
 
     def __init__(self, name: str, title: str | None = None) -> None:
         self.type = name
@@ -78,6 +85,22 @@ class Report(ABC):
     @abstractmethod
     def describe_params(self) -> list[ParamDescription]:
         """Describe the parameters, in order, for people."""
+
+    def params_schema(self) -> dict[str, JsonValue]:
+        """Return the JSON Schema, draft 2020-12, of the parameters: that of `describe_params`.
+
+        `check_params` may refuse more, such as an end that is before the start, and accepts every
+        value as text too, as the command line sends it.
+        """
+        return schema_of_params(self.describe_params())
+
+    def example_params(self) -> dict[str, JsonValue] | None:
+        """Return valid parameters for documentation; None if there is no example."""
+        return None
+
+    def describe_columns(self) -> list[ColumnDescription]:
+        """Describe the columns of the file, in order; empty if only its rows can tell."""
+        return []
 
     @abstractmethod
     def period(self, params: dict[str, JsonValue]) -> str:
@@ -126,6 +149,12 @@ class Report(ABC):
     def file_stem(self, params: dict[str, JsonValue]) -> str:
         """Return the name of the file without its extension: `statsMonthly-2026-10`."""
         return f"{_for_file_name(self.title)}-{self.period(params)}"
+
+    def sample_file_name(self, extension: str) -> str:
+        """Return what a file of this report may be called: `statsMonthly-2026-10.csv`."""
+        example = self.example_params()
+        stem = _for_file_name(self.title) if example is None else self.file_stem(example)
+        return f"{stem}.{extension}"
 
 
 class ReportCatalog:

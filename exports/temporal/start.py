@@ -154,7 +154,7 @@ def summary_of(request: ExportRequest) -> str:
     period = "-".join(
         f"{value:02}" if isinstance(value, int) else value
         for value in request.params.values()
-        if isinstance(value, int | str)
+        if isinstance(value, int | str) and not isinstance(value, bool)
     )
     text = " ".join(filter(None, (request.type, period, "for", request.created_by)))
     return _cut(text, _MAX_SUMMARY)

@@ -12,6 +12,7 @@ import pytest
 
 from exports.cli.app import app
 from exports.cli.boundary import OUTPUT_FAILED, guarded
+from exports.cli.create import parse_params
 from exports.cli.output import console, local_time, plain, show, task_parts
 from exports.cli.progress import ProgressView
 from exports.models import Stage, TaskStatus
@@ -129,7 +130,10 @@ def test_types_needs_only_the_reports_file(
         "type": "integer",
         "required": True,
         "values": "1 to 12",
+        "title": None,
     }
+    assert found["paramsSchema"]["properties"]["month"]["maximum"] == 12
+    assert [column["name"] for column in found["columns"]] == ["day", "n"]
 
 
 def test_types_reads_exports_toml_by_default(
@@ -141,6 +145,13 @@ def test_types_reads_exports_toml_by_default(
 
 
 CREATE = ["create", "statsMonthly"]
+
+
+def test_a_parameter_that_is_given_several_times_has_several_values() -> None:
+    assert parse_params(["year=2026", "region=a=b", "region=c"]) == {
+        "year": "2026",
+        "region": ["a=b", "c"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -155,7 +166,6 @@ CREATE = ["create", "statsMonthly"]
         (["schedule", "stop"], "E_REQUEST", "stop"),
         ([*CREATE, "-p", "2026"], "E_REQUEST", "name=value"),
         ([*CREATE, "-p", "=2026"], "E_REQUEST", "name=value"),
-        ([*CREATE, "-p", "year=2026", "-p", "year=2027"], "E_REQUEST", "twice"),
         ([*CREATE, "--output", "/no/such/place/f.csv"], "E_REQUEST", "does not exist"),
         ([*CREATE, "--output", "no-such-directory/"], "E_REQUEST", "does not exist"),
         ([*CREATE, "--output", "/dev/null"], "E_REQUEST", "must be a file or a directory"),

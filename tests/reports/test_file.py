@@ -390,7 +390,9 @@ def test_a_class_that_is_not_a_report_is_a_mistake(
 def test_a_class_takes_no_other_keys(tmp_path: Path) -> None:
     (mistake,) = _mistakes(tmp_path, '[reports.custom]\npython = "a:B"\ncollection = "orders"\n')
 
-    assert mistake == ("reports.custom.collection: is not a known key; use one of: python, title.")
+    assert mistake == (
+        "reports.custom.collection: is not a known key; use one of: python, title, max_rows, about."
+    )
 
 
 def test_a_class_becomes_the_report_of_its_table(tmp_path: Path) -> None:

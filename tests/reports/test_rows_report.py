@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from bson import Decimal128, ObjectId
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.clock import from_epoch_ms
@@ -151,6 +151,24 @@ async def test_only_documents_of_the_period_the_filter_and_the_owner_are_given(
         "1",
     ]
     assert _rows(await _all(_source(mongo_database), report, "u3")) == []
+
+
+async def test_only_documents_with_the_values_that_are_asked_for_are_given(
+    mongo_database: Database,
+) -> None:
+    await _insert(
+        mongo_database, {"shop": "a"}, {"shop": "b", "n": 7}, {"shop": "c"}, {"shop": "b"}
+    )
+    params = {"shops": {"field": "shop", "many": True}, "n": {"field": "n", "type": "integer"}}
+    report, source = _report(params=params), _source(mongo_database)
+    summary = "detail 2026-10-01_2026-11-01 · shops: b, c"
+
+    two = await _all(source, report, shops=["b", "c"])
+    assert [row["id"] for row in _rows(two)] == ["1", "2", "3"]
+    assert sheet_of(two[0][0].batch.schema).summary == summary
+    assert [row["id"] for row in _rows(await _all(source, report, shops="b", n="7"))] == ["1"]
+    with pytest.raises(ValidationError, match="is not a text"):
+        await _unit(source, report, report.units(OCTOBER)[0], shops=[{"$ne": "b"}])
 
 
 async def test_a_period_without_documents_gives_the_columns(mongo_database: Database) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from exports.models import Unit
-from exports.reports.params import ParamDescription
+from exports.reports.described import ParamDescription
 from exports.reports.report import Report, Rows
 from exports.source.database import Source
 from exports.tables.arrow import record_batch

@@ -1,35 +1,18 @@
 """Parameters of row-level reports: the first day, the day after the last, and columns."""
 
-import re
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from exports.reports.params import ColumnNames, ParamDescription, describe_columns
-from exports.reports.periods import MAX_YEAR, MIN_YEAR
+from exports.reports.described import ParamDescription
+from exports.reports.params import ReportParams
+from exports.reports.values import FIRST_DAY, LAST_DAY, day, schema_of
 
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_FIRST: Final = date(MIN_YEAR, 1, 1)
-_LAST: Final = date(MAX_YEAR + 1, 1, 1)
-
-
-def _day(value: object) -> object:
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        raise ValueError("is not a date such as 2026-10-31")
-    try:
-        day = date.fromisoformat(value)
-    except ValueError:
-        raise ValueError("is not a day of the calendar") from None
-    if not _FIRST <= day <= _LAST:
-        raise ValueError(f"is not between {_FIRST} and {_LAST}")
-    return day
+_Day = Annotated[date, BeforeValidator(day)]
 
 
-_Day = Annotated[date, BeforeValidator(_day)]
-
-
-class RowsParams(BaseModel):
+class RowsParams(ReportParams):
     """Parameters of a row-level report.
 
     Attributes:
@@ -38,11 +21,8 @@ class RowsParams(BaseModel):
         columns: Which columns, in this order; None for all.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     first: Annotated[_Day, Field(alias="from")]
     end: Annotated[_Day, Field(alias="to")]
-    columns: ColumnNames = None
 
     @model_validator(mode="after")
     def _check(self) -> "RowsParams":
@@ -51,16 +31,12 @@ class RowsParams(BaseModel):
         return self
 
 
-def describe_rows(columns: list[str]) -> list[ParamDescription]:
-    """Describe the parameters of a row-level report, in order."""
-    days = f"{_FIRST} to {_LAST}"
+def describe_period() -> list[ParamDescription]:
+    """Describe the first day and the day after the last one."""
+    days = f"{FIRST_DAY} to {LAST_DAY}"
     return [
-        ParamDescription(name="from", type="date", required=True, values=days),
         ParamDescription(
-            name="to",
-            type="date",
-            required=True,
-            values=f"{days}, the first day that is not exported",
-        ),
-        describe_columns(columns),
+            name=name, type="date", required=True, values=values, json_schema=schema_of("date")
+        )
+        for name, values in (("from", days), ("to", f"{days}, the first day that is not exported"))
     ]

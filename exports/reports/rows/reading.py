@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -69,6 +69,7 @@ class UnitReader:
         source: The database.
         unit: The unit.
         created_by: The owner of the documents, if the report has an owner field.
+        conditions: The filters of the report's own parameters.
 
     Attributes:
         rest: After the last batch: units for the part that was not read.
@@ -83,6 +84,7 @@ class UnitReader:
         source: Source,
         unit: Unit,
         created_by: str,
+        conditions: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.rest: list[Unit] = []
         self._definition = definition
@@ -91,6 +93,7 @@ class UnitReader:
         self._source = source
         self._unit = unit
         self._created_by = created_by
+        self._conditions = list(conditions)
         self._zone = ZoneInfo(definition.timezone)
         self._fields = [
             Field(name, item.field, item.type, item.places) for name, item in columns.items()
@@ -155,9 +158,9 @@ class UnitReader:
 
     def _query(self, unit: Unit) -> RowQuery:
         # MongoDB compares only ids of the same type here, so ids of other types are not left out.
-        until = {"_id": {"$not": {"$gt": ObjectId(unit.newest_id)}}} if unit.newest_id else None
+        until = [{"_id": {"$not": {"$gt": ObjectId(unit.newest_id)}}}] if unit.newest_id else []
         return RowQuery(
-            filter=match(self._definition, unit, self._created_by, *([until] if until else [])),
+            filter=match(self._definition, unit, self._created_by, *self._conditions, *until),
             projection=self._decoder.projection,
             sort=[(self._definition.time_field, 1)],
             # One row more than the limit shows whether there are more rows.

@@ -14,6 +14,7 @@ from exports.reports.stats.pipeline import group_key, measure_key, mismatch_key
 from exports.source.inferred import column, group_column
 from exports.tables.arrow import AnyArray
 from exports.tables.columns import Column
+from exports.tables.described import ColumnDescription
 from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, NOT_FINITE, WarningCounts
 
 Row = tuple[date, Mapping[str, Any]]
@@ -47,6 +48,32 @@ def column_named(
         Column(name=name, title=definition.period_title or name, role="period", period=period),
         pa.array([label for label, _ in rows], pa.date32()),
     )
+
+
+def described(definition: StatsDefinition) -> list[ColumnDescription]:
+    """Describe the columns of a report, in order."""
+    period = definition.row_period
+    return [
+        ColumnDescription(
+            name=period,
+            title=definition.period_title or period,
+            type="month" if period == "month" else "date",
+        ),
+        *(
+            ColumnDescription(name=name, title=group.title or name, type=group.type or "any")
+            for name, group in definition.group_by.items()
+        ),
+        *(
+            ColumnDescription(name=name, title=measure.title or name, type=_type_of(measure))
+            for name, measure in definition.measures.items()
+        ),
+    ]
+
+
+def _type_of(measure: Measure) -> str:
+    if measure.op in ("count", "count_distinct"):
+        return "integer"
+    return measure.checked_type or "any"
 
 
 def _group(

@@ -70,6 +70,7 @@ def build(
     *,
     labels: tuple[str, str],
     created_by: str,
+    conditions: Sequence[Stage] = (),
 ) -> list[Stage]:
     """Build the pipeline of one unit.
 
@@ -78,6 +79,7 @@ def build(
         unit: The unit: the documents from its start to before its end.
         labels: First and last day of the unit, for a row per day; its month twice, for one row.
         created_by: The owner of the documents, if the report has an owner field.
+        conditions: The filters of the report's own parameters.
 
     Returns:
         Stages whose result is sorted, so that its order is the same each time.
@@ -87,7 +89,7 @@ def build(
     groups = [group_key(index) for index in range(len(definition.group_by))]
     keys = {key: f"${key}" for key in (PERIOD, *groups)}
     stages: list[Stage] = [
-        {"$match": match(definition, unit, created_by)},
+        {"$match": match(definition, unit, created_by, *conditions)},
         {"$replaceRoot": {"newRoot": _values(definition, measures, distinct, labels)}},
     ]
     figures = _figures(definition)

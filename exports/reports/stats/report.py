@@ -3,37 +3,35 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
-from functools import cached_property
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
 from exports.models import Unit
 from exports.reports import periods
+from exports.reports.defined import DefinedReport
 from exports.reports.definition import StatsDefinition
-from exports.reports.fingerprint import of_definition
+from exports.reports.described import ParamDescription
 from exports.reports.params import (
     MonthParams,
-    ParamDescription,
     YearParams,
     chosen,
-    describe,
-    validate,
+    describe_numbers,
 )
-from exports.reports.report import Report, Rows
-from exports.reports.stats.columns import Row, column_named
+from exports.reports.report import Rows
+from exports.reports.stats.columns import Row, column_named, described
 from exports.reports.stats.pipeline import PERIOD, build
 from exports.source.database import Source, Stage
 from exports.source.values import not_one_date
 from exports.tables.arrow import record_batch
 from exports.tables.columns import Sheet, field, schema
+from exports.tables.described import ColumnDescription
 from exports.tables.warnings import WarningCounts
 
 _ROWS_PER_BATCH: Final = 1000
 
 
-class StatsReport(Report):
+class StatsReport(DefinedReport[StatsDefinition, YearParams]):
     """Statistics over one month, by day, or over one year, by month.
 
     A unit is a month. It has a row per day and group, few enough to be held in memory at once,
@@ -42,33 +40,16 @@ class StatsReport(Report):
     """
 
     def __init__(self, name: str, definition: StatsDefinition) -> None:
-        super().__init__(name, definition.title)
-        self._definition = definition
-        self.per_person = definition.owner_field is not None
-        self.quota_open, self.quota_per_day = definition.quota.open, definition.quota.per_day
-        self._zone = ZoneInfo(definition.timezone)
-        self._params = MonthParams if definition.period == "month" else YearParams
-        self._names = [definition.row_period, *definition.group_by, *definition.measures]
+        super().__init__(
+            name,
+            definition,
+            MonthParams if definition.period == "month" else YearParams,
+            [definition.row_period, *definition.group_by, *definition.measures],
+        )
 
-    @property
-    def definition(self) -> StatsDefinition:
-        """What the reports file says."""
-        return self._definition
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """See `Report.fingerprint`."""
-        return of_definition(self.type, self._definition)
-
-    def check_params(self, params: object) -> dict[str, JsonValue]:
-        """See `Report.check_params`."""
-        checked = validate(self._params, params, report=self.type)
-        chosen(checked.columns, self._names)
-        return checked.model_dump(exclude_none=True)
-
-    def describe_params(self) -> list[ParamDescription]:
-        """See `Report.describe_params`."""
-        return describe(self._params, self._names)
+    def describe_columns(self) -> list[ColumnDescription]:
+        """See `Report.describe_columns`."""
+        return described(self.definition)
 
     def period(self, params: dict[str, JsonValue]) -> str:
         """See `Report.period`."""
@@ -103,59 +84,63 @@ class StatsReport(Report):
             MismatchError: The time field of a document is not one date; or a value does not have
                 the type of its column, and the report says to fail.
         """
-        documents = await source.aggregate(self.collection, self.pipeline(unit, created_by))
+        pipeline = self.pipeline(unit, created_by, params)
+        documents = await source.aggregate(self.collection, pipeline)
         # In a thread, so that heartbeats are sent while a large result is converted.
-        columns = self._params.model_validate(params).columns
-        batch, warnings, _ = await asyncio.to_thread(self.rows, unit, documents, columns)
+        batch, warnings, _ = await asyncio.to_thread(self.rows, unit, documents, params)
         for start in range(0, max(1, batch.num_rows), _ROWS_PER_BATCH):
             yield Rows(batch.slice(start, _ROWS_PER_BATCH), () if start else warnings)
 
     @property
     def collection(self) -> str:
         """The collection that is read."""
-        return self._definition.collection
+        return self.definition.collection
 
-    def pipeline(self, unit: Unit, created_by: str) -> list[Stage]:
-        """Return the aggregation of one unit for a user."""
+    def pipeline(self, unit: Unit, created_by: str, params: dict[str, JsonValue]) -> list[Stage]:
+        """Return the aggregation of one unit for a user, who has asked with these parameters."""
         labels = self._labels(unit)
         return build(
-            self._definition,
+            self.definition,
             unit,
             labels=(labels[0].isoformat(), labels[-1].isoformat()),
             created_by=created_by,
+            conditions=self._conditions(params),
         )
 
     def rows(
         self,
         unit: Unit,
         documents: list[dict[str, Any]],
-        columns: Sequence[str] | None = None,
+        params: dict[str, JsonValue],
     ) -> Rows:
         """Return the rows of one unit.
 
         Args:
             unit: The unit.
             documents: The result of its `pipeline`.
-            columns: Which columns, in this order; None for all.
+            params: The parameters, which say which columns are shown.
 
         Raises:
             MismatchError: The time field of a document is not one date; or a value does not have
                 the type of its column, and the report says to fail.
         """
         rows: Sequence[Row] = [(self._label(document), document) for document in documents]
-        if not self._definition.group_by:
+        if not self.definition.group_by:
             rows = _with_empty(rows, self._labels(unit))
         warn = WarningCounts()
         shown = [
-            column_named(name, self._definition, rows, warn)
-            for name in chosen(columns, self._names)
+            column_named(name, self.definition, rows, warn)
+            for name in chosen(self._params.model_validate(params).columns, self._names)
         ]
-        summary = f"{self.type} {self._period_of(periods.month_of_key(unit.key))}"
         batch = record_batch(
             [values for _, values in shown],
             schema(
-                [field(described, values.type) for described, values in shown],
-                Sheet(title=self.title, summary=summary, grouped=bool(self._definition.group_by)),
+                [field(column, values.type) for column, values in shown],
+                Sheet(
+                    title=self.title,
+                    summary=self.summary(params),
+                    grouped=bool(self.definition.group_by),
+                ),
             ),
         )
         return Rows(batch, warn.warnings)
@@ -163,19 +148,22 @@ class StatsReport(Report):
     def _labels(self, unit: Unit) -> list[date]:
         """Return the days of a unit, or its month."""
         month = periods.month_of_key(unit.key)
-        if self._definition.row_period == "month":
+        if self.definition.row_period == "month":
             return [month]
         return [day.label for day in periods.days(month.year, month.month, self._zone)]
 
     def _label(self, document: dict[str, Any]) -> date:
         label: str | None = document["_id"][PERIOD]
         if label is None:
-            raise not_one_date(self._definition.time_field)
+            raise not_one_date(self.definition.time_field)
         return date.fromisoformat(label)
 
-    def _period_of(self, month: date) -> str:
-        by_month = self._definition.period == "month"
-        return periods.month_key(month) if by_month else str(month.year)
+    def _period_params(self) -> list[ParamDescription]:
+        return describe_numbers(self._params)
+
+    def _example_period(self) -> dict[str, JsonValue]:
+        by_month = self.definition.period == "month"
+        return {"year": 2026, **({"month": 10} if by_month else {})}
 
 
 def _with_empty(rows: Sequence[Row], labels: Sequence[date]) -> list[Row]:
