@@ -75,10 +75,11 @@ class AggregateActivities:
                 _Staging(self._store, self._cache, ask, attempt) as staging_area,
             ):
                 async for rows in reading:
+                    attempt.rows += rows.batch.num_rows
+                    ask.plan.check_rows(attempt.rows)
                     await staging_area.add(rows.batch)
                     warn.add_all(rows.warnings)
                     rest += rows.rest
-                    attempt.rows += rows.batch.num_rows
                 parts = await staging_area.finished()
             staged = StagedUnit(
                 unit=ask.unit.key,

@@ -4,9 +4,11 @@ from temporalio import activity
 
 from activities.boundary import beating, boundary
 from exports import names
+from exports.clock import now_ms
 from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
+from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
 from exports.storage.bucket import ObjectStore
 from exports.tasks.checks import runnable
@@ -55,13 +57,16 @@ class ClaimActivities:
         if document is None:
             return await self._not_claimed(ask)
         request, max_retries = runnable(document)
+        plan = self._plan(request, asked_at=ExportTask.from_document(document).created_at)
         claim = Claim(
             task=task.model_copy(
                 update={"max_retries": max_retries, "store": self._store.fingerprint}
             ),
-            plan=self._plan(request),
+            plan=plan,
         )
         check_fits(claim, "The list of the export's units")
+        if plan.data_until is not None:
+            await self._tasks.planned(task, data_until=plan.data_until)
         return claim
 
     async def _check_same(self, ask: ClaimInput) -> None:
@@ -87,20 +92,38 @@ class ClaimActivities:
             raise TaskLostError("The task belongs to another workflow or to a later run.")
         return Claim(task=ask.task, ended=ended.result())
 
-    def _plan(self, request: ExportRequest) -> ExportPlan:
+    def _plan(self, request: ExportRequest, *, asked_at: int | None) -> ExportPlan:
         report = self._reports.named(request.type)
         file_format = format_named(request.format)
         params = report.check_params(request.params)
         check_params_fit(params)
+        units = report.units(params)
+        # Nothing has been read yet, so that everything that happened before is in the file.
+        now = now_ms()
+        data_until = now if any(unit.end > now for unit in units) else None
+        stem = report.file_stem(params) + until_suffix(data_until, report.timezone)
         return ExportPlan(
             type=request.type,
             params=params,
             created_by=request.created_by,
             format=file_format.name,
-            file_name=f"{report.file_stem(params)}.{file_format.extension}",
+            file_name=f"{stem}.{file_format.extension}",
             summary=report.summary(params),
             bulk=report.bulk,
             definition=report.fingerprint,
             side_by_side=self._side_by_side,
-            units=report.units(params),
+            max_rows=report.max_rows,
+            narrow_by=report.narrow_by(),
+            data_until=data_until,
+            about=about_lines(
+                report,
+                params,
+                created_by=request.created_by,
+                asked_at=asked_at,
+                made_at=now,
+                data_until=data_until,
+            )
+            if report.about
+            else None,
+            units=units,
         )

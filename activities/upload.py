@@ -15,6 +15,7 @@ from exports.staging.cache import PartCache
 from exports.staging.reader import StagedParts
 from exports.storage.bucket import ObjectStore
 from exports.storage.upload import StoppedError, Uploaded
+from exports.tables.columns import with_about
 from exports.tables.warnings import WarningCounts
 
 
@@ -47,10 +48,17 @@ class UploadActivities:
             )
 
             warn = WarningCounts(ask.warnings)
+            # Units that are read side by side do not know of each other's rows.
+            rows = sum(part.rows for part in ask.parts)
+            ask.plan.check_rows(rows)
 
             def write(stop: threading.Event) -> Uploaded:
                 with StagedParts(self._store, ask.parts, self._cache, warn) as parts:
-                    pieces = file_format.encode(parts.schema, _rows(parts, attempt, stop), warn)
+                    pieces = file_format.encode(
+                        with_about(parts.schema, ask.plan.about or []),
+                        _rows(parts, attempt, stop),
+                        warn,
+                    )
                     return self._store.upload(
                         key,
                         _bytes(pieces, attempt),
@@ -63,7 +71,7 @@ class UploadActivities:
             return FinishedFile(
                 key=key,
                 file_name=ask.plan.file_name,
-                rows=sum(part.rows for part in ask.parts),
+                rows=rows,
                 bytes=uploaded.bytes,
                 sha256=uploaded.sha256,
                 warnings=warn.warnings,

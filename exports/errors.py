@@ -87,6 +87,13 @@ class TooLargeError(ExportError):
     fixed_by = "who asked: less at a time"
 
 
+class TooManyRowsError(ExportError):
+    """The export has more rows than its report allows (`max_rows`)."""
+
+    code = "E_ROWS"
+    fixed_by = "who asked: what the message says"
+
+
 class IdempotencyKeyError(ExportError):
     """The idempotency key has been used for another request."""
 
@@ -129,6 +136,13 @@ class FileExpiredError(ExportError):
 
     code = "E_EXPIRED"
     fixed_by = "who asked: export again"
+
+
+class PreviewMissingError(ExportError):
+    """The export has no preview: a worker of an older release made it."""
+
+    code = "E_PREVIEW"
+    fixed_by = "who asked: the file itself, or export again"
 
 
 class TaskInvalidError(ExportError):

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from exports.clock import epoch_ms, from_epoch_ms
+from exports.errors import TooManyRowsError
 from exports.names import MAX_CREATED_BY_LENGTH
 from exports.tables.warnings import TaskWarning
 
@@ -160,6 +161,11 @@ class ExportPlan(WireModel):
         definition: Fingerprint of the report's definition, which all units must be read with. None
             in a plan of an older worker.
         side_by_side: How many units are read at the same time.
+        max_rows: Most rows of the file; None for no limit.
+        narrow_by: What gives fewer rows, for people who asked for too many.
+        data_until: When the run took the task (epoch milliseconds), if the period was not over
+            then: what happened later may be missing. None if it was.
+        about: What a file says of the export: labels with their values. None if it says nothing.
         units: The units, in the order of their rows.
     """
 
@@ -172,7 +178,29 @@ class ExportPlan(WireModel):
     bulk: bool = False
     definition: str | None = None
     side_by_side: int = Field(default=DEFAULT_UNITS_SIDE_BY_SIDE, ge=1)
+    max_rows: int | None = None
+    narrow_by: list[str] = Field(default_factory=list[str])
+    data_until: int | None = None
+    about: list[tuple[str, str]] | None = None
     units: list[Unit]
+
+    def check_rows(self, rows: int) -> None:
+        """Check that the file may have so many rows.
+
+        Raises:
+            TooManyRowsError: The report has a limit, and it may not.
+        """
+        if self.max_rows is None or rows <= self.max_rows:
+            return
+        ways = ", or ".join(self.narrow_by)
+        raise TooManyRowsError(
+            f"The export has more than {self.max_rows:,} rows, which is the limit of {self.type}; "
+            + (
+                f"ask for less with {ways}."
+                if ways
+                else "the reports file has no way to narrow it."
+            )
+        )
 
 
 class ExportResult(WireModel):
@@ -232,7 +260,7 @@ class AggregateInput(WireModel):
 
     Attributes:
         task: The task and its run.
-        plan: The plan, with empty `units`.
+        plan: The plan, with empty `units` and without `about`.
         unit: The unit to stage.
         rows_before: Rows that were staged before, for the progress that people see.
         retries_before: Failed attempts of the task before this activity was scheduled.

@@ -159,7 +159,9 @@ class ExportWorkflow:
         self._stop_if_cancelled()
         visibility.show_progress("aggregate", rows=self._rows, plan=plan)
         self._unit_slots = asyncio.Semaphore(plan.side_by_side)
-        return await self._stage_units(_without_units(plan), plan.units)
+        # The input of each of many steps has nothing that it does not need.
+        of_units = plan.model_copy(update={"units": [], "about": None})
+        return await self._stage_units(of_units, plan.units)
 
     async def _stage_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:
         """Stage units and the units that they leave for others; return all in row order."""
@@ -195,7 +197,7 @@ class ExportWorkflow:
         visibility.show_progress("upload", rows=self._rows, plan=plan)
         ask = UploadInput(
             task=self._task,
-            plan=_without_units(plan),
+            plan=plan.model_copy(update={"units": []}),
             parts=[part for unit in units for part in unit.parts],
             warnings=[warning for unit in units for warning in unit.warnings],
         )
@@ -295,7 +297,3 @@ async def _uninterrupted(work: Coroutine[Any, Any, _T]) -> _T:
         with suppress(asyncio.CancelledError):
             await asyncio.shield(task)
     return task.result()
-
-
-def _without_units(plan: ExportPlan) -> ExportPlan:
-    return plan.model_copy(update={"units": []})

@@ -154,6 +154,8 @@ def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
 def _file_rows(task: ExportTask) -> Iterable[tuple[str, str]]:
     if task.file_name is not None:
         yield "file", f"{task.file_name}, {task.rows:,} rows, {task.bytes:,} bytes"
+    if task.data_until is not None:
+        yield "data until", local_time(task.data_until)
     for warning in task.warnings:
         yield "warning", f"{warning.code}: {warning.count:,} in {warning.column}"
     if task.sha256 is not None:

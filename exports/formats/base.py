@@ -28,7 +28,8 @@ class FileFormat(ABC):
         """Encode rows as one file, in bounded memory. The same rows give the same bytes.
 
         Args:
-            schema: Made by `exports.tables.columns.schema`; every batch has exactly this schema.
+            schema: Made by `exports.tables.columns.schema`; every batch has exactly this schema,
+                but for what `with_about` may have attached for formats that have a place for it.
             batches: The rows, in order; possibly none. Read one batch at a time.
             warn: Counts values that had to be changed. Complete after the last piece.
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import JsonValue
 
 from exports.reports.definition import Definition
-from exports.reports.described import ParamDescription
+from exports.reports.described import ParamDescription, shown
 from exports.reports.filter import conditions
 from exports.reports.fingerprint import of_definition
 from exports.reports.params import (
@@ -17,7 +17,6 @@ from exports.reports.params import (
     chosen,
     describe_columns,
     describe_own,
-    shown,
     validate,
     with_own,
 )
@@ -98,6 +97,10 @@ class DefinedReport(Report, Generic[DefinitionT, ParamsT]):
         )
         short = own if len(own) <= _LONGEST_SUMMARY else f"{own[:_LONGEST_SUMMARY]}…"
         return " · ".join(filter(None, (super().summary(params), short)))
+
+    def narrow_by(self) -> list[str]:
+        """See `Report.narrow_by`."""
+        return [*super().narrow_by(), *(f"the parameter {name}" for name in self.definition.params)]
 
     def _conditions(self, params: dict[str, JsonValue]) -> list[dict[str, Any]]:
         """Return the filters of the report's own parameters; they are checked again."""

@@ -1,5 +1,6 @@
 """Parameters as people and programs are told of them; imports nothing that loads slowly."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,6 +15,13 @@ _SCHEMAS: Final[Mapping[str, Mapping[str, JsonValue]]] = {
     "list": {"type": "array"},
 }
 """What is known of the values of a parameter by its type alone."""
+
+
+def shown(value: JsonValue) -> str:
+    """Return the value of a parameter for people: `north, south`."""
+    if isinstance(value, list):
+        return ", ".join(map(shown, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 class ParamDescription(BaseModel):

@@ -1,6 +1,5 @@
 """Parameters of reports: a year, or a year and a month; columns; and a report's own parameters."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -114,13 +113,6 @@ def chosen(names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
     if not set(names) <= set(columns):
         raise ParamsError(f"There is no column of that name; use some of: {', '.join(columns)}.")
     return list(names)
-
-
-def shown(value: JsonValue) -> str:
-    """Return the value of a parameter for people: `north, south`."""
-    if isinstance(value, list):
-        return ", ".join(map(shown, value))
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def with_own(base: type[_Params], own: Mapping[str, Param]) -> type[_Params]:

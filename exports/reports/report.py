@@ -23,7 +23,8 @@ from exports.tables.warnings import TaskWarning
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _NOT_IN_FILE_NAMES: Final = re.compile(r'[<>:"/\\|?*]')
 _TITLE_BYTES: Final = 180
-"""File systems allow 255 bytes; the period, the extension and a browser's " (1)" need the rest."""
+"""File systems allow 255 bytes; the period, the time, the extension and a browser's " (1)" need
+the rest."""
 
 
 class Rows(NamedTuple):
@@ -101,6 +102,10 @@ class Report(ABC):
     def describe_columns(self) -> list[ColumnDescription]:
         """Describe the columns of the file, in order; empty if only its rows can tell."""
         return []
+
+    def narrow_by(self) -> list[str]:
+        """Return what gives fewer rows: `a shorter period`."""
+        return ["a shorter period"]
 
     @abstractmethod
     def period(self, params: dict[str, JsonValue]) -> str:

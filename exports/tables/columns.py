@@ -4,16 +4,18 @@ The schema travels with the rows, so that the worker that encodes a file needs n
 report's definition nor the database.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from exports.tables.arrow import fields_of
+from exports.tables.arrow import fields_of, schema_of
 
 _COLUMN: Final = b"export.column"
 _SHEET: Final = b"export.sheet"
+_ABOUT: Final = b"export.about"
+_LINES: Final = TypeAdapter(list[tuple[str, str]])
 
 
 class _Metadata(BaseModel):
@@ -83,3 +85,14 @@ def columns_of(of: pa.Schema) -> list[Column]:
 def sheet_of(of: pa.Schema) -> Sheet:
     """Return the description that `schema` attached."""
     return Sheet.model_validate_json((of.metadata or {})[_SHEET])
+
+
+def with_about(of: pa.Schema, lines: Sequence[tuple[str, str]]) -> pa.Schema:
+    """Return a schema with what a file says of its export attached: labels with their values."""
+    return schema_of(fields_of(of), {**(of.metadata or {}), _ABOUT: _LINES.dump_json([*lines])})
+
+
+def about_of(of: pa.Schema) -> list[tuple[str, str]]:
+    """Return what `with_about` attached; empty if nothing was."""
+    attached = (of.metadata or {}).get(_ABOUT)
+    return [] if attached is None else _LINES.validate_json(attached)

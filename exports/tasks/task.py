@@ -137,6 +137,8 @@ class ExportTask(WireModel):
         purge_at: When the file is removed (epoch milliseconds).
         workflow_id: The workflow that runs it.
         run_id: The run that owns it.
+        data_until: When the run that made the file took the task (epoch milliseconds), if the
+            period was not over then: what happened later may be missing. None if it was.
         cancel_reason: The reason that was given when it was cancelled.
         object_key: Key of the file in the bucket.
         store: Which bucket that is: see `ObjectStore.fingerprint`.
@@ -173,6 +175,7 @@ class ExportTask(WireModel):
     purge_at: _Millis = None
     workflow_id: str | None = None
     run_id: str | None = None
+    data_until: _Millis = None
     cancel_reason: str | None = None
     object_key: str | None = Field(default=None, exclude=True)
     store: dict[str, str] | None = Field(default=None, exclude=True)

@@ -93,7 +93,7 @@ class RunTransitions:
             # These two keep what was stored before: the first start and the counted attempts.
             "$min": {"startedAt": now},
             "$max": {"retries": 0},
-            "$unset": {"nextRunAt": "", "sweepStarts": ""},
+            "$unset": {"nextRunAt": "", "sweepStarts": "", "dataUntil": ""},
         }
         # Two updates, because for an `$or` the embedded database reads all tasks. If the run owns
         # the task already, its start is in the audit record.
@@ -113,6 +113,13 @@ class RunTransitions:
             and document["status"] in OPEN
             and document.get("runId") == ref.run_id
         )
+
+    async def planned(self, ref: TaskRef, *, data_until: int) -> None:
+        """Store that the period is not over, and when the run took the task (epoch milliseconds).
+
+        Of several attempts to take it the latest counts, whose plan the run has.
+        """
+        await self._move(ref, {"$set": {}, "$max": {"dataUntil": data_until}})
 
     async def attempt_started(self, ref: TaskRef, heartbeat: AttemptBeat) -> None:
         """Store that an attempt is at work, and how far it is."""

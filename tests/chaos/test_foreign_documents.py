@@ -140,7 +140,7 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     **dict.fromkeys(("cancelReason", "sha256"), lambda _: [7, ["a"], "x" * 5000]),
     **dict.fromkeys(("rows", "bytes"), lambda _: [1e300, float("nan"), ["a"]]),
     **dict.fromkeys(
-        ("createdAt", "startedAt", "finishedAt", "updatedAt", "expiresAt"),
+        ("createdAt", "startedAt", "finishedAt", "updatedAt", "expiresAt", "dataUntil"),
         lambda _: [-1e300, float("nan"), ["a"]],
     ),
 }

@@ -57,6 +57,7 @@ def done(run: RunTransitions, ref: TaskRef, url: str = "https://1") -> Awaitable
 
 
 TRANSITIONS: dict[str, Transition] = {
+    "planned": lambda run, ref: run.planned(ref, data_until=9000),
     "attempt started": lambda run, ref: run.attempt_started(ref, AttemptBeat(stage=Stage.UPLOAD)),
     "progress": lambda run, ref: run.progress(ref, AttemptBeat(stage=Stage.UPLOAD, rows=9)),
     "attempt failed": lambda run, ref: run.attempt_failed(ref, WHY, retries=1, next_run_at=5000),

@@ -72,6 +72,15 @@ async def test_only_the_run_that_owns_a_task_moves_it(
     assert await collection.find_one({}) != before
 
 
+async def test_a_later_claim_says_anew_how_far_the_data_goes(tasks: Tasks, collection: Any) -> None:
+    await claimed(tasks, collection)
+    await tasks.run.planned(ME, data_until=2000)
+    await tasks.run.planned(ME, data_until=1000)  # by an attempt that was replaced
+    assert (await tasks.client.get("t1", created_by="u1")).data_until == 2000
+    await tasks.run.claim(LATER, run_started_at=2000)  # whose period is over
+    assert (await tasks.client.get("t1", created_by="u1")).data_until is None
+
+
 @every_transition
 async def test_nobody_moves_a_task_that_no_run_has_taken_up(
     tasks: Tasks, collection: Any, name: str

@@ -7,6 +7,7 @@ from xlsxwriter.format import Format
 class Worksheet:
     fh: TextIO
     row_data_fh: TextIO
+    def get_name(self) -> str: ...
     def write_string(
         self, row: int, col: int, string: str, cell_format: Format | None = None
     ) -> int: ...

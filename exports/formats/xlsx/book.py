@@ -11,7 +11,9 @@ from xlsxwriter.exceptions import FileSizeError
 
 from exports.errors import FormatLimitError
 from exports.formats.base import FileFormat
+from exports.formats.period_totals import PeriodTotals
 from exports.formats.totals import total_of
+from exports.formats.xlsx.about import add_about
 from exports.formats.xlsx.cells import (
     MAX_ROWS,
     PlainWorksheet,
@@ -20,7 +22,7 @@ from exports.formats.xlsx.cells import (
     number_format,
     write_cell,
 )
-from exports.formats.xlsx.chart import ChartData, add_chart
+from exports.formats.xlsx.chart import add_chart
 from exports.formats.xlsx.names import chart_sheet_name, sheet_name
 from exports.formats.xlsx.rows import encode_rows
 from exports.formats.xlsx.sheet import (
@@ -33,7 +35,7 @@ from exports.formats.xlsx.sheet import (
     set_up_table,
 )
 from exports.tables.arrow import types_of, values_of
-from exports.tables.columns import columns_of, sheet_of
+from exports.tables.columns import about_of, columns_of, sheet_of
 from exports.tables.warnings import WarningCounts
 
 _PIECE_BYTES: Final = 1 << 20
@@ -46,7 +48,8 @@ class Xlsx(FileFormat):
     """A sheet with typed cells and a filter.
 
     Statistics have totals, and a second sheet with a native chart. Rows have neither; when a sheet
-    is full, they continue in the next one (see `exports.formats.xlsx.rows`).
+    is full, they continue in the next one (see `exports.formats.xlsx.rows`). The last sheet says
+    which export it is, if that is known.
 
     No cell holds a formula or a link. Numbers of more than 15 significant digits are text, because
     Excel would change their last digits. A workbook of statistics is built in a temporary
@@ -79,16 +82,18 @@ class Xlsx(FileFormat):
             return
         with TemporaryDirectory(prefix="export-xlsx-") as folder:
             path = Path(folder, "export.xlsx")
-            _write(path, schema, batches)
+            _write(path, schema, batches, warn)
             with path.open("rb") as file:
                 while piece := file.read(_PIECE_BYTES):
                     yield piece
 
 
-def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+def _write(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
+) -> None:
     workbook = Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)})
     try:
-        _fill(workbook, schema, batches)
+        _fill(workbook, schema, batches, warn)
         workbook.close()
     except FileSizeError:
         raise FormatLimitError(
@@ -100,16 +105,21 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> 
             sheet.row_data_fh.close()
 
 
-def _fill(workbook: Workbook, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+def _fill(
+    workbook: Workbook, schema: pa.Schema, batches: Iterable[pa.RecordBatch], warn: WarningCounts
+) -> None:
     about = sheet_of(schema)
     set_properties(workbook, about)
     table = _Table(workbook, schema, sheet_name(about.title))
-    chart_data = ChartData(schema)
+    totals = PeriodTotals(schema)
+    rows = 0
     for batch in batches:
         table.add(batch)
-        chart_data.add(batch)
+        totals.add(batch)
+        rows += batch.num_rows
     table.finish()
-    add_chart(workbook, chart_sheet_name(table.name), about, chart_data)
+    add_chart(workbook, chart_sheet_name(table.name), about, totals)
+    add_about(workbook, about_of(schema), rows=rows, warn=warn)
 
 
 class _Table:

@@ -1,6 +1,8 @@
 """Names in a workbook that Excel accepts."""
 
 import re
+from collections.abc import Iterable
+from itertools import count
 from typing import Final
 
 _MAX_UNITS: Final = 31
@@ -41,6 +43,13 @@ def numbered_sheet_name(name: str, number: int) -> str:
 def chart_sheet_name(table: str) -> str:
     """Return the name of the chart's sheet, different from the name of the table's sheet."""
     return "Chart" if table.lower() != "chart" else "Chart 2"
+
+
+def about_sheet_name(others: Iterable[str]) -> str:
+    """Return the name of the sheet that says what the export is, different from all others."""
+    taken = {name.lower() for name in others}
+    wanted = (f"About {number}" if number > 1 else "About" for number in count(1))
+    return next(name for name in wanted if name.lower() not in taken)
 
 
 def property_text(text: str) -> str:

@@ -90,9 +90,10 @@ class _Workbook:
         columns = columns_of(schema)
         check_column_count(columns)
         self._schema = schema
+        self._warn = warn
         self._max_rows_at_once = max(1, _CELLS_AT_ONCE // max(1, len(columns)))
         self._limits = limits
-        self._template = template_of(schema, [_HEADING_ROWS])
+        self._template = template_of(schema, [_HEADING_ROWS], warn)
         self._body = RowWriter(self._template.columns, sheet_of(schema).long_text, warn)
         self._heading = RowWriter(self._template.headings, "fail", warn)
         self._titles = record_batch(
@@ -149,13 +150,13 @@ class _Workbook:
         self._sheet = sheet = self._archive.open(sheet_file(number), "w")
         self._sheet_bytes = 0
         if number > 1:
-            self._template = template_of(self._schema, self._rows)
+            self._template = template_of(self._schema, self._rows, self._warn)
         self._write(sheet, self._template.heads[-1])
         self._write(sheet, self._heading.xml_of(self._titles, sheet=number, first=1))
         return sheet
 
     def _end_sheet(self, sheet: IO[bytes]) -> None:
-        self._template = template_of(self._schema, self._rows)
+        self._template = template_of(self._schema, self._rows, self._warn)
         self._write(sheet, self._template.tails[-1])
         sheet.close()
         self._sheet = None

@@ -14,6 +14,7 @@ import pyarrow as pa
 from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_col_to_name
 
+from exports.formats.xlsx.about import add_about
 from exports.formats.xlsx.cells import cell_look, number_format
 from exports.formats.xlsx.names import numbered_sheet_name, sheet_name
 from exports.formats.xlsx.sheet import (
@@ -25,7 +26,8 @@ from exports.formats.xlsx.sheet import (
 )
 from exports.formats.xlsx.xml import SheetColumn
 from exports.tables.arrow import is_decimal, types_of
-from exports.tables.columns import Column, columns_of, sheet_of
+from exports.tables.columns import Column, about_of, columns_of, sheet_of
+from exports.tables.warnings import WarningCounts
 
 _STYLED_CELL: Final = re.compile(r'<c r="[A-Z]+(?P<row>[12])"(?P<style>(?: s="\d+")?)/>')
 # Says how many rows there are, which is not known yet when it is written. It is optional.
@@ -51,12 +53,13 @@ class Template:
     columns: Sequence[SheetColumn]
 
 
-def template_of(schema: pa.Schema, rows: Sequence[int]) -> Template:
+def template_of(schema: pa.Schema, rows: Sequence[int], warn: WarningCounts) -> Template:
     """Return everything around the rows.
 
     Args:
         schema: Schema of the rows.
         rows: The number of rows in each sheet, its heading included.
+        warn: What was changed in the rows.
     """
     about = sheet_of(schema)
     columns = columns_of(schema)
@@ -77,6 +80,7 @@ def template_of(schema: pa.Schema, rows: Sequence[int]) -> Template:
             sheet.write_blank(1, index, None, styles[index])
             sheet.set_column(index, index, width)
         set_up_table(sheet, last, len(columns))
+    add_about(workbook, about_of(schema), rows=sum(rows) - len(rows), warn=warn)
     workbook.close()
     return _split(file, columns, len(rows))
 

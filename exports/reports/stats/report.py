@@ -51,6 +51,10 @@ class StatsReport(DefinedReport[StatsDefinition, YearParams]):
         """See `Report.describe_columns`."""
         return described(self.definition)
 
+    def narrow_by(self) -> list[str]:
+        """See `Report.narrow_by`: its period can't be shorter."""
+        return super().narrow_by()[1:]
+
     def period(self, params: dict[str, JsonValue]) -> str:
         """See `Report.period`."""
         checked = self._params.model_validate(params)
