@@ -41,13 +41,14 @@ class CleanupActivities:
             removed = await in_thread(lambda stop: self._remove(task, keep, stop))
             return DiscardResult(removed=removed)
 
-    def _remove(self, task: TaskRef, keep: str | None, stop: threading.Event) -> int:
+    def _remove(self, task: TaskRef, file: str | None, stop: threading.Event) -> int:
         removed = 0
+        keep = [] if file is None else [file, names.preview_key(file)]
         for root in (names.STAGING, names.FILES):
             prefix = names.run_prefix(root, task.task_id, task.run_id)
             for found in (self._store.open_uploads, self._store.objects):
                 for item in list(found(prefix)):
-                    if item.key != keep and not stop.is_set():
+                    if item.key not in keep and not stop.is_set():
                         self._store.remove(item)
                         removed += 1
         return removed

@@ -104,7 +104,8 @@ def _is_needed(item: StoredObject, run_id: str, task: Stored) -> bool:
     return bool(
         task["status"] == TaskStatus.DONE
         and item.upload_id is None
-        and ExportTask.from_document(task).object_key == item.key
+        and (file := ExportTask.from_document(task).object_key) is not None
+        and item.key in (file, names.preview_key(file))
     )
 
 

@@ -10,6 +10,7 @@ from activities.attempts import Attempt, Attempts
 from activities.boundary import in_thread
 from exports import names
 from exports.formats import format_named
+from exports.formats.preview import PreviewMaker
 from exports.models import FinishedFile, Stage, UploadInput
 from exports.staging.cache import PartCache
 from exports.staging.reader import StagedParts
@@ -35,7 +36,7 @@ class UploadActivities:
 
     @activity.defn(name=names.UPLOAD)
     async def upload(self, ask: UploadInput) -> FinishedFile:
-        """Write the finished file under a key of this attempt alone."""
+        """Write the finished file under a key of this attempt alone, and its preview beside it."""
         async with self._attempts.at(
             Stage.UPLOAD, ask.task, retries_before=ask.retries_before
         ) as attempt:
@@ -54,18 +55,22 @@ class UploadActivities:
 
             def write(stop: threading.Event) -> Uploaded:
                 with StagedParts(self._store, ask.parts, self._cache, warn) as parts:
+                    preview = PreviewMaker(parts.schema)
                     pieces = file_format.encode(
                         with_about(parts.schema, ask.plan.about or []),
-                        _rows(parts, attempt, stop),
+                        preview.watching(_rows(parts, attempt, stop)),
                         warn,
                     )
-                    return self._store.upload(
+                    uploaded = self._store.upload(
                         key,
                         _bytes(pieces, attempt),
                         media_type=file_format.media_type,
                         file_name=ask.plan.file_name,
                         stop=stop,
                     )
+                seen = preview.preview.model_dump_json().encode()
+                self._store.put(names.preview_key(key), seen)
+                return uploaded
 
             uploaded = await in_thread(write)
             return FinishedFile(

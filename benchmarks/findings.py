@@ -38,7 +38,7 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
     ),
     ("small", "one at a time, median"): (
         "The bare workflow spends all of its time in Temporal. An export also waits for six"
-        " commands of the database and four requests to the object store, one after the other,"
+        " commands of the database and five requests to the object store, one after the other,"
         f" because each depends on the one before. {_BY_HAND} The defaults of Temporal's"
         " development server would hide this: it looks for new tasks twenty times a second, so that"
         " each step takes 50 ms, and the ratio was 1.00. `dev/servers.py` raises that limit."

@@ -56,10 +56,13 @@ _WORKFLOW_PREFIX: Final = "export-"
 # S3 allows keys of 1,024 bytes, but stores that use a file system allow 255 between two slashes.
 _MAX_SEGMENT_BYTES: Final = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# What `staged_part_key` and `file_key` build. A bucket may hold other things with similar keys.
+# What `staged_part_key`, `file_key` and `preview_key` build. A bucket may hold other things with
+# similar keys.
 _OWNER = r"(?P<task>[^/]+)/(?P<run>[^/]+)"
 _PART_KEY = re.compile(rf"{STAGING}{_OWNER}/.+/part-[0-9]{{5,}}-[0-9a-f]{{32}}\.arrow")
-_FILE_KEY = re.compile(rf"{FILES}{_OWNER}/[^/]+-[0-9a-f]{{32}}/export\.[^/]+")
+_OF_ATTEMPT = rf"{FILES}{_OWNER}/[^/]+-[0-9a-f]{{32}}"
+_FILE_KEY = re.compile(rf"{_OF_ATTEMPT}/export\.[^/]+")
+_PREVIEW_KEY = re.compile(rf"{_OF_ATTEMPT}/preview\.json")
 
 
 def workflow_id(task_id: str) -> str:
@@ -222,13 +225,23 @@ def file_key(task_id: str, run_id: str, *, attempt: str, extension: str) -> str:
     return f"{run_prefix(FILES, task_id, run_id)}{attempt}-{_token()}/export.{extension}"
 
 
+def preview_key(file: str) -> str:
+    """Return the key of the preview of a finished file: it is beside the file."""
+    return f"{file.rpartition('/')[0]}/preview.json"
+
+
 def owner_of_key(key: str) -> tuple[str, str] | None:
     """Return the task id and the run id of an object key.
 
     Returns:
         None if the key is not built like those of this service.
     """
-    found = _PART_KEY.fullmatch(key) or _FILE_KEY.fullmatch(key)
+    return _owner(
+        _PART_KEY.fullmatch(key) or _FILE_KEY.fullmatch(key) or _PREVIEW_KEY.fullmatch(key)
+    )
+
+
+def _owner(found: re.Match[str] | None) -> tuple[str, str] | None:
     if found is None:
         return None
     task_id = unquote(found["task"])
@@ -237,7 +250,7 @@ def owner_of_key(key: str) -> tuple[str, str] | None:
 
 def is_file_key(key: str, task_id: str, run_id: str) -> bool:
     """Return whether a key is one that `file_key` builds for this task and this run."""
-    return key.startswith(FILES) and owner_of_key(key) == (task_id, run_id)
+    return _owner(_FILE_KEY.fullmatch(key)) == (task_id, run_id)
 
 
 def _digest(*parts: str) -> str:

@@ -55,7 +55,7 @@ class Files(ClientPart):
             task, url=signed.url, expires_at=signed.expires_at, asked_by=created_by
         )
         if renewed is None:
-            raise _expired()
+            raise expired()
         return renewed
 
     async def link(self, task_id: str, *, created_by: str | None) -> FileLink:
@@ -69,7 +69,7 @@ class Files(ClientPart):
         task = await self._tasks.get(task_id, created_by=created_by)
         link = await self._sign(task, self._settings.short_url_ttl)
         if not await self._tasks.downloaded(task, until=link.expires_at, asked_by=created_by):
-            raise _expired()
+            raise expired()
         return link
 
     async def delete_file(self, task_id: str, *, created_by: str | None) -> ExportTask:
@@ -86,7 +86,7 @@ class Files(ClientPart):
         task = await self._tasks.get(task_id, created_by=created_by)
         if task.status is TaskStatus.EXPIRED:
             return task
-        key = _key_of_done(task)
+        key = key_of_done(task)
         if await self._tasks.expire(task, asked_by=created_by):
             try:
                 await asyncio.to_thread(self._store.remove_file, key)
@@ -102,8 +102,8 @@ class Files(ClientPart):
     async def _sign(self, task: ExportTask, ttl: timedelta) -> FileLink:
         """Sign a link to the file of a task; it ends no later than the file."""
         if task.status is TaskStatus.EXPIRED:
-            raise _expired()
-        key, name = _key_of_done(task), task.file_name
+            raise expired()
+        key, name = key_of_done(task), task.file_name
         if name is None:
             raise TaskInvalidError(
                 "The fileName of the task must be the name of a file, without a path."
@@ -115,19 +115,26 @@ class Files(ClientPart):
             ends = min(ends, task.purge_at)
         ttl = timedelta(milliseconds=ends - now)
         if ttl < timedelta(seconds=1):
-            raise _expired()
+            raise expired()
         if await asyncio.to_thread(self._store.size, key) is None:
             self._store.check_is(task.store)
-            raise _expired()
+            raise expired()
         link = await asyncio.to_thread(self._store.link, key, file_name=name, ttl=ttl)
         return FileLink(url=link.url, expires_at=min(link.expires_at, ends), file_name=name)
 
 
-def _key_of_done(task: ExportTask) -> str:
+def key_of_done(task: ExportTask) -> str:
+    """Return the key of the file of a task.
+
+    Raises:
+        TaskStateError: It is not done, so it has no file.
+        TaskInvalidError: Its document does not name a file of its own.
+    """
     if task.status is not TaskStatus.DONE:
         raise TaskStateError(f"The export is {task.status}; only one that is done has a file.")
     return task.key_of_file()
 
 
-def _expired() -> FileExpiredError:
+def expired() -> FileExpiredError:
+    """Return the error of a file that has been removed."""
     return FileExpiredError("The file has been removed; create the export again.")

@@ -122,7 +122,7 @@ class ObjectStore:
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
 
     def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
-        """Read an object.
+        """Read a staged part.
 
         Args:
             key: Its key.
@@ -130,6 +130,18 @@ class ObjectStore:
 
         Raises:
             StagingError: It does not exist.
+        """
+        found = self.find(key, first_bytes=first_bytes)
+        if found is None:
+            raise StagingError("A staged part is no longer in the bucket.")
+        return found
+
+    def find(self, key: str, *, first_bytes: int | None = None) -> bytes | None:
+        """Return the content of an object; None if there is no such object.
+
+        Args:
+            key: Its key.
+            first_bytes: How many bytes to read from its beginning; None reads all.
         """
         with translate_errors(self._bucket):
             try:
@@ -145,7 +157,7 @@ class ObjectStore:
                     return body.read()
             except ClientError as error:
                 if error_code(error) in MISSING_OBJECT:
-                    raise StagingError("A staged part is no longer in the bucket.") from None
+                    return None
                 if error_code(error) == "InvalidRange":  # an empty object has no first byte
                     return b""
                 raise
@@ -256,8 +268,8 @@ class ObjectStore:
                     raise
 
     def remove_file(self, key: str) -> None:
-        """Delete a finished file. No error if it does not exist."""
-        self.remove_all([key])
+        """Delete a finished file and its preview. No error if they do not exist."""
+        self.remove_all([key, names.preview_key(key)])
 
     def remove_all(self, keys: Sequence[str]) -> None:
         """Delete objects. No error if one does not exist.

@@ -80,8 +80,11 @@ class Service:
         return self.temporal.get_workflow_handle(names.workflow_id(task_id))
 
     def keys(self) -> list[str]:
+        """The objects in the bucket, but for the preview that each file has beside it."""
         roots = (names.STAGING, names.FILES)
-        return sorted(item.key for root in roots for item in self.store.objects(root))
+        found = {item.key for root in roots for item in self.store.objects(root)}
+        files = {key for key in found if not key.endswith("/preview.json")}
+        return sorted(found - {names.preview_key(key) for key in files})
 
     def open_uploads(self) -> list[str]:
         roots = (names.STAGING, names.FILES)
