@@ -11,6 +11,7 @@ from benchmarks.bench import Bench, opened
 from benchmarks.bulk import exported, peak_of, record_rows, replaying
 from benchmarks.plan import Plan
 from benchmarks.results import Goal, Outcome, Row
+from exports import names
 
 _FORMATS: Final = ("csv", "ndjson", "parquet", "xlsx")
 _MIB: Final = 1 << 20
@@ -48,7 +49,7 @@ async def _peak(bench: Bench, name: str, rows: int) -> tuple[float, float]:
     took = time.perf_counter() - began
     # So that the disk is not full when the next export runs.
     if task.object_key is not None:
-        bench.store.remove_all([task.object_key])
+        bench.store.remove_all([task.object_key, names.preview_key(task.object_key)])
     return peak_of(worker) / _MIB, took
 
 

@@ -132,12 +132,16 @@ async def _call(client: ExportClient, name: str, a: str, b: str, params: Any) ->
             await client.cancel(a, created_by=b, reason=b)
         case "renew":
             await client.renew(a, created_by=b)
+        case "preview":
+            await client.preview(a, created_by=b)
         case _:
             await client.retry(a, created_by=b)
 
 
 @given(
-    name=st.sampled_from(["create", "params", "get", "audit", "list", "cancel", "renew", "retry"]),
+    name=st.sampled_from(
+        ["create", "params", "get", "audit", "list", "cancel", "renew", "preview", "retry"]
+    ),
     a=_TEXT,
     b=_TEXT,
     params=_PARAMS,

@@ -246,6 +246,7 @@ async def test_the_roles_are_enough_for_whole_exports(
             assert (task.status, task.rows, task.error) == (TaskStatus.DONE, 3, None)
             renewed = await service.client.renew(task.id, created_by=USER)
             assert downloaded(renewed.download_url)
+            assert len((await service.client.preview(task.id, created_by=USER)).rows) == 3
             await service.run_of(task.id).result()
         # A signer removes no file. The task ends all the same, and the sweep removes the file.
         removed = await service.client.delete_file(task.id, created_by=USER)

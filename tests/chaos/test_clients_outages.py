@@ -23,8 +23,8 @@ AWAY: Final = {"temporal": "E_UNREACHABLE", "mongo": "E_DATABASE", "s3": "E_STOR
 FAULTS: Final[tuple[Fault, ...]] = (Refused(), BlackHole(), HalfOpen())
 NEEDS: Final = {
     "temporal": {"cancel", "sweep"},  # and those that create leaves to the sweep
-    "mongo": {"get", "list", "create", "renew", "cancel", "retry", "watch"},
-    "s3": {"renew"},
+    "mongo": {"get", "list", "create", "renew", "cancel", "retry", "watch", "preview"},
+    "s3": {"renew", "preview"},
 }
 
 
@@ -40,6 +40,7 @@ def calls(client: ExportClient, ids: Mapping[str, str]) -> dict[str, Awaitable[o
         "list": client.list(created_by=USER),
         "create": client.create("statsMonthly", MONTH, created_by=USER),
         "renew": client.renew(ids["done"], created_by=USER),
+        "preview": client.preview(ids["done"], created_by=USER),
         "cancel": client.cancel(ids["open"], created_by=USER),
         "retry": client.retry(ids["failed"], created_by=USER),
         "watch": anext(client.watch(ids["done"], created_by=USER)),

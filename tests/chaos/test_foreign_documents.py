@@ -196,14 +196,17 @@ async def _ask(others: Others, ids: list[object]) -> None:
     client = others.service.client
     codes: set[str] = set()
     for stored_id in ids:
-        for ask in (client.get, client.audit, client.renew, client.cancel, client.retry):
+        for ask in (
+            *(client.get, client.audit, client.renew, client.cancel, client.retry),
+            client.preview,
+        ):
             try:
                 await ask(str(stored_id), created_by=MALLORY)
             except ExportError as refused:
                 codes.add(refused.code)
         await _closed(others, stored_id)
     await client.list(created_by=MALLORY)
-    assert codes <= {"E_NOT_FOUND", "E_STATE", "E_TASK", "E_EXPIRED"}
+    assert codes <= {"E_NOT_FOUND", "E_STATE", "E_TASK", "E_EXPIRED", "E_PREVIEW"}
 
 
 ACTS: Final = {

@@ -67,6 +67,10 @@ def _told(
     )
 
 
+def _preview(file: str) -> str:
+    return file.replace("export.csv", "preview.json")
+
+
 def _good() -> Evidence:
     """Return evidence without any broken promise."""
     others = f"files/{OTHERS}/run/3-1-token/export.csv"
@@ -91,7 +95,7 @@ def _good() -> Evidence:
             _task(CANCELLED, "cancelled"),
             _task(FAILED, "failed", retries=1, error={"code": "E_COLLECTION", "msg": "Gone."}),
         ],
-        objects={FILE: REFERENCE, others: REFERENCE},
+        objects={key: REFERENCE for file in (FILE, others) for key in (file, _preview(file))},
         open_uploads=[],
         runs=[
             Run(f"export-{DONE}", 1.0, "COMPLETED"),
@@ -126,9 +130,9 @@ def _with_object(key: str, content: Content = REFERENCE) -> Evidence:
     return replace(good, objects=good.objects | {key: content})
 
 
-def _without_object() -> Evidence:
+def _without_object(gone: str = FILE) -> Evidence:
     good = _good()
-    return replace(good, objects={key: one for key, one in good.objects.items() if key != FILE})
+    return replace(good, objects={key: one for key, one in good.objects.items() if key != gone})
 
 
 def _with_run(task_id: str, status: str) -> Evidence:
@@ -157,6 +161,7 @@ DOCTORED: Final = {
         "failed with E_WORKER_LOST",
     ),
     "a file that is not there": (_without_object(), "its file is"),
+    "a file without a preview": (_without_object(_preview(FILE)), "its file is"),
     "two files of one task": (
         _with_object(f"files/{DONE}/run/3-2-token/export.csv"),
         "and there are",

@@ -76,6 +76,7 @@ ASKED: dict[str, Ask] = {
     "link": lambda client, task_id, who: client.link(task_id, created_by=who),
     "delete_file": lambda client, task_id, who: client.delete_file(task_id, created_by=who),
     "retry": lambda client, task_id, who: client.retry(task_id, created_by=who),
+    "preview": lambda client, task_id, who: client.preview(task_id, created_by=who),
 }
 # Methods that do not name a task, and the test that shows what a person sees through them.
 NO_TASK: Final = {

@@ -83,7 +83,8 @@ def test_no_cell_of_a_csv_file_is_a_formula_if_the_separator_is_not_a_comma(text
     for cut in ";|\t":
         for cell in re.split(rf"[\r\n{re.escape(cut)}]", line.removesuffix("\r\n")):
             # The first cell of the line also holds the numbers before the text.
-            assert not is_formula(cell.removeprefix("1,2.00,")), (cut, cell)
+            # A text that is nothing but a negative number is one in its quotes too.
+            assert not is_formula(cell.removeprefix("1,2.00,").strip('"')), (cut, cell)
 
 
 @pytest.mark.parametrize("layout", BOTH)

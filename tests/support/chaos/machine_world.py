@@ -123,7 +123,7 @@ class World:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
 
     async def _open(self) -> None:
-        reports = write_reports(self._folder / "reports.toml")
+        reports = write_reports(self._folder / "reports.toml", about="false")
         with reports.open("a", encoding="utf-8") as file:
             file.write(_BROKEN)
         settings = self._settings.model_copy(update={"reports_file": reports})
@@ -159,7 +159,11 @@ class World:
 
     async def _clear(self) -> None:
         await self._service.database["ExportTasks"].delete_many({})
-        await asyncio.to_thread(self._service.store.remove_all, self._service.keys())
+        await asyncio.to_thread(self._remove_all_objects)
+
+    def _remove_all_objects(self) -> None:
+        store = self._service.store
+        store.remove_all([item.key for item in store.objects("")])
 
 
 class BlockingUser:

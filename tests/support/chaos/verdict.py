@@ -117,7 +117,8 @@ class _Case:
                 yield f"{task_id} is {task['status']} and has a link"
             return
         key = str(task.get("objectKey"))
-        if mine != [key] or not key.startswith("files/"):
+        preview = f"{key.rpartition('/')[0]}/preview.json"
+        if sorted(mine) != [key, preview] or not key.startswith("files/"):
             yield f"{task_id} is done, its file is {key}, and there are: {mine}"
             return
         content = self._seen.objects[key]
