@@ -96,6 +96,7 @@ class PreviewMaker:
         ]
         self._totals = PeriodTotals(schema) if sheet_of(schema).layout == "stats" else None
         self._lines: list[bytes] = []
+        self._bytes = 0
         self._cut: dict[str, None] = {}
 
     def watching(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -107,10 +108,12 @@ class PreviewMaker:
     def _add(self, batch: pa.RecordBatch) -> None:
         if self._totals is not None:
             self._totals.add(batch)
-        if len(self._lines) < MOST_ROWS:
+        if len(self._lines) < MOST_ROWS and self._bytes < MOST_BYTES:
             first = self._shortened(batch.slice(0, MOST_ROWS - len(self._lines)))
             pieces = Ndjson().encode(first.schema, [first], WarningCounts())
-            self._lines += b"".join(pieces).splitlines()
+            lines = b"".join(pieces).splitlines()
+            self._lines += lines
+            self._bytes += sum(map(len, lines))
 
     @property
     def preview(self) -> Preview:

@@ -6,7 +6,7 @@ import zoneinfo
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -247,12 +247,15 @@ class Param(Table):
     @classmethod
     def _check_choices(cls, choices: object, info: ValidationInfo) -> object:
         kind: ParamType | None = info.data.get("type")
-        if not isinstance(choices, list) or kind is None:
+        if not isinstance(choices, list):
             return choices
+        listed = cast("list[object]", choices)
+        if kind is None:  # which is a mistake of its own
+            return listed
         if kind == "boolean":
             raise ValueError("are true and false anyway; remove `choices`")
         # TOML has dates of its own.
-        given = [str(item) if isinstance(item, date) else item for item in choices]
+        given = [str(item) if isinstance(item, date) else item for item in listed]
         found: list[Value] = []
         for index, item in enumerate(given, start=1):
             try:

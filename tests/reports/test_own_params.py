@@ -231,6 +231,11 @@ async def test_only_documents_with_the_values_are_counted(
         assert found == {name: len(DOCUMENTS[name]) for name in expected}, params
 
 
+def _accepts(schema: Any, params: Any) -> bool:
+    validator: Any = jsonschema.Draft202012Validator(schema)
+    return bool(validator.is_valid(params))
+
+
 class TestSchema:
     own = st.fixed_dictionaries(
         {"year": st.integers(1960, 10_000), "month": st.integers(-1, 14)},
@@ -255,14 +260,14 @@ class TestSchema:
     ) -> None:
         # What no schema says: the bounds of days.
         assume(all("1970" <= day < "9999" for day in params.get("sent", [])))
-        is_valid = jsonschema.Draft202012Validator(REPORT.params_schema()).is_valid
+        schema = REPORT.params_schema()
         try:
             checked = REPORT.check_params(params)
         except ParamsError:
-            assert not is_valid(params)
+            assert not _accepts(schema, params)
         else:
-            assert is_valid(params)
-            assert is_valid(checked)
+            assert _accepts(schema, params)
+            assert _accepts(schema, checked)
 
     def test_it_has_titles_choices_and_bounds(self) -> None:
         schema: Any = REPORT.params_schema()
@@ -284,8 +289,8 @@ class TestSchema:
         own = {"own": {"field": "f", "type": kind, "required": True}}
         report = make_report(params=own, title="Sales")
         assert report.check_params(example := report.example_params())
-        assert jsonschema.Draft202012Validator(report.params_schema()).is_valid(example)
-        assert jsonschema.Draft202012Validator(schema_of(kind)).is_valid(example["own"])
+        assert _accepts(report.params_schema(), example)
+        assert _accepts(schema_of(kind), example["own"])
         assert report.sample_file_name("csv") == "Sales-2026-10.csv"
 
     def test_a_report_in_python_has_the_schema_of_its_description(self) -> None:
