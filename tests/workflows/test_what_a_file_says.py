@@ -15,6 +15,7 @@ from exports.clock import from_epoch_ms
 from exports.errors import ExportError
 from exports.models import TaskStatus
 from exports.settings import Settings
+from tests.support.protections import protected_by
 from tests.support.recording import closed
 from tests.support.service import USER, Service, downloaded, insert_orders, open_service, working
 
@@ -51,7 +52,7 @@ async def reporting(
     """A service with an order in each of the first three months of this year, two of the north."""
     reports = tmp_path / "reports.toml"
     reports.write_text(REPORTS, encoding="utf-8")
-    changed = settings.model_copy(update={"reports_file": reports})
+    changed = settings.model_copy(update={"reports_file": reports, "units_side_by_side": 12})
     async with open_service(changed, temporal_address) as service, working(service):
         await service.database["orders"].insert_many(
             [
@@ -123,10 +124,12 @@ async def _refusal(service: Service, task_id: str, created_by: str) -> str:
     return refused.value.code
 
 
+@protected_by("activities/upload.py", "ask.plan.check_rows(rows)", instead="pass")
+@protected_by("activities/aggregate.py", "ask.plan.check_rows(attempt.rows)", instead="pass")
 async def test_an_export_of_more_rows_than_allowed_fails_and_leaves_nothing(
     reporting: Service,
 ) -> None:
-    # Of the year, units of one row each are read side by side.
+    # All months are read side by side, none of which has more than one row.
     year, rows, few = await asyncio.gather(
         reporting.exported("year", params={"year": THIS_YEAR}),
         reporting.exported("rows", params=PERIOD),
@@ -150,6 +153,16 @@ async def test_an_export_of_more_rows_than_allowed_fails_and_leaves_nothing(
     assert book.sheetnames == ["rows"]  # about = false
     await asyncio.gather(*(closed(reporting.run_of(task.id)) for task in (year, rows, few)))
     assert reporting.keys() == [(await reporting.document(few.id))["objectKey"]]
+    assert names.UPLOAD not in await _steps(reporting, rows.id), "noticed while it was read"
+
+
+async def _steps(service: Service, task_id: str) -> list[str]:
+    history = await service.run_of(task_id).fetch_history()
+    return [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
 
 
 async def test_a_file_of_a_period_that_is_over_says_nothing_of_it(service: Service) -> None:
