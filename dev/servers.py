@@ -42,8 +42,8 @@ _TEMPORAL_SETTINGS: Final = {
     # same moment is lost until its heartbeat times out. With this, the server ends the polls itself
     # and dispatches nothing more: https://github.com/temporalio/temporal/pull/9203
     "frontend.enableCancelWorkerPollsOnShutdown": "true",
-    # What waits on a task queue is dispatched to the people in turn, not in the order of arrival. It
-    # is so in each partition of a queue, so there must be one.
+    # What waits on a task queue is dispatched to the people in turn, not in the order of arrival.
+    # That holds in each partition of a queue, so there is only one.
     "matching.enableFairness": "true",
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
