@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from exports import errors
+from exports.api.settings import ApiSettings
 from exports.codec_server.settings import CodecSettings
 from exports.errors import ExportError
 from exports.models import TaskStatus
@@ -106,6 +107,13 @@ variable is not set. A duration is in seconds or in ISO 8601: `1800` or `PT30M`.
 ## Workers and clients
 
 {_table(("variable", "default", "meaning"), _settings(Settings))}
+
+## The HTTP API
+
+`exports api` reads these, and those of clients above. It needs the extra `api`: \
+`pip install temporal-exports[api]`.
+
+{_table(("variable", "default", "meaning"), _settings(ApiSettings))}
 
 ## The codec server
 

@@ -5,8 +5,9 @@ one, and the failure of a workflow has one as its type. The table of codes in `d
 generated from this module: the meaning of a code is the first sentence of its class.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar, Final
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Final
 
 from pydantic import JsonValue, ValidationError
 
@@ -26,6 +27,8 @@ class ExportError(Exception):
         permanent: Whether the same call would fail again. A run retries other errors.
         exit_code: What a program exits with: 2 for wrong input, 3 if a server can't be reached.
         msg: What is wrong and what would be right, for the person who asked. Has no secret in it.
+        fields: What is wrong with which field of the input, if that is known: see `problems`.
+        retry_after: In how many seconds the same call may succeed, if that is known.
     """
 
     code: ClassVar[str] = "E_INTERNAL"
@@ -33,9 +36,17 @@ class ExportError(Exception):
     permanent: ClassVar[bool] = True
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, msg: str) -> None:
+    def __init__(
+        self,
+        msg: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(msg)
         self.msg = msg
+        self.fields = dict(fields or {})
+        self.retry_after = retry_after
 
 
 class ActionError(ExportError):
@@ -50,6 +61,56 @@ class RequestError(ExportError):
 
     code = "E_REQUEST"
     fixed_by = "who asked"
+
+
+class PathUnknownError(ExportError):
+    """The HTTP API has no such path."""
+
+    code = "E_PATH"
+    fixed_by = "who asked"
+
+
+class MethodError(ExportError):
+    """The path of the HTTP API does not have this method; the header `Allow` says which it has."""
+
+    code = "E_METHOD"
+    fixed_by = "who asked"
+
+
+class MediaTypeError(ExportError):
+    """The body of an HTTP request is not JSON, or does not say so."""
+
+    code = "E_MEDIA_TYPE"
+    fixed_by = "who asked"
+
+
+class TokenError(ExportError):
+    """The HTTP request has no token, or one that is wrong, has expired or was revoked."""
+
+    code = "E_TOKEN"
+    fixed_by = "who asked: a new token"
+
+
+class OriginError(ExportError):
+    """A page of another origin tried to change something with the session of a browser."""
+
+    code = "E_ORIGIN"
+    fixed_by = "who asked; behind a proxy, the operator: `EXPORTS_API_ORIGIN`"
+
+
+class OperatorError(ExportError):
+    """Only an operator may do this."""
+
+    code = "E_OPERATOR"
+    fixed_by = "who asked"
+
+
+class RateError(ExportError):
+    """One person has sent too many HTTP requests; the header `Retry-After` says when to go on."""
+
+    code = "E_RATE"
+    fixed_by = "who asked: less often"
+    permanent = False
 
 
 class TypeUnknownError(ExportError):
@@ -81,7 +142,7 @@ class FormatLimitError(ExportError):
 
 
 class TooLargeError(ExportError):
-    """The parameters, the list of staged parts or the file is larger than the limit."""
+    """The request, its parameters, the list of staged parts or the file exceeds its limit."""
 
     code = "E_TOO_LARGE"
     fixed_by = "who asked: less at a time"
@@ -396,8 +457,6 @@ def refused(error: ExportError) -> dict[str, JsonValue]:
 def explain(error: ValidationError) -> str:
     """Return what pydantic found wrong, in one line, without the values that were given.
 
-    It lists the first five problems, and shortens long names of unknown fields.
-
     Args:
         error: What `model_validate` raised.
 
@@ -405,10 +464,26 @@ def explain(error: ValidationError) -> str:
         For example ``month: Input should be less than or equal to 12; day: is not known here``.
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(
-        f"{_path(item['loc'])}: {_reason(item['type'], item['msg'])}"
-        for item in found[:_MAX_PROBLEMS]
-    )
+    return in_one_line(problems(found))
+
+
+def problems(found: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what is wrong with each field, without the values that were given.
+
+    It has the first five problems, and shortens long names of unknown fields.
+
+    Args:
+        found: The errors that pydantic lists.
+    """
+    return {
+        _path(item["loc"]): _reason(item["type"], item["msg"])
+        for item in islice(found, _MAX_PROBLEMS)
+    }
+
+
+def in_one_line(fields: Mapping[str, str]) -> str:
+    """Return `problems` as a text, without a full stop."""
+    return "; ".join(f"{name}: {reason}" for name, reason in fields.items())
 
 
 def _path(parts: Sequence[int | str]) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote
 
+from exports.characters import can_mislead, is_blank
 from exports.errors import RequestError
 
 TASKS_COLLECTION: Final = "ExportTasks"
+TOKENS_COLLECTION: Final = "ExportTokens"
 DEFAULT_TASK_QUEUE: Final = "exports"
 
 EXPORT_WORKFLOW: Final = "ExportWorkflow"
@@ -42,6 +44,7 @@ SEARCH_ATTRIBUTES: Final = (SEARCH_TYPE, SEARCH_STATUS, SEARCH_FORMAT, SEARCH_CR
 FROM_CLIENT: Final = "client"
 FROM_CLI: Final = "cli"
 FROM_ENVELOPE: Final = "envelope"
+FROM_API: Final = "api"
 FROM_TEMPORAL: Final = "temporal"
 
 STAGING: Final = "staging/"
@@ -181,6 +184,19 @@ def check_text(text: str, what: str) -> str:
     if not is_text(text):
         raise RequestError(f"{what} is not valid UTF-8 text.")
     return text
+
+
+def check_uid(uid: str) -> str:
+    """Return `uid` if it can be the name of a person who asks: see `createdBy`.
+
+    Raises:
+        RequestError: It is blank or too long, or has a character that can mislead.
+    """
+    if is_blank(uid) or len(uid) > MAX_CREATED_BY_LENGTH or any(map(can_mislead, uid)):
+        raise RequestError(
+            f"The name of a person must have 1 to {MAX_CREATED_BY_LENGTH} visible characters."
+        )
+    return uid
 
 
 def bulk_task_queue(task_queue: str) -> str:

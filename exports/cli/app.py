@@ -376,6 +376,16 @@ def codec_server(*, as_json: _AsJson = False) -> None:
         print_json({"ok": True})
 
 
+@app.command()
+def api(*, as_json: _AsJson = False) -> None:
+    """Run the HTTP API until Ctrl-C or SIGTERM."""
+    from exports.api.process import serve  # noqa: PLC0415 -- no other command needs a web server
+
+    serve()
+    if as_json:
+        print_json({"ok": True})
+
+
 def main() -> NoReturn:
     """Run the command line, and exit with its exit code."""
     raise_on_sigterm()

@@ -1,15 +1,14 @@
-"""Runs the codec server: opens its socket, handles signals, and logs."""
+"""Runs the codec server as a process."""
 
 import logging
-import socket
 from typing import Final
 
 from exports.codec_server.settings import CodecSettings
-from exports.errors import SettingsError
+from exports.runtime.listening import not_installed, open_socket, url_of
 from exports.runtime.process import configure_logging
 
 _log = logging.getLogger("exports.codec_server")
-_EXTRA: Final = frozenset({"itsdangerous", "starlette", "uvicorn"})
+_PACKAGES: Final = frozenset({"itsdangerous", "starlette", "uvicorn"})
 _MAX_CONNECTIONS: Final = 64
 _SHUTDOWN_GRACE: Final = 5
 """How long requests may take to finish when the server is stopped, in seconds."""
@@ -27,12 +26,8 @@ def serve() -> None:
 
         from exports.codec_server.app import application  # noqa: PLC0415 -- as above
     except ModuleNotFoundError as error:
-        package, _, _ = (error.name or "").partition(".")
-        if package not in _EXTRA:
-            raise
-        raise SettingsError(
-            f"The codec server needs the package {package}, which is not installed: "
-            "pip install 'temporal-exports[codec]'."
+        raise not_installed(
+            error, program="The codec server", extra="codec", packages=_PACKAGES
         ) from None
     configure_logging()
     settings = CodecSettings.load()
@@ -48,18 +43,6 @@ def serve() -> None:
             timeout_graceful_shutdown=_SHUTDOWN_GRACE,
         )
     )
-    with _open_socket(settings) as listener:
-        host, port = listener.getsockname()[:2]
-        _log.info("Codec server listens on http://%s:%d", host, port)
+    with open_socket(settings.codec_listen, setting="EXPORTS_CODEC_LISTEN") as listener:
+        _log.info("Codec server listens on %s", url_of(listener))
         server.run(sockets=[listener])
-
-
-def _open_socket(settings: CodecSettings) -> socket.socket:
-    host, port = settings.address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise SettingsError(
-            f"EXPORTS_CODEC_LISTEN: can't listen on {settings.codec_listen} ({error.strerror})."
-        ) from None

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson import ObjectId
 from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, WriteError
 from pymongo.read_concern import ReadConcern
@@ -97,6 +98,31 @@ async def server_time(database: AsyncDatabase[Stored]) -> datetime:
     return local if local.tzinfo else local.replace(tzinfo=UTC)
 
 
+@asynccontextmanager
+async def deadline(
+    documents: AsyncCollection[Stored], seconds: float | None = None
+) -> AsyncGenerator[None]:
+    """Give what this block asks of the database a deadline, and translate its errors.
+
+    Not the driver's own deadline (`pymongo.timeout`), which replaces the time for finding a
+    server, so that a server that is away would be noticed late.
+
+    Args:
+        documents: The collection.
+        seconds: How long it may take; by default the URI's `timeoutMS`, or `OPERATION_TIMEOUT`.
+
+    Raises:
+        DatabaseUnavailableError: The deadline passed. A write may have been applied.
+    """
+    seconds = seconds or documents.database.client.options.timeout or OPERATION_TIMEOUT
+    try:
+        async with asyncio.timeout(seconds):
+            with translated():
+                yield
+    except TimeoutError:
+        raise UNCONFIRMED.to_error(what=f"no answer within {seconds:g} s") from None
+
+
 class TaskCollection:
     """Finds and updates single documents. It does not know what a change means.
 
@@ -124,26 +150,9 @@ class TaskCollection:
             read_preference=ReadPreference.PRIMARY,
         )
 
-    @asynccontextmanager
-    async def operation(self, seconds: float | None = None) -> AsyncGenerator[None]:
-        """Give what this block asks of the database a deadline, and translate its errors.
-
-        Not the driver's own deadline (`pymongo.timeout`), which replaces the time for finding a
-        server, so that a server that is away would be noticed late.
-
-        Args:
-            seconds: How long it may take; by default the URI's `timeoutMS`, or `OPERATION_TIMEOUT`.
-
-        Raises:
-            DatabaseUnavailableError: The deadline passed. A write may have been applied.
-        """
-        seconds = seconds or self.documents.database.client.options.timeout or OPERATION_TIMEOUT
-        try:
-            async with asyncio.timeout(seconds):
-                with translated():
-                    yield
-        except TimeoutError:
-            raise UNCONFIRMED.to_error(what=f"no answer within {seconds:g} s") from None
+    def operation(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
+        """Give what a block asks of the database a deadline: see `deadline`."""
+        return deadline(self.documents, seconds)
 
     async def ensure_indexes(self) -> None:
         """Create the indexes that clients and the sweep need; nothing if they exist."""

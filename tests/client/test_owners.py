@@ -98,7 +98,7 @@ COMMANDS: dict[str, list[str]] = {
     "retry": [],
 }
 NO_TASK_COMMANDS: Final = {
-    *("types", "create", "list", "sweep", "worker", "codec-server"),
+    *("types", "create", "list", "sweep", "worker", "api", "codec-server"),
     *(f"schedule {name}" for name in ("apply", "show", "pause", "resume", "trigger")),
 }
 ACTIONS: dict[str, dict[str, object]] = {"get": {}, "cancel": {"reason": "mine"}}

@@ -243,7 +243,7 @@ def test_without_its_packages_it_says_what_to_install(
 
 def test_it_listens_on_the_loopback_address_by_default() -> None:
     stated = CodecSettings(encryption_key=SecretStr(_KEY), codec_token=SecretStr(TOKEN))
-    assert stated.address == ("127.0.0.1", 8088)
+    assert stated.codec_listen == "127.0.0.1:8088"
     assert stated.codec_origins == ()
     assert CANARY not in f"{stated!r} {stated.model_dump()} {stated.model_dump_json()}"
 

@@ -223,7 +223,7 @@ def test_the_codec_server_has_the_keys_of_the_worker_and_no_other_access(
     settings = CodecSettings.load()
     assert settings.keys == EncryptionKeys.of(SecretStr(key))
     assert settings.codec_origins == ("http://localhost:4711",)
-    assert codec.ports[0].endswith(f":{settings.address[1]}")
+    assert codec.ports[0].rpartition(":")[2] == settings.codec_listen.rpartition(":")[2]
     assert codec.volumes == []
     assert codec.depends_on == {}
 

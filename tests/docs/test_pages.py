@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from dev import binaries
 from exports import errors
+from exports.api.settings import ApiSettings
 from exports.cli.app import app
 from exports.codec_server.settings import CodecSettings
 from exports.settings import Settings
@@ -64,7 +65,8 @@ def _resolves(dotted: str) -> bool:
 
 @_each_page
 def test_every_setting_that_is_mentioned_exists(page: Path) -> None:
-    fields = (*Settings.model_fields, *CodecSettings.model_fields)
+    kinds = (Settings, ApiSettings, CodecSettings)
+    fields = [name for kind in kinds for name in kind.model_fields]
     known = {f"EXPORTS_{name.upper()}" for name in fields}
     assert set(re.findall(r"\bEXPORTS_[A-Z0-9_]+", pages.text(page))) <= known
 

@@ -1,0 +1,1 @@
+"""The HTTP API: what `ExportClient` does, for clients of every kind."""

@@ -1,0 +1,96 @@
+"""Puts the HTTP API together. A new call is a route in a module, and the module in `_ROUTERS`."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from temporalio.service import RPCError
+
+from exports import names
+from exports.api import errors, exports, health
+from exports.api.body import WholeBody
+from exports.api.boundary import DOCS, Boundary
+from exports.api.jwts import JwtVerifier
+from exports.api.parts import Parts
+from exports.api.rate import RateLimit
+from exports.api.settings import ApiSettings
+from exports.client import ExportClient
+from exports.connections import Connections
+from exports.errors import ExportError
+from exports.settings import Settings
+from exports.tokens import TokenStore
+
+_ROUTERS: Final[tuple[APIRouter, ...]] = (exports.router, health.router)
+
+
+def build_app(
+    *, client: ExportClient, connections: Connections, settings: Settings, api: ApiSettings
+) -> FastAPI:
+    """Return the HTTP API as an ASGI application.
+
+    `app.state.stopping` is an `asyncio.Event` that is set when the server stops, before it waits
+    for open connections: see `exports.api.server`.
+
+    Args:
+        client: Does the work.
+        connections: Those of the client.
+        settings: Those of the client.
+        api: Settings of the API.
+    """
+    app = FastAPIOffline(
+        docs_url=DOCS,
+        redoc_url=None,
+        static_url=f"{DOCS}/static",
+        swagger_ui_oauth2_redirect_url=f"{DOCS}/oauth2-redirect",
+        swagger_ui_parameters={"validatorUrl": None},
+        title="Exports",
+        version=version("temporal-exports"),
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        exception_handlers={
+            ExportError: errors.export_error,
+            RPCError: errors.rpc_error,
+            RequestValidationError: errors.validation_error,
+            HTTPException: errors.http_error,
+        },
+    )
+    app.state.parts = Parts(
+        client=client.with_origin(names.FROM_API),
+        connections=connections,
+        settings=api,
+        tokens=TokenStore(connections.mongo[settings.mongo_database]),
+        jwts=JwtVerifier(api) if api.takes_jwt else None,
+        rate=RateLimit(api.api_rate),
+    )
+    app.state.stopping = asyncio.Event()
+    for router in _ROUTERS:
+        app.include_router(router)
+    # The last one is the outermost.
+    app.add_middleware(WholeBody)
+    if api.api_cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=api.api_cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=[
+                *("Authorization", "Content-Type"),
+                *("Idempotency-Key", "If-None-Match", "Last-Event-ID"),
+            ],
+            expose_headers=["ETag", "Location", "Retry-After"],
+        )
+    app.add_middleware(Boundary)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    parts: Parts = app.state.parts
+    await parts.tokens.prepare()
+    yield

@@ -1,0 +1,50 @@
+"""What the routes need, made once by `build_app`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from exports.api.jwts import JwtVerifier
+from exports.api.rate import RateLimit
+from exports.api.settings import ApiSettings
+from exports.client import ExportClient
+from exports.connections import Connections
+from exports.tokens import TokenStore
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the routes need.
+
+    Attributes:
+        client: Does the work.
+        connections: The servers, for the question whether they are there.
+        settings: Of the API.
+        tokens: Our own tokens.
+        jwts: Checks JWTs; None if they are no tokens here.
+        rate: Counts the requests of each person.
+    """
+
+    client: ExportClient
+    connections: Connections
+    settings: ApiSettings
+    tokens: TokenStore
+    jwts: JwtVerifier | None
+    rate: RateLimit
+
+
+def parts_of(request: Request) -> Parts:
+    """Return what `build_app` made."""
+    found: Parts = request.app.state.parts
+    return found
+
+
+def _client_of(request: Request) -> ExportClient:
+    return parts_of(request).client
+
+
+PartsOfApp = Annotated[Parts, Depends(parts_of)]
+Client = Annotated[ExportClient, Depends(_client_of)]
+"""The client, for a route."""

@@ -1,0 +1,113 @@
+"""Who asks: from a bearer token, or from the session of a browser, never from a body."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import Request
+
+from exports.api.parts import Parts, parts_of
+from exports.errors import OriginError, RateError, TokenError
+
+SESSION_COOKIE: Final = "exports_session"
+"""Name of the cookie of a browser's session."""
+
+_READS: Final = frozenset({"GET", "HEAD"})
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="A JWT, or a token that `exports token create` made.",
+)
+_cookie = APIKeyCookie(
+    name=SESSION_COOKIE,
+    auto_error=False,
+    scheme_name="session",
+    description="The session of a browser, which `POST /session` opens.",
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks.
+
+    Attributes:
+        uid: Their name, as in `createdBy`.
+        operator: Whether they are an operator, who sees the exports of everybody.
+        expires_at: When their token or session ends (epoch milliseconds); None if it does not.
+        token: The id of their token, or of their session, if it is one of ours.
+        by_session: Whether they asked with the session of a browser.
+    """
+
+    uid: str
+    operator: bool
+    expires_at: int | None
+    token: str | None = None
+    by_session: bool = False
+
+    @property
+    def sees(self) -> str | None:
+        """Whose exports they see: `created_by` of `ExportClient`; None for everybody's."""
+        return None if self.operator else self.uid
+
+
+async def _who(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Person:
+    parts = parts_of(request)
+    if bearer is not None:
+        person = await _of_token(parts, bearer.credentials)
+    elif cookie is not None:
+        person = await _of_session(parts, cookie)
+        if request.method not in _READS:
+            _check_origin(request, parts.settings.api_origin)
+    else:
+        raise TokenError("A token is needed: Authorization: Bearer TOKEN.")
+    request.state.person = person  # for the log
+    wait = parts.rate.wait(person.uid)
+    if wait:
+        raise RateError("There were too many requests; wait a little.", retry_after=wait)
+    return person
+
+
+async def _of_token(parts: Parts, text: str) -> Person:
+    if text.startswith("exp_"):
+        token = await parts.tokens.find(text)
+        if token is not None and not token.session:
+            return Person(token.uid, token.operator, token.expires_at, token.id)
+    elif parts.jwts is not None:
+        claims = await parts.jwts.check(text)
+        return Person(claims.uid, claims.operator, claims.expires_at)
+    raise TokenError("The token is not valid here.")
+
+
+async def _of_session(parts: Parts, text: str) -> Person:
+    token = await parts.tokens.find(text)
+    if token is None or not token.session:
+        raise TokenError("The session has ended; sign in again.")
+    return Person(token.uid, token.operator, token.expires_at, token.id, by_session=True)
+
+
+def _check_origin(request: Request, ours: str | None) -> None:
+    """Check that a browser sent this from a page of ours: only pages of ours may change anything.
+
+    A page can't forge `Origin` or `Sec-Fetch-Site`.
+
+    Raises:
+        OriginError: It did not, or does not say so.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        allowed = request.headers.get("sec-fetch-site") == "same-origin"
+    else:
+        found = urlsplit(str(request.base_url))
+        allowed = origin in {ours, f"{found.scheme}://{found.netloc}"}
+    if not allowed:
+        raise OriginError("Only pages of this origin may change something with a session.")
+
+
+Asks = Annotated[Person, Depends(_who)]
+"""Who asks, for a route."""

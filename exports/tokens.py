@@ -1,0 +1,213 @@
+"""Tokens of the HTTP API that this service makes itself, in the collection `ExportTokens`.
+
+Only a hash of each is stored. A token has 256 random bits, so a plain SHA-256 is enough: there is
+nothing to guess. A session of a browser is a token as well, which lives no longer than the token
+that it was made from.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict
+from pymongo import ReadPreference
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from exports import names
+from exports.clock import epoch_ms, from_epoch_ms, now_ms
+from exports.errors import RequestError
+from exports.tasks.collection import MAJORITY_TIMEOUT, Stored, deadline
+
+CACHED_FOR: Final = 10.0
+"""Seconds after which a token that was revoked is refused by every process."""
+SESSION_AGE: Final = timedelta(hours=12)
+"""How long a session lasts, if its token does not end earlier."""
+LONGEST: Final = timedelta(days=3650)
+"""The longest time for which a token can be valid, if it is limited."""
+
+_TOKEN: Final = re.compile(r"exp_(?P<id>[0-9a-f]{16})_[A-Za-z0-9_-]{43}")
+_MAX_CACHED: Final = 10_000
+_EXPIRES: Final = "expiresAt"
+
+
+class Token(BaseModel):
+    """What is known of a token; not the token itself.
+
+    Attributes:
+        id: Its public part, which `exports token revoke` takes.
+        uid: Who asks with it.
+        operator: Whether they are an operator.
+        created_at: When it was made (epoch milliseconds).
+        expires_at: When it ends (epoch milliseconds); None if it has to be revoked.
+        session: Whether it is the session of a browser.
+        parent: Of a session: the id of the token that it was made from, if it was one of ours.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    uid: str
+    operator: bool
+    created_at: int
+    expires_at: int | None
+    session: bool = False
+    parent: str | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read a stored token. Its times are dates, because an index removes it when it ends."""
+        expires = document.get(_EXPIRES)
+        return cls(
+            id=document["_id"],
+            uid=document["uid"],
+            operator=document["operator"],
+            created_at=epoch_ms(document["createdAt"]),
+            expires_at=None if expires is None else epoch_ms(expires),
+            session=document["session"],
+            parent=document["parent"],
+        )
+
+
+class TokenStore:
+    """Makes, finds and revokes tokens.
+
+    Args:
+        database: The database of `ExportTokens`.
+    """
+
+    def __init__(self, database: AsyncDatabase[Stored]) -> None:
+        self._tokens = database.get_collection(
+            names.TOKENS_COLLECTION,
+            codec_options=database.codec_options.with_options(tz_aware=True),
+            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
+            read_concern=ReadConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+        self._cache: dict[bytes, tuple[Token, float]] = {}
+
+    async def prepare(self) -> None:
+        """Make the index that removes tokens that have ended."""
+        async with deadline(self._tokens):
+            await self._tokens.create_index(_EXPIRES, expireAfterSeconds=0)
+
+    async def create(
+        self, uid: str, *, operator: bool = False, expires_in: timedelta | None = None
+    ) -> tuple[str, Token]:
+        """Make a token.
+
+        Args:
+            uid: Who asks with it.
+            operator: Whether they are an operator, who sees the exports of everybody.
+            expires_in: How long it is valid; None until it is revoked.
+
+        Returns:
+            The token, which is not stored and can't be shown again, and what is known of it.
+
+        Raises:
+            RequestError: `uid` is not the name of a person, or the time is not from one second to
+                ten years.
+        """
+        if expires_in is not None and not timedelta(seconds=1) <= expires_in <= LONGEST:
+            raise RequestError(f"A token is valid for one second to {LONGEST.days} days.")
+        ends = None if expires_in is None else datetime.now(UTC) + expires_in
+        return await self._insert(uid, operator=operator, ends=ends, session=False, parent=None)
+
+    async def open_session(
+        self, uid: str, *, operator: bool, ends: int | None, parent: str | None
+    ) -> tuple[str, Token]:
+        """Make a session.
+
+        Args:
+            uid: Who asks with it.
+            operator: Whether they are an operator.
+            ends: When the token ends that it is made from (epoch milliseconds).
+            parent: The id of that token, if it is one of ours.
+
+        Returns:
+            As `create`.
+        """
+        latest = datetime.now(UTC) + SESSION_AGE
+        ending = latest if ends is None else min(latest, from_epoch_ms(ends))
+        return await self._insert(uid, operator=operator, ends=ending, session=True, parent=parent)
+
+    async def _insert(
+        self, uid: str, *, operator: bool, ends: datetime | None, session: bool, parent: str | None
+    ) -> tuple[str, Token]:
+        public = secrets.token_hex(8)
+        text = f"exp_{public}_{secrets.token_urlsafe(32)}"
+        document: Stored = {
+            "_id": public,
+            "hash": _hash(text),
+            "uid": names.check_uid(uid),
+            "operator": operator,
+            "createdAt": datetime.now(UTC),
+            "session": session,
+            "parent": parent,
+        }
+        if ends is not None:
+            document[_EXPIRES] = ends
+        async with deadline(self._tokens):
+            await self._tokens.insert_one(document)
+        return text, Token.from_document(document)
+
+    async def list(self) -> list[Token]:
+        """Return all tokens but sessions, oldest first, without those that have ended."""
+        async with deadline(self._tokens):
+            found = await self._tokens.find({"session": False}, sort=[("createdAt", 1)]).to_list()
+        return [token for token in map(Token.from_document, found) if not _ended(token)]
+
+    async def revoke(self, token_id: str) -> None:
+        """End a token, and every session that was made from it.
+
+        Another process may take it for `CACHED_FOR` seconds more. To revoke it again does nothing.
+
+        Raises:
+            RequestError: This can't be the id of a token.
+        """
+        if not re.fullmatch(r"[0-9a-f]{16}", token_id):
+            raise RequestError("The id of a token has 16 characters: see `exports token list`.")
+        async with deadline(self._tokens):
+            await self._tokens.delete_one({"_id": token_id})
+        self._cache.clear()
+
+    async def find(self, text: str) -> Token | None:
+        """Return what is known of a token that somebody sent; None if it is not valid."""
+        found = _TOKEN.fullmatch(text)
+        if found is None:
+            return None
+        key, now = hashlib.sha256(text.encode()).digest(), time.monotonic()
+        token, until = self._cache.get(key, (None, now))
+        if token is None or until <= now:
+            token = await self._read(found["id"], text)
+            if token is None:
+                self._cache.pop(key, None)
+                return None
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            self._cache[key] = (token, now + CACHED_FOR)
+        return None if _ended(token) else token
+
+    async def _read(self, token_id: str, text: str) -> Token | None:
+        async with deadline(self._tokens):
+            document = await self._tokens.find_one({"_id": token_id})
+            if document is None or not hmac.compare_digest(document["hash"], _hash(text)):
+                return None
+            token = Token.from_document(document)
+            if token.parent is None or await self._tokens.find_one({"_id": token.parent}):
+                return token
+        return None  # a session whose token was revoked
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ended(token: Token) -> bool:
+    return token.expires_at is not None and token.expires_at <= now_ms()
