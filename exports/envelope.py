@@ -109,7 +109,7 @@ async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[st
         action, `E_NOT_FOUND` for somebody else's task.
     """
     try:
-        return {"ok": True, "data": await _answer(client, request)}
+        return {"ok": True, "data": await answer(client, request)}
     except ExportError as error:
         return refused(error)
     except RPCError as error:
@@ -120,15 +120,20 @@ async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[st
         return refused(ExportError("Something went wrong inside the service."))
 
 
-async def _answer(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+async def answer(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Return the data of the answer to one envelope; `handle` says what may be in it.
+
+    Raises:
+        ExportError: The envelope is not valid, or what `client` raises.
+    """
     # Callers pass on what they received, so it may not be of the annotated type.
     if not isinstance(cast("object", request), Mapping):
         raise RequestError("The request must be one JSON object with action, payload and uid.")
     action = request.get("action")
-    answer = _ACTIONS.get(action) if isinstance(action, str) else None
-    if answer is None:
+    act = _ACTIONS.get(action) if isinstance(action, str) else None
+    if act is None:
         raise ActionError(f"There is no such action; use one of: {', '.join(_ACTIONS)}.")
-    return await answer(client.with_origin(names.FROM_ENVELOPE), request)
+    return await act(client.with_origin(names.FROM_ENVELOPE), request)
 
 
 async def _create(client: ExportClient, request: Mapping[str, object]) -> dict[str, JsonValue]:

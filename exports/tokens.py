@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict
 from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
@@ -23,6 +22,7 @@ from pymongo.write_concern import WriteConcern
 from exports import names
 from exports.clock import epoch_ms, from_epoch_ms, now_ms
 from exports.errors import RequestError
+from exports.models import WireModel
 from exports.tasks.collection import MAJORITY_TIMEOUT, Stored, deadline
 
 CACHED_FOR: Final = 10.0
@@ -37,7 +37,7 @@ _MAX_CACHED: Final = 10_000
 _EXPIRES: Final = "expiresAt"
 
 
-class Token(BaseModel):
+class Token(WireModel):
     """What is known of a token; not the token itself.
 
     Attributes:
@@ -49,8 +49,6 @@ class Token(BaseModel):
         session: Whether it is the session of a browser.
         parent: Of a session: the id of the token that it was made from, if it was one of ours.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     uid: str

@@ -1,8 +1,10 @@
 """What every answer looks like: `{"ok": true, "data"}` or `{"ok": false, "error"}`."""
 
+from collections.abc import Mapping
 from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 _T = TypeVar("_T")
 
@@ -35,3 +37,9 @@ class Failed(BaseModel):
 
     ok: Literal[False] = False
     error: Problem
+
+
+def reply(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer whose status or headers depend on what it says."""
+    content = Ok(data=data).model_dump_json(by_alias=True)
+    return Response(content, status, headers, media_type="application/json")

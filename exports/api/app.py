@@ -8,16 +8,16 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from temporalio.service import RPCError
 
 from exports import names
-from exports.api import errors, exports, health
+from exports.api import docs, errors, exports, function, health, me, session
 from exports.api.body import WholeBody
-from exports.api.boundary import DOCS, Boundary
+from exports.api.boundary import Boundary
 from exports.api.jwts import JwtVerifier
+from exports.api.openapi import DocumentedApi
 from exports.api.parts import Parts
 from exports.api.rate import RateLimit
 from exports.api.settings import ApiSettings
@@ -27,7 +27,14 @@ from exports.errors import ExportError
 from exports.settings import Settings
 from exports.tokens import TokenStore
 
-_ROUTERS: Final[tuple[APIRouter, ...]] = (exports.router, health.router)
+_ROUTERS: Final[tuple[APIRouter, ...]] = (
+    exports.router,
+    me.router,
+    session.router,
+    function.router,
+    health.router,
+    docs.router,
+)
 
 
 def build_app(
@@ -44,12 +51,9 @@ def build_app(
         settings: Those of the client.
         api: Settings of the API.
     """
-    app = FastAPIOffline(
-        docs_url=DOCS,
+    app = DocumentedApi(
+        docs_url=None,
         redoc_url=None,
-        static_url=f"{DOCS}/static",
-        swagger_ui_oauth2_redirect_url=f"{DOCS}/oauth2-redirect",
-        swagger_ui_parameters={"validatorUrl": None},
         title="Exports",
         version=version("temporal-exports"),
         redirect_slashes=False,
@@ -70,8 +74,10 @@ def build_app(
         rate=RateLimit(api.api_rate),
     )
     app.state.stopping = asyncio.Event()
+    app.state.routes = [route for router in _ROUTERS for route in router.routes]
     for router in _ROUTERS:
         app.include_router(router)
+    docs.mount_files(app)
     # The last one is the outermost.
     app.add_middleware(WholeBody)
     if api.api_cors_origins:

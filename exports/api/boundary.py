@@ -16,9 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from exports.api.errors import answer_of
 from exports.errors import UnexpectedError
 
-DOCS: Final = "/docs"
-"""Path of the documentation page."""
-
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -26,12 +23,6 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-# The page of Swagger UI has a script of its own, and styles in its elements.
-_DOCS_POLICY: Final = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-)
-
 _log = logging.getLogger("exports.api")
 
 
@@ -57,7 +48,9 @@ class Boundary:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _complete(MutableHeaders(scope=message), scope["path"])
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:
@@ -79,14 +72,6 @@ class Boundary:
                 (time.perf_counter() - began) * 1000,
                 getattr(scope.get("state", {}).get("person"), "uid", "-"),
             )
-
-
-def _complete(headers: MutableHeaders, path: str) -> None:
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
-    if path.startswith(DOCS):
-        headers["Content-Security-Policy"] = _DOCS_POLICY
-        headers["Cache-Control"] = "no-cache"
 
 
 def _template(scope: Scope) -> str:

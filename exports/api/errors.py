@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from temporalio.service import RPCError
@@ -73,6 +74,14 @@ STATUS: Final[Mapping[str, int]] = {
 }
 """The HTTP status of each error code."""
 
+_OF_EVERY_CALL: Final[tuple[type[ExportError], ...]] = (
+    errors.RequestError,
+    errors.TokenError,
+    errors.RateError,
+    errors.UnexpectedError,
+    errors.DatabaseUnavailableError,
+)
+
 
 def answer_of(error: ExportError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return the answer that an error becomes."""
@@ -92,18 +101,23 @@ def answer_of(error: ExportError, headers: Mapping[str, str] | None = None) -> J
 
 
 def documented(*kinds: type[ExportError]) -> dict[int | str, dict[str, Any]]:
-    """Return the answers of a call for the OpenAPI document: those of these errors.
+    """Return the answers of a call that was refused or failed, for the OpenAPI document.
 
     Args:
         kinds: The errors that are particular to the call.
     """
     codes: dict[int, list[str]] = {}
-    for kind in kinds:
-        codes.setdefault(STATUS[kind.code], []).append(kind.code)
+    for kind in (*_OF_EVERY_CALL, *kinds):
+        codes.setdefault(STATUS[kind.code], []).append(f"`{kind.code}`")
     return {
-        status: {"model": Failed, "description": ", ".join(found)}
+        status: {"model": Failed, "description": ", ".join(dict.fromkeys(found))}
         for status, found in sorted(codes.items())
     }
+
+
+def documented_write(*kinds: type[ExportError]) -> dict[int | str, dict[str, Any]]:
+    """Return the same for a call that changes something, or has a body."""
+    return documented(errors.OriginError, errors.TooLargeError, errors.MediaTypeError, *kinds)
 
 
 async def export_error(_: Request, error: Exception) -> JSONResponse:
@@ -127,14 +141,25 @@ async def validation_error(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def http_error(_: Request, error: Exception) -> JSONResponse:
+async def http_error(request: Request, error: Exception) -> JSONResponse:
     """Answer an error that FastAPI raised."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- what it is registered for
     if error.status_code == 404:  # noqa: PLR2004 -- known by everybody
         return answer_of(errors.PathUnknownError("There is no such path; see /docs."))
     if error.status_code == 405:  # noqa: PLR2004 -- known by everybody
-        return answer_of(errors.MethodError("This path does not have this method."), error.headers)
+        allow = {"Allow": ", ".join(sorted(_methods(request))) or "GET"}
+        return answer_of(errors.MethodError("This path does not have this method."), allow)
     return answer_of(errors.RequestError("The body is not valid JSON."))
+
+
+def _methods(request: Request) -> set[str]:
+    # FastAPI's own `Allow` has the methods of the first route of this path alone.
+    path = request.scope["path"]
+    found: set[str] = set()
+    for route in request.app.state.routes:
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return found
 
 
 def _within(place: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -1,29 +1,298 @@
 """`/exports`: ask for exports, follow them, and stop them."""
 
-from typing import Annotated
+import hashlib
+from typing import Annotated, Final
+from urllib.parse import quote
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from exports.api.answers import Ok
-from exports.api.errors import documented
+from exports.api.answers import Ok, reply
+from exports.api.errors import documented, documented_write
 from exports.api.parts import Client
-from exports.api.who import Asks
-from exports.errors import TaskNotFoundError
+from exports.api.who import Asks, Person
+from exports.errors import (
+    FileExpiredError,
+    FormatUnknownError,
+    IdempotencyKeyError,
+    ParamsError,
+    RequestError,
+    TaskInvalidError,
+    TaskNotFoundError,
+    TaskStateError,
+    TypeUnknownError,
+)
+from exports.models import DEFAULT_FORMAT, TaskStatus, WireModel
+from exports.tasks.audit import AuditEntry
 from exports.tasks.task import ExportTask
 
 router = APIRouter(prefix="/exports", tags=["exports"])
 
+POLL_AFTER: Final = 2
+"""Seconds after which an open export may look different: how often a run reports."""
+_MAX_PER_PAGE: Final = 200
+
 TaskId = Annotated[
     str, Path(description="The id of the export.", examples=["6720c1f0a1b2c3d4e5f60718"])
 ]
+"""The id of an export in a path."""
+
+
+class NewExport(BaseModel):
+    """What is asked for."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "statsMonthly",
+                    "params": {"year": 2026, "month": 10},
+                    "format": "xlsx",
+                    "columns": ["day", "orders"],
+                }
+            ]
+        },
+    )
+
+    type: str = Field(description="The report: see `GET /types`.")
+    params: dict[str, JsonValue] = Field(
+        default_factory=dict, description="The parameters of the report: see `GET /types/{type}`."
+    )
+    format: str = Field(default=DEFAULT_FORMAT, description="The file format.")
+    columns: list[str] | None = Field(
+        default=None, description="Some of the report's columns, in this order. Default: all."
+    )
+
+    def all_params(self) -> dict[str, JsonValue]:
+        """Return the parameters with the columns among them, as reports take them.
+
+        Raises:
+            RequestError: The columns are given twice.
+        """
+        if self.columns is None:
+            return self.params
+        if "columns" in self.params:
+            problem = {"columns": "is given twice"}
+            raise RequestError("Give columns once: in the body, or in params.", fields=problem)
+        return {**self.params, "columns": [*self.columns]}
+
+
+class Page(WireModel):
+    """Some exports, newest first.
+
+    Attributes:
+        items: The exports.
+        next: The `after` of the next page; None if this is the last one.
+    """
+
+    items: list[ExportTask]
+    next: str | None
+
+
+class Cancel(BaseModel):
+    """How an export is stopped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", description="Why, for other people.", examples=["wrong month"])
+
+
+@router.post(
+    "",
+    operation_id="createExport",
+    summary="Ask for an export",
+    status_code=201,
+    response_model=None,
+    responses={
+        201: {"model": Ok[ExportTask], "description": "A new export; `Location` says where."},
+        200: {
+            "model": Ok[ExportTask],
+            "description": "An export that was there already (`joined`), or what one would be.",
+        },
+        **documented_write(
+            *(ParamsError, TypeUnknownError, FormatUnknownError),
+            IdempotencyKeyError,
+        ),
+    },
+)
+async def create_export(
+    new: NewExport,
+    client: Client,
+    person: Asks,
+    *,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Makes it safe to send the request again: the same key, of the same "
+            "person, gives the same export. 1 to 200 characters."
+        ),
+    ] = None,
+) -> Response:
+    """Create an export, or join one of yours.
+
+    You join one with the same type, parameters, format and columns that is open, or was done a
+    short while ago (10 minutes, if the operator has not changed it).
+    """
+    params = new.all_params()
+    task = await client.create(
+        new.type,
+        params,
+        created_by=person.uid,
+        format=new.format,
+        idempotency_key=idempotency_key,
+    )
+    status = 201
+    return reply(task, status, {"Location": path_of(task), **retry_after(task)})
+
+
+@router.get(
+    "",
+    operation_id="listExports",
+    summary="List exports",
+    responses=documented(),
+)
+async def list_exports(
+    client: Client,
+    person: Asks,
+    *,
+    status: TaskStatus | None = None,
+    created_by: Annotated[
+        str | None, Query(description="Whose. Only an operator may name somebody else.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=_MAX_PER_PAGE)] = 50,
+) -> Ok[Page]:
+    """Return your exports, newest first; to an operator, those of everybody."""
+    tasks = await client.list(
+        created_by=_whose(person, created_by),
+        status=status,
+        limit=limit + 1,
+    )
+    more = len(tasks) > limit
+    items = tasks[:limit]
+    return Ok(data=Page(items=items, next=items[-1].id if more else None))
+
+
+def _whose(person: Person, created_by: str | None) -> str | None:
+    if created_by is None or person.operator:
+        return person.sees if created_by is None else created_by
+    if created_by != person.uid:
+        problem = {"created_by": "can only be you"}
+        raise RequestError("Only an operator may list the exports of others.", fields=problem)
+    return person.uid
 
 
 @router.get(
     "/{id}",
     operation_id="getExport",
     summary="Get an export",
+    response_model=Ok[ExportTask],
+    responses={
+        304: {"description": "It has not changed since you saw it with this `ETag`."},
+        **documented(TaskNotFoundError),
+    },
+)
+async def get_export(
+    id: TaskId,  # noqa: A002 -- the name in the path
+    client: Client,
+    person: Asks,
+    *,
+    if_none_match: Annotated[
+        str | None, Header(description="The `ETag` of the answer that you have.")
+    ] = None,
+) -> Response:
+    """Return an export as it is now.
+
+    While it is open, `Retry-After` says when to look again. Send the `ETag` of the last answer as
+    `If-None-Match`, and an export that has not changed is a 304 without a body.
+    """
+    task = await client.get(id, created_by=person.sees)
+    answer = reply(task, headers=retry_after(task))
+    tag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    answer.headers["ETag"] = tag
+    if if_none_match is not None and _names(if_none_match, tag):
+        return Response(status_code=304, headers={"ETag": tag, **retry_after(task)})
+    return answer
+
+
+def _names(if_none_match: str, tag: str) -> bool:
+    # For If-None-Match, a weak tag is as good: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+    named = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+    return bool(named & {tag, "*"})
+
+
+@router.post(
+    "/{id}/cancel",
+    operation_id="cancelExport",
+    summary="Cancel an export",
+    responses=documented_write(TaskNotFoundError, TaskStateError),
+)
+async def cancel_export(
+    id: TaskId,  # noqa: A002 -- the name in the path
+    client: Client,
+    person: Asks,
+    how: Cancel | None = None,
+) -> Ok[ExportTask]:
+    """Stop an export and remove what it has written. To cancel it again does nothing.
+
+    This waits up to 10 seconds. If the export is still open then, it is cancelled soon.
+    """
+    reason = "" if how is None else how.reason
+    return Ok(data=await client.cancel(id, created_by=person.sees, reason=reason))
+
+
+@router.post(
+    "/{id}/retry",
+    operation_id="retryExport",
+    summary="Run a failed export again",
+    responses=documented_write(TaskNotFoundError, TaskStateError),
+)
+async def retry_export(
+    id: TaskId,  # noqa: A002 -- the name in the path
+    client: Client,
+    person: Asks,
+) -> Ok[ExportTask]:
+    """Run a failed export again, with all its attempts."""
+    return Ok(data=await client.retry(id, created_by=person.sees))
+
+
+@router.post(
+    "/{id}/renew",
+    operation_id="renewExport",
+    summary="Make a new link",
+    responses=documented_write(
+        TaskNotFoundError, TaskStateError, FileExpiredError, TaskInvalidError
+    ),
+)
+async def renew_export(
+    id: TaskId,  # noqa: A002 -- the name in the path
+    client: Client,
+    person: Asks,
+) -> Ok[ExportTask]:
+    """Make a new `downloadUrl`. To hand on an address, use `GET /exports/{id}/file`."""
+    return Ok(data=await client.renew(id, created_by=person.sees))
+
+
+@router.get(
+    "/{id}/audit",
+    operation_id="getAudit",
+    summary="See what happened to an export",
     responses=documented(TaskNotFoundError),
 )
-async def get_export(id: TaskId, client: Client, person: Asks) -> Ok[ExportTask]:  # noqa: A002 -- the name in the path
-    """Return an export as it is now."""
-    return Ok(data=await client.get(id, created_by=person.sees))
+async def get_audit(
+    id: TaskId,  # noqa: A002 -- the name in the path
+    client: Client,
+    person: Asks,
+) -> Ok[list[AuditEntry]]:
+    """Return who did what to an export, when and from where, oldest entry first."""
+    return Ok(data=await client.audit(id, created_by=person.sees))
+
+
+def path_of(task: ExportTask) -> str:
+    """Return the path of an export."""
+    return f"/exports/{quote(task.id, safe='')}"
+
+
+def retry_after(task: ExportTask) -> dict[str, str]:
+    """Return the header that says when an open export may look different."""
+    return {} if task.status.ended else {"Retry-After": str(POLL_AFTER)}

@@ -9,7 +9,15 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from starlette.requests import Request
 
 from exports.api.parts import Parts, parts_of
-from exports.errors import OriginError, RateError, TokenError
+from exports.errors import (
+    OperatorError,
+    OriginError,
+    RateError,
+    RequestError,
+    TokenError,
+    in_one_line,
+    problems,
+)
 
 SESSION_COOKIE: Final = "exports_session"
 """Name of the cookie of a browser's session."""
@@ -70,6 +78,7 @@ async def _who(
     wait = parts.rate.wait(person.uid)
     if wait:
         raise RateError("There were too many requests; wait a little.", retry_after=wait)
+    _check_query(request)
     return person
 
 
@@ -107,6 +116,33 @@ def _check_origin(request: Request, ours: str | None) -> None:
         allowed = origin in {ours, f"{found.scheme}://{found.netloc}"}
     if not allowed:
         raise OriginError("Only pages of this origin may change something with a session.")
+
+
+def require_operator(person: Person) -> None:
+    """Refuse everybody else.
+
+    Raises:
+        OperatorError: They are no operator.
+    """
+    if not person.operator:
+        raise OperatorError("Only an operator may do this.")
+
+
+def _check_query(request: Request) -> None:
+    """Refuse parameters that a call does not have: a mistake in `dry_run` must not create.
+
+    Raises:
+        RequestError: There is one.
+    """
+    call = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
+    known = {given["name"] for given in call.get("parameters", ()) if given["in"] == "query"}
+    found = problems(
+        {"loc": (name,), "type": "extra_forbidden", "msg": ""}
+        for name in request.query_params
+        if name not in known
+    )
+    if found:
+        raise RequestError(f"The query is not valid: {in_one_line(found)}.", fields=found)
 
 
 Asks = Annotated[Person, Depends(_who)]

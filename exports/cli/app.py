@@ -33,6 +33,7 @@ from exports.cli.output import (
     tasks_table,
     types_table,
 )
+from exports.cli.tokens import tokens
 from exports.clock import epoch_ms
 from exports.models import DEFAULT_FORMAT, ScheduleView, SweepResult, TaskStatus
 from exports.runtime.process import end, keep_temporal_off_stdout
@@ -72,6 +73,7 @@ app = typer.Typer(
 )
 schedule = typer.Typer(help="Manage the Temporal Schedule that runs a sweep every five minutes.")
 app.add_typer(schedule, name="schedule")
+app.add_typer(tokens, name="token")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer passes it so

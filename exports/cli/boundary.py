@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from exports.client import ExportClient
     from exports.temporal.schedule import SweepSchedule
+    from exports.tokens import TokenStore
 
 EXPORT_FAILED: Final = 1
 # EX_SOFTWARE and EX_IOERR of sysexits.h.
@@ -111,6 +112,20 @@ def with_schedule(work: "Callable[[SweepSchedule], Awaitable[_T]]") -> _T:
         settings = Settings.load()
         temporal = await connect_temporal(settings.encryption_keys)
         return await work(SweepSchedule(temporal, task_queue=settings.task_queue))
+
+    return asyncio.run(connected())
+
+
+def with_tokens(work: "Callable[[TokenStore], Awaitable[_T]]") -> _T:
+    """Connect to the database, and do the work with the tokens of the HTTP API."""
+    from exports.connections import mongo_client  # noqa: PLC0415 -- as above
+    from exports.settings import Settings  # noqa: PLC0415 -- as above
+    from exports.tokens import TokenStore  # noqa: PLC0415 -- as above
+
+    async def connected() -> _T:
+        settings = Settings.load()
+        async with mongo_client(settings.mongo_uri) as mongo:
+            return await work(TokenStore(mongo[settings.mongo_database]))
 
     return asyncio.run(connected())
 

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from pydantic import BaseModel, JsonValue
 from rich.console import Console, RenderableType
@@ -18,6 +18,9 @@ from exports.reports.described import ParamDescription
 from exports.tables.described import ColumnDescription
 from exports.tasks.audit import AuditEntry
 from exports.tasks.task import ExportTask
+
+if TYPE_CHECKING:
+    from exports.tokens import Token
 
 _UNLIMITED: Final = 100_000
 """Columns of a line in a pipe or a file, so that nothing is wrapped."""
@@ -197,6 +200,20 @@ def audit_table(entries: Sequence[AuditEntry]) -> Table:
             Text(plain(item.user or "")),
             Text(plain(item.origin)),
             Text(plain(about)),
+        )
+    return table
+
+
+def tokens_table(tokens: "Sequence[Token]") -> Table:
+    """Return the tokens of the HTTP API as a table."""
+    table = _table("id", "user", "role", "created", "valid until")
+    for token in tokens:
+        table.add_row(
+            token.id,
+            Text(plain(token.uid)),
+            "operator" if token.operator else "user",
+            local_time(token.created_at),
+            local_time(token.expires_at) or "it is revoked",
         )
     return table
 

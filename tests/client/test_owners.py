@@ -99,6 +99,7 @@ COMMANDS: dict[str, list[str]] = {
 }
 NO_TASK_COMMANDS: Final = {
     *("types", "create", "list", "sweep", "worker", "api", "codec-server"),
+    *(f"token {name}" for name in ("create", "list", "revoke")),
     *(f"schedule {name}" for name in ("apply", "show", "pause", "resume", "trigger")),
 }
 ACTIONS: dict[str, dict[str, object]] = {"get": {}, "cancel": {"reason": "mine"}}

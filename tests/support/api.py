@@ -1,10 +1,11 @@
 """Runs the HTTP API in the event loop of a test, on a socket, and asks it."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -15,6 +16,9 @@ from exports.api.server import ApiServer
 from exports.api.settings import ApiSettings
 from exports.tokens import TokenStore
 from tests.support.service import Service
+
+# It logs the addresses of all requests, and so the links to files.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 OWNER, STRANGER, OPERATOR = "u1", "u2", "op"
 GRACE = 30.0
@@ -28,8 +32,8 @@ class Api:
     server: ApiServer
     url: str
     tokens: TokenStore
-    token: Mapping[str, str]
-    http: httpx2.AsyncClient
+    token: Mapping[str, str] = field(repr=False)
+    http: httpx2.AsyncClient = field(repr=False)
 
     def bearer(self, who: str = OWNER) -> dict[str, str]:
         """Return the header of a person's requests."""

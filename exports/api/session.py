@@ -1,0 +1,71 @@
+"""`/session`: a browser changes a token for a cookie that no script can read."""
+
+import math
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from exports.api.answers import Ok
+from exports.api.errors import documented_write
+from exports.api.me import Me
+from exports.api.parts import PartsOfApp
+from exports.api.who import SESSION_COOKIE, Asks
+from exports.clock import now_ms
+from exports.errors import RequestError
+
+router = APIRouter(prefix="/session", tags=["session"])
+_HTTPS: Final = "https"
+
+
+@router.post(
+    "",
+    operation_id="openSession",
+    summary="Sign a browser in",
+    responses=documented_write(),
+)
+async def open_session(
+    request: Request, response: Response, parts: PartsOfApp, person: Asks
+) -> Ok[Me]:
+    """Set a cookie with which this browser asks from now on, in place of the token.
+
+    It lasts 12 hours at most, and no longer than the token. Whatever changes something with it must
+    come from a page of the same origin.
+    """
+    if person.by_session:
+        raise RequestError("A session is opened with a token: Authorization: Bearer TOKEN.")
+    text, session = await parts.tokens.open_session(
+        person.uid, operator=person.operator, ends=person.expires_at, parent=person.token
+    )
+    ends = session.expires_at or 0
+    response.set_cookie(
+        SESSION_COOKIE,
+        text,
+        max_age=max(0, math.floor((ends - now_ms()) / 1000)),
+        httponly=True,
+        samesite="strict",
+        secure=_is_https(request, parts),
+    )
+    return Ok(data=Me(uid=session.uid, operator=session.operator, expires_at=session.expires_at))
+
+
+@router.delete(
+    "",
+    operation_id="closeSession",
+    summary="Sign a browser out",
+    responses=documented_write(),
+)
+async def close_session(
+    request: Request, response: Response, parts: PartsOfApp, person: Asks
+) -> Ok[None]:
+    """End the session of this browser. A token stays as it is."""
+    if person.by_session and person.token is not None:
+        await parts.tokens.revoke(person.token)
+    response.delete_cookie(
+        SESSION_COOKIE, httponly=True, samesite="strict", secure=_is_https(request, parts)
+    )
+    return Ok(data=None)
+
+
+def _is_https(request: Request, parts: PartsOfApp) -> bool:
+    ours = parts.settings.api_origin or request.url.scheme
+    return ours.startswith(_HTTPS)

@@ -1,0 +1,79 @@
+"""`exports token`: makes, lists and revokes tokens of the HTTP API."""
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.text import Text
+
+from exports.cli.boundary import with_tokens
+from exports.cli.output import local_time, print_json, say, show, tokens_table
+from exports.errors import RequestError
+
+if TYPE_CHECKING:
+    from exports.tokens import Token, TokenStore
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
+_DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+tokens = typer.Typer(help="Manage the tokens of the HTTP API.")
+
+
+@tokens.command("create")
+def create(
+    user: Annotated[str, typer.Argument(metavar="USER", help="Who asks with it.")],
+    *,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="Make an operator, who sees all exports.")
+    ] = False,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="How long it is valid: 30d, 12h. Default: for ever."),
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Make a token, and print it: it can't be shown again."""
+    valid_for = None if expires is None else _duration(expires)
+
+    async def work(store: "TokenStore") -> "tuple[str, Token]":
+        await store.prepare()
+        return await store.create(user, operator=operator, expires_in=valid_for)
+
+    text, token = with_tokens(work)
+    if as_json:
+        print_json({**token.model_dump(mode="json", by_alias=True), "token": text})
+        return
+    until = f"until {local_time(token.expires_at)}" if token.expires_at else "until it is revoked"
+    say(f"Token {token.id} of {token.uid}, valid {until}. It is shown only once:")
+    show(Text(text))
+
+
+@tokens.command("list")
+def list_tokens(*, as_json: _AsJson = False) -> None:
+    """List the tokens, without the tokens themselves."""
+    found = with_tokens(lambda store: store.list())
+    if as_json:
+        print_json(found)
+    else:
+        show(tokens_table(found))
+
+
+@tokens.command("revoke")
+def revoke(
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="See `exports token list`.")],
+    *,
+    as_json: _AsJson = False,
+) -> None:
+    """End a token, and the browser sessions that were opened with it, within ten seconds."""
+    with_tokens(lambda store: store.revoke(token_id))
+    if as_json:
+        print_json({"ok": True})
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise RequestError("A duration is a number with s, m, h or d, such as 30d.")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
