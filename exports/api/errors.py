@@ -163,6 +163,7 @@ def _methods(request: Request) -> set[str]:
 
 
 def _within(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    # The first part says whether it is the body, the path or the query; after `body` may follow
-    # the position of a mistake in JSON.
-    return place[1:] if len(place) > 1 and isinstance(place[1], str) else place[:1]
+    # The first part says whether it is the body, the path or the query. After it follows the name,
+    # or the position of a mistake in JSON.
+    named = len(place) > 1 and isinstance(place[1], str)
+    return place[1:] if named else place[:1]

@@ -35,6 +35,11 @@ class Api:
     token: Mapping[str, str] = field(repr=False)
     http: httpx2.AsyncClient = field(repr=False)
 
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        return host, int(port)
+
     def bearer(self, who: str = OWNER) -> dict[str, str]:
         """Return the header of a person's requests."""
         return {"Authorization": f"Bearer {self.token[who]}"}
