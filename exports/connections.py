@@ -84,6 +84,19 @@ class Connections:
         check_clock(there, whose="the database's")
         return cls(temporal=temporal, mongo=mongo, store=store)
 
+    async def answering(self) -> dict[str, bool]:
+        """Ask each server, and return whether `temporal`, `database` and `store` answer in time."""
+        asked = {
+            "temporal": self.temporal.service_client.check_health(),
+            "database": server_time(self.mongo.admin),
+            "store": _in_own_thread(self.store.check),
+        }
+        answers = await asyncio.gather(*map(_in_time, asked.values()), return_exceptions=True)
+        return {
+            name: answer is not False and not isinstance(answer, BaseException)
+            for name, answer in zip(asked, answers, strict=True)
+        }
+
 
 async def open_source(
     settings: Settings, connections: Connections, closing: AsyncExitStack

@@ -20,6 +20,7 @@ from exports.api.jwts import JwtVerifier
 from exports.api.openapi import DocumentedApi
 from exports.api.parts import Parts
 from exports.api.rate import RateLimit
+from exports.api.readiness import Readiness
 from exports.api.settings import ApiSettings
 from exports.client import ExportClient
 from exports.connections import Connections
@@ -67,11 +68,11 @@ def build_app(
     )
     app.state.parts = Parts(
         client=client.with_origin(names.FROM_API),
-        connections=connections,
         settings=api,
         tokens=TokenStore(connections.mongo[settings.mongo_database]),
         jwts=JwtVerifier(api) if api.takes_jwt else None,
         rate=RateLimit(api.api_rate),
+        readiness=Readiness(connections),
     )
     app.state.stopping = asyncio.Event()
     app.state.routes = [route for router in _ROUTERS for route in router.routes]

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import fastapi_offline
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
@@ -37,4 +38,4 @@ async def page() -> HTMLResponse:
 
 def mount_files(app: FastAPI) -> None:
     """Serve the files of Swagger UI, which the package `fastapi-offline` has."""
-    app.mount(_FILES, StaticFiles(packages=[("fastapi_offline", "static")]))
+    app.mount(_FILES, StaticFiles(packages=[(fastapi_offline.__name__, "static")]))

@@ -8,9 +8,9 @@ from starlette.requests import Request
 
 from exports.api.jwts import JwtVerifier
 from exports.api.rate import RateLimit
+from exports.api.readiness import Readiness
 from exports.api.settings import ApiSettings
 from exports.client import ExportClient
-from exports.connections import Connections
 from exports.tokens import TokenStore
 
 
@@ -20,19 +20,19 @@ class Parts:
 
     Attributes:
         client: Does the work.
-        connections: The servers, for the question whether they are there.
         settings: Of the API.
         tokens: Our own tokens.
         jwts: Checks JWTs; None if they are no tokens here.
         rate: Counts the requests of each person.
+        readiness: Asks whether the servers answer.
     """
 
     client: ExportClient
-    connections: Connections
     settings: ApiSettings
     tokens: TokenStore
     jwts: JwtVerifier | None
     rate: RateLimit
+    readiness: Readiness
 
 
 def parts_of(request: Request) -> Parts:

@@ -1,0 +1,79 @@
+"""`exports api` as a process: how it starts, how it stops, and what it says if it can't."""
+
+import asyncio
+import signal
+import sys
+from dataclasses import replace
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from exports.api.readiness import Readiness
+from exports.cli.app import app
+from exports.cli.boundary import guarded
+from exports.connections import mongo_client
+from exports.settings import Settings
+from tests.support import leaks
+from tests.support.api import open_api
+from tests.support.command_line import CommandLine, environment_of
+from tests.support.service import PATIENCE, Service
+
+
+async def test_it_answers_until_sigterm_and_finishes_what_it_has_begun(
+    settings: Settings, temporal_address: str
+) -> None:
+    environment = environment_of(settings, temporal_address)
+    exports = CommandLine(environment | {"EXPORTS_API_LISTEN": "127.0.0.1:0"})
+    process = await exports.start("api")
+    assert process.stderr
+    log = ""
+    async with asyncio.timeout(PATIENCE.total_seconds()):
+        while "The API listens on " not in log:
+            line = (await process.stderr.readline()).decode()
+            assert line, log
+            log += line
+    url = log.rpartition("The API listens on ")[2].strip()
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        ready = (await http.get("/readyz")).json()
+        assert ready == {"ok": True, "data": {"temporal": True, "database": True, "store": True}}
+    process.send_signal(signal.SIGTERM)
+    _, rest = await process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    leaks.keep("api", log + rest.decode())
+
+
+async def test_streams_hear_of_the_end_before_the_server_waits_for_them(
+    idle_service: Service,
+) -> None:
+    async with open_api(idle_service) as api:
+        stopping: asyncio.Event = api.app.state.stopping
+        assert not stopping.is_set()
+        api.server.should_exit = True
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            await stopping.wait()
+
+
+@pytest.mark.parametrize("package", ["fastapi", "fastapi_offline", "jwt", "uvicorn"])
+def test_without_its_packages_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    for module in [name for name in sys.modules if name.startswith((f"{package}.", "exports.api"))]:
+        monkeypatch.delitem(sys.modules, module)
+    assert guarded(app, ["api"]) == 2
+    assert capsys.readouterr().err == (
+        f"E_SETTINGS: The API needs the package {package}, which is not installed: pip install "
+        "'temporal-exports[api]'.\n"
+    )
+
+
+async def test_it_says_which_server_does_not_answer(idle_service: Service) -> None:
+    nowhere = SecretStr("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=1")
+    async with open_api(idle_service) as api, mongo_client(nowhere) as mongo:
+        away = replace(idle_service.connections, mongo=mongo)
+        api.app.state.parts = replace(api.app.state.parts, readiness=Readiness(away))
+        answer = await api.ask("GET", "/readyz", None)
+        assert answer.status_code == 503
+        assert answer.json()["data"] == {"temporal": True, "database": False, "store": True}
+        assert (await api.ask("GET", "/healthz", None)).status_code == 200
