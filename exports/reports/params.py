@@ -16,7 +16,7 @@ from pydantic import (
     create_model,
 )
 
-from exports.errors import ParamsError, explain
+from exports.errors import ParamsError, in_one_line, problems
 from exports.reports.definition import Param
 from exports.reports.described import ParamDescription
 from exports.reports.periods import MAX_YEAR, MIN_YEAR
@@ -98,7 +98,10 @@ def validate(model: type[_Params], params: object, *, report: str) -> _Params:
     try:
         return model.model_validate(params)
     except ValidationError as error:
-        raise ParamsError(f"The parameters of {report} are wrong: {explain(error)}.") from None
+        found = problems(error.errors(include_url=False, include_context=False))
+        raise ParamsError(
+            f"The parameters of {report} are wrong: {in_one_line(found)}.", fields=found
+        ) from None
 
 
 def chosen(names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
@@ -111,7 +114,10 @@ def chosen(names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
     if names is None:
         return columns
     if not set(names) <= set(columns):
-        raise ParamsError(f"There is no column of that name; use some of: {', '.join(columns)}.")
+        raise ParamsError(
+            f"There is no column of that name; use some of: {', '.join(columns)}.",
+            fields={"columns": "names one that does not exist"},
+        )
     return list(names)
 
 

@@ -139,6 +139,9 @@ async def test_what_is_not_http_has_an_answer_of_the_same_form(api: Api) -> None
         b"GET /\0 HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nX: \0\r\n\r\n",
         b"\xff\xfe\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000,
+        b"POST /exports HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        b"POST /exports HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ):
         reader, writer = await asyncio.open_connection(*api.address)
         writer.write(sent)

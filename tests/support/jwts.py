@@ -10,6 +10,7 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm
 
 from exports.clock import now_ms
 from tests.support.leaks import CANARY
@@ -40,7 +41,7 @@ class Provider:
     """An identity provider that serves its public keys, and counts how often it is asked."""
 
     def __init__(self) -> None:
-        public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key()))
+        public = ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
         self.asked = 0
         self.status = 200
         self.keys = {"keys": [{**public, "kid": "first", "alg": "ES256", "use": "sig"}]}
