@@ -28,7 +28,6 @@ class ExportError(Exception):
         exit_code: What a program exits with: 2 for wrong input, 3 if a server can't be reached.
         msg: What is wrong and what would be right, for the person who asked. Has no secret in it.
         fields: What is wrong with which field of the input, if that is known: see `problems`.
-        retry_after: In how many seconds the same call may succeed, if that is known.
     """
 
     code: ClassVar[str] = "E_INTERNAL"
@@ -36,17 +35,10 @@ class ExportError(Exception):
     permanent: ClassVar[bool] = True
     exit_code: ClassVar[int] = 2
 
-    def __init__(
-        self,
-        msg: str,
-        *,
-        fields: Mapping[str, str] | None = None,
-        retry_after: float | None = None,
-    ) -> None:
+    def __init__(self, msg: str, *, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(msg)
         self.msg = msg
         self.fields = dict(fields or {})
-        self.retry_after = retry_after
 
 
 class ActionError(ExportError):
@@ -106,11 +98,19 @@ class OperatorError(ExportError):
 
 
 class RateError(ExportError):
-    """One person has sent too many HTTP requests; the header `Retry-After` says when to go on."""
+    """One person has sent too many HTTP requests; the header `Retry-After` says when to go on.
+
+    Attributes:
+        retry_after: In how many seconds the next one is allowed.
+    """
 
     code = "E_RATE"
     fixed_by = "who asked: less often"
     permanent = False
+
+    def __init__(self, msg: str, *, retry_after: float = 1) -> None:
+        super().__init__(msg)
+        self.retry_after = retry_after
 
 
 class TypeUnknownError(ExportError):

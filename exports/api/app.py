@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from temporalio.service import RPCError
 
 from exports import names
-from exports.api import docs, errors, exports, function, health, me, session
+from exports.api import docs, errors, exports, files, function, health, me, session
 from exports.api.body import WholeBody
 from exports.api.boundary import Boundary
 from exports.api.jwts import JwtVerifier
@@ -30,6 +30,7 @@ from exports.tokens import TokenStore
 
 _ROUTERS: Final[tuple[APIRouter, ...]] = (
     exports.router,
+    files.router,
     me.router,
     session.router,
     function.router,

@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from exports import errors
 from exports.api.answers import Failed, Problem
+from exports.clock import now_ms
 from exports.errors import ExportError, in_one_line, problems
 from exports.server_errors.temporal import temporal_error
 
@@ -34,7 +35,7 @@ _STATUSES: Final[Mapping[int, tuple[type[ExportError], ...]]] = {
         errors.TaskInvalidError,
         errors.MismatchError,
     ),
-    429: (errors.RateError,),
+    429: (errors.RateError, errors.QuotaError),
     # Errors that only a developer or the operator can put right.
     500: (
         errors.UnexpectedError,
@@ -95,9 +96,18 @@ def answer_of(error: ExportError, headers: Mapping[str, str] | None = None) -> J
     named = dict(headers or {})
     if isinstance(error, errors.TokenError):
         named["WWW-Authenticate"] = "Bearer"
-    if error.retry_after is not None:
-        named["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    wait = _seconds_to_wait(error)
+    if wait is not None:
+        named["Retry-After"] = str(max(1, math.ceil(wait)))
     return JSONResponse(content, STATUS[error.code], named)
+
+
+def _seconds_to_wait(error: ExportError) -> float | None:
+    if isinstance(error, errors.RateError):
+        return error.retry_after
+    if isinstance(error, errors.QuotaError) and error.retry_at is not None:
+        return (error.retry_at - now_ms()) / 1000
+    return None
 
 
 def documented(*kinds: type[ExportError]) -> dict[int | str, dict[str, Any]]:

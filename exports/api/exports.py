@@ -10,12 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from exports.api.answers import Ok, reply
 from exports.api.errors import documented, documented_write
 from exports.api.parts import Client
-from exports.api.who import Asks, Person
+from exports.api.who import Asks, Person, require_operator
+from exports.client.estimating import Estimate
+from exports.clock import LAST_MS
 from exports.errors import (
     FileExpiredError,
     FormatUnknownError,
     IdempotencyKeyError,
+    OperatorError,
     ParamsError,
+    QuotaError,
     RequestError,
     TaskInvalidError,
     TaskNotFoundError,
@@ -36,6 +40,7 @@ TaskId = Annotated[
     str, Path(description="The id of the export.", examples=["6720c1f0a1b2c3d4e5f60718"])
 ]
 """The id of an export in a path."""
+_Millis = Annotated[int | None, Query(ge=0, le=LAST_MS)]
 
 
 class NewExport(BaseModel):
@@ -78,6 +83,16 @@ class NewExport(BaseModel):
         return {**self.params, "columns": [*self.columns]}
 
 
+class Created(ExportTask):
+    """An export, and whether it was there already.
+
+    Attributes:
+        joined: Whether this call has found the export, instead of making it.
+    """
+
+    joined: bool
+
+
 class Page(WireModel):
     """Some exports, newest first.
 
@@ -105,14 +120,14 @@ class Cancel(BaseModel):
     status_code=201,
     response_model=None,
     responses={
-        201: {"model": Ok[ExportTask], "description": "A new export; `Location` says where."},
+        201: {"model": Ok[Created], "description": "A new export; `Location` says where."},
         200: {
-            "model": Ok[ExportTask],
+            "model": Ok[Created] | Ok[Estimate],
             "description": "An export that was there already (`joined`), or what one would be.",
         },
         **documented_write(
             *(ParamsError, TypeUnknownError, FormatUnknownError),
-            IdempotencyKeyError,
+            *(IdempotencyKeyError, QuotaError),
         ),
     },
 )
@@ -125,9 +140,16 @@ async def create_export(
         str | None,
         Header(
             description="Makes it safe to send the request again: the same key, of the same "
-            "person, gives the same export. 1 to 200 characters."
+            "person, gives the same export. 1 to 200 characters.",
+            json_schema_extra={"minLength": 1, "maxLength": 200},
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, Query(description="Check and estimate; create nothing, whatever else is given.")
+    ] = False,
+    force: Annotated[
+        bool, Query(description="Create a new one, even if there is one to join.")
+    ] = False,
 ) -> Response:
     """Create an export, or join one of yours.
 
@@ -135,37 +157,60 @@ async def create_export(
     short while ago (10 minutes, if the operator has not changed it).
     """
     params = new.all_params()
+    if dry_run:
+        return reply(
+            await client.estimate(new.type, params, created_by=person.uid, format=new.format)
+        )
     task = await client.create(
         new.type,
         params,
         created_by=person.uid,
         format=new.format,
         idempotency_key=idempotency_key,
+        force=force,
     )
-    status = 201
-    return reply(task, status, {"Location": path_of(task), **retry_after(task)})
+    status = 200 if task.joined else 201
+    return reply(
+        Created.model_construct(**dict(task)),
+        status,
+        {"Location": path_of(task), **retry_after(task)},
+    )
 
 
 @router.get(
     "",
     operation_id="listExports",
     summary="List exports",
-    responses=documented(),
+    responses=documented(OperatorError),
 )
 async def list_exports(
     client: Client,
     person: Asks,
     *,
     status: TaskStatus | None = None,
+    type: Annotated[str | None, Query(description="The report.")] = None,  # noqa: A002 -- the name in the query
+    format: Annotated[str | None, Query(description="The file format.")] = None,  # noqa: A002 -- same
+    created_from: Annotated[
+        _Millis, Query(description="Created at this time or later (epoch milliseconds).")
+    ] = None,
+    created_before: Annotated[
+        _Millis, Query(description="Created before this time (epoch milliseconds).")
+    ] = None,
     created_by: Annotated[
         str | None, Query(description="Whose. Only an operator may name somebody else.")
     ] = None,
+    after: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=_MAX_PER_PAGE)] = 50,
 ) -> Ok[Page]:
     """Return your exports, newest first; to an operator, those of everybody."""
     tasks = await client.list(
         created_by=_whose(person, created_by),
         status=status,
+        type=type,
+        format=format,
+        created_from=created_from,
+        created_before=created_before,
+        after=after,
         limit=limit + 1,
     )
     more = len(tasks) > limit
@@ -174,12 +219,9 @@ async def list_exports(
 
 
 def _whose(person: Person, created_by: str | None) -> str | None:
-    if created_by is None or person.operator:
-        return person.sees if created_by is None else created_by
-    if created_by != person.uid:
-        problem = {"created_by": "can only be you"}
-        raise RequestError("Only an operator may list the exports of others.", fields=problem)
-    return person.uid
+    if created_by not in {None, person.uid}:
+        require_operator(person)
+    return person.sees if created_by is None else created_by
 
 
 @router.get(
@@ -245,7 +287,7 @@ async def cancel_export(
     "/{id}/retry",
     operation_id="retryExport",
     summary="Run a failed export again",
-    responses=documented_write(TaskNotFoundError, TaskStateError),
+    responses=documented_write(TaskNotFoundError, TaskStateError, QuotaError),
 )
 async def retry_export(
     id: TaskId,  # noqa: A002 -- the name in the path
