@@ -172,9 +172,10 @@ class TokenStore:
         if not re.fullmatch(r"[0-9a-f]{16}", token_id):
             raise RequestError("The id of a token has 16 characters: see `exports token list`.")
         async with deadline(self._tokens):
-            # The index removes it: this service needs no right to remove anything.
-            await self._tokens.update_one(
-                {"_id": token_id}, {"$min": {_EXPIRES: datetime.now(UTC)}}
+            # The index removes them: this service needs no right to remove anything.
+            await self._tokens.update_many(
+                {"$or": [{"_id": token_id}, {"parent": token_id}]},
+                {"$min": {_EXPIRES: datetime.now(UTC)}},
             )
         self._cache.clear()
 
@@ -205,7 +206,7 @@ class TokenStore:
                 {"_id": token.parent, "$nor": [{_EXPIRES: {"$lte": datetime.now(UTC)}}]}
             ):
                 return token
-        return None  # a session whose token was revoked
+        return None  # a session that was opened while its token was revoked
 
 
 def _hash(text: str) -> str:

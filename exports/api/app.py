@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from temporalio.service import RPCError
 
 from exports import names
-from exports.api import docs, errors, exports, files, function, health, me, session
+from exports.api import creating, docs, errors, exports, files, function, health, me, session
 from exports.api.body import WholeBody
 from exports.api.boundary import Boundary
 from exports.api.jwts import JwtVerifier
@@ -29,6 +29,7 @@ from exports.settings import Settings
 from exports.tokens import TokenStore
 
 _ROUTERS: Final[tuple[APIRouter, ...]] = (
+    creating.router,
     exports.router,
     files.router,
     me.router,

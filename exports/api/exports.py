@@ -1,32 +1,25 @@
-"""`/exports`: ask for exports, follow them, and stop them."""
+"""`/exports`: find exports, follow them, stop them, and run them again."""
 
 import hashlib
 from typing import Annotated, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from exports.api.answers import Ok, reply
 from exports.api.errors import documented, documented_write
 from exports.api.parts import Client
-from exports.api.who import Asks, Person, require_operator
-from exports.client.estimating import Estimate
+from exports.api.who import Asks, whose
 from exports.clock import LAST_MS
 from exports.errors import (
     FileExpiredError,
-    FormatUnknownError,
-    IdempotencyKeyError,
     OperatorError,
-    ParamsError,
     QuotaError,
-    RequestError,
     TaskInvalidError,
     TaskNotFoundError,
     TaskStateError,
-    TypeUnknownError,
 )
-from exports.models import DEFAULT_FORMAT, TaskStatus, WireModel
+from exports.models import TaskStatus, WireModel
 from exports.tasks.audit import AuditEntry
 from exports.tasks.task import ExportTask
 
@@ -43,54 +36,9 @@ TaskId = Annotated[
 _Millis = Annotated[int | None, Query(ge=0, le=LAST_MS)]
 
 
-class NewExport(BaseModel):
-    """What is asked for."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "statsMonthly",
-                    "params": {"year": 2026, "month": 10},
-                    "format": "xlsx",
-                    "columns": ["day", "orders"],
-                }
-            ]
-        },
-    )
-
-    type: str = Field(description="The report: see `GET /types`.")
-    params: dict[str, JsonValue] = Field(
-        default_factory=dict, description="The parameters of the report: see `GET /types/{type}`."
-    )
-    format: str = Field(default=DEFAULT_FORMAT, description="The file format.")
-    columns: list[str] | None = Field(
-        default=None, description="Some of the report's columns, in this order. Default: all."
-    )
-
-    def all_params(self) -> dict[str, JsonValue]:
-        """Return the parameters with the columns among them, as reports take them.
-
-        Raises:
-            RequestError: The columns are given twice.
-        """
-        if self.columns is None:
-            return self.params
-        if "columns" in self.params:
-            problem = {"columns": "is given twice"}
-            raise RequestError("Give columns once: in the body, or in params.", fields=problem)
-        return {**self.params, "columns": [*self.columns]}
-
-
-class Created(ExportTask):
-    """An export, and whether it was there already.
-
-    Attributes:
-        joined: Whether this call has found the export, instead of making it.
-    """
-
-    joined: bool
+def retry_after(task: ExportTask) -> dict[str, str]:
+    """Return the header that says when an open export may look different."""
+    return {} if task.status.ended else {"Retry-After": str(POLL_AFTER)}
 
 
 class Page(WireModel):
@@ -111,70 +59,6 @@ class Cancel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(default="", description="Why, for other people.", examples=["wrong month"])
-
-
-@router.post(
-    "",
-    operation_id="createExport",
-    summary="Ask for an export",
-    status_code=201,
-    response_model=None,
-    responses={
-        201: {"model": Ok[Created], "description": "A new export; `Location` says where."},
-        200: {
-            "model": Ok[Created] | Ok[Estimate],
-            "description": "An export that was there already (`joined`), or what one would be.",
-        },
-        **documented_write(
-            *(ParamsError, TypeUnknownError, FormatUnknownError),
-            *(IdempotencyKeyError, QuotaError),
-        ),
-    },
-)
-async def create_export(
-    new: NewExport,
-    client: Client,
-    person: Asks,
-    *,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            description="Makes it safe to send the request again: the same key, of the same "
-            "person, gives the same export. 1 to 200 characters.",
-            json_schema_extra={"minLength": 1, "maxLength": 200},
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, Query(description="Check and estimate; create nothing, whatever else is given.")
-    ] = False,
-    force: Annotated[
-        bool, Query(description="Create a new one, even if there is one to join.")
-    ] = False,
-) -> Response:
-    """Create an export, or join one of yours.
-
-    You join one with the same type, parameters, format and columns that is open, or was done a
-    short while ago (10 minutes, if the operator has not changed it).
-    """
-    params = new.all_params()
-    if dry_run:
-        return reply(
-            await client.estimate(new.type, params, created_by=person.uid, format=new.format)
-        )
-    task = await client.create(
-        new.type,
-        params,
-        created_by=person.uid,
-        format=new.format,
-        idempotency_key=idempotency_key,
-        force=force,
-    )
-    status = 200 if task.joined else 201
-    return reply(
-        Created.model_construct(**dict(task)),
-        status,
-        {"Location": path_of(task), **retry_after(task)},
-    )
 
 
 @router.get(
@@ -204,7 +88,7 @@ async def list_exports(
 ) -> Ok[Page]:
     """Return your exports, newest first; to an operator, those of everybody."""
     tasks = await client.list(
-        created_by=_whose(person, created_by),
+        created_by=whose(person, created_by),
         status=status,
         type=type,
         format=format,
@@ -216,12 +100,6 @@ async def list_exports(
     more = len(tasks) > limit
     items = tasks[:limit]
     return Ok(data=Page(items=items, next=items[-1].id if more else None))
-
-
-def _whose(person: Person, created_by: str | None) -> str | None:
-    if created_by not in {None, person.uid}:
-        require_operator(person)
-    return person.sees if created_by is None else created_by
 
 
 @router.get(
@@ -328,13 +206,3 @@ async def get_audit(
 ) -> Ok[list[AuditEntry]]:
     """Return who did what to an export, when and from where, oldest entry first."""
     return Ok(data=await client.audit(id, created_by=person.sees))
-
-
-def path_of(task: ExportTask) -> str:
-    """Return the path of an export."""
-    return f"/exports/{quote(task.id, safe='')}"
-
-
-def retry_after(task: ExportTask) -> dict[str, str]:
-    """Return the header that says when an open export may look different."""
-    return {} if task.status.ended else {"Retry-After": str(POLL_AFTER)}

@@ -21,6 +21,7 @@ _TASK: Final[dict[str, Any]] = {
 }
 _EXAMPLES: Final[dict[str, Any]] = {
     "Ok_ExportTask_": {"ok": True, "data": _TASK},
+    "Ok_Created_": {"ok": True, "data": {**_TASK, "joined": False}},
     "Ok_Page_": {"ok": True, "data": {"items": [_TASK], "next": None}},
     "Failed": {
         "ok": False,

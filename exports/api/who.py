@@ -128,6 +128,21 @@ def require_operator(person: Person) -> None:
         raise OperatorError("Only an operator may do this.")
 
 
+def whose(person: Person, created_by: str | None) -> str | None:
+    """Return whose exports somebody asks for, as `created_by` of `ExportClient`.
+
+    Args:
+        person: Who asks.
+        created_by: Whose they want; None for all that they see.
+
+    Raises:
+        OperatorError: They may not see those.
+    """
+    if created_by not in {None, person.uid}:
+        require_operator(person)
+    return person.sees if created_by is None else created_by
+
+
 def _check_query(request: Request) -> None:
     """Refuse parameters that a call does not have: a mistake in `dry_run` must not create.
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
+import jsonschema
 import pytest
 
 from dev.pages import error_classes
@@ -16,7 +17,7 @@ from exports.api.body import MAX_BODY_BYTES
 from exports.api.errors import STATUS
 from exports.client import ExportClient
 from exports.errors import ExportError
-from tests.support.api import OWNER, Api, open_api
+from tests.support.api import Api, open_api
 from tests.support.leaks import CANARY
 from tests.support.protections import protected_by
 from tests.support.service import MONTH, Service
@@ -234,4 +235,23 @@ async def test_the_openapi_document_names_every_call_and_every_answer(api: Api) 
         open_to_all = name in {"GET /healthz", "GET /readyz"}
         assert ("security" in call) is not open_to_all, name
         assert ("401" in call["responses"]) is not open_to_all, name
-    assert api.token[OWNER] not in json.dumps(document)
+    _check_examples(document)
+    links = calls["POST /exports"]["responses"]["201"]["links"]
+    assert {link["operationId"] for link in links.values()} <= {
+        *(call["operationId"] for call in calls.values()),
+        "getPreview",
+    }
+
+
+def _check_examples(document: dict[str, Any]) -> None:
+    """Check that each answer of the calls about exports has an example, and what it says."""
+    checked: set[str] = set()
+    for methods in document["paths"].values():
+        for call in methods.values():
+            for answer in call["responses"].values():
+                for content in answer.get("content", {}).values():
+                    if "example" in content and "$ref" in content["schema"]:
+                        schema = {**content["schema"], "components": document["components"]}
+                        jsonschema.Draft202012Validator(schema).validate(content["example"])
+                        checked.add(content["schema"]["$ref"].rpartition("/")[2])
+    assert checked >= {"Ok_ExportTask_", "Ok_Created_", "Ok_Page_", "Failed"}

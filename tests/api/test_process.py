@@ -59,6 +59,8 @@ import sys
 from exports.api.process import serve
 from exports.errors import SettingsError
 for package in ("fastapi", "uvicorn", "fastapi_offline", "jwt"):
+    for name in [name for name in sys.modules if name.startswith("exports.api.")]:
+        del sys.modules[name]
     was, sys.modules[package] = sys.modules.get(package), None
     try:
         serve()
