@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from temporalio.service import RPCError
 
 from exports import names
-from exports.api import creating, docs, errors, exports, files, function, health, me, session
+from exports.api import creating, docs, errors, exports, files, function, health, me, session, types
 from exports.api.body import WholeBody
 from exports.api.boundary import Boundary
 from exports.api.jwts import JwtVerifier
@@ -32,6 +32,7 @@ _ROUTERS: Final[tuple[APIRouter, ...]] = (
     creating.router,
     exports.router,
     files.router,
+    types.router,
     me.router,
     session.router,
     function.router,

@@ -19,6 +19,7 @@ from exports.errors import (
     ParamsError,
     QuotaError,
     RequestError,
+    TooManyRowsError,
     TypeUnknownError,
 )
 from exports.models import DEFAULT_FORMAT
@@ -38,21 +39,9 @@ _LINKS: Final = {
 
 
 class NewExport(BaseModel):
-    """What is asked for."""
+    """What is asked for. The OpenAPI document says it for each report."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "statsMonthly",
-                    "params": {"year": 2026, "month": 10},
-                    "format": "xlsx",
-                    "columns": ["day", "orders"],
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     type: str = Field(description="The report: see `GET /types`.")
     params: dict[str, JsonValue] = Field(
@@ -105,7 +94,7 @@ class Created(ExportTask):
         },
         **documented_write(
             *(ParamsError, TypeUnknownError, FormatUnknownError),
-            *(IdempotencyKeyError, QuotaError),
+            *(IdempotencyKeyError, QuotaError, TooManyRowsError),
         ),
     },
 )

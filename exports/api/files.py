@@ -13,10 +13,12 @@ from exports.api.who import Asks
 from exports.client.files import FileLink
 from exports.errors import (
     FileExpiredError,
+    PreviewMissingError,
     TaskInvalidError,
     TaskNotFoundError,
     TaskStateError,
 )
+from exports.formats.preview import Preview
 from exports.tasks.task import ExportTask
 
 router = APIRouter(prefix="/exports/{id}", tags=["files"])
@@ -65,3 +67,18 @@ async def delete_file(
 ) -> Ok[ExportTask]:
     """Remove the file now. The export is `expired` then. To remove it again does nothing."""
     return Ok(data=await client.delete_file(id, created_by=person.sees))
+
+
+@router.get(
+    "/preview",
+    operation_id="getPreview",
+    summary="See the first rows",
+    responses=documented(TaskNotFoundError, TaskStateError, FileExpiredError, PreviewMissingError),
+)
+async def get_preview(
+    id: TaskId,  # noqa: A002 -- the name in the path
+    client: Client,
+    person: Asks,
+) -> Ok[Preview]:
+    """Return the columns and the first 50 rows; of statistics, also the figures of the chart."""
+    return Ok(data=await client.preview(id, created_by=person.sees))

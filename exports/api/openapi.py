@@ -1,9 +1,13 @@
 """The OpenAPI document, where it is not what FastAPI makes of the routes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
+
+from exports.formats import FORMATS
+from exports.models import DEFAULT_FORMAT
+from exports.reports.report import Report
 
 _ID: Final = "6720c1f0a1b2c3d4e5f60718"
 _TASK: Final[dict[str, Any]] = {
@@ -32,7 +36,10 @@ _EXAMPLES: Final[dict[str, Any]] = {
 
 
 class DocumentedApi(FastAPI):
-    """FastAPI, with the errors of this API in place of its own, and with examples of answers."""
+    """FastAPI, whose document has our errors, examples of answers, and the reports.
+
+    `state.parts` has the client, with the reports.
+    """
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, which is made once."""
@@ -43,9 +50,44 @@ class DocumentedApi(FastAPI):
                     del answers["422"]
                 for answer in answers.values():
                     _add_example(answer)
+            schemas = made["components"]["schemas"]
             for name in ("HTTPValidationError", "ValidationError"):
-                made["components"]["schemas"].pop(name, None)
+                schemas.pop(name, None)
+            schemas["NewExport"] = _new_export(self.state.parts.client.reports)
         return super().openapi()
+
+
+def _new_export(reports: Iterable[Report]) -> dict[str, Any]:
+    """Return the schema of a request for an export: one for each report."""
+    examples = [
+        {"type": report.type, "params": params, "format": DEFAULT_FORMAT}
+        for report in reports
+        if (params := report.example_params()) is not None
+    ]
+    return {
+        "title": "NewExport",
+        "oneOf": [_new_export_of(report) for report in reports],
+        "examples": examples[:1],
+    }
+
+
+def _new_export_of(report: Report) -> dict[str, Any]:
+    params: dict[str, Any] = {**report.params_schema()}
+    params.pop("$schema", None)
+    params["properties"] = {**params["properties"]}
+    columns = params["properties"].pop("columns", {"type": "array", "items": {"type": "string"}})
+    return {
+        "title": report.title,
+        "type": "object",
+        "properties": {
+            "type": {"const": report.type},
+            "params": params,
+            "format": {"enum": sorted(FORMATS), "default": DEFAULT_FORMAT},
+            "columns": columns,
+        },
+        "required": ["type", *(["params"] if params["required"] else [])],
+        "additionalProperties": False,
+    }
 
 
 def _all_answers(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -74,6 +74,10 @@ async def _asks_follows_and_gets_the_file(api: Api, service: Service) -> None:
     assert (done["status"], done["rows"], done["format"]) == ("done", 3, "csv")
     content = downloaded(done["downloadUrl"])
 
+    preview = await _data(api, "GET", f"{path}/preview")
+    assert [column["name"] for column in preview["columns"]] == ["day", "orders"]
+    assert len(preview["rows"]) == 3
+
     led = await api.ask("GET", f"{path}/file")
     assert (led.status_code, led.headers["cache-control"]) == (302, "no-store")
     assert downloaded(led.headers["location"]) == content
@@ -241,3 +245,17 @@ async def test_too_many_exports_are_refused_with_what_to_wait_for(
             tomorrow = await api.ask("POST", f"/exports?{query}", json=_NEW)
             assert tomorrow.status_code == 429
             assert 0 < int(tomorrow.headers["retry-after"]) <= 24 * 60 * 60
+
+
+async def test_a_person_learns_what_can_be_asked_for(api: Api) -> None:
+    types = await _data(api, "GET", "/types")
+    assert {found["type"] for found in types} >= {"statsMonthly", "statsAnnual", "recordsDetail"}
+    monthly = await _data(api, "GET", "/types/statsMonthly")
+    assert monthly in types
+    assert monthly["params"]["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert monthly["params"]["required"] == ["year", "month"]
+    assert "xlsx" in monthly["formats"]
+    assert monthly["fileName"] == "statsMonthly-2026-10.csv"
+    assert [column["name"] for column in monthly["columns"]][:2] == ["day", "category"]
+    unknown = await api.ask("GET", "/types/nope")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "E_TYPE")

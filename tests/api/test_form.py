@@ -236,6 +236,10 @@ async def test_the_openapi_document_names_every_call_and_every_answer(api: Api) 
         assert ("security" in call) is not open_to_all, name
         assert ("401" in call["responses"]) is not open_to_all, name
     _check_examples(document)
+    asked = document["components"]["schemas"]["NewExport"]
+    jsonschema.Draft202012Validator(asked).validate(asked["examples"][0])
+    for wrong in ({"type": "nope"}, {**_NEW, "x": 1}, {**_NEW, "params": {"year": 2026}}):
+        assert not jsonschema.Draft202012Validator(asked).is_valid(wrong)
     links = calls["POST /exports"]["responses"]["201"]["links"]
     assert {link["operationId"] for link in links.values()} <= {
         *(call["operationId"] for call in calls.values()),
