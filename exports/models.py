@@ -70,6 +70,7 @@ class WireModel(BaseModel):
         serialize_by_alias=True,
         frozen=True,
         extra="ignore",
+        json_schema_serialization_defaults_required=True,  # what is sent has every field
     )
 
 

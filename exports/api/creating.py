@@ -73,7 +73,7 @@ class Created(ExportTask):
         joined: Whether this call has found the export, instead of making it.
     """
 
-    joined: bool
+    joined: bool = False
 
 
 @router.post(

@@ -6,23 +6,24 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from exports.formats import FORMATS
-from exports.models import DEFAULT_FORMAT
+from exports.models import DEFAULT_FORMAT, Stage, TaskStatus
 from exports.reports.report import Report
+from exports.tasks.task import ExportTask, Progress
 
-_ID: Final = "6720c1f0a1b2c3d4e5f60718"
-_TASK: Final[dict[str, Any]] = {
-    "id": _ID,
-    "type": "statsMonthly",
-    "params": {"year": 2026, "month": 10},
-    "status": "running",
-    "retries": 0,
-    "maxRetries": 3,
-    "createdBy": "u1",
-    "createdAt": 1_793_000_000_000,
-    "format": "xlsx",
-    "progress": {"stage": "aggregate", "rows": 1200, "bytes": 0},
-    "startedAt": 1_793_000_000_400,
-}
+_TASK: Final = ExportTask(
+    id="6720c1f0a1b2c3d4e5f60718",
+    type="statsMonthly",
+    params={"year": 2026, "month": 10},
+    status=TaskStatus.RUNNING,
+    created_by="u1",
+    created_at=1_793_000_000_000,
+    started_at=1_793_000_000_400,
+    updated_at=1_793_000_001_500,
+    format="xlsx",
+    progress=Progress(stage=Stage.AGGREGATE, rows=1200),
+    workflow_id="export-6720c1f0a1b2c3d4e5f60718",
+    run_id="0199f5a4-7d3b-7c7e-a5a5-1f8d8f3c9b10",
+).model_dump(mode="json", by_alias=True)
 _EXAMPLES: Final[dict[str, Any]] = {
     "Ok_ExportTask_": {"ok": True, "data": _TASK},
     "Ok_Created_": {"ok": True, "data": {**_TASK, "joined": False}},
