@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from exports import errors
+from exports.api.errors import STATUS
 from exports.api.settings import ApiSettings
 from exports.codec_server.settings import CodecSettings
 from exports.errors import ExportError
@@ -63,10 +64,10 @@ def _errors() -> str:
 ## Error codes
 
 The code is in `error.code` of the task, in the failure type of the workflow, and in the answers \
-of the command line and of the envelope. A run retries an error if a retry can help, up to the \
-task's `maxRetries`; it fails at once with any other.
+of the command line, of the HTTP API and of the envelope. A run retries an error if a retry can \
+help, up to the task's `maxRetries`; it fails at once with any other.
 
-{_table(("code", "meaning", "a retry can help", "who can fix it"), _codes())}
+{_table(("code", "meaning", "a retry can help", "who can fix it", "HTTP API"), _codes())}
 
 ## Errors of the servers
 
@@ -151,7 +152,8 @@ def _codes() -> Iterator[tuple[str, ...]]:
     for kind in error_classes():
         meaning, _, _ = (kind.__doc__ or "").partition("\n")
         helps = "no" if kind.permanent else "yes"
-        yield f"`{kind.code}`", meaning.removesuffix("."), helps, kind.fixed_by
+        status = str(STATUS[kind.code])
+        yield f"`{kind.code}`", meaning.removesuffix("."), helps, kind.fixed_by, status
 
 
 def _mongo() -> Iterator[tuple[str, ...]]:

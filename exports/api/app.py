@@ -103,4 +103,5 @@ def build_app(
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     parts: Parts = app.state.parts
     await parts.tokens.prepare()
+    app.openapi()  # takes a while, and the first request would wait for it
     yield

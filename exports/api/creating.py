@@ -39,9 +39,21 @@ _LINKS: Final = {
 
 
 class NewExport(BaseModel):
-    """What is asked for. The OpenAPI document says it for each report."""
+    """What is asked for."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "statsMonthly",
+                    "params": {"year": 2026, "month": 10},
+                    "format": "xlsx",
+                    "columns": ["day", "orders"],
+                }
+            ]
+        },
+    )
 
     type: str = Field(description="The report: see `GET /types`.")
     params: dict[str, JsonValue] = Field(

@@ -1,13 +1,11 @@
 """The OpenAPI document, where it is not what FastAPI makes of the routes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
 
-from exports.formats import FORMATS
-from exports.models import DEFAULT_FORMAT, Stage, TaskStatus
-from exports.reports.report import Report
+from exports.models import Stage, TaskStatus
 from exports.tasks.task import ExportTask, Progress
 
 _TASK: Final = ExportTask(
@@ -37,9 +35,9 @@ _EXAMPLES: Final[dict[str, Any]] = {
 
 
 class DocumentedApi(FastAPI):
-    """FastAPI, whose document has our errors, examples of answers, and the reports.
+    """FastAPI, with the errors of this API in place of its own, and with examples of answers.
 
-    `state.parts` has the client, with the reports.
+    The document says nothing of the reports, because everybody can read it: `GET /types` does.
     """
 
     def openapi(self) -> dict[str, Any]:
@@ -51,44 +49,9 @@ class DocumentedApi(FastAPI):
                     del answers["422"]
                 for answer in answers.values():
                     _add_example(answer)
-            schemas = made["components"]["schemas"]
             for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
-            schemas["NewExport"] = _new_export(self.state.parts.client.reports)
+                made["components"]["schemas"].pop(name, None)
         return super().openapi()
-
-
-def _new_export(reports: Iterable[Report]) -> dict[str, Any]:
-    """Return the schema of a request for an export: one for each report."""
-    examples = [
-        {"type": report.type, "params": params, "format": DEFAULT_FORMAT}
-        for report in reports
-        if (params := report.example_params()) is not None
-    ]
-    return {
-        "title": "NewExport",
-        "oneOf": [_new_export_of(report) for report in reports],
-        "examples": examples[:1],
-    }
-
-
-def _new_export_of(report: Report) -> dict[str, Any]:
-    params: dict[str, Any] = {**report.params_schema()}
-    params.pop("$schema", None)
-    params["properties"] = {**params["properties"]}
-    columns = params["properties"].pop("columns", {"type": "array", "items": {"type": "string"}})
-    return {
-        "title": report.title,
-        "type": "object",
-        "properties": {
-            "type": {"const": report.type},
-            "params": params,
-            "format": {"enum": sorted(FORMATS), "default": DEFAULT_FORMAT},
-            "columns": columns,
-        },
-        "required": ["type", *(["params"] if params["required"] else [])],
-        "additionalProperties": False,
-    }
 
 
 def _all_answers(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

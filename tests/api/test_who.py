@@ -13,11 +13,14 @@ import pytest
 from pydantic import SecretStr
 
 from exports import tokens
+from exports.api.settings import ApiSettings
 from exports.api.who import SESSION_COOKIE
+from exports.errors import SettingsError
 from exports.tokens import TokenStore
 from tests.support import jwts
 from tests.support.api import OPERATOR, OWNER, Api, open_api
 from tests.support.jwts import AUDIENCE, ISSUER, OTHER_KEY, PUBLIC_PEM, SECRET, by_key, by_secret
+from tests.support.leaks import CANARY
 from tests.support.protections import protected_by
 from tests.support.service import Service
 
@@ -257,6 +260,30 @@ async def test_a_jwt_is_refused_unless_everything_in_it_is_right(idle_service: S
                 # Tokens of our own are valid as well.
                 assert (await api.ask("GET", "/me")).status_code == 200
         assert provider.asked == 1, "an unknown kid does not ask the provider again and again"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"jwt_secret": SECRET}, "EXPORTS_API_JWT_ISSUER and EXPORTS_API_JWT_AUDIENCE must be set"),
+        ({"jwt_secret": CANARY}, "EXPORTS_API_JWT_SECRET: must have at least 32 bytes"),
+        ({"jwt_jwks_url": "file:///etc/keys"}, "EXPORTS_API_JWT_JWKS_URL: must begin with https"),
+        ({"jwt_jwks_url": "https://x", "jwt_secret": SECRET}, "only one of EXPORTS_API_JWT_SECRET"),
+        ({"cors_origins": "*"}, "must be https://host or http://host:port"),
+        ({"origin": "exports.example.com"}, "EXPORTS_API_ORIGIN: must be https://host"),
+        ({"listen": "8000"}, "EXPORTS_API_LISTEN: must be host:port"),
+        ({"rate": "0"}, "EXPORTS_API_RATE: must be more than 0"),
+    ],
+)
+def test_it_does_not_start_with_wrong_settings(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"EXPORTS_API_{name.upper()}", value)
+    with pytest.raises(SettingsError) as refused:
+        ApiSettings.load()
+    assert said in refused.value.msg
+    assert CANARY not in refused.value.msg
 
 
 async def test_a_jwt_without_settings_for_it_is_refused(api: Api) -> None:
