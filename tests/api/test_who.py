@@ -155,6 +155,10 @@ async def test_a_session_ends_with_its_token(api: Api, monkeypatch: pytest.Monke
     monkeypatch.setattr(tokens, "time", _InALongTime)
     await api.tokens.revoke(token.id)
     assert (await api.ask("GET", "/me", None, headers=cookie)).status_code == 401
+    # It may be opened while its token is being revoked.
+    late, _ = await api.tokens.open_session("u9", operator=False, ends=None, parent=token.id)
+    cookie = {"Cookie": f"{SESSION_COOKIE}={late}"}
+    assert (await api.ask("GET", "/me", None, headers=cookie)).status_code == 401
 
 
 @protected_by(_WHO, "if request.method not in _READS:", instead="if False:")
