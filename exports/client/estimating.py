@@ -5,6 +5,7 @@ from statistics import median
 
 from pydantic import JsonValue
 
+from exports import names
 from exports.client.asking import Asking
 from exports.errors import ExportError
 from exports.models import DEFAULT_FORMAT, WireModel
@@ -38,7 +39,11 @@ class Estimating(Asking):
 
         Args:
             created_by: The person.
+
+        Raises:
+            RequestError: `created_by` is not valid text.
         """
+        names.check_text(created_by, "createdBy")
         return Quotas.of(await self._asked.used(created_by, self._limits(self._reports)))
 
     async def estimate(

@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from tests.support.service import MONTH, USER, Service, insert_orders, open_serv
 # The operators of all our own filters, updates and, below, pipelines.
 _OURS: Final = {
     *("$in", "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$not", "$type", "$exists", "$or", "$and"),
+    *("$nor", "$nin", "$addToSet"),
     *("$set", "$unset", "$min", "$max", "$push", "$each", "$slice", "$setOnInsert"),
 }
 _CODES: Final = {
@@ -67,7 +69,9 @@ async def watched(
 ) -> AsyncIterator[Service]:
     """A service whose database commands are recorded; no worker runs."""
     del commands
-    async with open_service(settings, temporal_address) as service:
+    limits = {"join_within": timedelta(minutes=10), "quota_open": 900, "quota_per_day": 900}
+    limited = settings.model_copy(update=limits)
+    async with open_service(limited, temporal_address) as service:
         yield service
 
 
@@ -116,32 +120,34 @@ async def test_an_envelope_of_anything_has_an_answer_with_a_code(
 _TEXT: Final = hostile.TEXTS | hostile.HALF
 
 
-async def _call(client: ExportClient, name: str, a: str, b: str, params: Any) -> None:
-    match name:
-        case "create":
-            await client.create("statsMonthly", MONTH, created_by=a, idempotency_key=b or None)
-        case "params":
-            await client.create(a or "statsMonthly", params, created_by=USER, format=b or "csv")
-        case "get":
-            await client.get(a, created_by=b)
-        case "audit":
-            await client.audit(a, created_by=b)
-        case "list":
-            await client.list(created_by=a)
-        case "cancel":
-            await client.cancel(a, created_by=b, reason=b)
-        case "renew":
-            await client.renew(a, created_by=b)
-        case "preview":
-            await client.preview(a, created_by=b)
-        case _:
-            await client.retry(a, created_by=b)
+_Call = Callable[[ExportClient, str, str, Any], Awaitable[object]]
+_CALLS: Final[dict[str, _Call]] = {
+    "create": lambda client, a, b, _: client.create(
+        "statsMonthly", MONTH, created_by=a, idempotency_key=b or None
+    ),
+    "params": lambda client, a, b, params: client.create(
+        a or "statsMonthly", params, created_by=USER, format=b or "csv"
+    ),
+    "estimate": lambda client, a, b, params: client.estimate(
+        a or "statsMonthly", params, created_by=USER, format=b or "csv"
+    ),
+    "quotas": lambda client, a, _, __: client.quotas(created_by=a),
+    "get": lambda client, a, b, _: client.get(a, created_by=b),
+    "audit": lambda client, a, b, _: client.audit(a, created_by=b),
+    "list": lambda client, a, b, _: client.list(
+        created_by=a, type=b or None, format=b or None, after=b or None
+    ),
+    "cancel": lambda client, a, b, _: client.cancel(a, created_by=b, reason=b),
+    "renew": lambda client, a, b, _: client.renew(a, created_by=b),
+    "link": lambda client, a, b, _: client.link(a, created_by=b),
+    "delete_file": lambda client, a, b, _: client.delete_file(a, created_by=b),
+    "preview": lambda client, a, b, _: client.preview(a, created_by=b),
+    "retry": lambda client, a, b, _: client.retry(a, created_by=b),
+}
 
 
 @given(
-    name=st.sampled_from(
-        ["create", "params", "get", "audit", "list", "cancel", "renew", "preview", "retry"]
-    ),
+    name=st.sampled_from([*_CALLS]),
     a=_TEXT,
     b=_TEXT,
     params=_PARAMS,
@@ -152,7 +158,7 @@ async def test_any_text_in_any_call_has_an_answer_with_a_code(
 ) -> None:
     refused: str | None = None
     try:
-        await _call(watched.client, name, a, b, params)
+        await _CALLS[name](watched.client, a, b, params)
     except ExportError as error:
         refused = error.code
     assert refused in {None, *_CODES}
@@ -174,12 +180,16 @@ async def test_half_a_character_is_refused_in_words_wherever_it_stands(
         ("get", task.id, half, "E_NOT_FOUND"),
         ("audit", half, USER, "E_NOT_FOUND"),
         ("list", half, "", "E_REQUEST"),
+        ("list", USER, half, "E_REQUEST"),
+        ("quotas", half, "", "E_REQUEST"),
+        ("link", half, USER, "E_NOT_FOUND"),
+        ("delete_file", half, USER, "E_NOT_FOUND"),
         ("cancel", half, USER, "E_NOT_FOUND"),
         ("renew", half, USER, "E_NOT_FOUND"),
         ("retry", half, USER, "E_NOT_FOUND"),
     ):
         with pytest.raises(ExportError) as refused:
-            await _call(client, name, a, b, MONTH)
+            await _CALLS[name](client, a, b, MONTH)
         assert refused.value.code == code, (name, a, b)
     with pytest.raises(ExportError) as refused:
         await client.cancel(task.id, created_by=USER, reason=half)
