@@ -18,7 +18,13 @@ from exports.cli.boundary import (
     with_client,
     with_schedule,
 )
-from exports.cli.create import NewExport, create_export, login_name, parse_params
+from exports.cli.create import (
+    NewExport,
+    create_export,
+    estimate_export,
+    login_name,
+    parse_params,
+)
 from exports.cli.output import (
     TypeView,
     audit_table,
@@ -164,6 +170,12 @@ def create(
             "--force", help="Make a new export, even if you have asked for the same just now."
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only check the request, and estimate the rows and the time."
+        ),
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the export has ended, and show its progress.")
     ] = False,
@@ -182,6 +194,9 @@ def create(
         idempotency_key=idempotency_key,
         force=force,
     )
+    if dry_run:
+        estimate_export(new, as_json=as_json)
+        return
     raise typer.Exit(create_export(new, wait=wait, output=output, as_json=as_json))
 
 

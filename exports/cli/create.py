@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exports.cli.boundary import EXPORT_FAILED, INTERRUPTED, with_client
-from exports.cli.output import print_json, say, show, task_parts
+from exports.cli.output import estimate_grid, print_json, say, show, task_parts
 from exports.cli.progress import ProgressView
 from exports.download import check_destination, download
 from exports.errors import RequestError
@@ -89,6 +89,19 @@ def create_export(new: NewExport, *, wait: bool, output: str | None, as_json: bo
     else:
         show(*task_parts(task))
     return EXPORT_FAILED if task.status in (TaskStatus.FAILED, TaskStatus.CANCELLED) else 0
+
+
+def estimate_export(new: NewExport, *, as_json: bool) -> None:
+    """Check an export as if it were created, and say what would come of it."""
+    estimate = with_client(
+        lambda client: client.estimate(
+            new.type, new.params, created_by=new.created_by, format=new.format
+        )
+    )
+    if as_json:
+        print_json(estimate)
+    else:
+        show(estimate_grid(estimate))
 
 
 def _print_json(task: ExportTask, *, joined: bool) -> None:

@@ -20,6 +20,7 @@ from exports.tasks.audit import AuditEntry
 from exports.tasks.task import ExportTask
 
 if TYPE_CHECKING:
+    from exports.client.estimating import Estimate
     from exports.tokens import Token
 
 _UNLIMITED: Final = 100_000
@@ -216,6 +217,24 @@ def tokens_table(tokens: "Sequence[Token]") -> Table:
             local_time(token.expires_at) or "it is revoked",
         )
     return table
+
+
+def estimate_grid(estimate: "Estimate") -> Table:
+    """Return what would come of an export."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    known = estimate.rows is not None
+    grid.add_row("rows", f"about {estimate.rows:,}" if known else "not known")
+    grid.add_row("seconds", f"about {estimate.seconds:,}" if known else "not known")
+    if estimate.joins is not None:
+        grid.add_row("is the same as", Text(plain(estimate.joins)))
+    quotas = estimate.quotas
+    for name, limits in {"all types": quotas, **quotas.reports}.items():
+        for what, quota in (("open", limits.open), ("today", limits.day)):
+            if quota is not None:
+                used = f"{quota.used} of {quota.limit}"
+                grid.add_row(f"{what}, {plain(name)}", used)
+    return grid
 
 
 def types_table(types: Sequence[TypeView]) -> Table:

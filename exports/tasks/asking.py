@@ -85,7 +85,9 @@ class AskingStore:
             QuotaError: A limit is reached.
         """
         wanted = None if force else joining
-        for _ in range(_ATTEMPTS):
+        attempt = 0
+        while True:
+            attempt += 1
             document = new_document(request, max_retries, origin=self._tasks.origin)
             document["_id"] = ObjectId(task_id)
             document |= {} if task_id is None else {ASKED_WITH: [task_id]}
@@ -98,15 +100,13 @@ class AskingStore:
                 found = await self._found(request, task_id, wanted)
                 if found is not None:
                     return found.model_copy(update={"joined": True})
-                if isinstance(error, QuotaError):
+                if isinstance(error, QuotaError) or attempt == _ATTEMPTS:
                     raise
-                conflict = error
-                await self._slots.release(conflict, request.created_by)
+                await self._slots.release(error, request.created_by)
                 continue
             if force and joining is not None:
                 await self._replace(document["_id"], joining.key)
             return ExportTask.from_document(document)
-        raise conflict
 
     async def reset(
         self, task: ExportTask, *, asked_by: str | None, limits: Sequence[Limit] = ()
@@ -116,7 +116,9 @@ class AskingStore:
         Raises:
             QuotaError: A limit is reached.
         """
-        for _ in range(_ATTEMPTS):
+        attempt = 0
+        while True:
+            attempt += 1
             now = now_ms()
             slots = await self._slots.free(task.created_by, limits, but=task.id)
             try:
@@ -141,12 +143,12 @@ class AskingStore:
                     ),
                 )
             except ConflictError as error:
-                conflict = error
-                await self._slots.release(conflict, task.created_by)
+                if attempt == _ATTEMPTS:
+                    raise
+                await self._slots.release(error, task.created_by)
                 continue
             document = await self._tasks.find(task.id) if changed else None
             return None if document is None else ExportTask.from_document(document)
-        raise conflict
 
     async def used(self, created_by: str, limits: Sequence[Limit]) -> dict[Limit, Quota]:
         """Return how much of each limit a person has used."""

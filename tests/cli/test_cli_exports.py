@@ -159,6 +159,8 @@ async def test_who_asks_again_is_told_of_the_export_that_there_is(
     assert (first.json["joined"], again.json["joined"]) == (False, True)
     assert again.json["id"] == first.json["id"]
     assert f"Export {first.json['id']} is the same" in again.err
+    estimate = await exports.run(*ASK, "--dry-run")
+    assert f"is the same as  {first.json['id']}" in estimate.out
     forced = await exports.run(*ASK, "--force", "--json")
     assert (forced.json["joined"], "is the same" in forced.err) == (False, False)
     wanted = ["--type", "statsMonthly", "--format", "csv", "--since", "2026-01-01"]

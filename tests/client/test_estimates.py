@@ -90,7 +90,7 @@ async def test_an_estimate_says_what_a_call_would_do_and_changes_nothing(
 async def test_an_estimate_refuses_what_a_call_refuses(
     idle_service: Service, given: dict[str, Any], code: str
 ) -> None:
-    asked = {"type": "statsMonthly", "params": MONTH, "created_by": USER} | given
+    asked: dict[str, Any] = {"type": "statsMonthly", "params": MONTH, "created_by": USER} | given
     for ask in (idle_service.client.estimate, idle_service.client.create):
         with pytest.raises(ExportError) as refused:
             await ask(**asked)

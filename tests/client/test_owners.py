@@ -107,11 +107,8 @@ NO_TASK_ACTIONS: Final = {"create", "run"}
 
 
 def test_every_method_of_the_client_that_names_a_task_is_in_the_matrix() -> None:
-    methods = {
-        name
-        for name, member in inspect.getmembers(ExportClient, callable)
-        if not name.startswith("_")
-    }
+    members = dict(inspect.getmembers(ExportClient, callable))
+    methods = {name for name in members if not name.startswith("_")}
     assert methods == {*ASKED, *NO_TASK}
     for name in methods:
         named = {"task_id", "created_by"} <= set(
