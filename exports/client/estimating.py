@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from statistics import median
+from typing import Final
 
 from pydantic import JsonValue
 
 from exports import names
 from exports.client.asking import Asking
 from exports.errors import ExportError
-from exports.models import DEFAULT_FORMAT, WireModel
+from exports.models import DEFAULT_FORMAT, TaskStatus, WireModel
 from exports.reports.report import Report
+from exports.tasks.listing import Wanted
 from exports.tasks.quotas import Quotas, check_quota
 from exports.tasks.task import ExportTask
+
+_ESTIMATED_BY: Final = 20
+"""How many exports that are done say how long the next one takes."""
 
 
 class Estimate(WireModel):
@@ -76,7 +81,11 @@ class Estimating(Asking):
             for limit, quota in used.items():
                 if limit.report in (None, type):
                     check_quota(limit, quota)
-        done = await self._tasks.done(type, created_by=created_by if report.per_person else None)
+        done = await self._tasks.newest(
+            created_by=created_by if report.per_person else None,
+            wanted=Wanted(status=TaskStatus.DONE, type=type),
+            limit=_ESTIMATED_BY,
+        )
         length = _length(report, request.params)
         rates = list(_rates(report, done))
         return Estimate(
@@ -89,7 +98,8 @@ class Estimating(Asking):
 
 def _length(report: Report, params: dict[str, JsonValue]) -> int:
     units = report.units(params)
-    return max(unit.end for unit in units) - min(unit.start for unit in units)
+    begin, end = min(unit.start for unit in units), max(unit.end for unit in units)
+    return end - begin
 
 
 def _rates(report: Report, done: Iterable[ExportTask]) -> Iterable[tuple[float, float]]:

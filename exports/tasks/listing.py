@@ -6,6 +6,7 @@ tasks whose `createdAt` is a number, and after them all others, by `_id` alone. 
 value can be compared with every other one, so that no page skips a task or shows it again.
 """
 
+from decimal import Decimal
 from math import isnan
 from typing import Final, NamedTuple
 
@@ -20,7 +21,8 @@ Sort = list[tuple[str, int]]
 _NO_ARRAY: Final = {"$not": {"$type": "array"}}
 """To MongoDB, an array that contains a value matches too; it is no such value."""
 _NUMBER: Final[Stored] = {"$gte": float("-inf"), **_NO_ARRAY}  # every one but NaN
-NEWEST: Final = [("createdAt", DESCENDING), ("_id", DESCENDING)]
+_NEWEST: Final = [("createdAt", DESCENDING), ("_id", DESCENDING)]
+_BY_ID: Final = [("_id", DESCENDING)]
 
 
 class Wanted(NamedTuple):
@@ -51,15 +53,47 @@ class Part(NamedTuple):
     sort: Sort
 
 
-def query(wanted: Wanted, created_by: str | None) -> Stored:
-    """Return the query for the tasks of a list, which a `Part` completes."""
-    found: Stored = {
-        # A task with another kind of id can't be named, so no list could go on after it.
-        "_id": {"$type": ["objectId", "string"]},
-        "status": has_status(*([wanted.status] if wanted.status else TaskStatus)),
-    }
+def parts(wanted: Wanted, created_by: str | None, last: Stored | None = None) -> list[Part]:
+    """Return the parts of a list, in their order.
+
+    No part has an `$or`, so that an index is used for each.
+
+    Args:
+        wanted: Which tasks the list has.
+        created_by: Whose tasks; None for everybody's. Documents whose owner is an array with this
+            person are found too.
+        last: The task after which the list goes on; None from the beginning.
+    """
+    begin, end = wanted.created_from, wanted.created_before
+    times = _times(begin, end)
+    found = [
+        Part({"createdAt": times}, _NEWEST),
+        Part({"createdAt": _no_times(begin, end)}, _BY_ID),
+    ]
+    if last is not None:
+        later: Stored = {"_id": _later(last["_id"])}
+        created_at = last.get("createdAt")
+        if (number := _number(created_at)) is not None:
+            before = created_at if end is None or number < end else end
+            found[:1] = [
+                Part({"createdAt": {**times, "$eq": created_at}, **later}, _BY_ID),
+                Part({"createdAt": {**times, "$lt": before}}, _NEWEST),
+            ]
+        else:
+            found[:] = [Part({**found[1].query, **later}, _BY_ID)]
+    of_all = _query(wanted, created_by)
+    # A task with another kind of id can't be named, so no list could go on after it.
+    named = {"$type": ["objectId", "string"]}
+    return [
+        Part({**of_all, **part.query, "_id": {**named, **part.query.get("_id", {})}}, part.sort)
+        for part in found
+    ]
+
+
+def _query(wanted: Wanted, created_by: str | None) -> Stored:
+    found: Stored = {"status": has_status(*([wanted.status] if wanted.status else TaskStatus))}
     if created_by is not None:
-        found["createdBy"] = {"$eq": created_by, **_NO_ARRAY}
+        found["createdBy"] = {"$eq": created_by}
     if wanted.type is not None:
         found["type"] = {"$eq": wanted.type, **_NO_ARRAY}
     if wanted.format is not None:
@@ -69,32 +103,12 @@ def query(wanted: Wanted, created_by: str | None) -> Stored:
     return found
 
 
-def parts(wanted: Wanted, last: Stored | None) -> list[Part]:
-    """Return the parts of a list, in their order.
-
-    Args:
-        wanted: Which tasks the list has.
-        last: The task after which the list goes on; None from the beginning.
-    """
-    begin, end = wanted.created_from, wanted.created_before
-    numbers, others = _between(begin, end), _between_dates(begin, end)
-    if last is None:
-        return [Part({"createdAt": numbers}, NEWEST), Part(others, NEWEST[1:])]
-    stored_id, created_at = last["_id"], last.get("createdAt")
-    later_ids: list[Stored] = [{"_id": {"$lt": stored_id}}]
-    if isinstance(stored_id, ObjectId):  # which come before all texts
-        later_ids.append({"_id": {"$type": "string"}})
-    if not _is_number(created_at):
-        return [Part({**others, "$or": later_ids}, NEWEST[1:])]
-    rest: Stored = {"$or": [{"createdAt": {"$lt": created_at}}, *later_ids]}
-    return [
-        # The outer condition is what an index is read by.
-        Part({"createdAt": {**numbers, "$lte": created_at}, **rest}, NEWEST),
-        Part(others, NEWEST[1:]),
-    ]
+def _later(stored_id: ObjectId | str) -> Stored:
+    """Return the condition for the ids that come later: ObjectIds are listed before texts."""
+    return {"$not": {"$gte": stored_id}} if isinstance(stored_id, ObjectId) else {"$lt": stored_id}
 
 
-def _between(begin: int | None, end: int | None) -> Stored:
+def _times(begin: int | None, end: int | None) -> Stored:
     """Return the condition for numbers, the times of our clients."""
     found = dict(_NUMBER)
     if begin is not None:
@@ -104,16 +118,19 @@ def _between(begin: int | None, end: int | None) -> Stored:
     return found
 
 
-def _between_dates(begin: int | None, end: int | None) -> Stored:
-    """Return the query for all others: of a time that is limited, only dates can be a part."""
+def _no_times(begin: int | None, end: int | None) -> Stored:
+    """Return the condition for all others: of a time that is limited, only dates can be a part."""
     if begin is None and end is None:
-        return {"$nor": [{"createdAt": _NUMBER}]}
+        return {"$not": _NUMBER}
     bounds = {"$gte": begin, "$lt": end}
     dates = {key: DatetimeMS(bound) for key, bound in bounds.items() if bound is not None}
-    return {"createdAt": {**dates, **_NO_ARRAY}}
+    return {**dates, **_NO_ARRAY}
 
 
-def _is_number(value: object) -> bool:
+def _number(value: object) -> int | float | Decimal | None:
+    """Return a number that can be compared; None for anything else, and for NaN."""
     if isinstance(value, Decimal128):
-        return not value.to_decimal().is_nan()
-    return isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value)
+        value = value.to_decimal()
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or isnan(value):
+        return None
+    return value

@@ -4,19 +4,15 @@ New ones are in `asking`, what runs may do is in `transitions`, the sweep in `sw
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from exports.clock import now_ms
 from exports.errors import RequestError, TaskNotFoundError
 from exports.models import Author, TaskStatus
-from exports.tasks import listing
 from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
 from exports.tasks.collection import OPEN, WITHOUT_AUDIT, Stored, TaskCollection
-from exports.tasks.listing import EVERYTHING, Sort, Wanted
+from exports.tasks.listing import EVERYTHING, Part, Wanted, parts
 from exports.tasks.task import ExportTask, TaskError, stored_ids
-
-_ESTIMATED_BY: Final = 20
-"""How many exports that are done say how long the next one takes."""
 
 
 class TaskStore:
@@ -69,43 +65,33 @@ class TaskStore:
                 raise RequestError(
                     "There is no export `after` which the list could go on."
                 ) from None
-        query = listing.query(wanted, created_by)
         found: list[Stored] = []
-        for part in listing.parts(wanted, last):
-            found += await self._unambiguous({**query, **part.query}, part.sort, limit - len(found))
+        for part in parts(wanted, created_by, last):
+            found += await self._of(created_by, part, limit - len(found))
             if len(found) >= limit:
                 break
         return [ExportTask.from_document(document) for document in found]
 
-    async def _unambiguous(self, query: Stored, sort: Sort, limit: int) -> list[Stored]:
-        """Find tasks that their id means: see `stored_ids`. No other can be asked for."""
-        others: list[str] = []
+    async def _of(self, created_by: str | None, part: Part, limit: int) -> list[Stored]:
+        """Find tasks of a person that they can ask for by their id."""
+        others: list[object] = []
         while True:
+            query = {**part.query, "_id": {**part.query["_id"], "$nin": others}}
             async with self._tasks.operation():
                 found = await self._tasks.documents.find(
-                    {**query, "_id": {**query["_id"], "$nin": others}},
-                    WITHOUT_AUDIT,
-                    sort=sort,
-                    limit=limit,
+                    query, WITHOUT_AUDIT, sort=part.sort, limit=limit
                 ).to_list()
-            hidden = [
-                document["_id"]
-                for document in found
-                if (meant := stored_ids(str(document["_id"]))[0]) != document["_id"]
-                and await self._tasks.exists(meant)
-            ]
+            hidden = [item["_id"] for item in found if not await self._is_of(created_by, item)]
             if not hidden:
                 return found
             others += hidden
 
-    async def done(self, report: str, *, created_by: str | None) -> list[ExportTask]:
-        """Return the last tasks of a report that were done; everybody's if `created_by` is None."""
-        query = listing.query(Wanted(status=TaskStatus.DONE, type=report), created_by)
-        async with self._tasks.operation():
-            found = await self._tasks.documents.find(
-                query, WITHOUT_AUDIT, sort=listing.NEWEST, limit=_ESTIMATED_BY
-            ).to_list()
-        return [ExportTask.from_document(document) for document in found]
+    async def _is_of(self, created_by: str | None, document: Stored) -> bool:
+        # To MongoDB, an array that contains the name is equal too; it is not an owner.
+        if created_by not in (None, document.get("createdBy")):
+            return False
+        meant = stored_ids(str(document["_id"]))[0]  # the text of an ObjectId means the ObjectId
+        return meant == document["_id"] or not await self._tasks.exists(meant)
 
     async def audit(self, task_id: str, *, created_by: str | None) -> list[AuditEntry]:
         """Return the audit record of a task, oldest entry first.
