@@ -55,6 +55,7 @@ class _PythonDefinition(BaseModel):
     title: Name | None = None
     max_rows: Annotated[int, Field(ge=1)] | None = None
     about: bool = True
+    quota: Quota = Quota()
 
 
 def load_reports(path: Path) -> ReportCatalog:
@@ -188,6 +189,7 @@ def _python_report(name: str, definition: _PythonDefinition) -> Report:
             f"cannot be called with (name, title) ({type(error).__name__})"
         ) from None
     report.max_rows, report.about = definition.max_rows, definition.about
+    report.quota_open, report.quota_per_day = definition.quota.open, definition.quota.per_day
     return report
 
 

@@ -166,6 +166,8 @@ def test_a_mistake_in_a_statistics_report_is_reported_with_its_key(
         ('on_mismatch = "nul"', "on_mismatch: 'nul' is not allowed (did you mean null?)"),
         ('long_text = "keep"', "long_text: 'keep' is not allowed; use one of: fail, cut."),
         ('period = "month"', "period: is not a known key; use one of: collection, time_field,"),
+        ("quota = { open = -1 }", "quota.open: Input should be greater than or equal to 0"),
+        ("quota = { opem = 1 }", "quota.opem: is not a known key (did you mean open?)"),
         ('colums.a = "x"', "colums: is not a known key (did you mean columns?)"),
         ('columns.a = "$x"', "columns.a.field: has a `$`"),
         ('columns.a = "x..y"', "columns.a.field: has an empty part"),
@@ -391,7 +393,8 @@ def test_a_class_takes_no_other_keys(tmp_path: Path) -> None:
     (mistake,) = _mistakes(tmp_path, '[reports.custom]\npython = "a:B"\ncollection = "orders"\n')
 
     assert mistake == (
-        "reports.custom.collection: is not a known key; use one of: python, title, max_rows, about."
+        "reports.custom.collection: is not a known key; use one of: python, title, max_rows, "
+        "about, quota."
     )
 
 
@@ -402,6 +405,19 @@ def test_a_class_becomes_the_report_of_its_table(tmp_path: Path) -> None:
     )
 
     assert (report.type, report.title) == ("custom", "昨天")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        GOOD,
+        ROWS,
+        '[reports.custom]\npython = "tests.support.custom_report:Yesterday"\n',
+    ],
+)
+def test_each_kind_of_report_may_have_a_quota(tmp_path: Path, table: str) -> None:
+    report = _load(tmp_path, f"{table}quota = {{ open = 2, per_day = 9 }}\n")
+    assert (report.quota_open, report.quota_per_day) == (2, 9)
 
 
 @pytest.mark.parametrize(
