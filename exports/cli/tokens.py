@@ -8,20 +8,20 @@ import typer
 from rich.text import Text
 
 from exports.cli.boundary import with_tokens
+from exports.cli.options import AsJson
 from exports.cli.output import local_time, print_json, say, show, tokens_table
 from exports.errors import RequestError
 
 if TYPE_CHECKING:
     from exports.tokens import Token, TokenStore
 
-_AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
 _DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-tokens = typer.Typer(help="Manage the tokens of the HTTP API.")
+app = typer.Typer(help="Manage the tokens of the HTTP API.")
 
 
-@tokens.command("create")
+@app.command("create")
 def create(
     user: Annotated[str, typer.Argument(metavar="USER", help="Who asks with it.")],
     *,
@@ -32,7 +32,7 @@ def create(
         str | None,
         typer.Option(metavar="DURATION", help="How long it is valid: 30d, 12h. Default: for ever."),
     ] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a token, and print it: it can't be shown again."""
     valid_for = None if expires is None else _duration(expires)
@@ -50,8 +50,8 @@ def create(
     show(Text(text))
 
 
-@tokens.command("list")
-def list_tokens(*, as_json: _AsJson = False) -> None:
+@app.command("list")
+def list_tokens(*, as_json: AsJson = False) -> None:
     """List the tokens, without the tokens themselves."""
     found = with_tokens(lambda store: store.list())
     if as_json:
@@ -60,11 +60,11 @@ def list_tokens(*, as_json: _AsJson = False) -> None:
         show(tokens_table(found))
 
 
-@tokens.command("revoke")
+@app.command("revoke")
 def revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="See `exports token list`.")],
     *,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """End a token, and the browser sessions that were opened with it, within ten seconds."""
     with_tokens(lambda store: store.revoke(token_id))
