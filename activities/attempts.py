@@ -39,6 +39,7 @@ class Attempt:
     Attributes:
         rows: Rows so far.
         bytes: Bytes of the finished file so far.
+        total: Rows that there will be, if that is known.
     """
 
     def __init__(self, ref: TaskRef, stage: Stage, *, retries: int, rows: int = 0) -> None:
@@ -47,6 +48,7 @@ class Attempt:
         self._stage = stage
         self.rows = rows
         self.bytes = 0
+        self.total: int | None = None
 
     @property
     def key(self) -> str:
@@ -62,7 +64,11 @@ class Attempt:
     def heartbeat(self) -> AttemptBeat:
         """The details of a heartbeat: how far the attempt has come."""
         return AttemptBeat(
-            stage=self._stage, rows=self.rows, bytes=self.bytes, retries=self.retries
+            stage=self._stage,
+            rows=self.rows,
+            bytes=self.bytes,
+            total=self.total,
+            retries=self.retries,
         )
 
 

@@ -50,7 +50,7 @@ class UploadActivities:
 
             warn = WarningCounts(ask.warnings)
             # Units that are read side by side do not know of each other's rows.
-            rows = sum(part.rows for part in ask.parts)
+            rows = attempt.total = sum(part.rows for part in ask.parts)
             ask.plan.check_rows(rows)
 
             def write(stop: threading.Event) -> Uploaded:

@@ -359,12 +359,14 @@ class AttemptBeat(WireModel):
         stage: What the attempt is doing.
         rows: Rows it has handled.
         bytes: Bytes it has written.
+        total: Rows that it will have handled; None if that is not known yet.
         retries: Failed attempts of the task before this attempt.
     """
 
     stage: Stage
     rows: int = 0
     bytes: int = 0
+    total: int | None = None
     retries: int = Field(default=0, ge=0)
 
 

@@ -40,8 +40,12 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)[:_MAX_TEXT]
 
 
+def _known_number(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and isfinite(value) else None
+
+
 def _number(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and isfinite(value) else 0
+    return _known_number(value) or 0
 
 
 def _millis(value: object) -> int | None:
@@ -87,13 +91,14 @@ _Link = Annotated[str | None, BeforeValidator(_link)]
 
 
 class Progress(WireModel):
-    """How far a run has come, for a progress bar."""
+    """How far a run has come, for a progress bar. `total` is how many rows there will be."""
 
     model_config = ConfigDict(extra="ignore")
 
     stage: Stage = Stage.QUEUED
     rows: _Number = 0
     bytes: _Number = 0
+    total: Annotated[int | None, BeforeValidator(_known_number)] = None
 
 
 class TaskError(WireModel):

@@ -126,10 +126,7 @@ class RunTransitions:
         await self._move(
             ref,
             {
-                "$set": {
-                    "status": TaskStatus.RUNNING.value,
-                    "progress.stage": heartbeat.stage.value,
-                },
+                "$set": {"status": TaskStatus.RUNNING.value, **_stage(heartbeat)},
                 "$max": {"progress.rows": heartbeat.rows, "progress.bytes": heartbeat.bytes},
                 "$unset": {"nextRunAt": ""},
             },
@@ -140,7 +137,7 @@ class RunTransitions:
         await self._move(
             ref,
             {
-                "$set": {"progress.stage": heartbeat.stage.value},
+                "$set": _stage(heartbeat),
                 "$max": {"progress.rows": heartbeat.rows, "progress.bytes": heartbeat.bytes},
             },
         )
@@ -303,6 +300,11 @@ class RunTransitions:
     @property
     def _worker(self) -> Author:
         return Author(role=AuthorRole.WORKER, origin=self._tasks.origin)
+
+
+def _stage(heartbeat: AttemptBeat) -> Stored:
+    known = {} if heartbeat.total is None else {"progress.total": heartbeat.total}
+    return {"progress.stage": heartbeat.stage.value, **known}
 
 
 def _owned(ref: TaskRef) -> Stored:

@@ -127,7 +127,7 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     "purgeAt": lambda _: _TIMES,
     "downloadUrl": lambda _: ["javascript:alert(1)", "file:///etc/passwd", *_NO_TEXTS, *_TEXTS],
     "error": lambda _: [7, ["a"], {"code": 7, "msg": [VICTIM]}],
-    "progress": lambda _: [7, ["a"], {"stage": "done", "rows": float("inf")}],
+    "progress": lambda _: [7, ["a"], {"stage": "done", "rows": float("inf"), "total": "all"}],
     "warnings": lambda _: [7, "a", [{"$gt": ""}]],
     AUDIT: lambda _: [7, [{"at": 1}], {"499": 1}],
     # Texts are unique, like ids.
