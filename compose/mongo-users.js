@@ -6,7 +6,7 @@ admin.createRole({
   privileges: [
     {
       resource: { db: "exports", collection: "ExportTasks" },
-      actions: ["find", "insert", "update", "createIndex"],
+      actions: ["find", "insert", "update", "createIndex", "changeStream"],
     },
   ],
   roles: [],

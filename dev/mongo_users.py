@@ -1,7 +1,8 @@
 """Users of the embedded database: one for the tasks, one who can only read the data of reports.
 
-They are the same as in `compose/mongo-users.js`, with one difference: the embedded server grants
-the actions of a role on the whole database, MongoDB on the collection that is named.
+They are the same as in `compose/mongo-users.js`, with two differences: the embedded server grants
+the actions of a role on the whole database, MongoDB on the collection that is named; and it lets
+only those kill their own cursors who have an action for it.
 """
 
 import secrets
@@ -17,7 +18,7 @@ TASKS: Final = "exports"
 READER: Final = "exports-reader"
 SOURCE_DATABASE: Final = "shop"
 TASKS_ROLE: Final = "exportsTasks"
-TASKS_ACTIONS: Final = ["find", "insert", "update", "createIndex"]
+TASKS_ACTIONS: Final = ["find", "insert", "update", "createIndex", "changeStream"]
 """All that this service does with `ExportTasks`; it never deletes a task."""
 
 
@@ -69,7 +70,7 @@ def provision(uri: str, passwords: Passwords, *, tasks_database: str) -> None:
             admin.command(
                 "createRole",
                 TASKS_ROLE,
-                privileges=[{"resource": resource, "actions": TASKS_ACTIONS}],
+                privileges=[{"resource": resource, "actions": [*TASKS_ACTIONS, "killCursors"]}],
                 roles=[],
             )
         for name, role in users.items():

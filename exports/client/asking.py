@@ -10,7 +10,6 @@ from temporalio.service import RPCError
 
 from exports import names
 from exports.client.files import Files
-from exports.client.following import FIRST_POLL, SLOWER, SLOWEST_POLL
 from exports.clock import millis, now_ms
 from exports.errors import FileExpiredError, RequestError, TaskStateError, explain
 from exports.formats import format_named
@@ -24,6 +23,9 @@ from exports.temporal.start import start_export
 
 _LINK_LEFT: Final = 60_000
 """Milliseconds that the link of an export that is joined should still be valid."""
+_FIRST_PAUSE: Final = 0.05  # seconds
+LONGEST_PAUSE: Final = 1.0  # seconds
+_LONGER: Final = 1.5  # than the pause before
 
 _log = logging.getLogger(__name__)
 
@@ -173,10 +175,10 @@ class Asking(Files):
             raise TaskStateError(f"The export is {task.status}; only a failed one can be retried.")
         # While the run that failed cleans up, no other can start. If Temporal can't be reached, it
         # is not asked again, because each call would take half a minute.
-        pause = FIRST_POLL
-        while not await self._start(again) and pause < SLOWEST_POLL:
+        pause = _FIRST_PAUSE
+        while not await self._start(again) and pause < LONGEST_PAUSE:
             await asyncio.sleep(pause)
-            pause *= SLOWER
+            pause *= _LONGER
         await self._look_for_workers()
         return again
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -12,12 +13,10 @@ from exports.clock import LAST_MS
 from exports.errors import RequestError, WaitTimeoutError
 from exports.models import TaskStatus
 from exports.tasks.audit import AuditEntry
+from exports.tasks.listener import Listener
 from exports.tasks.listing import Wanted
 from exports.tasks.task import ExportTask
 
-FIRST_POLL: Final = 0.05  # seconds
-SLOWEST_POLL: Final = 1.0  # seconds
-SLOWER: Final = 1.5  # how much longer each pause is than the last one
 _MAX_LISTED: Final = 1000  # tasks
 
 
@@ -84,29 +83,50 @@ class Following(ClientPart):
             limit=max(1, min(limit, _MAX_LISTED)),
         )
 
-    async def watch(self, task_id: str, *, created_by: str | None) -> AsyncIterator[ExportTask]:
+    async def watch(self, task_id: str, *, created_by: str | None) -> AsyncGenerator[ExportTask]:
         """Yield the task as it is now, then each time it has changed, until it has ended.
 
-        It polls: it reads the document after 0.05 seconds, then less and less often, down to once
-        a second. After each change it starts with 0.05 seconds again. If the document changes
-        several times between two reads, it is yielded once.
+        All who watch through this client share one change stream of the database. If it has none,
+        one query a second asks for all of them: see `exports.tasks.feed`. Of changes that follow
+        each other faster than this is iterated, the newest is yielded. While the database is away
+        it waits, and logs that it does.
 
         Raises:
             TaskNotFoundError: There is no such task, it belongs to somebody else, or it was deleted
                 meanwhile.
         """
-        seen: ExportTask | None = None
-        pause = FIRST_POLL
-        while True:
-            task = await self._tasks.get(task_id, created_by=created_by)
-            looks = task.model_copy(update={"updated_at": None})
-            if looks != seen:
+        async with self._feed.listen(task_id=task_id, created_by=created_by) as states:
+            async for task in states:
                 yield task
-                seen, pause = looks, FIRST_POLL
-            if task.status.ended:
-                return
-            await asyncio.sleep(pause)
-            pause = min(pause * SLOWER, SLOWEST_POLL)
+                if task.status.ended:
+                    return
+
+    @asynccontextmanager
+    async def watch_all(
+        self, *, created_by: str | None, since: int | None = None
+    ) -> AsyncGenerator[Listener]:
+        """Follow all tasks of a person, by the same means as `watch`.
+
+        It is an async context manager:
+
+            async with client.watch_all(created_by="u1") as tasks:
+                async for task in tasks:
+                    print(task.id, task.status)
+
+        It yields the tasks as they are now, oldest first, then each one that is new or has changed.
+        It ends by itself only if it is iterated so slowly that more than 1,000 tasks wait. A task
+        that was deleted is not yielded again.
+
+        Args:
+            created_by: Whose tasks; None for all.
+            since: Begin with the tasks that have changed since then (epoch milliseconds), at most
+                1,000. By default, it begins with the newest 50.
+
+        Raises:
+            RequestError: `created_by` is not valid text.
+        """
+        async with self._feed.listen(created_by=created_by, since=since) as tasks:
+            yield tasks
 
     async def wait(
         self,
@@ -128,9 +148,10 @@ class Following(ClientPart):
         """
         try:
             async with asyncio.timeout(timeout.total_seconds() if timeout else None):
-                async for task in self.watch(task_id, created_by=created_by):
-                    if task.status.ended:
-                        return task
+                async with aclosing(self.watch(task_id, created_by=created_by)) as watched:
+                    async for task in watched:
+                        if task.status.ended:
+                            return task
         except TimeoutError:
             pass
         raise WaitTimeoutError("The export has not ended yet. It goes on; ask for it again later.")

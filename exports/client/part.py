@@ -13,6 +13,7 @@ from exports.server_errors.temporal import temporal_error
 from exports.settings import Settings
 from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
+from exports.tasks.feed import TaskFeed
 from exports.tasks.indexes import Indexes
 from exports.tasks.store import TaskStore
 
@@ -33,9 +34,11 @@ class ClientPart:
         self._store = connections.store
         self._database = connections.mongo[settings.mongo_database]
         self._take_origin(origin)
+        self._feed = TaskFeed(TaskCollection(self._database))
         self._settings = settings
         self._reports = reports
         self._closing = closing or AsyncExitStack()
+        self._closing.push_async_callback(self._feed.close)
         self._polled = PolledQueues(self._temporal)
         self._indexes = Indexes(TaskCollection(self._database))
 

@@ -165,6 +165,7 @@ class TaskCollection:
                         [("createdBy", ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)]
                     ),
                     IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
+                    IndexModel([("updatedAt", DESCENDING)]),
                     IndexModel(
                         [("createdBy", ASCENDING)],
                         partialFilterExpression={OPEN_SLOTS: ANY_TEXT},

@@ -36,7 +36,7 @@ class TaskStore:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
         """
         document = await self._tasks.find(task_id)
-        return ExportTask.from_document(_owned(document, created_by))
+        return ExportTask.from_document(owned(document, created_by))
 
     async def newest(
         self,
@@ -60,7 +60,7 @@ class TaskStore:
         last: Stored | None = None
         if after is not None:
             try:
-                last = _owned(await self._tasks.find(after), created_by)
+                last = owned(await self._tasks.find(after), created_by)
             except TaskNotFoundError:
                 raise RequestError(
                     "There is no export `after` which the list could go on."
@@ -102,7 +102,7 @@ class TaskStore:
             TaskNotFoundError: There is no such task, or it belongs to somebody else.
         """
         found = await self._tasks.find(task_id, {"createdBy": True, "status": True, AUDIT: True})
-        return entries_of(_owned(found, created_by))
+        return entries_of(owned(found, created_by))
 
     async def check_clock(self) -> None:
         """Compare this machine's clock with the database server's.
@@ -159,7 +159,7 @@ class TaskStore:
         return Author.person(name, origin=self._tasks.origin)
 
 
-def _owned(document: Stored | None, created_by: str | None) -> Stored:
+def owned(document: Stored | None, created_by: str | None) -> Stored:
     """Return a document to its owner or an operator; for anybody else there is none."""
     if document is None or created_by not in (None, document.get("createdBy")):
         raise TaskNotFoundError("There is no such task.")

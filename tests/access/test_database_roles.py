@@ -32,6 +32,7 @@ from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.tasks.collection import Stored, TaskCollection
+from exports.tasks.feed import TaskFeed
 from tests.support.lone_servers import LoneDatabase
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service, insert_orders, open_service
@@ -188,6 +189,24 @@ async def test_the_user_of_the_tasks_removes_none_and_sees_no_row(
             "user": client["admin"].command("createUser", "me", pwd="x", roles=["root"]),
         }.items():
             assert await _is_refused(work), name
+
+
+async def test_the_user_of_the_tasks_follows_them_and_the_reader_does_not(
+    guarded: Endpoints, admin: AsyncMongoClient[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "exports.tasks.feed")
+    tasks = admin[guarded.mongo_database]["ExportTasks"]
+    await tasks.insert_one({"_id": "t", "status": "pending"})
+    async with AsyncMongoClient[dict[str, Any]](guarded.tasks_uri) as client:
+        feed = TaskFeed(TaskCollection(client[guarded.mongo_database]))
+        async with feed.listen(task_id="t", created_by=None) as listener:
+            assert (await anext(listener)).retries == 0
+            await tasks.update_one({"_id": "t"}, {"$set": {"retries": 1}})
+            assert (await anext(listener)).retries == 1
+        await feed.close()
+    assert caplog.text == "", "it needs no query a second"
+    async with AsyncMongoClient[dict[str, Any]](guarded.source_uri) as client:
+        assert await _is_refused(client[guarded.mongo_database]["ExportTasks"].watch())
 
 
 async def test_without_a_password_everything_is_refused(guarded: Endpoints) -> None:

@@ -247,7 +247,7 @@ async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline
             await insert_orders(service.database)
         good = await service.exported()
         assert good.status is TaskStatus.DONE
-        [pipeline] = [sent["pipeline"] for name, sent in commands.sent if name == "aggregate"]
+        [pipeline] = commands.pipelines("orders")
         # One deep value in a field that is sorted by, but no equal second one: see `SORTED_BY`.
         documents = [*documents, {"createdAt": hostile.deep(90, key=str(ObjectId()))}]
         stored = [await _stored(service, document) for document in documents]
@@ -259,12 +259,14 @@ async def test_whatever_strangers_store_ends_with_a_code_and_reaches_no_pipeline
                 task.error is not None and task.error.code in _CODES
             ), task.error
         await service.client.list(created_by=None)
-        for name, sent in commands.sent:
-            if name == "aggregate":
-                assert sent["aggregate"] == "orders"
-                assert [list(stage) for stage in sent["pipeline"]] == [
-                    list(stage) for stage in pipeline
-                ]
+        for sent in commands.pipelines("orders"):
+            assert [list(stage) for stage in sent] == [list(stage) for stage in pipeline]
+        for sent in commands.pipelines(TASKS_COLLECTION):
+            assert sent[0] == {"$changeStream": {"fullDocument": "updateLookup"}}
+        assert {command["aggregate"] for name, command in commands.sent if name == "aggregate"} <= {
+            "orders",
+            TASKS_COLLECTION,
+        }
         # This test itself inserts into `orders`.
         assert commands.written() <= {TASKS_COLLECTION, "orders"}
 

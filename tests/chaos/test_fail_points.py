@@ -12,6 +12,8 @@ import pytest
 from bson import Decimal128, ObjectId
 from pydantic import SecretStr
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import OperationFailure
 from pymongo.monitoring import (
     CommandFailedEvent,
     CommandListener,
@@ -24,6 +26,7 @@ from exports import connections
 from exports.errors import DatabaseUnavailableError, ExportError
 from exports.settings import Settings
 from exports.source import database as source
+from exports.tasks import feed
 from exports.tasks.task import ExportTask
 from tests.support.chaos.fail_points import FailingDatabase, failing_database
 from tests.support.chaos.forms import LONG
@@ -100,6 +103,17 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
         functools.partial(AsyncMongoClient, event_listeners=[heard]),
     )
     return heard
+
+
+@pytest.fixture(autouse=True)
+def polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tests wait without a change stream, whose commands would fail in place of an export's."""
+
+    async def watch(*_: object, **__: object) -> None:
+        raise OperationFailure("only on replica sets", 40573)
+
+    monkeypatch.setattr(AsyncCollection, "watch", watch)
+    monkeypatch.setattr(feed, "_POLL", 0.2)
 
 
 @pytest.fixture(autouse=True)

@@ -89,7 +89,7 @@ async def test_an_export_is_joined_until_ten_minutes_after_it_is_done(asked: Ser
 async def test_what_can_not_be_joined_any_more_is_made_again(
     asked: Service, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "SLOWEST_POLL", 0)  # the run that failed never closes here
+    monkeypatch.setattr(asking, "LONGEST_PAUSE", 0)  # the run that failed never closes here
     first = await asked.create()
     late: dict[str, dict[str, object]] = {
         "late": _done(first.id, finishedAt=now_ms() - 11 * MINUTES),

@@ -86,6 +86,7 @@ NO_TASK: Final = {
     "list": "test_nobody_is_listed_what_is_not_theirs",
     "quotas": "tests/client/test_quotas.py",
     "estimate": "tests/client/test_estimates.py",
+    "watch_all": "test_nobody_is_told_of_somebody_elses_exports",
     "sweep": "for operators, who see all tasks",
 }
 # The same for commands: the arguments after the name of the command.

@@ -118,7 +118,7 @@ async def test_a_report_has_limits_of_its_own(
 async def test_a_failed_export_that_is_retried_needs_room_unless_an_operator_retries_it(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "SLOWEST_POLL", 0)  # the runs that failed never close here
+    monkeypatch.setattr(asking, "LONGEST_PAUSE", 0)  # the runs that failed never close here
     first, second, _ = await _made(service, 3)
     for task_id in (first, second):
         await _end(service, task_id, "failed")

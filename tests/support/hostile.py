@@ -109,6 +109,11 @@ class Commands(CommandListener):
             if name not in reading and name not in plain
         }
 
+    def pipelines(self, collection: str) -> list[list[dict[str, Any]]]:
+        """Return the aggregations over a collection."""
+        sent = [command for name, command in self.sent if name == "aggregate"]
+        return [command["pipeline"] for command in sent if command["aggregate"] == collection]
+
     def operators(self) -> set[str]:
         """Return every operator in a filter, an update or a pipeline; not what is stored."""
         found: set[str] = set()
