@@ -98,10 +98,10 @@ class OperatorError(ExportError):
 
 
 class RateError(ExportError):
-    """One person has sent too many HTTP requests; the header `Retry-After` says when to go on.
+    """There are too many HTTP requests or streams; the header `Retry-After` says when to go on.
 
     Attributes:
-        retry_after: In how many seconds the next one is allowed.
+        retry_after: In how many seconds one more is allowed.
     """
 
     code = "E_RATE"

@@ -179,6 +179,15 @@ class TokenStore:
             )
         self._cache.clear()
 
+    async def valid(self, token_ids: set[str]) -> set[str]:
+        """Return which of these tokens, by their ids, have neither ended nor been revoked."""
+        async with deadline(self._tokens):
+            found = await self._tokens.find({"_id": {"$in": [*token_ids]}}).to_list()
+        tokens = [token for token in map(Token.from_document, found) if not _ended(token)]
+        parents = {token.parent for token in tokens if token.parent is not None}
+        there = await self.valid(parents) if parents else parents
+        return {token.id for token in tokens if token.parent is None or token.parent in there}
+
     async def find(self, text: str) -> Token | None:
         """Return what is known of a token that somebody sent; None if it is not valid."""
         found = _TOKEN.fullmatch(text)

@@ -13,7 +13,19 @@ from starlette.middleware.cors import CORSMiddleware
 from temporalio.service import RPCError
 
 from exports import names
-from exports.api import creating, docs, errors, exports, files, function, health, me, session, types
+from exports.api import (
+    creating,
+    docs,
+    errors,
+    events,
+    exports,
+    files,
+    function,
+    health,
+    me,
+    session,
+    types,
+)
 from exports.api.body import WholeBody
 from exports.api.boundary import Boundary
 from exports.api.jwts import JwtVerifier
@@ -22,6 +34,7 @@ from exports.api.parts import Parts
 from exports.api.rate import RateLimit
 from exports.api.readiness import Readiness
 from exports.api.settings import ApiSettings
+from exports.api.streams import Streams
 from exports.client import ExportClient
 from exports.connections import Connections
 from exports.errors import ExportError
@@ -30,6 +43,7 @@ from exports.tokens import TokenStore
 
 _ROUTERS: Final[tuple[APIRouter, ...]] = (
     creating.router,
+    events.router,  # before those of `exports`, for which `events` would be an id
     exports.router,
     files.router,
     types.router,
@@ -69,15 +83,22 @@ def build_app(
             HTTPException: errors.http_error,
         },
     )
+    app.state.stopping = asyncio.Event()
+    tokens = TokenStore(connections.mongo[settings.mongo_database])
     app.state.parts = Parts(
         client=client.with_origin(names.FROM_API),
         settings=api,
-        tokens=TokenStore(connections.mongo[settings.mongo_database]),
+        tokens=tokens,
         jwts=JwtVerifier(api) if api.takes_jwt else None,
         rate=RateLimit(api.api_rate),
         readiness=Readiness(connections),
+        streams=Streams(
+            per_person=api.api_streams,
+            most=api.api_max_streams,
+            tokens=tokens,
+            stopping=app.state.stopping,
+        ),
     )
-    app.state.stopping = asyncio.Event()
     app.state.routes = [route for router in _ROUTERS for route in router.routes]
     for router in _ROUTERS:
         app.include_router(router)

@@ -10,6 +10,7 @@ from exports.api.jwts import JwtVerifier
 from exports.api.rate import RateLimit
 from exports.api.readiness import Readiness
 from exports.api.settings import ApiSettings
+from exports.api.streams import Streams
 from exports.client import ExportClient
 from exports.tokens import TokenStore
 
@@ -25,6 +26,7 @@ class Parts:
         jwts: Checks JWTs; None if they are no tokens here.
         rate: Counts the requests of each person.
         readiness: Asks whether the servers answer.
+        streams: The open streams of events.
     """
 
     client: ExportClient
@@ -33,6 +35,7 @@ class Parts:
     jwts: JwtVerifier | None
     rate: RateLimit
     readiness: Readiness
+    streams: Streams
 
 
 def parts_of(request: Request) -> Parts:

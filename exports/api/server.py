@@ -89,7 +89,11 @@ async def run(settings: Settings, api: ApiSettings) -> None:
         listener = closing.enter_context(open_socket(api.api_listen, setting="EXPORTS_API_LISTEN"))
         connections = await Connections.open(settings, closing)
         client = ExportClient(
-            connections=connections, settings=settings, reports=reports, origin=names.FROM_API
+            connections=connections,
+            settings=settings,
+            reports=reports,
+            closing=closing,
+            origin=names.FROM_API,
         )
         app = build_app(client=client, connections=connections, settings=settings, api=api)
         _log.info("The API listens on %s", url_of(listener))

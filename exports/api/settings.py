@@ -48,6 +48,12 @@ class ApiSettings(EnvironmentSettings):
     api_rate: Annotated[int, Gt(0)] = Field(
         default=600, description="Requests that one person may send per minute, to each process"
     )
+    api_streams: Annotated[int, Gt(0)] = Field(
+        default=20, description="Streams of events that one person may have open, at each process"
+    )
+    api_max_streams: Annotated[int, Gt(0)] = Field(
+        default=5000, description="Streams of events that one process has open at most"
+    )
     api_jwt_secret: Annotated[SecretStr, AfterValidator(_secret)] | None = Field(
         default=None,
         description="Secret of JWTs that are signed with HS256, at least 32 bytes",
