@@ -19,7 +19,17 @@ from typing import Final, cast
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import fairness, machine, memory, read_limit, scale, script, small, waiting
+from benchmarks import (
+    fairness,
+    listeners,
+    machine,
+    memory,
+    read_limit,
+    scale,
+    script,
+    small,
+    waiting,
+)
 from benchmarks.bench import forget_the_shell
 from benchmarks.peers import benchmark as peers
 from benchmarks.plan import Extent, Plan
@@ -38,6 +48,7 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
     "fairness": fairness,
     "peers": peers,
     "scale": scale,
+    "listeners": listeners,
 }
 
 
