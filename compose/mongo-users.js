@@ -8,6 +8,10 @@ admin.createRole({
       resource: { db: "exports", collection: "ExportTasks" },
       actions: ["find", "insert", "update", "createIndex", "changeStream"],
     },
+    {
+      resource: { db: "exports", collection: "ExportTokens" },
+      actions: ["find", "insert", "update", "createIndex"],
+    },
   ],
   roles: [],
 });

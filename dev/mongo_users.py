@@ -11,15 +11,18 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pymongo import MongoClient
 
-from exports.names import TASKS_COLLECTION
+from exports.names import TASKS_COLLECTION, TOKENS_COLLECTION
 
 ADMIN: Final = "root"
 TASKS: Final = "exports"
 READER: Final = "exports-reader"
 SOURCE_DATABASE: Final = "shop"
 TASKS_ROLE: Final = "exportsTasks"
-TASKS_ACTIONS: Final = ["find", "insert", "update", "createIndex", "changeStream"]
-"""All that this service does with `ExportTasks`; it never deletes a task."""
+TASKS_ACTIONS: Final = {
+    TASKS_COLLECTION: ["find", "insert", "update", "createIndex", "changeStream"],
+    TOKENS_COLLECTION: ["find", "insert", "update", "createIndex"],
+}
+"""All that this service does with each collection; it never deletes anything."""
 
 
 class Passwords(BaseModel):
@@ -58,7 +61,6 @@ def provision(uri: str, passwords: Passwords, *, tasks_database: str) -> None:
         passwords: Their passwords; users that exist already get them, too.
         tasks_database: The database of `ExportTasks`.
     """
-    resource = {"db": tasks_database, "collection": TASKS_COLLECTION}
     users = {
         ADMIN: {"role": "root", "db": "admin"},
         TASKS: {"role": TASKS_ROLE, "db": "admin"},
@@ -67,14 +69,28 @@ def provision(uri: str, passwords: Passwords, *, tasks_database: str) -> None:
     with MongoClient[dict[str, Any]](uri) as client:
         admin = client["admin"]
         if not admin.command("rolesInfo", TASKS_ROLE)["roles"]:
-            admin.command(
-                "createRole",
-                TASKS_ROLE,
-                privileges=[{"resource": resource, "actions": [*TASKS_ACTIONS, "killCursors"]}],
-                roles=[],
-            )
+            admin.command("createRole", TASKS_ROLE, privileges=[], roles=[])
         for name, role in users.items():
             if admin.command("usersInfo", name)["users"]:
                 admin.command("dropUser", name)
             password = passwords.of(name).get_secret_value()
             admin.command("createUser", name, pwd=password, roles=[role])
+    allow(uri, tasks_database=tasks_database)
+
+
+def allow(uri: str, *, tasks_database: str) -> None:
+    """Give the role exactly the rights that the service needs now, also on data of an older one.
+
+    Args:
+        uri: The server; with access control, for the administrator.
+        tasks_database: The database of `ExportTasks`.
+    """
+    privileges = [
+        {
+            "resource": {"db": tasks_database, "collection": collection},
+            "actions": [*actions, "killCursors"],
+        }
+        for collection, actions in TASKS_ACTIONS.items()
+    ]
+    with MongoClient[dict[str, Any]](uri) as client:
+        client["admin"].command("updateRole", TASKS_ROLE, privileges=privileges)

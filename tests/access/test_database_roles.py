@@ -24,7 +24,7 @@ from pymongo.monitoring import (
 
 from dev.endpoints import Endpoints
 from dev.mongo_users import READER, SOURCE_DATABASE, TASKS, TASKS_ACTIONS, TASKS_ROLE
-from exports import connections, names
+from exports import connections
 from exports.connections import open_source
 from exports.errors import DatabaseAccessError, SourceAccessError
 from exports.models import TaskStatus
@@ -33,6 +33,7 @@ from exports.settings import Settings
 from exports.source.database import Source
 from exports.tasks.collection import Stored, TaskCollection
 from exports.tasks.feed import TaskFeed
+from exports.tokens import TokenStore
 from tests.support.lone_servers import LoneDatabase
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service, insert_orders, open_service
@@ -117,6 +118,11 @@ async def test_the_two_users_have_all_permissions_that_an_export_needs(
         await service.client.renew(task.id, created_by="u1")
         assert await service.client.audit(task.id, created_by="u1")
         await service.client.sweep()
+        tokens = TokenStore(service.database)
+        await tokens.prepare()
+        text, token = await tokens.create("u1")
+        assert await tokens.find(text) == token
+        await tokens.revoke(token.id)
     assert "ExportTasks" not in await admin[SOURCE_DATABASE].list_collection_names()
     assert "aggregate" in seen.sent or "find" in seen.sent
     assert set(seen.sent) <= READS | SESSION, "the source is only read"
@@ -238,15 +244,13 @@ def _called(function: str) -> list[dict[str, Any]]:
     return [yaml.safe_load(text) for text in call.findall(script)]
 
 
-def test_compose_creates_the_same_users_and_its_role_is_for_one_collection() -> None:
+def test_compose_creates_the_same_users_and_its_role_is_for_two_collections() -> None:
     [role] = _called("createRole")
     assert role == {
         "role": TASKS_ROLE,
         "privileges": [
-            {
-                "resource": {"db": "exports", "collection": names.TASKS_COLLECTION},
-                "actions": TASKS_ACTIONS,
-            }
+            {"resource": {"db": "exports", "collection": collection}, "actions": actions}
+            for collection, actions in TASKS_ACTIONS.items()
         ],
         "roles": [],
     }

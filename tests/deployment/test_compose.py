@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from pymongo.uri_parser import parse_uri
 
 from dev import binaries
+from exports.api.settings import ApiSettings
 from exports.codec_server.settings import CodecSettings
 from exports.encryption.keys import EncryptionKeys
 from exports.runtime.stopping import AFTER_THE_GRACE
@@ -99,17 +100,25 @@ def test_a_service_starts_when_what_it_needs_is_ready(compose: Compose) -> None:
             assert dependency.condition == wanted, f"{name} on {other}"
 
 
-def test_the_worker_waits_for_every_server_in_its_settings(compose: Compose) -> None:
+@pytest.mark.parametrize("program", ["worker", "api"])
+def test_a_program_waits_for_every_server_in_its_settings(compose: Compose, program: str) -> None:
     waited_for: set[str] = set()
-    unseen = {"worker"}
+    unseen = {program}
     while unseen:
         unseen = {other for name in unseen for other in compose.services[name].depends_on}
         waited_for |= unseen
-    environment = compose.services["worker"].environment
+    environment = compose.services[program].environment
     assert environment["TEMPORAL_ADDRESS"].split(":")[0] in waited_for
     assert urlsplit(environment["EXPORTS_S3_ENDPOINT_URL"]).hostname in waited_for
-    for uri in ("EXPORTS_MONGO_URI", "EXPORTS_SOURCE_URI"):
-        assert parse_uri(environment[uri], warn=True)["nodelist"][0][0] in waited_for
+    for uri in filter(None, map(environment.get, ("EXPORTS_MONGO_URI", "EXPORTS_SOURCE_URI"))):
+        assert parse_uri(uri, warn=True)["nodelist"][0][0] in waited_for
+
+
+def test_the_api_listens_on_the_port_that_is_published(compose: Compose) -> None:
+    api = compose.services["api"]
+    port = api.environment["EXPORTS_API_LISTEN"].rpartition(":")[2]
+    assert api.ports == [f"127.0.0.1:8000:{port}"]
+    assert f":{port}/healthz" in api.healthcheck.test[-1]
 
 
 def test_all_ports_are_on_the_loopback_address(compose: Compose) -> None:
@@ -142,7 +151,7 @@ def test_our_containers_have_a_read_only_root_and_no_privileges(
     compose: Compose,
 ) -> None:
     ours = {name: one for name, one in compose.services.items() if one.build == "."}
-    assert set(ours) == {"worker", "schedule", "codec-server"}
+    assert set(ours) == {"worker", "api", "schedule", "codec-server"}
     for service in ours.values():
         assert service.read_only
         assert service.tmpfs == ["/tmp"]  # noqa: S108 -- that of the container
@@ -152,14 +161,15 @@ def test_our_containers_have_a_read_only_root_and_no_privileges(
         assert service.user in ("", "10001:10001"), "the user of the image"
 
 
-def test_a_stopped_worker_has_time_to_finish_its_work(compose: Compose) -> None:
-    period = compose.services["worker"].stop_grace_period
+@pytest.mark.parametrize("name", ["worker", "api"])
+def test_what_is_stopped_has_time_to_finish_its_work(compose: Compose, name: str) -> None:
+    period = compose.services[name].stop_grace_period
     longest = Settings.model_fields["shutdown_grace"].default + AFTER_THE_GRACE
     assert int(period.removesuffix("s")) > longest.total_seconds()
 
 
 def test_every_variable_is_a_setting(compose: Compose) -> None:
-    fields = Settings.model_fields | CodecSettings.model_fields
+    fields = Settings.model_fields | ApiSettings.model_fields | CodecSettings.model_fields
     known = {f"EXPORTS_{name.upper()}" for name in fields}
     for name, service in compose.services.items():
         ours = {key for key in service.environment if key.startswith("EXPORTS_")}
@@ -167,17 +177,16 @@ def test_every_variable_is_a_setting(compose: Compose) -> None:
     assert {name for name in compose_file.variables() if name.startswith("EXPORTS_")} <= known
 
 
-@pytest.mark.parametrize("name", ["worker", "schedule"])
-def test_the_settings_of_a_worker_are_complete(
+@pytest.mark.parametrize("name", ["worker", "api", "schedule"])
+def test_the_settings_of_workers_and_clients_are_complete(
     compose: Compose, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in compose.services[name].environment.items():
         monkeypatch.setenv(key, value)
     settings = Settings.load()
     assert settings.s3_endpoint_url == "http://s3:8333"
-    assert settings.source[0] != settings.mongo_uri, (
-        "the user who reads the data of reports cannot write"
-    )
+    reads_data = settings.source[0] != settings.mongo_uri
+    assert reads_data is (name != "api"), "the user who reads the data of reports cannot write"
 
 
 def test_a_browser_on_this_machine_can_open_download_links() -> None:
@@ -253,9 +262,10 @@ def test_both_database_users_have_only_the_rights_that_they_need() -> None:
         (tasks["username"], '{ role: "exportsTasks", db: "admin" }'),
         (source["username"], '{ role: "read", db: process.env.SOURCE_DATABASE }'),
     ]
-    # tests/access/test_database_roles.py shows that these four actions are enough.
+    # tests/access/test_database_roles.py shows that its rights are enough.
     database = worker["EXPORTS_MONGO_DATABASE"]
-    assert f'resource: {{ db: "{database}", collection: "ExportTasks" }},' in script
+    for collection in ("ExportTasks", "ExportTokens"):
+        assert f'resource: {{ db: "{database}", collection: "{collection}" }},' in script
 
 
 def test_the_replica_set_has_the_name_in_the_uri_of_the_worker() -> None:

@@ -83,7 +83,7 @@ def test_the_image_has_the_locked_packages_and_no_development_tools() -> None:
     installs = [line for line in _instructions() if "uv sync" in line]
     assert installs
     for line in installs:
-        assert "--locked --no-default-groups --extra codec" in line
+        assert "--locked --no-default-groups --extra api --extra codec" in line
         assert "--group" not in line
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     pinned = re.search(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
@@ -163,22 +163,23 @@ def _runtime_packages(environment: dict[str, str]) -> Iterator[Package]:
     """Yield the packages of the image in an environment, as the lock file has them."""
     lock = tomllib.loads((REPOSITORY / "uv.lock").read_text(encoding="utf-8"))
     packages = [Package.model_validate(package) for package in lock["package"]]
-    unseen = [Dependency(name=_project()["project"]["name"])]
+    unseen = [Dependency(name=_project()["project"]["name"], extra=["api", "codec"])]
     seen: set[str] = set()
     while unseen:
         wanted = unseen.pop()
         if wanted.marker and not Marker(wanted.marker).evaluate(environment):
             continue
-        assert not wanted.extra, f"{wanted.name}: this walk does not follow extras"
         (package,) = [
             package
             for package in packages
             if package.name == wanted.name and wanted.version in (None, package.version)
         ]
+        for extra in wanted.extra:
+            unseen += package.optional[extra]
         if package.name not in seen:
             seen.add(package.name)
             yield package
-            unseen += [*package.dependencies, *package.optional.get("codec", [])]
+            unseen += package.dependencies
 
 
 @pytest.mark.parametrize("machine", ["aarch64", "x86_64"])
@@ -203,7 +204,9 @@ def test_an_image_can_be_built_on_this_machine_without_a_compiler(machine: str) 
     }
     this, *runtime = _runtime_packages(environment)
     assert this.name == _project()["project"]["name"]
-    assert {"pyarrow", "pymongo", "temporalio", "uvicorn"} <= {package.name for package in runtime}
+    assert {"fastapi", "pyarrow", "pymongo", "temporalio", "uvicorn"} <= {
+        package.name for package in runtime
+    }
     assert [
         package.name
         for package in runtime
