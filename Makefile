@@ -33,7 +33,7 @@ demo: servers ## Two exports on real servers, into demo-exports/ (KEEP=1: keep t
 test: lint ## All checks and tests, but for `make chaos`
 	@$(MAKE) --no-print-directory --jobs=3 mypy pyright pytest
 
-dev: servers ## Servers and worker until Ctrl-C, with data in .dev/ (REPORTS=my.toml: your own reports)
+dev: servers ## Servers, worker and HTTP API until Ctrl-C, with data in .dev/ (REPORTS=my.toml: your own reports)
 	@$(RUN)/python -m dev.stack $(if $(REPORTS),--reports "$(REPORTS)")
 
 load: servers ## Load a file into `make dev`: FILE=orders.csv COLLECTION=orders (REPLACE=1, TIME_FORMAT=%d/%m/%Y)
@@ -46,7 +46,7 @@ setup: $(UV) ## Everything for developers into .venv, exactly as locked
 # What a newcomer needs. Inexact: what `make setup` has installed stays.
 servers: $(UV)
 	@test -d .venv || echo "Installing the servers and libraries into .venv/, only once …"
-	@$(UV) sync --locked --quiet --inexact --no-default-groups --group servers --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --inexact --no-default-groups --group servers --extra api --python "$(PYTHON)"
 
 # With --target, pip needs neither a virtual environment nor write access to the system's packages.
 $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,force)

@@ -22,6 +22,8 @@ from rich.table import Table
 from dev.orders import UNTIL
 from dev.process import CrashError
 from dev.stack import (
+    CURL,
+    OCTOBER,
     REPOSITORY,
     STARTING,
     Stack,
@@ -70,7 +72,7 @@ def main() -> int:
     keep, target = bool(options.keep), Path(options.into)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_on_signal)
-    stack, code = Stack(), 1
+    stack, code = Stack(with_api=keep), 1
     try:
         _run(stack, target)
         code = 0
@@ -148,7 +150,8 @@ def _serve(stack: Stack) -> None:
             "\nThe servers keep running until Ctrl-C. In another shell:\n"
             f"  {source_command(file)}\n"
             "  .venv/bin/exports create statsMonthly -p year=2026 -p month=9 --output .\n"
-            "  .venv/bin/exports list",
+            "  .venv/bin/exports list\n"
+            f"  {CURL}/exports{OCTOBER}",
             flush=True,
         )
         while True:

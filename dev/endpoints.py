@@ -15,7 +15,7 @@ REGION: Final = "us-east-1"
 
 
 class Endpoints(BaseModel):
-    """Addresses of the running servers, and their throw-away credentials."""
+    """Addresses of the running servers and of the HTTP API, and their throw-away credentials."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,6 +29,7 @@ class Endpoints(BaseModel):
     s3_region: str = REGION
     s3_access_key_id: SecretStr
     s3_secret_access_key: SecretStr
+    api_url: str
 
     @classmethod
     def of(cls, ports: dict[str, int], keys: "Keys", passwords: Passwords | None = None) -> Self:
@@ -47,6 +48,7 @@ class Endpoints(BaseModel):
             s3_access_key_id=keys.access_key_id,
             s3_secret_access_key=keys.secret_access_key,
             mongo_passwords=passwords,
+            api_url=f"http://{LOOPBACK}:{ports['api']}",
         )
 
     @property

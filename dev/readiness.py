@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import urllib.request
 from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -85,3 +86,12 @@ def s3(endpoints: Endpoints) -> bool:
     finally:
         client.close()
     return True
+
+
+def api(endpoints: Endpoints) -> bool:
+    """Return whether the HTTP API reaches all servers."""
+    try:
+        with urllib.request.urlopen(f"{endpoints.api_url}/readyz", timeout=_ATTEMPT_TIMEOUT):  # noqa: S310 -- our own address
+            return True
+    except OSError:  # also an answer that says no
+        return False

@@ -16,13 +16,14 @@ from typing import Final, Self
 
 from dev import binaries, ports, readiness
 from dev.endpoints import BUCKET, Endpoints, Keys
-from dev.mongo_users import Passwords, provision
+from dev.mongo_users import Passwords, allow, provision
 from dev.ports import LOOPBACK
+from dev.private import write_private
 from dev.process import CrashError, Process
 from exports.names import SEARCH_ATTRIBUTES
 
 # The usual ports; for one that is not free, another one is chosen.
-_USUAL_PORTS: Final = {"temporal": 7233, "web_ui": 8233, "mongo": 27017, "s3": 8333}
+_USUAL_PORTS: Final = {"temporal": 7233, "web_ui": 8233, "mongo": 27017, "s3": 8333, "api": 8000}
 _INNER_PORTS: Final = (
     *("master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"),
     *("s3_grpc", "admin", "webdav"),
@@ -153,6 +154,8 @@ class Servers:
                 self._ask_all_to_stop()
                 raise
         self.check()  # another program on the same port may have answered
+        if self._mongo_users:
+            allow(endpoints.admin_uri, tasks_database=endpoints.mongo_database)
         self._endpoints = endpoints
         return endpoints
 
@@ -210,7 +213,7 @@ class Servers:
         provision(open_to_all.mongo_uri, passwords, tasks_database=open_to_all.mongo_database)
         process.stop()
         self._processes.remove(process)
-        _write_private(saved, json.dumps(passwords.revealed()))
+        write_private(saved, json.dumps(passwords.revealed()))
         return passwords
 
     def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
@@ -232,7 +235,7 @@ class Servers:
         data = self.directory / "s3"
         data.mkdir(exist_ok=True)
         accounts = self.directory / "s3-accounts.json"
-        _write_private(accounts, json.dumps(self._accounts(keys)))
+        write_private(accounts, json.dumps(self._accounts(keys)))
         own = {
             name.replace("_", ".port.") if "_" in name else f"{name}.port": chosen[name]
             for name in ("s3", *_INNER_PORTS)
@@ -278,7 +281,7 @@ class Servers:
         if saved.exists():
             return Keys.model_validate_json(saved.read_text())
         keys = Keys.make()
-        _write_private(saved, json.dumps(keys.revealed()))
+        write_private(saved, json.dumps(keys.revealed()))
         return keys
 
 
@@ -298,8 +301,3 @@ def _accounts(keys: Keys) -> dict[str, object]:
             }
         ]
     }
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)

@@ -27,6 +27,8 @@ from pymongo.errors import PyMongoError
 
 from dev import orders
 from dev.endpoints import Endpoints
+from dev.http_api import HttpApi
+from dev.private import write_private
 from dev.process import CrashError, Process
 from dev.servers import Servers
 from exports.errors import ReportsFileError
@@ -41,6 +43,9 @@ _CHECK_EVERY: Final = 0.2
 _SHUTDOWN_GRACE: Final = 5
 """Seconds."""
 
+CURL: Final = 'curl -H "Authorization: Bearer $EXPORTS_API_TOKEN" $EXPORTS_API_URL'
+OCTOBER: Final = """ --json '{"type": "statsMonthly", "params": {"year": 2026, "month": 10}}'"""
+"""The body of a request for an export of the sample orders."""
 STARTING: Final = "Starting the servers and a worker, and loading sample orders …"
 
 
@@ -50,15 +55,24 @@ class Stack:
     Args:
         data_dir: Where data is kept. None: in a temporary directory, and nothing is kept.
         reports_file: Where the reports are defined.
+        with_api: Whether the HTTP API runs, too.
 
     Attributes:
         reports_file: The same, as an absolute path.
     """
 
-    def __init__(self, data_dir: Path | None = None, reports_file: Path = REPORTS_FILE) -> None:
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        reports_file: Path = REPORTS_FILE,
+        *,
+        with_api: bool = True,
+    ) -> None:
         self._servers = Servers(data_dir, mongo_users=True)
         self.reports_file: Final = reports_file.absolute()
+        self._with_api = with_api
         self._worker: Process | None = None
+        self._api: HttpApi | None = None
 
     @property
     def endpoints(self) -> Endpoints:
@@ -72,12 +86,13 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables of clients and workers of this stack."""
-        return self.endpoints.environment() | {
+        variables = self.endpoints.environment() | {
             "EXPORTS_REPORTS_FILE": str(self.reports_file),
             # Otherwise the user's own Temporal profile could add a namespace or TLS.
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_NAMESPACE": "default",
         }
+        return variables | (self._api.variables() if self._api else {})
 
     def worker_tail(self) -> str:
         """Return the end of the worker's log, below a heading; empty if there is no log."""
@@ -99,18 +114,24 @@ class Stack:
         """Do nothing while everything runs.
 
         Raises:
-            CrashError: A server or the worker has ended; says which and shows its log.
+            CrashError: A server, the worker or the API has ended; says which and shows its log.
         """
         self._servers.check()
-        if self._worker:
-            self._worker.check()
+        for process in self._programs():
+            process.check()
 
     def stop(self) -> None:
-        """Stop the worker, then the servers, which it needs to finish its work."""
-        if self._worker:
-            self._worker.stop()
-        self._worker = None
+        """Stop the worker and the API, then the servers, which they need to finish their work."""
+        for process in self._programs():
+            process.ask_to_stop()
+        for process in self._programs():
+            process.stop()
+        self._worker = self._api = None
         self._servers.stop()
+
+    def _programs(self) -> list[Process]:
+        found = (self._worker, self._api.process if self._api else None)
+        return [process for process in found if process]
 
     def __enter__(self) -> Self:
         self.start()
@@ -131,12 +152,21 @@ class Stack:
             cwd=REPOSITORY,
             grace=_SHUTDOWN_GRACE * 2,
         )
+        if self._with_api:
+            self._api = HttpApi(
+                self.endpoints,
+                self._servers.directory,
+                environment | {"EXPORTS_SHUTDOWN_GRACE": f"PT{_SHUTDOWN_GRACE}S"},
+                REPOSITORY,
+            )
         try:
             asyncio.run(_load_orders(self.endpoints))
         except PyMongoError as error:
             self.check()
             raise CrashError(f"The sample orders could not be loaded: {error}") from None
         self._apply_schedule(environment)
+        if self._api:
+            self._api.wait()
 
     def _apply_schedule(self, environment: dict[str, str]) -> None:
         applied = subprocess.run(
@@ -213,11 +243,7 @@ def environment_file(stack: Stack) -> Generator[Path]:
     """
     file = stack.worker_log.with_name("env")
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in stack.environment().items()]
-    new = file.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_text("".join(lines))
-    new.replace(file)  # atomic: no program reads half a file
+    write_private(file, "".join(lines))
     try:
         yield file
     finally:
@@ -249,21 +275,22 @@ async def _load_orders(endpoints: Endpoints) -> None:
 
 def _welcome(stack: Stack, file: Path) -> str:
     endpoints = stack.endpoints
-    example = (
-        "create statsMonthly -p year=2026 -p month=10 --format xlsx --output ."
-        if stack.reports_file == REPORTS_FILE
-        else "types"
-    )
+    example, asked = "types", "/types"
+    if stack.reports_file == REPORTS_FILE:
+        example = "create statsMonthly -p year=2026 -p month=10 --format xlsx --output ."
+        asked = f"/exports{OCTOBER}"
     return f"""
 Ready. Stop with Ctrl-C.
   Temporal Web UI  {endpoints.web_ui_url}
   Temporal         {endpoints.temporal_address}
   MongoDB          {endpoints.mongo_uri}/{endpoints.source_database} (sample orders)
   S3               {endpoints.s3_endpoint_url}/{endpoints.s3_bucket}
+  HTTP API         {endpoints.api_url}, described at {endpoints.api_url}/docs
   Log of worker    {stack.worker_log}
 In another shell:
   {source_command(file)}
   .venv/bin/exports {example}
+  {CURL}{asked}
 To load a file of your own:
   make load FILE=orders.csv COLLECTION=orders
 """

@@ -22,9 +22,9 @@ def demo(into: Path, *options: str) -> AbstractContextManager["subprocess.Popen[
 
 def test_a_newcomer_gets_two_finished_files_and_can_keep_the_servers(tmp_path: Path) -> None:
     with demo(tmp_path, "--keep") as process:
-        said = processes.read_until(process, "exports list")
+        said = processes.read_until(process, "curl ")
         left = processes.descendants(process.pid)
-        assert len(left) >= 8  # three servers and the worker, each with its guard
+        assert len(left) >= 10  # three servers, the worker and the API, each with its guard
         process.send_signal(signal.SIGINT)
         said += process.communicate(timeout=150)[0]
     assert process.returncode == 0

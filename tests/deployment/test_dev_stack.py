@@ -1,7 +1,9 @@
 """What `make dev` promises, and what the tests rely on: the embedded servers."""
 
+import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -17,8 +19,12 @@ import pytest
 from pymongo import MongoClient
 
 from dev import binaries, object_store, ports
+from dev.endpoints import Endpoints
+from dev.http_api import kept_tokens
 from dev.process import CrashError, Process
 from dev.servers import Servers
+from dev.stack import CURL, OCTOBER
+from exports.names import TOKENS_COLLECTION
 from tests.support import dev_stack, processes
 from tests.support.dev_stack import output_of, wait_until_ready
 from tests.support.paths import REPOSITORY
@@ -194,6 +200,13 @@ def test_make_dev_runs_until_sigterm_and_a_second_one_does_not_start(
         assert re.fullmatch(r"127\.0\.0\.1:\d+", address)
         assert (bucket, reports) == ("exports", str(REPOSITORY / "exports.toml"))
 
+        for name, uid in (("", "u1"), ("_U2", "u2"), ("_OPERATOR", "operator")):
+            curl = CURL.replace("EXPORTS_API_TOKEN", f"EXPORTS_API_TOKEN{name}")
+            data = json.loads(in_a_shell(file, f"{curl}/me"))["data"]
+            assert (data["uid"], data["operator"]) == (uid, uid == "operator")
+        created = json.loads(in_a_shell(file, f"{CURL}/exports{OCTOBER}"))
+        assert (created["data"]["type"], created["data"]["createdBy"]) == ("statsMonthly", "u1")
+
         with running_with_few_orders("dev.stack", "--data-dir", str(data_dir)) as second:
             assert "It is already running" in output_of(second)
             assert second.returncode == 2
@@ -201,14 +214,31 @@ def test_make_dev_runs_until_sigterm_and_a_second_one_does_not_start(
         assert first.poll() is None
 
         left = processes.descendants(first.pid)
-        assert len(left) >= 8  # three servers and the worker, each with its guard
+        assert len(left) >= 10  # three servers, the worker and the API, each with its guard
         first.send_signal(signal.SIGTERM)
         said = output_of(first)
     assert first.returncode == 0
     assert "Web UI" in said
+    assert f"  {CURL}/exports{OCTOBER}\n" in said
+    assert "Traceback" not in said
     assert "Stopping after SIGTERM" in said
     assert not any(map(processes.is_alive, left))
     assert not file.exists()
+
+
+def test_make_dev_keeps_its_tokens_and_replaces_one_that_was_revoked(
+    endpoints: Endpoints, tmp_path: Path
+) -> None:
+    own = endpoints.model_copy(update={"mongo_database": f"t_{secrets.token_hex(8)}"})
+    saved = tmp_path / "api-tokens.json"
+    first = kept_tokens(own, saved)
+    assert kept_tokens(own, saved) == first
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    with MongoClient[dict[str, Any]](own.mongo_uri) as mongo:
+        mongo[own.mongo_database][TOKENS_COLLECTION].delete_one({"uid": "u1"})
+        later = kept_tokens(own, saved)
+        mongo.drop_database(own.mongo_database)
+    assert {name for name in first if later[name] != first[name]} == {"EXPORTS_API_TOKEN"}
 
 
 def test_make_dev_with_a_mistake_in_the_reports_file_starts_nothing(

@@ -19,12 +19,12 @@ class Missing:
 
 missing = set(sys.argv[1:])
 sys.meta_path.insert(0, Missing())
-import dev.demo, dev.load, dev.stack, exports.cli.app, worker
+import dev.demo, dev.load, dev.stack, exports.api.app, exports.cli.app, worker
 """
 
 
 def installed() -> set[str]:
-    """Return the packages of the project and of the group `servers`, for all platforms."""
+    """Return the packages of the project, of `api` and of `servers`, for all platforms."""
     lock = tomllib.loads((REPOSITORY / "uv.lock").read_text(encoding="utf-8"))
     needs: dict[str, list[str]] = {}
     for package in lock["package"]:
@@ -34,7 +34,8 @@ def installed() -> set[str]:
         needs.setdefault(package["name"], []).extend(item["name"] for item in dependencies)
         if package["name"] == "temporal-exports":
             groups = package["dev-dependencies"]
-            needs["temporal-exports"] += [item["name"] for item in groups["servers"]]
+            for more in (groups["servers"], package["optional-dependencies"]["api"]):
+                needs["temporal-exports"] += [item["name"] for item in more]
     found: set[str] = set()
     unseen = ["temporal-exports"]
     while unseen:
@@ -49,7 +50,7 @@ def test_make_demo_runs_without_the_packages_of_developers() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     for target in ("demo", "dev", "load"):
         assert f"\n{target}: servers " in makefile
-    assert re.search(r"sync .*--inexact --no-default-groups --group servers ", makefile)
+    assert re.search(r"sync .*--inexact --no-default-groups --group servers --extra api ", makefile)
 
     there = installed()
     missing = [

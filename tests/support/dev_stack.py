@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def with_other_ports(directory: Path) -> Path:
     """Prepare a directory for kept data, whose servers prefer ports that no other test wants."""
     directory.mkdir()
-    chosen = ports.choose(dict.fromkeys(("temporal", "web_ui", "mongo", "s3"), 0))
+    chosen = ports.choose(dict.fromkeys(("temporal", "web_ui", "mongo", "s3", "api"), 0))
     (directory / "ports.json").write_text(json.dumps(chosen))
     return directory
 
