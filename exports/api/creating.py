@@ -137,9 +137,14 @@ async def create_export(
     """
     params = new.all_params()
     if dry_run:
-        return reply(
-            await client.estimate(new.type, params, created_by=person.uid, format=new.format)
+        estimate = await client.estimate(
+            new.type,
+            params,
+            created_by=person.uid,
+            format=new.format,
+            idempotency_key=idempotency_key,
         )
+        return reply(estimate)
     task = await client.create(
         new.type,
         params,

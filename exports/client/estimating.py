@@ -58,6 +58,7 @@ class Estimating(Asking):
         *,
         created_by: str,
         format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
+        idempotency_key: str | None = None,
     ) -> Estimate:
         """Check a request as `create` does, and estimate the export; store and start nothing.
 
@@ -69,13 +70,16 @@ class Estimating(Asking):
             params: Same.
             created_by: Same.
             format: Same.
+            idempotency_key: Same.
 
         Raises:
             ExportError: As `create` does: also `QuotaError`, unless the export would join another.
         """
         report, request = self._checked(type, params, created_by=created_by, file_format=format)
         joining = self._joining(report, request)
-        joined = await self._asked.joinable(request, joining) if joining else None
+        joined = await self._asked.joinable(
+            request, task_id=self._task_id(request, idempotency_key), joining=joining
+        )
         used = await self._asked.used(created_by, self._limits(self._reports))
         if joined is None:
             for limit, quota in used.items():

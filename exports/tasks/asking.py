@@ -154,8 +154,18 @@ class AskingStore:
         """Return how much of each limit a person has used."""
         return await self._slots.used(created_by, limits)
 
-    async def joinable(self, request: ExportRequest, joining: Joining) -> ExportTask | None:
-        """Return the task that a request would join; None if there is none."""
+    async def joinable(
+        self, request: ExportRequest, *, task_id: str | None, joining: Joining | None
+    ) -> ExportTask | None:
+        """Return the task that `create` would find for a request; None if it would make one.
+
+        Raises:
+            IdempotencyKeyError: The key was used for another request.
+        """
+        if task_id is not None and (found := await self._of_key(request, task_id)) is not None:
+            return found
+        if joining is None:
+            return None
         document = await self._holder({JOIN_KEY: joining.key})
         if document is None or not _is_joinable(document, request, joining):
             return None

@@ -85,13 +85,20 @@ async def test_an_estimate_says_what_a_call_would_do_and_changes_nothing(
         ({"params": {"year": 1}}, "E_PARAMS"),
         ({"format": "doc"}, "E_FORMAT"),
         ({"created_by": ""}, "E_REQUEST"),
+        ({"idempotency_key": "k" * 201}, "E_REQUEST"),
+        ({"idempotency_key": "used", "format": "xlsx"}, "E_IDEMPOTENCY_KEY"),
     ],
 )
 async def test_an_estimate_refuses_what_a_call_refuses(
     idle_service: Service, given: dict[str, Any], code: str
 ) -> None:
+    used = await idle_service.create(idempotency_key="used")
     asked: dict[str, Any] = {"type": "statsMonthly", "params": MONTH, "created_by": USER} | given
     for ask in (idle_service.client.estimate, idle_service.client.create):
         with pytest.raises(ExportError) as refused:
             await ask(**asked)
         assert refused.value.code == code
+    estimate = await idle_service.client.estimate(
+        "statsMonthly", MONTH, created_by=USER, idempotency_key="used"
+    )
+    assert estimate.joins == used.id
