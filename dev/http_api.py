@@ -16,7 +16,7 @@ from dev.process import Process
 from exports.tokens import TokenStore
 
 _OPERATOR: Final = "operator"
-_USERS: Final = {
+TOKENS: Final = {
     "EXPORTS_API_TOKEN": "u1",
     "EXPORTS_API_TOKEN_U2": "u2",
     "EXPORTS_API_TOKEN_OPERATOR": _OPERATOR,
@@ -83,7 +83,7 @@ async def _valid_tokens(endpoints: Endpoints, known: Mapping[str, str]) -> dict[
     tokens = dict(known)
     async with AsyncMongoClient[dict[str, Any]](endpoints.tasks_uri) as client:
         store = TokenStore(client[endpoints.mongo_database])
-        for name, uid in _USERS.items():
+        for name, uid in TOKENS.items():
             if await store.find(tokens.get(name, "")) is None:
                 tokens[name], _ = await store.create(uid, operator=uid == _OPERATOR)
     return tokens

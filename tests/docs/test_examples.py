@@ -21,6 +21,7 @@ from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.types import ColumnType
 from tests.support import pages
+from tests.support.api import open_api
 from tests.support.command_line import environment_of
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service, insert_orders, open_service, working
@@ -44,6 +45,28 @@ async def test_an_export_by_command_line_gives_a_file(
     assert "statsAnnual" in out
     assert "done" in out
     assert (tmp_path / "statsMonthly-2026-10.xlsx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("page", "title", "file"),
+    [
+        (pages.README, "Ask for an export", "statsMonthly-2026-10.xlsx"),
+        (_QUICKSTART, "Over HTTP", "statsAnnual-2025.xlsx"),
+    ],
+    ids=["README", "quickstart"],
+)
+async def test_an_export_over_http_gives_a_file(
+    service: Service, temporal_address: str, tmp_path: Path, page: Path, title: str, file: str
+) -> None:
+    await insert_orders(service.database)
+    shown = pages.blocks("sh", pages.section(page, title))
+    [block] = [block for block in shown if "curl " in block]
+    async with open_api(service) as api:
+        out = await _ran(
+            service, temporal_address, tmp_path, "bash", "-euc", block, **api.variables
+        )
+    assert "event: end" in out
+    assert (tmp_path / file).is_file()
 
 
 async def test_the_python_of_the_readme_gives_a_link(
@@ -74,7 +97,7 @@ async def test_the_python_of_the_quickstart_gives_a_file(
 @pytest.mark.parametrize(
     ("block", "task"),
     [
-        (pages.blocks("sh", pages.section(pages.README, "Ask for an export"))[1], "october"),
+        (pages.blocks("sh", pages.section(pages.README, "Ask for an export"))[2], "october"),
         (
             pages.blocks(
                 "sh", pages.section(_QUICKSTART, "With the `temporal` CLI, or any Temporal SDK")
@@ -116,8 +139,10 @@ async def test_the_temporal_cli_cancels_an_export(
     assert ended.cancel_reason == "wrong year"
 
 
-async def _ran(service: Service, temporal_address: str, folder: Path, *command: str) -> str:
-    environment = environment_of(service.settings, temporal_address)
+async def _ran(
+    service: Service, temporal_address: str, folder: Path, *command: str, **variables: str
+) -> str:
+    environment = environment_of(service.settings, temporal_address) | variables
     found = (str(_SCRIPTS), str(Path(binaries.temporal()).parent), environment.get("PATH", ""))
     process = await asyncio.create_subprocess_exec(
         *command,

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dev import binaries
+from dev.http_api import TOKENS
 from exports import errors
 from exports.api.settings import ApiSettings
 from exports.cli.app import app
@@ -67,8 +68,8 @@ def _resolves(dotted: str) -> bool:
 def test_every_setting_that_is_mentioned_exists(page: Path) -> None:
     kinds = (Settings, ApiSettings, CodecSettings)
     fields = [name for kind in kinds for name in kind.model_fields]
-    # `make dev` writes two more, for those who ask over HTTP.
-    of_clients = {"EXPORTS_API_URL", "EXPORTS_API_TOKEN"}
+    # `make dev` writes some more, for those who ask over HTTP.
+    of_clients = {"EXPORTS_API_URL", *TOKENS}
     known = {f"EXPORTS_{name.upper()}" for name in fields} | of_clients
     assert set(re.findall(r"\bEXPORTS_[A-Z0-9_]+", pages.text(page))) <= known
 

@@ -40,6 +40,11 @@ class Api:
         host, _, port = self.url.removeprefix("http://").partition(":")
         return host, int(port)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables of a client, as `make dev` writes them."""
+        return {"EXPORTS_API_URL": self.url, "EXPORTS_API_TOKEN": self.token[OWNER]}
+
     def bearer(self, who: str = OWNER) -> dict[str, str]:
         """Return the header of a person's requests."""
         return {"Authorization": f"Bearer {self.token[who]}"}
