@@ -9,6 +9,9 @@ from exports.errors import ClockError
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant that epoch milliseconds count from."""
 
+YEAR_9999_MS: Final = 253_402_300_799_999
+"""The last moment of the year 9999, in epoch milliseconds: some servers know no later date."""
+
 LAST_MS: Final = 8_640_000_000_000_000
 """The last moment that a date of JavaScript or of BSON's drivers can be, in epoch milliseconds."""
 

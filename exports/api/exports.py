@@ -10,7 +10,7 @@ from exports.api.answers import Ok, reply
 from exports.api.errors import documented, documented_write
 from exports.api.parts import Client
 from exports.api.who import Asks, whose
-from exports.clock import LAST_MS
+from exports.clock import YEAR_9999_MS
 from exports.errors import (
     FileExpiredError,
     OperatorError,
@@ -33,7 +33,7 @@ TaskId = Annotated[
     str, Path(description="The id of the export.", examples=["6720c1f0a1b2c3d4e5f60718"])
 ]
 """The id of an export in a path."""
-_Millis = Annotated[int | None, Query(ge=0, le=LAST_MS)]
+_Millis = Annotated[int | None, Query(ge=0, le=YEAR_9999_MS)]
 
 
 def retry_after(task: ExportTask) -> dict[str, str]:

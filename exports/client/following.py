@@ -9,7 +9,7 @@ from typing import Final
 
 from exports import names
 from exports.client.part import ClientPart
-from exports.clock import LAST_MS
+from exports.clock import YEAR_9999_MS
 from exports.errors import RequestError, WaitTimeoutError
 from exports.models import TaskStatus
 from exports.tasks.audit import AuditEntry
@@ -73,8 +73,8 @@ class Following(ClientPart):
             ("The id", after),
         ):
             names.check_text(text or "", what)
-        if any(abs(time or 0) > LAST_MS for time in (created_from, created_before)):
-            raise RequestError("A time must be in epoch milliseconds.")
+        if any(not 0 <= (time or 0) <= YEAR_9999_MS for time in (created_from, created_before)):
+            raise RequestError("A time must be in epoch milliseconds, from 1970 to 9999.")
         wanted = Wanted(status, type, format, created_from, created_before)
         return await self._tasks.newest(
             created_by=created_by,

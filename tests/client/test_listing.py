@@ -112,3 +112,7 @@ async def test_a_list_does_not_go_on_after_what_is_not_in_it(
     assert "theirs" not in refused.value.msg
     with pytest.raises(RequestError):
         await idle_service.client.list(created_by=USER, created_from=10**18)
+    last = 253_402_300_799_999  # of the year 9999
+    assert await idle_service.client.list(created_by=USER, created_before=last) == []
+    with pytest.raises(RequestError):
+        await idle_service.client.list(created_by=USER, created_before=last + 1)
