@@ -13,7 +13,7 @@ OVERLAP: Final = 10_000
 """By how many milliseconds the clocks of two workers may differ."""
 ID_OF_ONE: Final = re.compile(r"[0-9a-f]{16}")
 """The form of the id of an event of one export."""
-ID_OF_ALL: Final = re.compile(r"([0-9]{1,15})-[0-9a-f]{16}")
+ID_OF_ALL: Final = re.compile(r"[0-9]{1,15}-[0-9a-f]{16}")
 """The form of the id of an event of all exports."""
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
@@ -33,18 +33,35 @@ COMMENT_EVERY: Final = 15.0
 _CONNECT_AGAIN: Final = 3000  # milliseconds until a browser does, after the end of a stream
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-_LastEventId = Annotated[
-    str | None,
-    Header(
+
+def _last_event_id(form: re.Pattern[str], example: str) -> Any:  # noqa: ANN401 -- as FastAPI declares `Header`
+    return Header(
         alias="Last-Event-ID",
         description="The `id` of the last event that you have got. Browsers send it by themselves.",
-    ),
-]
+        json_schema_extra={"pattern": f"^{form.pattern}$", "examples": [example]},
+    )
+
+
+_LastOfOne = Annotated[str | None, _last_event_id(ID_OF_ONE, "9f86d081884c7d65")]
+_LastOfAll = Annotated[str | None, _last_event_id(ID_OF_ALL, "1793000000400-9f86d081884c7d65")]
 _STREAM: Final = {
     "description": "Events `progress` and `end`, both with an `ExportEvent` as their `data`.",
     "content": {
         "text/event-stream": {
-            "schema": {"type": "string"},
+            # As FastAPI describes events, and OpenAPI 3.2 does.
+            "itemSchema": {
+                "type": "object",
+                "properties": {
+                    "event": {"enum": ["progress", "end"]},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {"$ref": "#/components/schemas/ExportEvent"},
+                    },
+                    "id": {"type": "string"},
+                },
+                "required": ["event", "data", "id"],
+            },
             "example": "event: progress\n"
             'data: {"id":"6720c1f0a1b2c3d4e5f60718","type":"statsMonthly","format":"csv",'
             '"createdBy":"u1","status":"running","stage":"upload","rows":1240,"total":1240,'
@@ -110,7 +127,7 @@ async def _one(
     id: TaskId,  # noqa: A002 -- the name in the path
     parts: PartsOfApp,
     person: Asks,
-    last: _LastEventId = None,
+    last: _LastOfOne = None,
 ) -> AsyncGenerator[_Opened]:
     """Open the stream of an export before the answer begins, so that an error is an error."""
     _check(last, ID_OF_ONE)
@@ -127,7 +144,7 @@ async def _all(
     created_by: Annotated[
         str | None, Query(description="Whose. Only an operator may name somebody else.")
     ] = None,
-    last: _LastEventId = None,
+    last: _LastOfAll = None,
 ) -> AsyncGenerator[_Opened]:
     """Open the stream of all exports of a person before the answer begins."""
     _check(last, ID_OF_ALL)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from exports.api.event_texts import ExportEvent
 from exports.models import Stage, TaskStatus
 from exports.tasks.task import ExportTask, Progress
 
@@ -49,8 +50,15 @@ class DocumentedApi(FastAPI):
                     del answers["422"]
                 for answer in answers.values():
                     _add_example(answer)
+            for parameter in _all_parameters(made):
+                _leave_out_null(parameter["schema"])
+            schemas = made["components"]["schemas"]
             for name in ("HTTPValidationError", "ValidationError"):
-                made["components"]["schemas"].pop(name, None)
+                schemas.pop(name, None)
+            event = ExportEvent.model_json_schema(
+                mode="serialization", ref_template="#/components/schemas/{model}"
+            )
+            schemas |= {**event.pop("$defs"), "ExportEvent": event, **schemas}
         return super().openapi()
 
 
@@ -60,8 +68,22 @@ def _all_answers(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield call["responses"]
 
 
+def _all_parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for calls in document["paths"].values():
+        for call in calls.values():
+            yield from call.get("parameters", ())
+
+
+def _leave_out_null(schema: dict[str, Any]) -> None:
+    """Describe what may be left out of a query or of the headers: nothing in them can be null."""
+    kept = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(kept) == 1:
+        del schema["anyOf"]
+        schema |= kept[0]
+
+
 def _add_example(answer: dict[str, Any]) -> None:
     for content in answer.get("content", {}).values():
-        _, _, name = content["schema"].get("$ref", "").rpartition("/")
+        _, _, name = content.get("schema", {}).get("$ref", "").rpartition("/")
         if name in _EXAMPLES:
             content["example"] = _EXAMPLES[name]

@@ -257,7 +257,7 @@ def _check_examples(document: dict[str, Any]) -> None:
         for call in methods.values():
             for answer in call["responses"].values():
                 for content in answer.get("content", {}).values():
-                    if "example" in content and "$ref" in content["schema"]:
+                    if "example" in content and "$ref" in content.get("schema", {}):
                         schema = {**content["schema"], "components": document["components"]}
                         jsonschema.validate(content["example"], schema)
                         checked.add(content["schema"]["$ref"].rpartition("/")[2])
