@@ -87,7 +87,7 @@ pyright: setup
 	$(RUN)/pyright
 
 bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QUICK=1)
-	@$(UV) sync --locked --quiet --group bench --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --extra codec --extra api --group bench --python "$(PYTHON)"
 	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
 
 chaos: setup ## The fault suite: killed workers, lost servers and more (long: EXPORTS=500 KILLS=200 SEED=...)

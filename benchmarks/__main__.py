@@ -21,6 +21,7 @@ from rich.markdown import Markdown
 
 from benchmarks import (
     fairness,
+    http_api,
     listeners,
     machine,
     memory,
@@ -49,6 +50,7 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
     "peers": peers,
     "scale": scale,
     "listeners": listeners,
+    "api": http_api,
 }
 
 
