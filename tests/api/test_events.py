@@ -228,18 +228,20 @@ async def test_a_stream_ends_soon_after_its_token(
     monkeypatch.setattr(streams, "CHECK_EVERY", 0.05)
     async with AsyncExitStack() as leaving:
         followed: list[Events] = []
-        for _ in range(3):
-            text, token = await api.tokens.create(OWNER)
-            bearer = {"Authorization": f"Bearer {text}"}
+        tokens = [await api.tokens.create(OWNER) for _ in range(3)]
+        for text, token in tokens:
             session, _ = await api.tokens.open_session(
                 OWNER, operator=False, ends=None, parent=token.id
             )
-            for headers in (bearer, {"Cookie": f"exports_session={session}"}):
+            for headers in (
+                {"Authorization": f"Bearer {text}"},
+                {"Cookie": f"exports_session={session}"},
+            ):
                 opening = following(api.http, "/exports/events", headers)
                 followed.append(await leaving.enter_async_context(opening))
         for stream in followed:
             await stream.next("retry")
-        await api.tokens.revoke(token.id)
+        await api.tokens.revoke(tokens[-1][1].id)
         for stream in followed[-2:]:
             assert await stream.rest() == []
         ref = await claimed(idle_service)
@@ -256,12 +258,13 @@ async def test_a_server_that_stops_ends_its_streams_properly_and_in_time(
         "api", EXPORTS_API_LISTEN="127.0.0.1:0", EXPORTS_SHUTDOWN_GRACE="20"
     )
     assert process.stderr is not None
-    url = ""
-    while not url:
-        line = (await process.stderr.readline()).decode()
-        assert line, "it has ended"
-        url = line.rpartition("listens on ")[2].strip() if "listens on" in line else ""
     async with AsyncExitStack() as leaving:
+        leaving.callback(_kill, process)
+        url = ""
+        while not url:
+            line = (await process.stderr.readline()).decode()
+            assert line, "it has ended"
+            url = line.rpartition("listens on ")[2].strip() if "listens on" in line else ""
         http = await leaving.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=60))
         followed = [
             await leaving.enter_async_context(following(http, path, api.bearer(), None))
@@ -271,7 +274,12 @@ async def test_a_server_that_stops_ends_its_streams_properly_and_in_time(
             await stream.next()
         process.send_signal(signal.SIGTERM)
         assert [await stream.rest() for stream in followed] == [[]] * 20
-    _, log = await asyncio.wait_for(process.communicate(), 60)
+        _, log = await asyncio.wait_for(process.communicate(), 60)
     leaks.keep("api", log.decode())
     assert process.returncode == 128 + signal.SIGTERM, log.decode()
     assert "Traceback" not in log.decode()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
