@@ -66,8 +66,13 @@ async def test_every_example_gets_its_file(
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                out, err = await process.communicate()
+            try:
+                async with asyncio.timeout(PATIENCE.total_seconds()):
+                    out, err = await process.communicate()
+            finally:
+                if process.returncode is None:  # this one hangs, or another one has failed
+                    process.kill()
+                    await process.wait()
             assert process.returncode == 0, f"{command}: {err.decode()}"
             return out.decode()
 
@@ -85,14 +90,21 @@ async def test_every_example_gets_its_file(
             program.write_text(code.replace("EXPORTS_API_TOKEN", api.token[OWNER]), "utf-8")
             return await run(typescript.NODE, "--import", typescript.WX, program)
 
-        curl, python, over_http, fetched, followed, mini, temporal = await asyncio.gather(
-            run("bash", "-euc", _example("curl")),
-            run(sys.executable, "-c", _example("Python")),
-            run(sys.executable, "-c", _example("Python over HTTP")),
-            run_typescript("fetch"),
-            run_typescript("EventSource"),
-            run_mini_program(),
-            run_typescript("temporal"),
+        async with asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(example)
+                for example in (
+                    run("bash", "-euc", _example("curl")),
+                    run(sys.executable, "-c", _example("Python")),
+                    run(sys.executable, "-c", _example("Python over HTTP")),
+                    run_typescript("fetch"),
+                    run_typescript("EventSource"),
+                    run_mini_program(),
+                    run_typescript("temporal"),
+                )
+            ]
+        curl, python, over_http, fetched, followed, mini, temporal = (
+            example.result() for example in running
         )
         assert "event: end" in curl
         assert openpyxl.load_workbook(tmp_path / "statsMonthly-2026-10.xlsx").sheetnames
