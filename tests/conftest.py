@@ -10,13 +10,11 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.client import Client
@@ -27,8 +25,8 @@ from dev.servers import Servers
 from exports.settings import Settings
 from exports.temporal.converter import data_converter
 from tests.support import driver, leaks, protections
-from tests.support.paths import REPOSITORY
 from tests.support.service import Service, open_service, working
+from tests.support.settings import settings_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -200,22 +198,8 @@ def settings(
     task_queue: str,
 ) -> Settings:
     """Settings for this test: its own database, prefix and task queue on the shared servers."""
-    return Settings(
-        mongo_uri=SecretStr(endpoints.mongo_uri),
-        mongo_database=mongo_database.name,
-        s3_endpoint_url=endpoints.s3_endpoint_url,
-        s3_bucket=endpoints.s3_bucket,
-        s3_prefix=s3_prefix,
-        s3_region=endpoints.s3_region,
-        s3_access_key_id=endpoints.s3_access_key_id,
-        s3_secret_access_key=endpoints.s3_secret_access_key,
-        s3_addressing_style="path",
-        reports_file=REPOSITORY / "exports.toml",
-        task_queue=task_queue,
-        # Most tests ask for the same export again and again, and mean another one.
-        join_within=timedelta(0),
-        quota_open=0,
-        quota_per_day=0,
+    return settings_of(
+        endpoints, database=mongo_database.name, prefix=s3_prefix, task_queue=task_queue
     )
 
 

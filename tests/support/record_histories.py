@@ -15,14 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pydantic import SecretStr
-
 from dev.endpoints import Endpoints
 from dev.servers import Servers
-from exports.settings import Settings
 from tests.support import recorded_cancels, recorded_ends, recorded_troubles, recording
 from tests.support.paths import HISTORIES, REPORTS
 from tests.support.service import Service, open_service
+from tests.support.settings import settings_of
 
 RECORDINGS: Final = recording.RECORDINGS
 MODULES: Final = (recorded_ends, recorded_troubles, recorded_cancels)
@@ -49,17 +47,12 @@ async def _temporary_service(endpoints: Endpoints, name: str) -> AsyncGenerator[
     with TemporaryDirectory() as folder:
         reports = Path(folder) / "reports.toml"
         reports.write_text(REPORTS.read_text(encoding="utf-8") + _LENIENT, encoding="utf-8")
-        settings = Settings(
-            mongo_uri=SecretStr(endpoints.mongo_uri),
-            mongo_database=f"recorded-{name}"[:63],
-            s3_endpoint_url=endpoints.s3_endpoint_url,
-            s3_bucket=endpoints.s3_bucket,
-            s3_prefix=f"{name}/",
-            s3_access_key_id=endpoints.s3_access_key_id,
-            s3_secret_access_key=endpoints.s3_secret_access_key,
-            s3_addressing_style="path",
+        settings = settings_of(
+            endpoints,
+            database=f"recorded-{name}"[:63],
+            prefix=f"{name}/",
             task_queue=f"recorded-{name}",
-            reports_file=reports,
+            reports=reports,
         )
         async with open_service(settings, endpoints.temporal_address) as service:
             yield service

@@ -54,7 +54,11 @@ def _install() -> None:
     done = subprocess.run(  # noqa: S603 -- our own packages, locked by their hashes
         [NODE, _NPM, *npm],
         cwd=_INSTALLED,
-        env={**os.environ, "PATH": f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{NODE.parent}{os.pathsep}{os.environ['PATH']}",
+            "NODE_USE_SYSTEM_CA": "1",  # as pip and uv do, for the proxy of a company
+        },
         capture_output=True,
         text=True,
         check=False,

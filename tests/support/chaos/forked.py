@@ -21,6 +21,7 @@ from exports.client import ExportClient
 from exports.runtime.process import end
 from exports.settings import Settings
 from exports.storage import s3
+from tests.support import command_line
 from tests.support.chaos import boundaries, shifted
 from tests.support.service import Service
 
@@ -168,24 +169,5 @@ async def forked(orders: Orders) -> AsyncGenerator[Forked]:
 
 def environment_of(service: Service) -> dict[str, str]:
     """Return the environment of a process that belongs to a service of a test."""
-    settings = service.settings
-    key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-    assert key is not None
-    assert secret is not None
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ.get("HOME", "/"),
-        "TEMPORAL_ADDRESS": service.temporal.service_client.config.target_host,
-        "EXPORTS_MONGO_URI": settings.mongo_uri.get_secret_value(),
-        "EXPORTS_MONGO_DATABASE": settings.mongo_database,
-        "EXPORTS_SOURCE_DATABASE": settings.source[1],
-        "EXPORTS_S3_ENDPOINT_URL": settings.s3_endpoint_url or "",
-        "EXPORTS_S3_BUCKET": settings.s3_bucket,
-        "EXPORTS_S3_PREFIX": settings.s3_prefix,
-        "EXPORTS_S3_ACCESS_KEY_ID": key.get_secret_value(),
-        "EXPORTS_S3_SECRET_ACCESS_KEY": secret.get_secret_value(),
-        "EXPORTS_S3_ADDRESSING_STYLE": "path",
-        "EXPORTS_REPORTS_FILE": str(settings.reports_file),
-        "EXPORTS_TASK_QUEUE": settings.task_queue,
-        "EXPORTS_RETENTION": str(settings.retention.total_seconds()),
-    }
+    address = service.temporal.service_client.config.target_host
+    return command_line.environment_of(service.settings, address)

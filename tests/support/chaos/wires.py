@@ -13,8 +13,8 @@ from dev import object_store
 from dev.endpoints import Endpoints
 from exports.settings import Settings
 from tests.support.chaos.proxy import Fault, Proxy, proxy_to
-from tests.support.paths import REPORTS
 from tests.support.service import Service, open_service
+from tests.support.settings import settings_of
 
 SERVERS: Final = ("temporal", "mongo", "s3")
 
@@ -49,19 +49,9 @@ class Wires:
 async def corner(endpoints: Endpoints, **changes: Any) -> AsyncGenerator[Settings]:
     """Give a test its own database, prefix and task queue, and empty them afterwards."""
     name = f"t_{secrets.token_hex(8)}"
-    settings = Settings(
-        mongo_uri=SecretStr(endpoints.mongo_uri),
-        mongo_database=name,
-        s3_endpoint_url=endpoints.s3_endpoint_url,
-        s3_bucket=endpoints.s3_bucket,
-        s3_prefix=f"{name}/",
-        s3_region=endpoints.s3_region,
-        s3_access_key_id=endpoints.s3_access_key_id,
-        s3_secret_access_key=endpoints.s3_secret_access_key,
-        s3_addressing_style="path",
-        reports_file=REPORTS,
-        task_queue=name,
-    ).model_copy(update=changes)
+    settings = settings_of(endpoints, database=name, prefix=f"{name}/", task_queue=name).model_copy(
+        update=changes
+    )
     yield settings
     async with AsyncMongoClient[dict[str, Any]](endpoints.mongo_uri) as client:
         await client.drop_database(name)
