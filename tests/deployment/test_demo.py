@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openpyxl
-import pytest
 
 from tests.support import pages, processes
 
@@ -52,19 +51,3 @@ def test_a_newcomer_gets_two_finished_files_and_can_keep_the_servers(tmp_path: P
 
 def _shape(output: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"[\d,.]*\d", "0", line)) for line in output.splitlines()]
-
-
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_is_stopped_leaves_nothing_behind(
-    tmp_path: Path, signum: signal.Signals
-) -> None:
-    with demo(tmp_path) as process:
-        said = processes.read_until(process, "Starting the servers")
-        processes.wait_until(lambda: len(processes.descendants(process.pid)) >= 6, seconds=150)
-        left = processes.descendants(process.pid)
-        process.send_signal(signum)
-        said += process.communicate(timeout=150)[0]
-    assert process.returncode == 1
-    assert "Stopping after" in said
-    assert "Traceback" not in said
-    assert not any(map(processes.is_alive, left))

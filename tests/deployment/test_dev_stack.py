@@ -10,10 +10,8 @@ import signal
 import socket
 import stat
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -26,33 +24,15 @@ from dev.servers import Servers
 from dev.stack import CURL, OCTOBER
 from exports.names import TOKENS_COLLECTION
 from tests.support import dev_stack, processes
-from tests.support.dev_stack import output_of, wait_until_ready
+from tests.support.dev_stack import crash_of, output_of, wait_until_ready
 from tests.support.paths import REPOSITORY
 from tests.support.processes import running, running_with_few_orders
-
-KEEP_SERVERS: Final = """
-import pathlib, sys, time, dev.servers
-from tests.support.paths import REPOSITORY
-dev.servers.Servers(pathlib.Path(sys.argv[1])).start()
-time.sleep(600)
-"""
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """A directory for kept data, with ports of its own."""
     return dev_stack.with_other_ports(tmp_path / "it's kept here")
-
-
-def crash_of(check: Callable[[], None]) -> str:
-    """Wait until a process has crashed, and return the message."""
-    for _ in range(1500):
-        try:
-            check()
-        except CrashError as crash:
-            return str(crash)
-        time.sleep(0.1)
-    raise AssertionError("no process crashed")
 
 
 def port_of(address: str) -> int:
@@ -68,22 +48,6 @@ def in_a_shell(file: Path, command: str) -> str:
         text=True,
         check=True,
     ).stdout
-
-
-@pytest.mark.parametrize(
-    ("program", "name", "port"),
-    [
-        ("temporal", "Temporal", "temporal_address"),
-        ("secantusd-py", "The MongoDB-compatible server", "mongo_uri"),
-        ("weed", "The S3 server", "s3_endpoint_url"),
-    ],
-)
-def test_a_server_that_is_killed_is_named(program: str, name: str, port: str) -> None:
-    with Servers() as servers:
-        servers.check()
-        address = servers.endpoints.model_dump()[port]
-        processes.kill(os.getpid(), program, having=str(port_of(address)))
-        assert crash_of(servers.check).startswith(f"{name} was killed by SIGKILL.")
 
 
 def test_a_process_that_ends_by_itself_is_shown_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -128,15 +92,6 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     processes.wait_until(lambda: file.exists() and bool(file.read_text()), seconds=150)
     process.stop()
     assert not processes.is_alive(int(file.read_text()))
-
-
-def test_no_server_outlives_a_parent_that_is_killed(data_dir: Path) -> None:
-    with running("-c", KEEP_SERVERS, str(data_dir)) as parent:
-        processes.wait_until(lambda: len(processes.descendants(parent.pid)) >= 6, seconds=150)
-        left = processes.descendants(parent.pid)
-        parent.kill()
-        parent.wait()
-    processes.wait_until(lambda: not any(map(processes.is_alive, left)), seconds=150)
 
 
 def test_servers_start_again_if_another_program_takes_a_port_first(
