@@ -203,6 +203,7 @@ class RunTransitions:
                     "stage": Stage.FINISHED.value,
                     "rows": file.rows,
                     "bytes": file.bytes,
+                    "total": file.rows,
                 },
             },
             entry(self._worker, AuditAction.SIGNED, now, run=ref.run_id, until=expires_at),

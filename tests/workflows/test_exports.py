@@ -79,7 +79,8 @@ async def test_the_document_says_when_each_thing_happened(service: Service) -> N
     assert task.started_at is not None
     assert task.started_at - 1_000 <= task.expires_at - 30 * 60_000 <= task.finished_at
     assert (task.retries, task.error, task.next_run_at) == (0, None, None)
-    assert (task.progress.stage, task.progress.rows) == (Stage.FINISHED, 3)
+    progress = task.progress
+    assert (progress.stage, progress.rows, progress.total) == (Stage.FINISHED, 3, 3)
 
 
 async def test_the_stored_document_keeps_the_names_and_types_of_the_old_function(
