@@ -76,13 +76,15 @@ class Connections:
         closing.push_async_callback(mongo.close)
         store = ObjectStore(settings)
         closing.callback(store.close)
-        temporal, there, _ = await asyncio.gather(
-            connect_temporal(settings.encryption_keys),
-            _check_mongo(mongo, settings.mongo_uri),
-            _check_store(store, settings),
-        )
-        check_clock(there, whose="the database's")
-        return cls(temporal=temporal, mongo=mongo, store=store)
+        try:
+            async with asyncio.TaskGroup() as group:
+                temporal = group.create_task(connect_temporal(settings.encryption_keys))
+                there = group.create_task(_check_mongo(mongo, settings.mongo_uri))
+                group.create_task(_check_store(store, settings))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        check_clock(there.result(), whose="the database's")
+        return cls(temporal=temporal.result(), mongo=mongo, store=store)
 
     async def answering(self) -> dict[str, bool]:
         """Ask each server, and return whether `temporal`, `database` and `store` answer in time."""

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 
 from exports.connections import Connections, mongo_client, open_source
-from exports.errors import SettingsError
+from exports.errors import SettingsError, UnreachableError
 from exports.settings import Settings
 from tests.support.service import Service
 
@@ -58,6 +58,21 @@ async def _opened(service: Service, settings: Settings) -> None:
         mongo = await closing.enter_async_context(mongo_client(settings.mongo_uri))
         connections = Connections(temporal=service.temporal, mongo=mongo, store=service.store)
         assert (await open_source(settings, connections, closing)).name
+
+
+async def test_when_one_server_refuses_nobody_waits_for_the_others(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"mongodb://127.0.0.1:{silent.getsockname()[1]}"
+        away = settings.model_copy(update={"mongo_uri": SecretStr(address)})
+        async with AsyncExitStack() as closing:
+            with pytest.raises(UnreachableError, match="Temporal"):
+                await Connections.open(away, closing)
+            # One that fails later would be reported with a traceback when the program ends.
+            left = [repr(task.get_coro()) for task in asyncio.all_tasks()]
+            assert not [coroutine for coroutine in left if "_check_" in coroutine]
 
 
 @pytest.mark.parametrize("turns", range(12))
