@@ -25,7 +25,7 @@ from typing import Any, Final, NoReturn, Self
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from dev import orders
+from dev import orders, readiness
 from dev.endpoints import Endpoints
 from dev.http_api import HttpApi
 from dev.private import write_private
@@ -167,6 +167,10 @@ class Stack:
         self._apply_schedule(environment)
         if self._api:
             self._api.wait()
+        readiness.wait_until(self._worker_is_ready, self.endpoints, self._worker)
+
+    def _worker_is_ready(self, _: Endpoints) -> bool:
+        return b"Worker is ready" in self.worker_log.read_bytes()
 
     def _apply_schedule(self, environment: dict[str, str]) -> None:
         applied = subprocess.run(
