@@ -41,12 +41,12 @@ load: servers ## Load a file into `make dev`: FILE=orders.csv COLLECTION=orders 
 	  $(if $(TIME_FORMAT),--time-format "$(TIME_FORMAT)") "$(FILE)" "$(COLLECTION)"
 
 setup: $(UV) ## Everything for developers into .venv, exactly as locked
-	@$(UV) sync --locked --quiet --extra codec --extra api --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --extra codec --extra api --extra messages --python "$(PYTHON)"
 
 # What a newcomer needs. Inexact: what `make setup` has installed stays.
 servers: $(UV)
 	@test -d .venv || echo "Installing the servers and libraries into .venv/, only once …"
-	@$(UV) sync --locked --quiet --inexact --no-default-groups --group servers --extra api --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --inexact --no-default-groups --group servers --extra api --extra messages --python "$(PYTHON)"
 
 # With --target, pip needs neither a virtual environment nor write access to the system's packages.
 $(UV): $(if $(filter $(UV_VERSION),$(shell cat .tools/uv-version 2>/dev/null)),,force)
@@ -87,7 +87,7 @@ pyright: setup
 	$(RUN)/pyright
 
 bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QUICK=1)
-	@$(UV) sync --locked --quiet --extra codec --extra api --group bench --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --extra codec --extra api --extra messages --group bench --python "$(PYTHON)"
 	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
 
 chaos: setup ## The fault suite: killed workers, lost servers and more (long: EXPORTS=500 KILLS=200 SEED=...)
@@ -97,7 +97,7 @@ protections: setup ## Take out each protection that a test names, and check that
 	$(RUN)/python -m tests.support.protections $(ONLY)
 
 mutants: $(UV) ## Make small mistakes in the code, and see whether tests notice (ONLY="periods", SAMPLE=40)
-	@$(UV) sync --locked --quiet --extra codec --extra api --group mutants --python "$(PYTHON)"
+	@$(UV) sync --locked --quiet --extra codec --extra api --extra messages --group mutants --python "$(PYTHON)"
 	$(RUN)/python -m tests.support.mutants $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
 
 # uv asks https://osv.dev. Its exit code is 2 if it could not ask.

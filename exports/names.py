@@ -16,10 +16,17 @@ from exports.errors import RequestError
 
 TASKS_COLLECTION: Final = "ExportTasks"
 TOKENS_COLLECTION: Final = "ExportTokens"
+PEOPLE_COLLECTION: Final = "ExportPeople"
+WEBHOOKS_COLLECTION: Final = "ExportWebhooks"
+DELIVERIES_COLLECTION: Final = "ExportDeliveries"
+WECHAT_GRANTS_COLLECTION: Final = "ExportWechatGrants"
+RECURRING_COLLECTION: Final = "ExportRecurring"
+WATCH_COLLECTION: Final = "ExportWatch"
 DEFAULT_TASK_QUEUE: Final = "exports"
 
 EXPORT_WORKFLOW: Final = "ExportWorkflow"
 SWEEP_WORKFLOW: Final = "SweepWorkflow"
+DELIVERY_WORKFLOW: Final = "DeliveryWorkflow"
 CANCEL_SIGNAL: Final = "cancel"
 
 CLAIM: Final = "claim"
@@ -33,6 +40,8 @@ CLOSE_AS_CANCELED: Final = "close-as-canceled"
 SWEEP_DUE: Final = "sweep-due"
 SWEEP_LEFT_BEHIND: Final = "sweep-left-behind"
 SWEEP_EXPIRED: Final = "sweep-expired"
+SWEEP_MESSAGES: Final = "sweep-messages"
+DELIVER: Final = "deliver"
 
 SEARCH_TYPE: Final = "ExportType"
 SEARCH_STATUS: Final = "ExportStatus"
@@ -207,6 +216,11 @@ def bulk_task_queue(task_queue: str) -> str:
 def suspect_task_queue(task_queue: str) -> str:
     """Return the task queue of activities that may have crashed their workers."""
     return f"{task_queue}-suspects"
+
+
+def messages_task_queue(task_queue: str) -> str:
+    """Return the task queue of deliveries, so that a slow receiver does not hold up exports."""
+    return f"{task_queue}-messages"
 
 
 def schedule_id(task_queue: str) -> str:

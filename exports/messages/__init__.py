@@ -1,0 +1,1 @@
+"""Messages: what is told of an export, to whom, and by which channel."""

@@ -1,0 +1,1 @@
+"""Recurring exports: Temporal Schedules that ask for an export again and again."""

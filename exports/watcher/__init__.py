@@ -1,0 +1,1 @@
+"""Starts the exports that other systems insert, at once."""
