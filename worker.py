@@ -6,10 +6,11 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -20,6 +21,7 @@ from activities.aggregate import AggregateActivities
 from activities.attempts import Attempts
 from activities.claim import ClaimActivities
 from activities.cleanup import CleanupActivities
+from activities.deliver import DeliveryActivities, MessageSweep
 from activities.purge import PurgeActivities
 from activities.sweep import SweepActivities
 from activities.upload import UploadActivities
@@ -27,6 +29,12 @@ from activities.writeback import WritebackActivities
 from exports import names
 from exports.connections import Connections, open_source
 from exports.errors import ExportError
+from exports.messages.channel import Channel
+from exports.messages.channels import open_channels
+from exports.messages.deliveries import DeliveryStore
+from exports.messages.handover import Messenger
+from exports.messages.people import PeopleStore
+from exports.messages.starting import DeliveryStarter
 from exports.reports.file import load_reports
 from exports.reports.report import ReportCatalog
 from exports.runtime.liveness import LivenessFile
@@ -41,6 +49,7 @@ from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.search_attributes import ensure_search_attributes
 from workflows.admission import Admission
+from workflows.delivery import DeliveryWorkflow
 from workflows.export import ExportWorkflow
 from workflows.policies import HEARTBEAT_THROTTLE
 from workflows.sandbox import workers_runner
@@ -50,6 +59,7 @@ _log = logging.getLogger("exports.worker")
 
 Activity = Callable[..., Awaitable[object]]
 SourceMaker = Callable[[AsyncDatabase[Stored], timedelta], Source]
+_NO_CHANNELS: Final[Mapping[str, Channel]] = MappingProxyType({})
 _WORKFLOW_TASKS: Final = 16
 """Workflow tasks that a worker runs at a time.
 
@@ -67,10 +77,26 @@ in this way may never leave its worker, so that it stands still until that worke
 
 
 def create_workers(
-    settings: Settings, reports: ReportCatalog, connections: Connections, source: Source
+    settings: Settings,
+    reports: ReportCatalog,
+    connections: Connections,
+    source: Source,
+    channels: Mapping[str, Channel] = _NO_CHANNELS,
 ) -> list[Worker]:
     """Return a worker for each task queue that this process polls. They are not running yet."""
-    activities = _activities(settings, reports, connections, source)
+    database = connections.mongo[settings.mongo_database]
+    deliveries = DeliveryStore(database)
+    messenger = Messenger(
+        database=database,
+        reports=reports,
+        channels=channels,
+        starter=DeliveryStarter(
+            connections.temporal, task_queue=settings.task_queue, store=deliveries
+        ),
+        people=PeopleStore(database),
+        public_url=settings.public_url,
+    )
+    activities = _activities(settings, reports, connections, source, messenger)
     workers = [
         Worker(
             connections.temporal,
@@ -84,10 +110,17 @@ def create_workers(
             default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=settings.shutdown_grace,
-            deployment_config=_version(settings),
+            # An export ends on the version that it began on: it takes minutes, at most hours.
+            deployment_config=_version(settings, VersioningBehavior.PINNED),
         )
         for queue, slots in _activity_slots(settings).items()
     ]
+    if settings.worker_takes != "bulk":
+        workers.append(
+            _deliverer(
+                settings, connections, DeliveryActivities(channels=channels, store=deliveries)
+            )
+        )
     for worker in workers:
         # Not public; a test shows that it has an effect.
         if (workflow_tasks := vars(worker)["_workflow_worker"]) is not None:
@@ -95,8 +128,35 @@ def create_workers(
     return workers
 
 
+def _deliverer(
+    settings: Settings, connections: Connections, deliveries: DeliveryActivities
+) -> Worker:
+    """Return the worker that sends messages, on a task queue and in slots of its own."""
+    return Worker(
+        connections.temporal,
+        task_queue=names.messages_task_queue(settings.task_queue),
+        workflows=[DeliveryWorkflow],
+        activities=[deliveries.deliver, deliveries.record],
+        workflow_runner=workers_runner(),
+        max_concurrent_activities=settings.max_concurrent_deliveries,
+        max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
+        # There is little to do here: the fewest pollers that the SDK allows.
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=1,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        graceful_shutdown_timeout=settings.shutdown_grace,
+        # A delivery takes up to three days, and goes on with any version.
+        deployment_config=_version(settings, VersioningBehavior.AUTO_UPGRADE),
+    )
+
+
 def _activities(
-    settings: Settings, reports: ReportCatalog, connections: Connections, source: Source
+    settings: Settings,
+    reports: ReportCatalog,
+    connections: Connections,
+    source: Source,
+    messenger: Messenger,
 ) -> list[Activity]:
     store, temporal = connections.store, connections.temporal
     collection = TaskCollection(
@@ -116,6 +176,7 @@ def _activities(
         store=store,
         url_ttl=settings.url_ttl,
         retention=settings.retention,
+        messenger=messenger,
     )
     cleanup = CleanupActivities(tasks=tasks, store=store, temporal=temporal)
     sweep = SweepActivities(tasks=swept, temporal=temporal)
@@ -132,6 +193,7 @@ def _activities(
         sweep.due,
         sweep.left_behind,
         purge.expired,
+        MessageSweep(messenger).messages,
     ]
 
 
@@ -148,15 +210,14 @@ def _activity_slots(settings: Settings) -> dict[str, int]:
     return slots
 
 
-def _version(settings: Settings) -> WorkerDeploymentConfig | None:
+def _version(settings: Settings, behavior: VersioningBehavior) -> WorkerDeploymentConfig | None:
     if settings.deployment_name is None or settings.build_id is None:
         return None
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(settings.deployment_name, settings.build_id),
         use_worker_versioning=True,
-        # An export ends on the version that it began on: it takes minutes, at most hours. Set here
-        # and not for each workflow, because the server accepts it from versioned workers only.
-        default_versioning_behavior=VersioningBehavior.PINNED,
+        # Here and not for each workflow, because the server accepts it from versioned workers only.
+        default_versioning_behavior=behavior,
     )
 
 
@@ -192,9 +253,12 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         connections = await Connections.open(settings, closing)
         database = await open_source(settings, connections, closing)
         source = make_source(database, settings.query_timeout)
-        await TaskCollection(connections.mongo[settings.mongo_database]).ensure_indexes()
+        tasks_database = connections.mongo[settings.mongo_database]
+        await TaskCollection(tasks_database).ensure_indexes()
+        await DeliveryStore(tasks_database).ensure_indexes()
         await ensure_search_attributes(connections.temporal)
-        async with at_work(create_workers(settings, reports, connections, source)):
+        channels = open_channels(settings, tasks_database, closing)
+        async with at_work(create_workers(settings, reports, connections, source, channels)):
             if settings.deployment_name:
                 version = (settings.deployment_name, settings.build_id)
                 _log.info("Worker is version %s:%s; new exports go to the current one", *version)

@@ -10,6 +10,7 @@ from activities.boundary import beating, boundary, check_worker_clock, in_thread
 from exports import names
 from exports.clock import millis, now_ms
 from exports.errors import ExportError, StoreUnavailableError
+from exports.messages.handover import Messenger
 from exports.models import (
     CancelledInput,
     DoneInput,
@@ -31,6 +32,7 @@ class WritebackActivities:
         store: The bucket; signs the link.
         url_ttl: How long a link is valid.
         retention: How long a file is kept.
+        messenger: Tells the person.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class WritebackActivities:
         store: ObjectStore,
         url_ttl: timedelta,
         retention: timedelta,
+        messenger: Messenger,
     ) -> None:
         self._attempts = attempts
         self._tasks = tasks
         self._store = store
         self._url_ttl = url_ttl
         self._retention = retention
+        self._messenger = messenger
 
     @activity.defn(name=names.WRITEBACK_DONE)
     async def done(self, ask: DoneInput) -> ExportResult:
@@ -71,6 +75,7 @@ class WritebackActivities:
                 expires_at=min(link.expires_at, purge_at),
                 purge_at=purge_at,
             )
+            await self._messenger.tell_of(ask.task.task_id)
             # If this fails, the task is done nevertheless: the next sweep removes the parts.
             with suppress(ExportError):
                 await in_thread(lambda _: self._store.remove_all(ask.leftovers))
@@ -95,10 +100,14 @@ class WritebackActivities:
         """Move the task to `failed`, with the reason."""
         async with boundary(), beating():
             error = TaskError(code=ask.code, msg=ask.msg)
-            return await self._tasks.failed(ask.task, error, retries=ask.retries)
+            result = await self._tasks.failed(ask.task, error, retries=ask.retries)
+            await self._messenger.tell_of(ask.task.task_id)
+            return result
 
     @activity.defn(name=names.WRITEBACK_CANCELLED)
     async def cancelled(self, ask: CancelledInput) -> ExportResult:
         """Move the task to `cancelled`."""
         async with boundary(), beating():
-            return await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)
+            result = await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)
+            await self._messenger.tell_of(ask.task.task_id)
+            return result

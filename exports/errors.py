@@ -134,6 +134,13 @@ class FormatUnknownError(ExportError):
     fixed_by = "who asked"
 
 
+class ChannelError(ExportError):
+    """Somebody asks to be told by a channel that does not exist or is not configured."""
+
+    code = "E_CHANNEL"
+    fixed_by = "who asked, or the operator: what the message says"
+
+
 class FormatLimitError(ExportError):
     """The rows do not fit into the file format, such as a sheet's 1,048,576 rows."""
 

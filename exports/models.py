@@ -27,6 +27,7 @@ DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
 MAX_RETRIES: Final = 100
 DEFAULT_UNITS_SIDE_BY_SIDE: Final = 4
+_MAX_CHANNELS: Final = 20
 _MAX_REASON: Final = 500  # characters
 _MAX_ORIGIN: Final = 200  # characters
 
@@ -86,6 +87,8 @@ class ExportRequest(WireModel):
         format: Name of a file format.
         task_id: The document to run, whose fields have priority over the others here. Without it,
             the workflow was started directly, and creates the document.
+        notify: The channels by which the person is told how it ended: `email`, `wechat`, `webhook`.
+            None: by their default. Not sent if it is None, because older workers do not know it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -95,6 +98,9 @@ class ExportRequest(WireModel):
     created_by: str = Field(min_length=1, max_length=MAX_CREATED_BY_LENGTH)
     format: str = Field(default=DEFAULT_FORMAT, min_length=1, max_length=40)
     task_id: str | None = None
+    notify: list[str] | None = Field(
+        default=None, max_length=_MAX_CHANNELS, exclude_if=lambda notify: notify is None
+    )
 
 
 class TaskRef(WireModel):

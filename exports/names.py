@@ -42,6 +42,7 @@ SWEEP_LEFT_BEHIND: Final = "sweep-left-behind"
 SWEEP_EXPIRED: Final = "sweep-expired"
 SWEEP_MESSAGES: Final = "sweep-messages"
 DELIVER: Final = "deliver"
+RECORD_DELIVERY: Final = "record-delivery"
 
 SEARCH_TYPE: Final = "ExportType"
 SEARCH_STATUS: Final = "ExportStatus"
@@ -208,6 +209,32 @@ def check_uid(uid: str) -> str:
     return uid
 
 
+def message_id(task_id: str, event: str, occasion: str) -> str:
+    """Return the id of a message about a task.
+
+    Args:
+        task_id: The task.
+        event: What it tells of.
+        occasion: The run that it happened to, or else when it happened: an export that was asked
+            for again can fail twice.
+    """
+    return _digest(task_id, event, occasion)
+
+
+def delivery_id(message: str, channel: str, address: str) -> str:
+    """Return the id of the delivery of a message, by its id, to an address, by its id."""
+    return _digest(message, channel, address)
+
+
+def delivery_workflow_id(delivery: str) -> str:
+    """Return the id of the workflow of a delivery, so that one runs however many try to start it.
+
+    Args:
+        delivery: See `delivery_id`.
+    """
+    return f"delivery-{delivery}"
+
+
 def bulk_task_queue(task_queue: str) -> str:
     """Return the task queue of long activities, so that small exports do not wait for them."""
     return f"{task_queue}-bulk"
@@ -231,6 +258,11 @@ def schedule_id(task_queue: str) -> str:
 def sweep_workflow_id(task_queue: str) -> str:
     """Return the workflow id of the Schedule's runs, to which Temporal appends the time."""
     return f"{task_queue}-sweep-run"
+
+
+def in_path(task_id: str) -> str:
+    """Return a task id as one segment of the path of an address."""
+    return _quoted(task_id)
 
 
 def run_prefix(root: str, task_id: str, run_id: str) -> str:

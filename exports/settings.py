@@ -267,6 +267,14 @@ class Settings(ReportsSettings):
         default="all",
         description="Which activities a worker runs: of `small` exports, `bulk` exports, or `all`",
     )
+    max_concurrent_deliveries: Annotated[int, Gt(0)] = Field(
+        default=16, description="Messages that a worker sends at once"
+    )
+    public_url: _Endpoint | None = Field(
+        default=None,
+        description="Base address of the HTTP API, for the address of a file in messages: "
+        "`https://exports.example.com`. Default: messages have no address",
+    )
     shutdown_grace: Annotated[timedelta, Gt(timedelta(0)), _Seconds] = Field(
         default=timedelta(seconds=30),
         description="How long a worker that is stopped may go on to finish its activities",

@@ -80,6 +80,30 @@ WRITEBACK_STEP: Final = StepPolicy(timedelta(minutes=1))
 CLEANUP_STEP: Final = StepPolicy(timedelta(minutes=10))
 SWEEP_STEP: Final = StepPolicy(timedelta(minutes=4))
 
+# When a message is tried again after the first attempt, as Standard Webhooks has it
+# (https://www.standardwebhooks.com): each is the time after the attempt before.
+DELIVERY_DELAYS: Final = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+DELIVERY_JITTER: Final = 0.1
+"""By what share a delay may be longer, so that not all messages come back at once."""
+DELIVER_STEP: Final = StepPolicy(timedelta(minutes=2))
+# What keeps this service from making an attempt is no attempt, until it takes this long.
+DELIVER: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=BACKOFF,
+    maximum_interval=timedelta(minutes=1),
+)
+DELIVER_WITHIN: Final = timedelta(hours=24)
+
 # How a failed or cancelled export ended must reach its document, even if the database is away for
 # hours.
 LAST_WORD: Final = RetryPolicy(

@@ -13,6 +13,7 @@ from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
     from exports import names
+    from exports.messages.delivery import AttemptResult, DeliveryAttempt, DeliveryRecord
     from exports.models import (
         AggregateInput,
         CancelledInput,
@@ -136,6 +137,31 @@ async def close_as_canceled(task: TaskRef) -> None:
         retry=policies.LAST_WORD,
         within=policies.LAST_WORD_WITHIN,
         summary="close the run as Canceled",
+    )
+
+
+async def deliver(ask: DeliveryAttempt, *, number: int) -> AttemptResult:
+    """Make one attempt to deliver a message."""
+    done = await _run(
+        names.DELIVER,
+        ask,
+        step=policies.DELIVER_STEP,
+        retry=policies.DELIVER,
+        within=policies.DELIVER_WITHIN,
+        summary=f"attempt {number}",
+    )
+    return _read(done, AttemptResult)
+
+
+async def record_delivery(ask: DeliveryRecord) -> None:
+    """Store what became of a delivery, and try for hours."""
+    await _run(
+        names.RECORD_DELIVERY,
+        ask,
+        step=policies.WRITEBACK_STEP,
+        retry=policies.LAST_WORD,
+        within=policies.LAST_WORD_WITHIN,
+        summary=ask.status,
     )
 
 

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=names.SWEEP_WORKFLOW)
 class SweepWorkflow:
-    """Starts the tasks that are due, heals those left behind, and purges what has expired."""
+    """Starts due tasks, heals those left behind, purges expired files, hands over messages."""
 
     @workflow.run
     async def run(self, *_: object) -> SweepResult:
@@ -21,9 +21,12 @@ class SweepWorkflow:
         due = await steps.sweep(names.SWEEP_DUE)
         left = await steps.sweep(names.SWEEP_LEFT_BEHIND)
         expired = await steps.sweep(names.SWEEP_EXPIRED)
+        told = 0
+        if workflow.patched(names.SWEEP_MESSAGES):
+            told = (await steps.sweep(names.SWEEP_MESSAGES)).changed
         result = SweepResult.of(due=due, left=left, expired=expired)
         workflow.set_current_details(
             f"started {result.started}, healed {result.healed}, purged {result.purged}; "
-            f"{expired.objects} orphaned objects removed"
+            f"{expired.objects} orphaned objects removed, {told} messages handed over"
         )
         return result

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from exports.client.files import Files
 from exports.clock import millis, now_ms
 from exports.errors import FileExpiredError, RequestError, TaskStateError, explain
 from exports.formats import format_named
+from exports.messages.channels import checked
 from exports.models import DEFAULT_FORMAT, ExportRequest, TaskStatus
 from exports.reports.report import Report
 from exports.tasks.asking import Joining
@@ -42,6 +43,7 @@ class Asking(Files):
         format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
         idempotency_key: str | None = None,
         force: bool = False,
+        notify: Sequence[str] | None = None,
     ) -> ExportTask:
         """Ask for an export: store the task, then start its workflow.
 
@@ -62,6 +64,9 @@ class Asking(Files):
                 `joined` True. A key belongs to one person, and is valid as long as the document
                 exists.
             force: Make a new export, even if there is one to join. Later calls join the new one.
+            notify: The channels by which the person is told how it ended: `email`, `wechat`,
+                `webhook`; none to be told nothing. By default, the person's own choice: see
+                `set_notify`. To join an export adds to its channels.
 
         Raises:
             RequestError: `created_by` or `idempotency_key` is empty, too long or not valid text.
@@ -70,11 +75,15 @@ class Asking(Files):
             ParamsError: The parameters do not fit the report.
             TooLargeError: The parameters are larger than 64 KiB.
             FormatUnknownError: There is no such format.
+            ChannelError: There is no such channel, or this installation has not configured it.
             QuotaError: The person has as many exports as they may have. Nothing else is needed for
                 an export to join, or under a key that was used.
             TaskInvalidError: The database can't store the parameters.
         """
         report, request = self._checked(type, params, created_by=created_by, file_format=format)
+        if notify is not None:
+            notify = checked(notify, self._settings)
+            request = request.model_copy(update={"notify": notify})
         task_id = self._task_id(request, idempotency_key)
         joining, limits = self._joining(report, request), self._limits([report])
         if joining or limits:
@@ -91,7 +100,12 @@ class Asking(Files):
                 renewed = await self.renew(task.id, created_by=created_by)
             except FileExpiredError:  # somebody removed it from the bucket
                 return await self.create(
-                    type, params, created_by=created_by, format=format, force=True
+                    type,
+                    params,
+                    created_by=created_by,
+                    format=format,
+                    force=True,
+                    notify=notify,
                 )
             return renewed.model_copy(update={"joined": True})
         return task

@@ -1,7 +1,7 @@
 """The collection `ExportTasks`: how its documents are read and written, each within a deadline."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -34,6 +34,8 @@ MAJORITY_TIMEOUT: Final = 8000
 
 Shorter than `OPERATION_TIMEOUT`, so that the server can still answer, with code 64.
 """
+PAGE: Final = 500
+"""Documents that the sweep reads at once."""
 INDEX_TIMEOUT: Final = 600.0
 """Seconds for the creation of indexes: the server reads the whole collection for them."""
 
@@ -44,14 +46,21 @@ ASKED_WITH: Final = "askedWith"
 OPEN_SLOTS: Final = "openSlots"
 DAY_SLOTS: Final = "daySlots"
 """Arrays of the quota slots that a task holds: see `exports.tasks.quotas`."""
+OUTBOX: Final = "outbox"
+"""Array of what is still to be told of a task: see `exports.tasks.outbox`."""
 UNIQUE: Final = (JOIN_KEY, ASKED_WITH, OPEN_SLOTS, DAY_SLOTS)
 """Fields whose texts only one task can have."""
 ANY_TEXT: Final = {"$gt": ""}  # to MongoDB, nothing of another type is more or less than a text
+
+IN_OUTBOX: Final[Stored] = {f"{OUTBOX}.id": ANY_TEXT}
+"""The condition that there is something to be told of a document."""
 
 WITHOUT_AUDIT: Final = {AUDIT: False}
 """The projection of a task without its audit record, which may be long."""
 OPEN: Final = [TaskStatus.PENDING.value, TaskStatus.RUNNING.value]
 KNOWN: Final = [status.value for status in TaskStatus]
+
+OUTBOX_INDEX: Final = IndexModel([(f"{OUTBOX}.id", ASCENDING)], partialFilterExpression=IN_OUTBOX)
 
 _BAD_VALUE: Final = 2  # the answer to $push on a field that exists and is not an array
 
@@ -166,6 +175,7 @@ class TaskCollection:
                     ),
                     IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
                     IndexModel([("updatedAt", DESCENDING)]),
+                    OUTBOX_INDEX,
                     IndexModel(
                         [("createdBy", ASCENDING)],
                         partialFilterExpression={OPEN_SLOTS: ANY_TEXT},
@@ -197,6 +207,18 @@ class TaskCollection:
             ).to_list()
         meant = min(found, key=lambda document: ids.index(document["_id"]), default=None)
         return meant if meant is not None and is_known(meant) else None
+
+    async def pages(
+        self, query: Stored, *, sort: list[tuple[str, int]] | None = None
+    ) -> AsyncIterator[list[Stored]]:
+        """Yield, in pages, the documents that match a query, without their audit records."""
+        found = self.documents.find(query, WITHOUT_AUDIT, sort=sort, batch_size=PAGE)
+        while True:
+            async with self.operation():
+                page = await found.to_list(PAGE)
+            if not page:
+                return
+            yield page
 
     async def exists(self, stored_id: ObjectId | str) -> bool:
         """Return whether there is a document with this `_id`, whatever else is in it."""
@@ -236,7 +258,8 @@ class TaskCollection:
         """Change one document, and add to its audit record in that update.
 
         A full record stays as it is, and so does one that is not an array, because another system
-        put it there: neither is a reason not to change the task.
+        put it there: neither is a reason not to change the task. An `outbox` that is not an array
+        is replaced, because what is added there must be told.
 
         A caller that needs the document reads it afterwards, because `findAndModify` costs more
         than an update and a read: a server stores an image of the document for a retry, and the
@@ -253,23 +276,33 @@ class TaskCollection:
         Raises:
             ConflictError: Another document has a text that must be unique.
         """
-        if not entries:
-            async with self.operation():
-                return await self._update(query, update)
-        last = last_place(entries)
-        room = {} if last is None else {last: {"$exists": False}}
-        recorded = {**update, "$push": {AUDIT: {"$each": stored(entries)}}}
         async with self.operation():
             try:
-                changed = await self._update({**query, **room}, recorded)
+                return await self._recorded(query, update, entries)
             except WriteError as error:
                 if error.code != _BAD_VALUE:
                     raise
-                return await self._update(query, update)
-            if changed or last is None:
-                return changed
-            # Only one with a full record: any other that matches by now must get its entry.
-            return await self._update({**query, last: {"$exists": True}}, update)
+            if OUTBOX in update.get("$push", {}):
+                odd: Stored = {"$exists": True, "$not": {"$type": "array"}}
+                await self._update({**query, OUTBOX: odd}, {"$unset": {OUTBOX: ""}})
+            try:
+                return await self._recorded(query, update, entries)
+            except WriteError as error:
+                if error.code != _BAD_VALUE:
+                    raise
+            return await self._update(query, update)
+
+    async def _recorded(self, query: Stored, update: Stored, entries: Sequence[AuditEntry]) -> bool:
+        if not entries:
+            return await self._update(query, update)
+        last = last_place(entries)
+        room = {} if last is None else {last: {"$exists": False}}
+        push = {**update.get("$push", {}), AUDIT: {"$each": stored(entries)}}
+        changed = await self._update({**query, **room}, {**update, "$push": push})
+        if changed or last is None:
+            return changed
+        # Only one with a full record: any other that matches by now must get its entry.
+        return await self._update({**query, last: {"$exists": True}}, update)
 
     async def _update(self, query: Stored, update: Stored) -> bool:
         if not update:
@@ -281,7 +314,9 @@ def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> St
     """Return the document of a new task, due at once, without its `_id`."""
     now = now_ms()
     author = Author.person(request.created_by, origin=origin)
+    notify = {} if request.notify is None else {"notify": request.notify}
     return {
+        **notify,
         "type": request.type,
         "params": request.params,
         "format": request.format,

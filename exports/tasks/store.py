@@ -12,6 +12,7 @@ from exports.models import Author, TaskStatus
 from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
 from exports.tasks.collection import OPEN, WITHOUT_AUDIT, Stored, TaskCollection
 from exports.tasks.listing import EVERYTHING, Part, Wanted, parts
+from exports.tasks.outbox import to_tell
 from exports.tasks.task import ExportTask, TaskError, stored_ids
 
 
@@ -203,6 +204,13 @@ async def close(
         {
             "$set": {**fields, "finishedAt": ended.at, "updatedAt": ended.at},
             "$unset": {"nextRunAt": ""},
+            "$push": to_tell(
+                str(document["_id"]),
+                fields["status"],
+                ended.at,
+                run=document.get("runId"),
+                error=fields.get("error"),
+            ),
         },
         ended,
     )

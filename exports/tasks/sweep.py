@@ -10,7 +10,6 @@ from exports.errors import TaskInvalidError
 from exports.models import Author, AuthorRole, TaskStatus
 from exports.tasks.audit import AuditAction, entry
 from exports.tasks.collection import (
-    WITHOUT_AUDIT,
     Stored,
     TaskCollection,
     has_status,
@@ -19,8 +18,6 @@ from exports.tasks.collection import (
 from exports.tasks.store import close, close_cancelled, expiry, unmoved
 from exports.tasks.task import TaskError, stored_ids
 
-PAGE: Final = 500
-"""Documents that the sweep reads at once."""
 # MongoDB counts these as numbers, and they are neither before nor after any other.
 _NOT_A_NUMBER: Final = [float("nan"), Decimal128("NaN")]
 
@@ -52,7 +49,7 @@ class SweepStore:
                 {"nextRunAt": {"$gt": LAST_MS}},
             ],
         }
-        return self._pages(query, sort=[("createdAt", 1), ("_id", 1)])
+        return self._tasks.pages(query, sort=[("createdAt", 1), ("_id", 1)])
 
     def taken(self) -> AsyncIterator[list[Stored]]:
         """Yield, in pages, the tasks that a run has taken and not ended, oldest first.
@@ -65,7 +62,7 @@ class SweepStore:
                 {"status": has_status(TaskStatus.PENDING), "runId": {"$ne": None}},
             ]
         }
-        return self._pages(query, sort=[("createdAt", 1), ("_id", 1)])
+        return self._tasks.pages(query, sort=[("createdAt", 1), ("_id", 1)])
 
     def expired(self, now: int) -> AsyncIterator[list[Stored]]:
         """Yield, in pages, the tasks whose file has been kept long enough."""
@@ -73,18 +70,7 @@ class SweepStore:
             "status": has_status(TaskStatus.DONE),
             "$or": [{"purgeAt": {"$lte": now}}, {"purgeAt": {"$lte": from_epoch_ms(now)}}],
         }
-        return self._pages(query, sort=[("purgeAt", 1)])
-
-    async def _pages(
-        self, query: Stored, *, sort: list[tuple[str, int]]
-    ) -> AsyncIterator[list[Stored]]:
-        found = self._tasks.documents.find(query, WITHOUT_AUDIT, sort=sort, batch_size=PAGE)
-        while True:
-            async with self._tasks.operation():
-                page = await found.to_list(PAGE)
-            if not page:
-                return
-            yield page
+        return self._tasks.pages(query, sort=[("purgeAt", 1)])
 
     async def check_meant(self, document: Mapping[str, Any]) -> None:
         """Check that a document is the one that its id means: see `stored_ids`.

@@ -145,6 +145,7 @@ class ExportTask(WireModel):
         data_until: When the run that made the file took the task (epoch milliseconds), if the
             period was not over then: what happened later may be missing. None if it was.
         cancel_reason: The reason that was given when it was cancelled.
+        notify: The channels by which its person is told; None: by the person's default.
         object_key: Key of the file in the bucket.
         store: Which bucket that is: see `ObjectStore.fingerprint`.
         joined: Whether `ExportClient.create` found this task, instead of making it.
@@ -182,6 +183,7 @@ class ExportTask(WireModel):
     run_id: str | None = None
     data_until: _Millis = None
     cancel_reason: str | None = None
+    notify: list[str] | None = None
     object_key: str | None = Field(default=None, exclude=True)
     store: dict[str, str] | None = Field(default=None, exclude=True)
     sweep_starts: _Number = Field(default=0, exclude=True)

@@ -24,6 +24,7 @@ from exports.models import (
 )
 from exports.tasks.audit import AuditAction, AuditEntry, entry
 from exports.tasks.collection import OPEN, Stored, TaskCollection, new_document
+from exports.tasks.outbox import to_tell
 from exports.tasks.task import TaskError, stored_ids
 
 # A worker may be lost right after it wrote `done`. When the write is repeated, the sweep may have
@@ -267,6 +268,7 @@ class RunTransitions:
             "$max": {"retries": min(retries, ref.max_retries)},
             "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
             "$unset": dict.fromkeys(unset, ""),
+            "$push": to_tell(ref.task_id, status, now, run=ref.run_id, error=fields.get("error")),
         }
         if not await self._tasks.update_task(ref.task_id, _owned(ref), update, *entries):
             await self._check_ended(ref, status, object_key=file.key if file else None)

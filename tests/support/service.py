@@ -1,7 +1,7 @@
 """A service for one test: a worker on the test's own queue, and a client."""
 
 import urllib.request
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowHandle
 from exports import names
 from exports.client import ExportClient
 from exports.connections import Connections, mongo_client
+from exports.messages.channel import Channel
 from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.database import Source
@@ -117,11 +118,15 @@ async def open_service(
 
 
 @asynccontextmanager
-async def working(service: Service) -> AsyncGenerator[None]:
-    """Run a worker for the service."""
+async def working(
+    service: Service, *, channels: Mapping[str, Channel] | None = None
+) -> AsyncGenerator[None]:
+    """Run a worker for the service, with these channels for messages."""
     reports = load_reports(service.settings.reports_file)
     source = Source(service.database, service.settings.query_timeout)
-    async with at_work(create_workers(service.settings, reports, service.connections, source)):
+    async with at_work(
+        create_workers(service.settings, reports, service.connections, source, channels or {})
+    ):
         yield
 
 

@@ -1,0 +1,65 @@
+"""The channels that there are, and those that this installation has configured."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from typing import Final, NamedTuple
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from exports.errors import ChannelError
+from exports.messages.channel import Channel
+from exports.settings import Settings
+from exports.tasks.collection import Stored
+
+
+class ChannelKind(NamedTuple):
+    """A channel that an installation can have.
+
+    Attributes:
+        name: What `notify` calls it.
+        missing: Returns what has to be set so that it can be used: `EXPORTS_SMTP_HOST`; an empty
+            text if it can.
+        open: Makes the channel, whose connections the stack closes at the end.
+    """
+
+    name: str
+    missing: Callable[[Settings], str]
+    open: Callable[[Settings, AsyncDatabase[Stored], AsyncExitStack], Channel]
+
+
+KINDS: Final[list[ChannelKind]] = []
+
+
+def open_channels(
+    settings: Settings, database: AsyncDatabase[Stored], closing: AsyncExitStack
+) -> dict[str, Channel]:
+    """Return the channels that are configured, by their names.
+
+    Args:
+        settings: Of this installation.
+        database: That of the tasks.
+        closing: Closes their connections at the end.
+    """
+    return {
+        kind.name: kind.open(settings, database, closing)
+        for kind in KINDS
+        if not kind.missing(settings)
+    }
+
+
+def checked(notify: Iterable[str], settings: Settings) -> list[str]:
+    """Return channels that somebody asks to be told by, each once, in the order of `KINDS`.
+
+    Raises:
+        ChannelError: There is no such channel, or this installation has not configured it.
+    """
+    wanted = set(notify)
+    known: Mapping[str, ChannelKind] = {kind.name: kind for kind in KINDS}
+    if wanted - set(known):
+        raise ChannelError(f"There is no such channel; use some of: {', '.join(known) or 'none'}.")
+    for name in known:
+        if name in wanted and (missing := known[name].missing(settings)):
+            raise ChannelError(
+                f"Nobody can be told by {name}: this installation has not set {missing}."
+            )
+    return [name for name in known if name in wanted]
