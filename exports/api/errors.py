@@ -35,6 +35,7 @@ _STATUSES: Final[Mapping[int, tuple[type[ExportError], ...]]] = {
     422: (
         errors.ParamsError,
         errors.FormatUnknownError,
+        errors.ChannelError,
         errors.FormatLimitError,
         errors.TooManyRowsError,
         errors.IdempotencyKeyError,
