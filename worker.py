@@ -165,7 +165,7 @@ def _activities(
     tasks, swept = RunTransitions(collection), SweepStore(collection)
     attempts = Attempts(tasks, store)
     cache = PartCache()
-    claim = ClaimActivities(tasks, reports, store, settings.units_side_by_side)
+    claim = ClaimActivities(tasks, reports, store, settings)
     aggregate = AggregateActivities(
         attempts=attempts, reports=reports, source=source, store=store, cache=cache
     )

@@ -7,9 +7,11 @@ from exports import names
 from exports.clock import now_ms
 from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
+from exports.messages.channels import checked
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
 from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
+from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
 from exports.tasks.checks import runnable
 from exports.tasks.task import ExportTask
@@ -24,16 +26,16 @@ class ClaimActivities:
         tasks: The tasks.
         reports: The configured reports.
         store: The bucket.
-        side_by_side: How many units of one export are read at once.
+        settings: Of this worker.
     """
 
     def __init__(
-        self, tasks: RunTransitions, reports: ReportCatalog, store: ObjectStore, side_by_side: int
+        self, tasks: RunTransitions, reports: ReportCatalog, store: ObjectStore, settings: Settings
     ) -> None:
         self._tasks = tasks
         self._reports = reports
         self._store = store
-        self._side_by_side = side_by_side
+        self._settings = settings
 
     @activity.defn(name=names.CLAIM)
     async def claim(self, ask: ClaimInput) -> Claim:
@@ -56,6 +58,8 @@ class ClaimActivities:
         document = await self._tasks.claim(task, run_started_at=ask.run_started_at)
         if document is None:
             return await self._not_claimed(ask)
+        # Clients check the channels of stored tasks. What another system stored there is left out.
+        checked(ask.request.notify or [], self._settings)
         request, max_retries = runnable(document)
         plan = self._plan(request, asked_at=ExportTask.from_document(document).created_at)
         claim = Claim(
@@ -111,7 +115,7 @@ class ClaimActivities:
             summary=report.summary(params),
             bulk=report.bulk,
             definition=report.fingerprint,
-            side_by_side=self._side_by_side,
+            side_by_side=self._settings.units_side_by_side,
             max_rows=report.max_rows,
             narrow_by=report.narrow_by(),
             data_until=data_until,

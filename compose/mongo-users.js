@@ -12,6 +12,22 @@ admin.createRole({
       resource: { db: "exports", collection: "ExportTokens" },
       actions: ["find", "insert", "update", "createIndex"],
     },
+    {
+      resource: { db: "exports", collection: "ExportPeople" },
+      actions: ["find", "insert", "update"],
+    },
+    {
+      resource: { db: "exports", collection: "ExportDeliveries" },
+      actions: ["find", "insert", "update", "createIndex"],
+    },
+    {
+      resource: { db: "exports", collection: "ExportWebhooks" },
+      actions: ["find", "insert", "update", "createIndex"],
+    },
+    {
+      resource: { db: "exports", collection: "ExportRecurring" },
+      actions: ["find", "insert", "update", "createIndex"],
+    },
   ],
   roles: [],
 });

@@ -11,7 +11,14 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pymongo import MongoClient
 
-from exports.names import TASKS_COLLECTION, TOKENS_COLLECTION
+from exports.names import (
+    DELIVERIES_COLLECTION,
+    PEOPLE_COLLECTION,
+    RECURRING_COLLECTION,
+    TASKS_COLLECTION,
+    TOKENS_COLLECTION,
+    WEBHOOKS_COLLECTION,
+)
 
 ADMIN: Final = "root"
 TASKS: Final = "exports"
@@ -21,6 +28,10 @@ TASKS_ROLE: Final = "exportsTasks"
 TASKS_ACTIONS: Final = {
     TASKS_COLLECTION: ["find", "insert", "update", "createIndex", "changeStream"],
     TOKENS_COLLECTION: ["find", "insert", "update", "createIndex"],
+    PEOPLE_COLLECTION: ["find", "insert", "update"],
+    DELIVERIES_COLLECTION: ["find", "insert", "update", "createIndex"],
+    WEBHOOKS_COLLECTION: ["find", "insert", "update", "createIndex"],
+    RECURRING_COLLECTION: ["find", "insert", "update", "createIndex"],
 }
 """All that this service does with each collection; it never deletes anything."""
 

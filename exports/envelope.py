@@ -56,6 +56,7 @@ class _Create(_Part):
     params: dict[str, object] = Field(default_factory=dict)
     format: str = DEFAULT_FORMAT
     idempotency_key: str | None = None
+    notify: list[str] | None = None
 
 
 class _TaskIn(_Part):
@@ -99,8 +100,8 @@ async def handle(client: ExportClient, request: Mapping[str, object]) -> dict[st
         client: Does the work.
         request: `action` is `create`, `get`, `cancel` or `run`, which sweeps. `uid` is the person
             who asks; `run` does not need it. `payload` is `{type, params, format?,
-            idempotencyKey?}` for `create`; `{id}` (or `_id`, or `taskId`) for `get`; the same and
-            `reason?` for `cancel`; empty for `run`.
+            idempotencyKey?, notify?}` for `create`; `{id}` (or `_id`, or `taskId`) for `get`; the
+            same and `reason?` for `cancel`; empty for `run`.
 
     Returns:
         An object for `json.dumps`. The data of `run` is `{started, healed, purged, handled}`; of
@@ -145,6 +146,7 @@ async def _create(client: ExportClient, request: Mapping[str, object]) -> dict[s
         created_by=asked.uid,
         format=new.format,
         idempotency_key=new.idempotency_key,
+        notify=new.notify,
     )
     return _with_stored_id(task)
 

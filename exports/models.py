@@ -6,7 +6,7 @@ start workflows and read documents. Times are epoch milliseconds (UTC).
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Self, cast
+from typing import Annotated, Final, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -27,7 +27,10 @@ DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
 MAX_RETRIES: Final = 100
 DEFAULT_UNITS_SIDE_BY_SIDE: Final = 4
+DEFAULT_CHANNELS: Final = "default"
+"""Stands in `notify` for the channels that the person has chosen."""
 _MAX_CHANNELS: Final = 20
+_MAX_CHANNEL_NAME: Final = 40  # characters
 _MAX_REASON: Final = 500  # characters
 _MAX_ORIGIN: Final = 200  # characters
 
@@ -87,8 +90,9 @@ class ExportRequest(WireModel):
         format: Name of a file format.
         task_id: The document to run, whose fields have priority over the others here. Without it,
             the workflow was started directly, and creates the document.
-        notify: The channels by which the person is told how it ended: `email`, `wechat`, `webhook`.
-            None: by their default. Not sent if it is None, because older workers do not know it.
+        notify: The channels by which the person is told how it ended: `email`, `wechat`, `webhook`,
+            and `default` for those that they have chosen, which are also meant by None. None is
+            not sent, because older workers do not know this field.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -98,7 +102,7 @@ class ExportRequest(WireModel):
     created_by: str = Field(min_length=1, max_length=MAX_CREATED_BY_LENGTH)
     format: str = Field(default=DEFAULT_FORMAT, min_length=1, max_length=40)
     task_id: str | None = None
-    notify: list[str] | None = Field(
+    notify: list[Annotated[str, Field(max_length=_MAX_CHANNEL_NAME)]] | None = Field(
         default=None, max_length=_MAX_CHANNELS, exclude_if=lambda notify: notify is None
     )
 

@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from exports import names
 from exports.api import (
     creating,
+    deliveries,
     docs,
     errors,
     events,
@@ -46,6 +47,7 @@ _ROUTERS: Final[tuple[APIRouter, ...]] = (
     events.router,  # before those of `exports`, for which `events` would be an id
     exports.router,
     files.router,
+    deliveries.router,
     types.router,
     me.router,
     session.router,
@@ -109,7 +111,7 @@ def build_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=api.api_cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=[
                 *("Authorization", "Content-Type"),
                 *("Idempotency-Key", "If-None-Match", "Last-Event-ID"),

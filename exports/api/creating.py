@@ -14,6 +14,7 @@ from exports.api.parts import Client
 from exports.api.who import Asks
 from exports.client.estimating import Estimate
 from exports.errors import (
+    ChannelError,
     FormatUnknownError,
     IdempotencyKeyError,
     ParamsError,
@@ -28,7 +29,7 @@ from exports.tasks.task import ExportTask
 router = APIRouter(prefix="/exports", tags=["exports"])
 
 _GO_ON_WITH: Final = (
-    *("getExport", "getAudit", "getFile", "getPreview"),
+    *("getExport", "getAudit", "getFile", "getPreview", "listDeliveriesOfExport"),
     *("cancelExport", "retryExport", "renewExport", "deleteFile"),
 )
 """Calls that take the id of the answer."""
@@ -62,6 +63,12 @@ class NewExport(BaseModel):
     format: str = Field(default=DEFAULT_FORMAT, description="The file format.")
     columns: list[str] | None = Field(
         default=None, description="Some of the report's columns, in this order. Default: all."
+    )
+    notify: list[str] | None = Field(
+        default=None,
+        max_length=20,
+        description="By which channels you are told how it ended: see `GET /me/notify`. None: you "
+        "are told nothing. Default: those that you have chosen there.",
     )
 
     def all_params(self) -> dict[str, JsonValue]:
@@ -105,7 +112,7 @@ class Created(ExportTask):
             "description": "An export that was there already (`joined`), or what one would be.",
         },
         **documented_write(
-            *(ParamsError, TypeUnknownError, FormatUnknownError),
+            *(ParamsError, TypeUnknownError, FormatUnknownError, ChannelError),
             *(IdempotencyKeyError, QuotaError, TooManyRowsError),
         ),
     },
@@ -152,6 +159,7 @@ async def create_export(
         format=new.format,
         idempotency_key=idempotency_key,
         force=force,
+        notify=new.notify,
     )
     status = 200 if task.joined else 201
     return reply(

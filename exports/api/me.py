@@ -1,11 +1,14 @@
-"""`/me`: who asks, and how much they may ask for."""
+"""`/me`: who asks, how much they may ask for, and how they are told."""
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
 from exports.api.answers import Ok
-from exports.api.errors import documented
+from exports.api.errors import documented, documented_write
 from exports.api.parts import Client
 from exports.api.who import Asks
+from exports.client.telling import NotifyChoice
+from exports.errors import ChannelError
 from exports.models import WireModel
 from exports.tasks.quotas import Quotas
 
@@ -47,3 +50,38 @@ async def me(client: Client, person: Asks) -> Ok[MeWithQuotas]:
             quotas=await client.quotas(created_by=person.uid),
         )
     )
+
+
+class Notify(BaseModel):
+    """How a person wants to be told of exports."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    notify: list[str] = Field(
+        max_length=20, description="The channels; none to be told nothing.", examples=[["email"]]
+    )
+
+
+@router.get(
+    "/me/notify",
+    operation_id="getNotify",
+    summary="How am I told of exports?",
+    responses=documented(),
+)
+async def notify_choice(client: Client, person: Asks) -> Ok[NotifyChoice]:
+    """Return by which channels you are told of your exports, and which there are."""
+    return Ok(data=await client.notify_choice(created_by=person.uid))
+
+
+@router.put(
+    "/me/notify",
+    operation_id="setNotify",
+    summary="Choose how you are told of exports",
+    responses=documented_write(ChannelError),
+)
+async def choose_notify(wanted: Notify, client: Client, person: Asks) -> Ok[NotifyChoice]:
+    """Choose by which channels you are told how your exports ended.
+
+    A request with `notify` of its own is told by those instead.
+    """
+    return Ok(data=await client.choose_notify(wanted.notify, created_by=person.uid))

@@ -28,6 +28,7 @@ class NewExport:
     created_by: str
     idempotency_key: str | None = None
     force: bool = False
+    notify: list[str] | None = None
 
 
 def parse_params(pairs: Iterable[str]) -> dict[str, str | list[str]]:
@@ -133,6 +134,7 @@ class _Following:
             format=new.format,
             idempotency_key=new.idempotency_key,
             force=new.force,
+            notify=new.notify,
         )
         self.task, self.joined = created, created.joined
         if created.joined:

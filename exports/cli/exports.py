@@ -108,6 +108,14 @@ def create(
             "--force", help="Make a new export, even if you have asked for the same just now."
         ),
     ] = False,
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHANNEL",
+            help="Tell its owner how it ended: email, wechat, webhook. Several: give it again. "
+            "Default: see `exports notify`.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -131,6 +139,7 @@ def create(
         created_by=login_name() if created_by is None else created_by,
         idempotency_key=idempotency_key,
         force=force,
+        notify=notify,
     )
     if dry_run:
         estimate_export(new, as_json=as_json)

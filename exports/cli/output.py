@@ -170,7 +170,7 @@ def _file_rows(task: ExportTask) -> Iterable[tuple[str, str]]:
 
 def tasks_table(tasks: Sequence[ExportTask]) -> Table:
     """Return tasks as a table."""
-    table = _table("id", "type", "format", "status", "rows", "created by", "created", "error")
+    table = table_of("id", "type", "format", "status", "rows", "created by", "created", "error")
     table.columns[0].min_width = min(max((len(task.id) for task in tasks), default=2), 40)
     table.columns[0].overflow = "fold"
     table.columns[4].justify = "right"
@@ -191,7 +191,7 @@ def tasks_table(tasks: Sequence[ExportTask]) -> Table:
 
 def audit_table(entries: Sequence[AuditEntry]) -> Table:
     """Return an audit record as a table."""
-    table = _table("time", "event", "role", "user", "from", "details")
+    table = table_of("time", "event", "role", "user", "from", "details")
     for item in entries:
         about = item.code or (f"link valid until {local_time(item.until)}" if item.until else "")
         table.add_row(
@@ -207,7 +207,7 @@ def audit_table(entries: Sequence[AuditEntry]) -> Table:
 
 def tokens_table(tokens: "Sequence[Token]") -> Table:
     """Return the tokens of the HTTP API as a table."""
-    table = _table("id", "user", "role", "created", "valid until")
+    table = table_of("id", "user", "role", "created", "valid until")
     for token in tokens:
         table.add_row(
             token.id,
@@ -239,7 +239,7 @@ def estimate_grid(estimate: "Estimate") -> Table:
 
 def types_table(types: Sequence[TypeView]) -> Table:
     """Return export types as a table."""
-    table = _table("type", "title", "parameters", "formats")
+    table = table_of("type", "title", "parameters", "formats")
     for item in types:
         table.add_row(
             Text(plain(item.type), no_wrap=True),
@@ -302,7 +302,8 @@ def _short(value: JsonValue) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
-def _table(*headings: str) -> Table:
+def table_of(*headings: str) -> Table:
+    """Return an empty table with these headings."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         table.add_column(heading)

@@ -1,6 +1,6 @@
 """The channels that there are, and those that this installation has configured."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
@@ -8,6 +8,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import ChannelError
 from exports.messages.channel import Channel
+from exports.models import DEFAULT_CHANNELS
 from exports.settings import Settings
 from exports.tasks.collection import Stored
 
@@ -47,19 +48,32 @@ def open_channels(
     }
 
 
+def available(settings: Settings) -> list[str]:
+    """Return the names of the channels that this installation has configured."""
+    return [kind.name for kind in KINDS if not kind.missing(settings)]
+
+
 def checked(notify: Iterable[str], settings: Settings) -> list[str]:
-    """Return channels that somebody asks to be told by, each once, in the order of `KINDS`.
+    """Return the channels that somebody asks to be told by, each once.
+
+    Args:
+        notify: Their names; `default` stands for those that the person has chosen.
+        settings: Of this installation.
 
     Raises:
         ChannelError: There is no such channel, or this installation has not configured it.
     """
-    wanted = set(notify)
-    known: Mapping[str, ChannelKind] = {kind.name: kind for kind in KINDS}
-    if wanted - set(known):
-        raise ChannelError(f"There is no such channel; use some of: {', '.join(known) or 'none'}.")
-    for name in known:
-        if name in wanted and (missing := known[name].missing(settings)):
+    wanted = list(dict.fromkeys(notify))
+    known = {kind.name: kind for kind in KINDS}
+    for name in wanted:
+        if name == DEFAULT_CHANNELS:
+            continue
+        if name not in known:
+            raise ChannelError(
+                f"There is no such channel; use {' or '.join([*known, DEFAULT_CHANNELS])}."
+            )
+        if missing := known[name].missing(settings):
             raise ChannelError(
                 f"Nobody can be told by {name}: this installation has not set {missing}."
             )
-    return [name for name in known if name in wanted]
+    return wanted

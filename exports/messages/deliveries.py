@@ -194,18 +194,28 @@ class DeliveryStore:
         """
         return Delivery.from_document(await self._find(delivery_id, created_by))
 
-    async def order(self, delivery_id: str, *, created_by: str | None) -> DeliveryOrder:
+    async def order(self, delivery_id: str) -> DeliveryOrder:
         """Return what was delivered, and where, to deliver it again.
 
-        The arguments and the error are those of `get`.
+        Raises:
+            TaskNotFoundError: There is no such delivery.
         """
-        found = await self._find(delivery_id, created_by)
+        found = await self._find(delivery_id, None)
         return DeliveryOrder(
             id=delivery_id,
             message=Message.model_validate(found["message"]),
             channel=found["channel"],
             address_id=found["addressId"],
         )
+
+    async def moved(self, before: Delivery, status: DeliveryStatus) -> Delivery:
+        """Store a status, unless something has happened since; return the delivery as it is."""
+        async with deadline(self._deliveries):
+            await self._deliveries.update_one(
+                {"_id": before.id, "updatedAt": before.updated_at},
+                {"$set": {"status": status.value, "updatedAt": now_ms(), "nextAttemptAt": None}},
+            )
+        return await self.get(before.id, created_by=None)
 
     async def _find(self, delivery_id: str, created_by: str | None) -> Stored:
         found = None

@@ -9,13 +9,14 @@ from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.service import RPCError
 
 from exports import names
+from exports.clock import now_ms
 from exports.errors import ExportError
 from exports.messages.channel import Channel
 from exports.messages.message import Event, ExportFacts, Message, Problem
 from exports.messages.notices import Notice
 from exports.messages.people import PeopleStore
 from exports.messages.starting import DeliveryStarter
-from exports.models import TaskStatus
+from exports.models import DEFAULT_CHANNELS, TaskStatus
 from exports.reports.report import ReportCatalog
 from exports.server_errors.temporal import temporal_error
 from exports.tasks.collection import IN_OUTBOX, OUTBOX, Stored, TaskCollection, deadline
@@ -26,6 +27,7 @@ NOTICED: Final = (names.WEBHOOKS_COLLECTION, names.RECURRING_COLLECTION)
 """The collections, besides that of the tasks, whose documents may have an `outbox`."""
 _WITHIN: Final = 10.0
 """Seconds for handing over at once, after which it is left to the sweep."""
+_SIDE_BY_SIDE: Final = 16  # documents
 _MAX_TYPE: Final = 200  # characters
 _MAX_FORMAT: Final = 40  # characters
 _STATUSES: Final = {
@@ -75,15 +77,18 @@ class Messenger:
 
         Args:
             message: What to say.
-            channels: By which channels; None: by the person's default.
+            channels: By which channels; None: by those that the person has chosen.
 
         Raises:
             ExportError: Not all deliveries were started.
         """
-        if channels is None:
-            channels = await self._people.default_notify(message.created_by)
+        wanted = [DEFAULT_CHANNELS] if channels is None else [*channels]
+        if DEFAULT_CHANNELS in wanted and self._channels:
+            wanted += await self._people.default_notify(message.created_by)
         failed: ExportError | None = None
-        for name in channels:
+        for name in dict.fromkeys(wanted):
+            if name == DEFAULT_CHANNELS:
+                continue
             channel = self._channels.get(name)
             if channel is None:
                 _log.warning("Nobody is told by %s: it is not configured here", name)
@@ -110,27 +115,27 @@ class Messenger:
             _log.warning("A message is left to the sweep: %s", why)
 
     async def sweep(self) -> int:
-        """Hand over everything that is left, and return how many messages that were.
+        """Hand over what is left, and what is to be told of files that go soon.
+
+        Returns:
+            How many messages that were.
 
         Raises:
             ExportError: Something could not be handed over; everything else was.
         """
-        handed_over = 0
-        failed: ExportError | None = None
+        await self._outbox.remind(now_ms())
+        ended: list[int | BaseException] = []
         async for page in self._outbox.left():
-            for document in page:
-                try:
-                    handed_over += await self._hand_over(document)
-                except ExportError as error:
-                    failed = error
-        for name in NOTICED:
-            try:
-                handed_over += await self._hand_over_notices(name)
-            except ExportError as error:
-                failed = error
-        if failed is not None:
-            raise failed
-        return handed_over
+            for start in range(0, len(page), _SIDE_BY_SIDE):
+                some = page[start : start + _SIDE_BY_SIDE]
+                ended += await asyncio.gather(*map(self._hand_over, some), return_exceptions=True)
+        ended += await asyncio.gather(
+            *map(self._hand_over_notices, NOTICED), return_exceptions=True
+        )
+        for outcome in ended:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return sum(number for number in ended if isinstance(number, int))
 
     async def _hand_over(self, document: Stored) -> int:
         entries = OutboxEntry.all_of(document)

@@ -12,11 +12,19 @@ from bson import ObjectId
 
 from exports.clock import now_ms
 from exports.errors import IdempotencyKeyError, QuotaError, TaskNotFoundError
-from exports.models import DEFAULT_MAX_RETRIES, Author, ExportRequest, Stage, TaskStatus
+from exports.models import (
+    DEFAULT_CHANNELS,
+    DEFAULT_MAX_RETRIES,
+    Author,
+    ExportRequest,
+    Stage,
+    TaskStatus,
+)
 from exports.tasks.audit import AuditAction, entry
 from exports.tasks.collection import (
     ASKED_WITH,
     JOIN_KEY,
+    NOTIFY,
     WITHOUT_AUDIT,
     ConflictError,
     Stored,
@@ -215,11 +223,21 @@ class AskingStore:
         if not _is_joinable(document, request, joining):
             await self._tasks.update(unchanged, {"$unset": {JOIN_KEY: ""}})
             return None
-        key: Stored = {} if task_id is None else {"$addToSet": {ASKED_WITH: task_id}}
+        change: Stored = {} if task_id is None else {ASKED_WITH: task_id}
+        if request.notify != document.get(NOTIFY):
+            asked, known = (
+                [DEFAULT_CHANNELS] if channels is None else channels
+                for channels in (request.notify, document.get(NOTIFY))
+            )
+            # In one update with the condition that it has not ended, so that all are told.
+            change[NOTIFY] = {"$each": [*known, *asked]}
+            document[NOTIFY] = list(dict.fromkeys([*known, *asked]))
         author = Author.person(request.created_by, origin=self._tasks.origin)
         try:
             joined = await self._tasks.update(
-                unchanged, key, entry(author, AuditAction.JOINED, now_ms())
+                unchanged,
+                {"$addToSet": change} if change else {},
+                entry(author, AuditAction.JOINED, now_ms()),
             )
         except ConflictError:  # the key was used for another request at the same time
             return None
@@ -248,8 +266,10 @@ def _is_same(task: ExportTask, request: ExportRequest) -> bool:
 
 
 def _is_joinable(document: Stored, request: ExportRequest, joining: Joining) -> bool:
-    keys = document.get(ASKED_WITH, [])
-    if not (_is_of(document, request.created_by) and isinstance(keys, list)):
+    keys, notify = document.get(ASKED_WITH, []), document.get(NOTIFY, [])
+    if not _is_of(document, request.created_by):
+        return False
+    if not (isinstance(keys, list) and isinstance(notify, list)):
         return False
     task = ExportTask.from_document(document)
     if len(cast("list[object]", keys)) >= _MAX_KEYS or not _is_same(task, request):

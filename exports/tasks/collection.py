@@ -46,6 +46,10 @@ ASKED_WITH: Final = "askedWith"
 OPEN_SLOTS: Final = "openSlots"
 DAY_SLOTS: Final = "daySlots"
 """Arrays of the quota slots that a task holds: see `exports.tasks.quotas`."""
+NOTIFY: Final = "notify"
+"""Array of the channels by which a task's person is told; without it, by those they have chosen."""
+REMIND_AT: Final = "remindAt"
+"""Field with the time at which a task's person is to be reminded of its file."""
 OUTBOX: Final = "outbox"
 """Array of what is still to be told of a task: see `exports.tasks.outbox`."""
 UNIQUE: Final = (JOIN_KEY, ASKED_WITH, OPEN_SLOTS, DAY_SLOTS)
@@ -176,6 +180,10 @@ class TaskCollection:
                     IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
                     IndexModel([("updatedAt", DESCENDING)]),
                     OUTBOX_INDEX,
+                    IndexModel(
+                        [(REMIND_AT, ASCENDING)],
+                        partialFilterExpression={REMIND_AT: {"$gt": 0}},
+                    ),
                     IndexModel(
                         [("createdBy", ASCENDING)],
                         partialFilterExpression={OPEN_SLOTS: ANY_TEXT},
@@ -314,7 +322,7 @@ def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> St
     """Return the document of a new task, due at once, without its `_id`."""
     now = now_ms()
     author = Author.person(request.created_by, origin=origin)
-    notify = {} if request.notify is None else {"notify": request.notify}
+    notify = {} if request.notify is None else {NOTIFY: request.notify}
     return {
         **notify,
         "type": request.type,

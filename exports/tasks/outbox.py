@@ -5,14 +5,25 @@ when a delivery has been started for everybody who is told.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 from pydantic import ConfigDict, ValidationError
 
 from exports import names
 from exports.models import TaskStatus, WireModel
-from exports.tasks.collection import IN_OUTBOX, OUTBOX, Stored, TaskCollection
+from exports.tasks.collection import (
+    IN_OUTBOX,
+    OUTBOX,
+    REMIND_AT,
+    Stored,
+    TaskCollection,
+    has_status,
+)
 from exports.tasks.task import TaskError
+
+EXPIRING: Final = "export.expiring"
+REMINDER_SHARE: Final = 4
+"""What part of the time that a file is kept is left when its person is reminded: a quarter."""
 
 
 class OutboxEntry(WireModel):
@@ -57,7 +68,10 @@ def to_tell(
         run: The run that it belongs to; anything but a text if it belongs to none.
         error: Why it failed, if it did.
     """
-    event = f"export.{status}"
+    return _pushed(task_id, f"export.{status}", at, run=run, error=error)
+
+
+def _pushed(task_id: str, event: str, at: int, *, run: object, error: Stored | None) -> Stored:
     occasion = run if isinstance(run, str) else str(at)
     entry: Stored = {"id": names.message_id(task_id, event, occasion), "event": event, "at": at}
     return {OUTBOX: entry if error is None else {**entry, "error": error}}
@@ -80,6 +94,18 @@ class Outbox:
     def left(self) -> AsyncIterator[list[Stored]]:
         """Yield, in pages, the tasks of which something is still to be told."""
         return self._tasks.pages(IN_OUTBOX)
+
+    async def remind(self, now: int) -> None:
+        """Add, once, that a file goes soon to each task for which it is time to say so."""
+        due: Stored = {"status": has_status(TaskStatus.DONE), REMIND_AT: {"$gt": 0, "$lte": now}}
+        async for page in self._tasks.pages(due):
+            for document in page:
+                task_id = str(document["_id"])
+                told = _pushed(task_id, EXPIRING, now, run=document.get("runId"), error=None)
+                await self._tasks.update(
+                    {"_id": {"$eq": document["_id"]}, **due},
+                    {"$unset": {REMIND_AT: ""}, "$push": told},
+                )
 
     async def handed_over(self, document: Mapping[str, Any], entry_id: str) -> None:
         """Remove an entry, for which everybody's delivery has been started."""

@@ -23,8 +23,8 @@ from exports.models import (
     TaskStatus,
 )
 from exports.tasks.audit import AuditAction, AuditEntry, entry
-from exports.tasks.collection import OPEN, Stored, TaskCollection, new_document
-from exports.tasks.outbox import to_tell
+from exports.tasks.collection import OPEN, REMIND_AT, Stored, TaskCollection, new_document
+from exports.tasks.outbox import REMINDER_SHARE, to_tell
 from exports.tasks.task import TaskError, stored_ids
 
 # A worker may be lost right after it wrote `done`. When the write is repeated, the sweep may have
@@ -200,6 +200,7 @@ class RunTransitions:
                 "downloadUrl": url,
                 "expiresAt": expires_at,
                 "purgeAt": purge_at,
+                REMIND_AT: purge_at - (purge_at - now) // REMINDER_SHARE,
                 "progress": {
                     "stage": Stage.FINISHED.value,
                     "rows": file.rows,
