@@ -7,7 +7,7 @@ from exports import names
 from exports.clock import now_ms
 from exports.errors import RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
-from exports.messages.channels import checked
+from exports.messages.channels import checked_request
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
 from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
@@ -59,7 +59,7 @@ class ClaimActivities:
         if document is None:
             return await self._not_claimed(ask)
         # Clients check the channels of stored tasks. What another system stored there is left out.
-        checked(ask.request.notify or [], self._settings)
+        checked_request(ask.request.notify or [], self._settings)
         request, max_retries = runnable(document)
         plan = self._plan(request, asked_at=ExportTask.from_document(document).created_at)
         claim = Claim(

@@ -7,7 +7,7 @@ from typing import Final
 
 from temporalio import activity
 
-from activities.boundary import beating, boundary, check_worker_clock
+from activities.boundary import beating, boundary, check_worker_clock, domain_error
 from exports import names
 from exports.clock import now_ms
 from exports.errors import ExportError
@@ -48,10 +48,7 @@ class DeliveryActivities:
         """Make one attempt. What keeps this service from making it is tried again, uncounted."""
         async with boundary(), beating():
             began = now_ms()
-            try:
-                outcome = await self._send(ask.order)
-            except ExportError as error:
-                raise application_error(error, final=False) from None
+            outcome = await self._send(ask.order)
             result = ask.result(
                 outcome.verdict,
                 at=began,
@@ -69,8 +66,12 @@ class DeliveryActivities:
         try:
             async with asyncio.timeout(ATTEMPT_WITHIN):
                 return await channel.send(order.message, order.address_id, delivery_id=order.id)
+        except ExportError as error:
+            raise application_error(error, final=False) from None
         except TimeoutError:
             return Outcome(Verdict.AGAIN, f"There was no answer within {ATTEMPT_WITHIN:g} s.")
+        except Exception as error:  # noqa: BLE001 -- the message may have arrived: this is an attempt
+            return Outcome(Verdict.AGAIN, domain_error(error).msg)
 
     async def _is_recorded(self, delivery_id: str, result: AttemptResult, outcome: Outcome) -> bool:
         """Store an attempt; False if that is not possible: it must not be made again for that."""

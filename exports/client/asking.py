@@ -13,7 +13,7 @@ from exports.client.files import Files
 from exports.clock import millis, now_ms
 from exports.errors import FileExpiredError, RequestError, TaskStateError, explain
 from exports.formats import format_named
-from exports.messages.channels import checked
+from exports.messages.channels import checked_request
 from exports.models import DEFAULT_FORMAT, ExportRequest, TaskStatus
 from exports.reports.report import Report
 from exports.tasks.asking import Joining
@@ -65,8 +65,9 @@ class Asking(Files):
                 exists.
             force: Make a new export, even if there is one to join. Later calls join the new one.
             notify: The channels by which the person is told how it ended: `email`, `wechat`,
-                `webhook`; none to be told nothing. By default, the person's own choice: see
-                `set_notify`. To join an export adds to its channels.
+                `webhook`, and `default` for the person's own choice, which is also meant by None:
+                see `choose_notify`. An empty list: nobody is told. To join an export that has not
+                ended adds to its channels.
 
         Raises:
             RequestError: `created_by` or `idempotency_key` is empty, too long or not valid text.
@@ -82,7 +83,7 @@ class Asking(Files):
         """
         report, request = self._checked(type, params, created_by=created_by, file_format=format)
         if notify is not None:
-            notify = checked(notify, self._settings)
+            notify = checked_request(notify, self._settings)
             request = request.model_copy(update={"notify": notify})
         task_id = self._task_id(request, idempotency_key)
         joining, limits = self._joining(report, request), self._limits([report])

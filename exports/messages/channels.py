@@ -1,6 +1,6 @@
 """The channels that there are, and those that this installation has configured."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
@@ -54,11 +54,7 @@ def available(settings: Settings) -> list[str]:
 
 
 def checked(notify: Iterable[str], settings: Settings) -> list[str]:
-    """Return the channels that somebody asks to be told by, each once.
-
-    Args:
-        notify: Their names; `default` stands for those that the person has chosen.
-        settings: Of this installation.
+    """Return the channels that somebody wants to be told by, each once.
 
     Raises:
         ChannelError: There is no such channel, or this installation has not configured it.
@@ -66,14 +62,20 @@ def checked(notify: Iterable[str], settings: Settings) -> list[str]:
     wanted = list(dict.fromkeys(notify))
     known = {kind.name: kind for kind in KINDS}
     for name in wanted:
-        if name == DEFAULT_CHANNELS:
-            continue
         if name not in known:
-            raise ChannelError(
-                f"There is no such channel; use {' or '.join([*known, DEFAULT_CHANNELS])}."
-            )
+            raise ChannelError(f"There is no such channel; there are: {', '.join(known)}.")
         if missing := known[name].missing(settings):
             raise ChannelError(
                 f"Nobody can be told by {name}: this installation has not set {missing}."
             )
     return wanted
+
+
+def checked_request(notify: Sequence[str], settings: Settings) -> list[str]:
+    """Return the channels of a request, each once; `default` stands for the person's own choice.
+
+    Raises:
+        ChannelError: As `checked`.
+    """
+    checked((name for name in notify if name != DEFAULT_CHANNELS), settings)
+    return list(dict.fromkeys(notify))

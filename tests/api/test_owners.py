@@ -33,7 +33,12 @@ async def api(idle_service: Service) -> AsyncIterator[Api]:
 def _calls(api: Api) -> list[tuple[str, str]]:
     """Return every call that names an export."""
     paths = api.app.openapi()["paths"]
-    return [(method.upper(), path) for path in paths if "{id}" in path for method in paths[path]]
+    return [
+        (method.upper(), path)
+        for path in paths
+        if path.startswith("/exports/{id}")
+        for method in paths[path]
+    ]
 
 
 def _seen(answer: httpx2.Response) -> tuple[int, bytes, list[tuple[str, str]]]:

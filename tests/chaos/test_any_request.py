@@ -28,15 +28,16 @@ phases.coverage.enabled = {coverage}
 phases.coverage.generation.mode = "negative"
 phases.coverage.unexpected-methods = ["PUT", "DELETE", "TRACE"]
 
-# To the document, `params` is any object, and `columns` are any texts. The report knows which.
+# To the document, `params` is any object, and `columns` and `notify` are any texts. The report
+# knows which, and the installation which channels it has.
 [[operations]]
-include-operation-id = "createExport"
+include-operation-id = ["createExport", "setNotify"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 404, 409, 422, 429]
 
-# `after` is the id of an export that is there.
+# `after` is the id of something that is there.
 [[operations]]
-include-operation-id = "listExports"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403]
+include-operation-id = ["listExports", "listDeliveries", "listDeliveriesOfExport"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404]
 
 # These streams go on: one event is enough, or a few seconds without any.
 [[operations]]

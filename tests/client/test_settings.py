@@ -50,6 +50,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "max_concurrent_bulk_activities": ("2", 2),
     "units_side_by_side": ("7", 7),
     "worker_takes": ("bulk", ...),
+    "max_concurrent_deliveries": ("5", 5),
+    "public_url": ("https://exports.example.com", ...),
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
     "deployment_name": ("exports", ...),
     "build_id": ("1.4.0+3f2a", ...),

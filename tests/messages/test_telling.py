@@ -1,24 +1,259 @@
-"""Whoever asked for an export is told how it ended."""
+"""Whoever asked for an export is told how it ended, by the channels that they want."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
-from exports.messages.message import Event
-from tests.support.service import USER, Service, insert_orders, working
-from tests.support.told import Told, register
+from exports import names
+from exports.clock import now_ms
+from exports.errors import ChannelError
+from exports.messages.message import Event, Message, Problem
+from exports.messages.notices import notice
+from exports.models import TaskStatus
+from exports.settings import Settings
+from tests.support.recording import reading_held
+from tests.support.service import MONTH, USER, Service, insert_orders, open_service, working
+from tests.support.stored_tasks import insert_task
+from tests.support.told import Told, message, messenger, register
 
 
-async def test_who_asked_is_told_that_the_export_is_done(
-    idle_service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = Told()
-    register(monkeypatch, told)
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def other() -> Told:
+    return Told("other")
+
+
+@pytest.fixture
+async def at_work(
+    idle_service: Service, told: Told, other: Told, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Service]:
+    register(monkeypatch, told, other)
     await insert_orders(idle_service.database)
-    async with working(idle_service, channels={"told": told}):
-        task = await idle_service.exported(notify=["told"])
-        message = await told.next()
-    assert (message.event, message.created_by) == (Event.DONE, USER)
-    assert message.export is not None
-    assert message.export.id == task.id
-    assert message.export.period == "2026-10"
-    assert (message.export.rows, message.export.bytes) == (task.rows, task.bytes)
+    async with working(idle_service, channels={"told": told, "other": other}):
+        yield idle_service
+
+
+async def test_who_asked_is_told_what_there_is_and_where(
+    settings: Settings, temporal_address: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, told)
+    public = settings.model_copy(update={"public_url": "https://exports.example.com/"})
+    async with open_service(public, temporal_address) as service:
+        await insert_orders(service.database)
+        async with working(service, channels={"told": told}):
+            task = await service.exported(notify=["told"])
+            said = await told.next()
+    assert (said.event, said.created_by, said.subject) == (Event.DONE, USER, None)
+    assert said.export is not None
+    assert said.export.model_dump(by_alias=False, exclude={"error", "recurring"}) == {
+        "id": task.id,
+        "type": "statsMonthly",
+        "period": "2026-10",
+        "format": "csv",
+        "status": TaskStatus.DONE,
+        "file_name": task.file_name,
+        "rows": task.rows,
+        "bytes": task.bytes,
+        "file_url": f"https://exports.example.com/exports/{task.id}/file",
+        "expires_at": task.purge_at,
+    }
+    assert said.at == task.finished_at
+    assert "X-Amz" not in said.model_dump_json()
+
+
+async def test_who_asked_is_told_that_it_failed_and_why(at_work: Service, told: Told) -> None:
+    task_id = await insert_task(at_work, params={"year": 1}, notify=["told"])
+    await at_work.client.sweep()
+    said = await told.next()
+    task = await at_work.ended(task_id)
+    assert (said.event, said.at) == (Event.FAILED, task.finished_at)
+    assert said.export is not None
+    assert task.error is not None
+    assert said.export.error == Problem(code=task.error.code, msg=task.error.msg)
+    assert (said.export.period, said.export.file_url) == (None, None)
+
+
+async def test_who_asked_is_told_that_it_was_cancelled(at_work: Service, told: Told) -> None:
+    with reading_held() as held:
+        task = await at_work.create(notify=["told"])
+        await held.reached.wait()
+        await at_work.client.cancel(task.id, created_by=USER)
+    assert (await told.next()).event is Event.CANCELLED
+
+
+async def test_a_task_that_no_run_has_taken_is_told_of_by_the_next_sweep(
+    at_work: Service, told: Told
+) -> None:
+    task_id = await insert_task(at_work, nextRunAt=now_ms() + 3_600_000, notify=["told"])
+    await at_work.client.cancel(task_id, created_by=USER)
+    assert not told.got
+    await at_work.client.sweep()
+    assert (await told.next()).event is Event.CANCELLED
+    await at_work.client.sweep()
+    assert len(await at_work.client.deliveries.list(created_by=None)) == 1
+
+
+async def test_a_person_is_told_as_they_have_chosen_unless_a_request_says_otherwise(
+    at_work: Service,
+) -> None:
+    choice = await at_work.client.choose_notify(["other"], created_by=USER)
+    assert (choice.notify, choice.available) == (["other"], ["told", "other"])
+    assert await at_work.client.notify_choice(created_by=USER) == choice
+    first = await at_work.exported()
+    assert await _told(at_work, first.id) == ["other"]
+    second = await at_work.exported(notify=["told"])
+    assert await _told(at_work, second.id) == ["told"]
+    both = await at_work.exported(notify=["told", "default"])
+    assert await _told(at_work, both.id) == ["other", "told"]
+    nobody = await at_work.exported(notify=[])
+    assert await _told(at_work, nobody.id) == []
+
+
+async def _told(service: Service, task_id: str) -> list[str]:
+    await service.run_of(task_id).result()
+    found = await service.client.deliveries.list(created_by=USER, task_id=task_id)
+    return sorted(delivery.channel for delivery in found)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "union"),
+    [
+        (None, None, None),
+        (["told"], ["other"], ["told", "other"]),
+        (None, ["told"], ["default", "told"]),
+        ([], None, ["default"]),
+        (["told"], ["told"], ["told"]),
+    ],
+)
+async def test_to_join_an_export_adds_channels(
+    settings: Settings,
+    temporal_address: str,
+    told: Told,
+    other: Told,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Sequence[str] | None,
+    second: Sequence[str] | None,
+    union: list[str] | None,
+) -> None:
+    register(monkeypatch, told, other)
+    joining = settings.model_copy(update={"join_within": timedelta(minutes=10)})
+    async with open_service(joining, temporal_address) as service:
+        task = await service.create(notify=first)
+        joined = await service.create(notify=second)
+        assert (joined.id, joined.joined, joined.notify) == (task.id, True, union)
+        assert (await service.client.get(task.id, created_by=USER)).notify == union
+
+
+async def test_a_workflow_that_is_started_directly_names_channels_too(
+    at_work: Service, told: Told
+) -> None:
+    request = {"type": "statsMonthly", "params": MONTH, "createdBy": USER, "notify": ["told"]}
+    workflow = f"export-{at_work.settings.task_queue}"
+    await _start(at_work, workflow, request)
+    said = await told.next()
+    assert said.export is not None
+    assert said.export.id == names.task_id_of(workflow)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await _start(at_work, f"{workflow}-2", {**request, "notify": ["pigeon"]})
+    assert getattr(failed.value.cause, "type", None) == "E_CHANNEL"
+
+
+async def _start(service: Service, workflow: str, request: dict[str, Any]) -> None:
+    await service.temporal.execute_workflow(
+        names.EXPORT_WORKFLOW, request, id=workflow, task_queue=service.settings.task_queue
+    )
+
+
+async def test_a_channel_that_does_not_exist_or_is_not_configured_is_refused(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, told, missing="EXPORTS_SMTP_HOST")
+    client = idle_service.client
+    for ask in (
+        lambda channels: idle_service.create(notify=channels),
+        lambda channels: client.choose_notify(channels, created_by=USER),
+    ):
+        with pytest.raises(ChannelError, match=r"There is no such channel; there are: told\."):
+            await ask(["pigeon"])
+        with pytest.raises(ChannelError, match="has not set EXPORTS_SMTP_HOST"):
+            await ask(["told"])
+    assert (await client.notify_choice(created_by=USER)).available == []
+    assert await client.list(created_by=None) == []
+
+
+async def test_a_reminder_comes_once_in_the_last_quarter(at_work: Service, told: Told) -> None:
+    task = await at_work.exported(notify=["told"])
+    await told.next()
+    await at_work.client.sweep()
+    assert len(told.got) == 1
+    await at_work.database["ExportTasks"].update_one({}, {"$set": {"remindAt": now_ms()}})
+    for _ in range(2):
+        await at_work.client.sweep()
+    said = await told.next(2)
+    assert (said.event, len(told.got)) == (Event.EXPIRING, 2)
+    assert said.export is not None
+    assert (said.export.id, said.export.expires_at) == (task.id, task.purge_at)
+
+
+async def test_notices_of_other_documents_are_handed_over_by_the_sweep(
+    at_work: Service, told: Told
+) -> None:
+    what = message(event=Event.WEBHOOK_DISABLED)
+    webhooks = at_work.database[names.WEBHOOKS_COLLECTION]
+    await webhooks.insert_one({"_id": "w1"})
+    change = {"$set": {"enabled": False}, "$push": notice(what, ["told"])}
+    await webhooks.update_one({"_id": "w1"}, change)
+    await at_work.client.sweep()
+    assert await told.next() == what
+    assert await webhooks.find_one({}) == {"_id": "w1", "enabled": False, "outbox": []}
+
+
+async def test_a_channel_that_can_not_say_where_holds_up_no_other_and_is_asked_again(
+    idle_service: Service, told: Told, other: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, told, other)
+    await insert_orders(idle_service.database)
+    addresses, broken = Told.addresses, [ChannelError("It is broken.")]
+
+    async def sometimes(self: Told, uid: str, message: Message) -> Any:
+        if self is told and broken:
+            raise broken[0]
+        return await addresses(self, uid, message)
+
+    monkeypatch.setattr(Told, "addresses", sometimes)
+    async with working(idle_service, channels={"told": told, "other": other}):
+        task = await idle_service.exported(notify=["told", "other"])
+        assert task.status is TaskStatus.DONE, "a message never changes how an export ends"
+        await other.next()
+        assert not told.got
+        broken.clear()
+        await idle_service.client.sweep()
+        await told.next()
     assert (await idle_service.document(task.id))["outbox"] == []
+    assert len(other.got) == 1
+
+
+async def test_a_document_of_another_system_tells_its_owner_alone(
+    at_work: Service, told: Told
+) -> None:
+    await at_work.client.choose_notify(["told"], created_by=USER)
+    entry = {"id": "x", "event": "export.done", "at": 1}
+    odd: list[dict[str, Any]] = [
+        {"createdBy": [USER]},
+        {"createdBy": None},
+        {"outbox": [{**entry, "event": "webhook.test"}]},
+        {"outbox": [{**entry, "event": {"$gt": ""}}]},
+        {"outbox": [{**entry, "at": "now"}, {"id": 7}, "x"]},
+    ]
+    for number, changes in enumerate(odd):
+        fields = {"outbox": [{**entry, "id": str(number)}], **changes}
+        await insert_task(at_work, status="done", **fields)
+    await messenger(at_work, told).sweep()
+    assert await at_work.client.deliveries.list(created_by=None) == []

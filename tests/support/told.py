@@ -1,15 +1,23 @@
 """A channel that keeps what it gets, and fails as it is told: for tests only."""
 
 import asyncio
+import secrets
 from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
 
+from exports import names
 from exports.messages import channels
 from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.channels import ChannelKind
-from exports.messages.message import Message
+from exports.messages.deliveries import Delivery, DeliveryStore
+from exports.messages.handover import Messenger
+from exports.messages.message import Event, Message, Subject
+from exports.messages.people import PeopleStore
+from exports.messages.starting import DeliveryStarter
+from exports.reports.file import load_reports
+from tests.support.service import USER, Service
 
 DELIVERED = Outcome(Verdict.DELIVERED, "The receiver took it.", status=200, answer="thank you")
 
@@ -47,7 +55,38 @@ class Told:
         return self.got[count - 1][1]
 
 
-def register(patch: pytest.MonkeyPatch, *told: Told) -> None:
-    """Let these be the channels that an installation can have."""
-    kinds = [ChannelKind(item.name, lambda _: "", lambda *_, item=item: item) for item in told]
+def register(patch: pytest.MonkeyPatch, *told: Told, missing: str = "") -> None:
+    """Let these be the channels that an installation can have, and this what it has not set."""
+    kinds = [ChannelKind(item.name, lambda _: missing, lambda *_: told[0]) for item in told]
     patch.setattr(channels, "KINDS", kinds)
+
+
+def messenger(service: Service, *told: Told) -> Messenger:
+    """Return what tells people of the service's exports by these channels."""
+    store = DeliveryStore(service.database)
+    queue = service.settings.task_queue
+    return Messenger(
+        database=service.database,
+        reports=load_reports(service.settings.reports_file),
+        channels={item.name: item for item in told},
+        starter=DeliveryStarter(service.temporal, task_queue=queue, store=store),
+        people=PeopleStore(service.database),
+        public_url="https://exports.example.com",
+    )
+
+
+def message(created_by: str = USER, event: Event = Event.RECURRING_PAUSED) -> Message:
+    """Return a new message that is about no export."""
+    subject = Subject(id="r1", name="Orders", reason="The report was removed.")
+    return Message(
+        id=secrets.token_hex(16), event=event, at=1, created_by=created_by, subject=subject
+    )
+
+
+async def settled(service: Service, delivery_id: str, *, attempts: int = 1) -> Delivery:
+    """Wait until a delivery has ended, after so many attempts at least."""
+    run = service.temporal.get_workflow_handle(names.delivery_workflow_id(delivery_id))
+    await run.result()
+    found = await service.client.deliveries.get(delivery_id, created_by=None)
+    assert len(found.attempts) >= attempts
+    return found

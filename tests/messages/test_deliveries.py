@@ -1,0 +1,195 @@
+"""A message to one address: its attempts, and what its owner sees of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from activities import deliver
+from exports import names
+from exports.errors import DatabaseUnavailableError, TaskStateError
+from exports.messages.channel import Outcome, Verdict
+from exports.messages.deliveries import Delivery, DeliveryStore
+from exports.messages.delivery import DeliveryStatus
+from exports.messages.message import Message
+from tests.support.protections import protected_by
+from tests.support.service import USER, Service, working
+from tests.support.told import Told, message, messenger, register, settled
+from workflows import policies
+
+AWAY = Outcome(Verdict.AGAIN, "It answered with 503.", status=503, answer="go away")
+NEVER = Outcome(Verdict.REFUSED, "The address is gone.", status=410)
+
+
+@pytest.fixture
+async def told(idle_service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
+    """A channel, with a worker at work that tries again at once."""
+    told = Told()
+    register(monkeypatch, told)
+    monkeypatch.setattr(policies, "DELIVERY_DELAYS", [timedelta(milliseconds=1)] * 2)
+    async with working(idle_service, channels={"told": told}):
+        yield told
+
+
+async def _begun(service: Service, told: Told, what: Message) -> str:
+    """Tell something, twice, and return the id of the only delivery."""
+    for _ in range(2):
+        await messenger(service, told).tell(what, ["told"])
+    [delivery] = await service.client.deliveries.list(created_by=what.created_by)
+    assert delivery.id == names.delivery_id(what.id, "told", "first")
+    return delivery.id
+
+
+def _verdicts(delivery: Delivery) -> list[str]:
+    return [attempt.verdict for attempt in delivery.attempts]
+
+
+async def test_what_failed_is_tried_again_with_the_same_id_until_it_arrives(
+    idle_service: Service, told: Told
+) -> None:
+    told.outcomes.extend([AWAY, AWAY])
+    what = message()
+    delivery = await settled(idle_service, await _begun(idle_service, told, what))
+    assert told.got == [(delivery.id, what)] * 3
+    assert delivery.status is DeliveryStatus.DELIVERED
+    assert _verdicts(delivery) == ["again", "again", "delivered"]
+    assert [(item.status, item.answer) for item in delivery.attempts] == [
+        (503, "go away"),
+        (503, "go away"),
+        (200, "thank you"),
+    ]
+    assert all(item.ms >= 0 and item.at for item in delivery.attempts)
+    run = idle_service.temporal.get_workflow_handle(names.delivery_workflow_id(delivery.id))
+    seen = await run.describe()
+    assert await seen.static_summary() == f"recurring.paused by told for {USER}: Orders"
+    history = (await run.fetch_history()).to_json()
+    for secret in ("go away", "the address of", "thank you"):
+        assert secret not in history, "neither an address nor an answer goes through Temporal"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "attempts"), [([NEVER], 1), ([AWAY, AWAY, AWAY], 3)], ids=["refused", "given up"]
+)
+async def test_a_delivery_ends_when_no_attempt_can_help(
+    idle_service: Service, told: Told, outcomes: list[Outcome], attempts: int
+) -> None:
+    told.outcomes.extend(outcomes)
+    delivery = await settled(idle_service, await _begun(idle_service, told, message()))
+    assert (delivery.status, delivery.next_attempt_at) == (DeliveryStatus.FAILED, None)
+    assert len(delivery.attempts) == len(told.got) == attempts
+
+
+async def test_a_message_is_sent_again_by_hand_with_the_same_id(
+    idle_service: Service, told: Told
+) -> None:
+    told.outcomes.append(NEVER)
+    delivery_id = await _begun(idle_service, told, message())
+    await settled(idle_service, delivery_id)
+    again = await idle_service.client.deliveries.send_again(delivery_id, created_by=USER)
+    assert again.status in (DeliveryStatus.PENDING, DeliveryStatus.DELIVERED)
+    delivery = await settled(idle_service, delivery_id, attempts=2)
+    assert (delivery.status, _verdicts(delivery)) == ("delivered", ["refused", "delivered"])
+    assert told.got[0] == told.got[1]
+
+
+async def test_a_delivery_that_waits_is_stopped_by_its_owner(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "DELIVERY_DELAYS", [timedelta(hours=1)])
+    told.outcomes.append(AWAY)
+    delivery_id = await _begun(idle_service, told, message())
+    await told.next()
+    deliveries = idle_service.client.deliveries
+    while not (waits := await deliveries.get(delivery_id, created_by=USER)).attempts:
+        await asyncio.sleep(0.05)
+    assert waits.status is DeliveryStatus.PENDING
+    assert waits.next_attempt_at
+    with pytest.raises(TaskStateError, match="on its way"):
+        await deliveries.send_again(delivery_id, created_by=USER)
+    for _ in range(2):
+        stopped = await deliveries.cancel(delivery_id, created_by=USER)
+        assert (stopped.status, stopped.next_attempt_at) == (DeliveryStatus.CANCELLED, None)
+    delivery = await settled(idle_service, delivery_id)
+    assert (delivery.status, len(told.got)) == (DeliveryStatus.CANCELLED, 1)
+
+
+async def test_what_the_server_s_own_cancel_stops_is_seen_as_stopped(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "DELIVERY_DELAYS", [timedelta(hours=1)])
+    told.outcomes.append(AWAY)
+    delivery_id = await _begun(idle_service, told, message())
+    await told.next()
+    await idle_service.temporal.get_workflow_handle(
+        names.delivery_workflow_id(delivery_id)
+    ).cancel()
+    assert (await settled(idle_service, delivery_id)).status is DeliveryStatus.CANCELLED
+
+
+async def test_what_keeps_this_service_from_an_attempt_is_no_attempt(
+    idle_service: Service, told: Told
+) -> None:
+    send, failures = Told.send, iter([DatabaseUnavailableError("It is away.")] * 2)
+
+    async def away(self: Told, *given: Any, **named: Any) -> Outcome:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return await send(self, *given, **named)
+
+    with patch.object(Told, "send", away):
+        delivery = await settled(idle_service, await _begun(idle_service, told, message()))
+    assert (delivery.status, _verdicts(delivery)) == (DeliveryStatus.DELIVERED, ["delivered"])
+
+
+@protected_by("activities/deliver.py", "return False", instead="raise")
+async def test_a_message_that_was_taken_is_not_sent_again_because_it_could_not_be_stored(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, failures = DeliveryStore.record, iter(range(4))
+
+    async def away(self: DeliveryStore, *given: Any, **named: Any) -> None:
+        if next(failures, None) is not None:
+            raise DatabaseUnavailableError("It is away.")
+        await record(self, *given, **named)
+
+    monkeypatch.setattr(DeliveryStore, "record", away)
+    monkeypatch.setattr(deliver, "_PAUSES", (0, 0, 0))
+    delivery = await settled(idle_service, await _begun(idle_service, told, message()))
+    assert len(told.got) == 1
+    assert (delivery.status, _verdicts(delivery)) == (DeliveryStatus.DELIVERED, ["delivered"])
+    assert delivery.attempts[0].status == 200
+
+
+async def test_a_receiver_that_does_not_answer_is_left_in_time(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, silent = Told.send, iter([True])
+
+    async def hangs(self: Told, *given: Any, **named: Any) -> Outcome:
+        if next(silent, False):
+            await asyncio.Event().wait()
+        return await send(self, *given, **named)
+
+    monkeypatch.setattr(Told, "send", hangs)
+    monkeypatch.setattr(deliver, "ATTEMPT_WITHIN", 0.05)
+    delivery = await settled(idle_service, await _begun(idle_service, told, message()))
+    assert _verdicts(delivery) == ["again", "delivered"]
+    assert "no answer within" in delivery.attempts[0].reason
+
+
+async def test_a_channel_with_a_mistake_does_not_stop_the_delivery_for_good(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, mistakes = Told.send, iter([True])
+
+    async def mistaken(self: Told, *given: Any, **named: Any) -> Outcome:
+        if next(mistakes, False):
+            raise ZeroDivisionError
+        return await send(self, *given, **named)
+
+    monkeypatch.setattr(Told, "send", mistaken)
+    delivery = await settled(idle_service, await _begun(idle_service, told, message()))
+    assert _verdicts(delivery) == ["again", "delivered"]
