@@ -30,6 +30,7 @@ class DeliveryWorkflow:
 
     def __init__(self) -> None:
         self._main: asyncio.Task[Any] | None = None
+        self._cancelled = False
         self._attempts = 0
 
     @workflow.run
@@ -46,38 +47,41 @@ class DeliveryWorkflow:
         workflow.set_current_details(f"**{status}** · {self._attempts} attempts")
         return DeliveryResult(status=status, attempts=self._attempts)
 
-    @workflow.signal(name=names.CANCEL_SIGNAL)
+    @workflow.signal(name=names.CANCEL_SIGNAL, description="Stop trying to deliver the message")
     def cancel(self, *_: object) -> None:
         """Stop trying. Any input is accepted and ignored: people send the signal by hand."""
+        self._cancelled = True
         if self._main is not None:
             self._main.cancel()
 
     async def _deliver(self, order: DeliveryOrder) -> DeliveryStatus:
-        for delay in (*policies.DELIVERY_DELAYS, None):
-            next_in = None if delay is None else delay.total_seconds() * _jitter()
-            result = await self._attempt(DeliveryAttempt(order=order, next_in=next_in))
-            if not result.recorded:
-                await steps.record_delivery(
-                    DeliveryRecord(delivery_id=order.id, status=result.status, attempt=result)
-                )
-            if result.next_in is None:
-                break
+        if self._cancelled:  # before the first attempt
+            raise asyncio.CancelledError
+        delays = [delay.total_seconds() * _jitter() for delay in policies.DELIVERY_DELAYS]
+        attempts = [DeliveryAttempt(order=order, next_in=delay) for delay in (*delays, None)]
+        while True:
+            result = await self._attempt(attempts[self._attempts])
+            if result.next_in is None or self._attempts == len(attempts):
+                return result.status
             answer = "no answer" if result.answered is None else f"answered {result.answered}"
             workflow.set_current_details(f"attempt {self._attempts} failed · {answer}")
             await workflow.sleep(result.next_in, summary=f"until attempt {self._attempts + 1}")
-        return result.status
 
     async def _attempt(self, ask: DeliveryAttempt) -> AttemptResult:
         self._attempts += 1
         began = epoch_ms(workflow.now())
         try:
-            return await steps.deliver(ask, number=self._attempts)
+            result = await steps.deliver(ask, number=self._attempts)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-        # This service could not make the attempt, for a day.
-        took = epoch_ms(workflow.now()) - began
-        return ask.result(Verdict.AGAIN, at=began, ms=took, recorded=False)
+            # This service could not make the attempt, for a day.
+            took = epoch_ms(workflow.now()) - began
+            result = ask.result(Verdict.AGAIN, at=began, ms=took, recorded=False)
+        if not result.recorded:
+            made = DeliveryRecord(delivery_id=ask.order.id, status=result.status, attempt=result)
+            await steps.record_delivery(made)
+        return result
 
 
 def _jitter() -> float:

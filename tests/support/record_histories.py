@@ -17,13 +17,19 @@ from typing import Final
 
 from dev.endpoints import Endpoints
 from dev.servers import Servers
-from tests.support import recorded_cancels, recorded_ends, recorded_troubles, recording
+from tests.support import (
+    recorded_cancels,
+    recorded_ends,
+    recorded_messages,
+    recorded_troubles,
+    recording,
+)
 from tests.support.paths import HISTORIES, REPORTS
 from tests.support.service import Service, open_service
 from tests.support.settings import settings_of
 
 RECORDINGS: Final = recording.RECORDINGS
-MODULES: Final = (recorded_ends, recorded_troubles, recorded_cancels)
+MODULES: Final = (recorded_ends, recorded_troubles, recorded_cancels, recorded_messages)
 _LONGEST: Final = 120
 """Seconds of one recording."""
 _LENIENT: Final = """

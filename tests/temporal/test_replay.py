@@ -12,6 +12,7 @@ from tests.support.paths import HISTORIES
 from tests.support.record_histories import RECORDINGS
 from tests.support.sandbox import strict_runner
 from workflows.admission import Admission
+from workflows.delivery import DeliveryWorkflow
 from workflows.export import ExportWorkflow
 from workflows.sweep import SweepWorkflow
 
@@ -30,7 +31,7 @@ def test_every_path_of_a_run_has_been_recorded() -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in HISTORIES.glob("*.json")))
 async def test_a_recorded_run_replays(name: str) -> None:
     replayer = Replayer(
-        workflows=[ExportWorkflow, SweepWorkflow],
+        workflows=[ExportWorkflow, SweepWorkflow, DeliveryWorkflow],
         interceptors=[Admission()],
         workflow_runner=strict_runner(),
         data_converter=data_converter(),

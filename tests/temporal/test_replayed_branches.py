@@ -11,10 +11,11 @@ from pydantic import BaseModel
 from tests.support.paths import REPOSITORY
 
 WORKFLOWS = (
-    *("admission", "export", "failures", "policies", "steps", "sweep", "visibility"),
+    *("admission", "delivery", "export", "failures", "policies", "steps", "sweep", "visibility"),
     "worker_loss",
 )
 NOT_TAKEN = {
+    ("delivery", "if not is_cancelled_exception(error):"): "takes hours",
     ("export", "if claim.ended is None:"): "each claim has a plan or a result",
     ("failures", "if isinstance(cause, ActivityTimeoutError):"): "no step fails in a third way",
     (
