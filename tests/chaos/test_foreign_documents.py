@@ -20,7 +20,15 @@ from exports import names
 from exports.errors import ExportError
 from exports.models import ExportRequest
 from exports.tasks.audit import AUDIT
-from exports.tasks.collection import ASKED_WITH, DAY_SLOTS, JOIN_KEY, OPEN_SLOTS, UNIQUE
+from exports.tasks.collection import (
+    ASKED_WITH,
+    DAY_SLOTS,
+    JOIN_KEY,
+    OPEN_SLOTS,
+    OUTBOX,
+    REMIND_AT,
+    UNIQUE,
+)
 from exports.tasks.task import ExportTask
 from exports.temporal.start import start_export
 from tests.support import pages
@@ -130,6 +138,14 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     "progress": lambda _: [7, ["a"], {"stage": "done", "rows": float("inf"), "total": "all"}],
     "warnings": lambda _: [7, "a", [{"$gt": ""}]],
     AUDIT: lambda _: [7, [{"at": 1}], {"499": 1}],
+    "notify": lambda _: [7, [7], "email", ["pigeon"], {"$gt": ""}],
+    OUTBOX: lambda _: [
+        7,
+        ["a", {"id": {"$gt": ""}}],
+        [{"id": "1", "event": "export.done", "at": "now"}],
+        [{"id": "2", "event": "webhook.disabled", "at": 1}],
+    ],
+    REMIND_AT: lambda _: _TIMES,
     # Texts are unique, like ids.
     JOIN_KEY: lambda _: [names.join_key(**REQUEST), [names.join_key(**REQUEST) + "?"], 7, {}],
     ASKED_WITH: lambda others: [others.done, [others.running], 7, {"a": 1}],
@@ -150,7 +166,7 @@ def test_the_table_has_a_line_for_each_field_that_is_read_and_no_other() -> None
     read = {to_camel(name) for name in ExportTask.model_fields} - {"id", "joined"}
     listed = [field for row in ROWS for field in row]
     assert sorted(listed) == sorted(VALUES)
-    assert set(listed) == {*read, "_id", "runStartedAt", AUDIT, *UNIQUE}
+    assert set(listed) == {*read, "_id", "runStartedAt", AUDIT, OUTBOX, REMIND_AT, *UNIQUE}
 
 
 def _documents(others: Others, fields: list[str], status: str) -> Iterator[dict[str, Any]]:
