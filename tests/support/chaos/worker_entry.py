@@ -30,6 +30,7 @@ from temporalio.worker import (
 import worker
 from exports.runtime.process import end
 from exports.storage import upload as uploads
+from tests.support.chaos import receiver
 from tests.support.chaos.gates import GATES, pass_gate
 from workflows import policies
 
@@ -40,7 +41,7 @@ PART_SIZE: Final = "CHAOS_PART_SIZE"
 """Part size of a multipart upload in bytes; default: the product's."""
 _STEP_POLICIES: Final = (
     *("CLAIM_STEP", "AGGREGATE_STEP", "UPLOAD_STEP", "WRITEBACK_STEP", "CLEANUP_STEP"),
-    "SWEEP_STEP",
+    *("SWEEP_STEP", "DELIVER_STEP"),
 )
 _HEARTBEATS_PER_TIMEOUT: Final = 6
 
@@ -110,6 +111,8 @@ def main() -> int:
                 *args, **(given | changed | {"interceptors": [*interceptors, lines]})
             )
 
+    if receiver.RECEIVER in os.environ:
+        receiver.register()
     if PART_SIZE in os.environ:
         setattr(uploads, "PART_SIZE", int(os.environ[PART_SIZE]))  # noqa: B010 -- it is Final
     with patch.object(worker, "Worker", Watched):
