@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-import threading
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +24,7 @@ from exports.errors import (
     StoreUnavailableError,
     UnreachableError,
 )
+from exports.runtime.threads import in_own_thread
 from exports.server_errors.mongo import tasks_error
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
@@ -91,7 +90,7 @@ class Connections:
         asked = {
             "temporal": self.temporal.service_client.check_health(),
             "database": server_time(self.mongo.admin),
-            "store": _in_own_thread(self.store.check),
+            "store": in_own_thread(self.store.check, "check-store"),
         }
         answers = await asyncio.gather(*map(_in_time, asked.values()), return_exceptions=True)
         return {
@@ -221,28 +220,10 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> date
 async def _check_store(store: ObjectStore, settings: Settings) -> None:
     address = settings.s3_endpoint_url or f"AWS S3 in {settings.s3_region}"
     try:
-        await _in_time(_in_own_thread(store.check))
+        await _in_time(in_own_thread(store.check, "check-store"))
     except (StoreUnavailableError, TimeoutError):
         raise UnreachableError(f"The object store can't be reached at {address}.") from None
 
 
 async def _in_time(connecting: Awaitable[_T]) -> _T:
     return await asyncio.wait_for(connecting, _CONNECT_TIMEOUT)
-
-
-async def _in_own_thread(work: Callable[[], None]) -> None:
-    # A server that accepts the request and never answers blocks the thread for a minute, and both
-    # asyncio and the interpreter wait for the threads of an executor before they end.
-    ended: Future[None] = Future()
-    ended.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 -- raised again where the result is awaited
-            ended.set_exception(error)
-        else:
-            ended.set_result(None)
-
-    threading.Thread(target=run, name="check-store", daemon=True).start()
-    await asyncio.wrap_future(ended)

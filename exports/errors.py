@@ -162,6 +162,13 @@ class TooManyRowsError(ExportError):
     fixed_by = "who asked: what the message says"
 
 
+class WebhookAddressError(ExportError):
+    """The address of a webhook can't be used: its form, or where it leads; the message says why."""
+
+    code = "E_WEBHOOK_ADDRESS"
+    fixed_by = "who asked: another address"
+
+
 class IdempotencyKeyError(ExportError):
     """The idempotency key has been used for another request."""
 
@@ -170,14 +177,14 @@ class IdempotencyKeyError(ExportError):
 
 
 class QuotaError(ExportError):
-    """The person has as many exports as they may have.
+    """The person has as many exports, or webhooks, as they may have.
 
     Attributes:
         retry_at: When the limit is over (epoch milliseconds); None if that is when an export ends.
     """
 
     code = "E_QUOTA"
-    fixed_by = "who asked: wait, or cancel one"
+    fixed_by = "who asked: wait, or cancel or remove one"
     permanent = False
 
     def __init__(self, msg: str, *, retry_at: int | None = None) -> None:
@@ -186,7 +193,7 @@ class QuotaError(ExportError):
 
 
 class TaskNotFoundError(ExportError):
-    """There is no such task, or it is somebody else's: the answer is the same."""
+    """There is no such task or webhook, or it is somebody else's: the answer is the same."""
 
     code = "E_NOT_FOUND"
     fixed_by = "who asked"
@@ -385,7 +392,7 @@ class SettingsError(ExportError):
 
 
 class EncryptionKeyError(ExportError):
-    """A payload in Temporal is encrypted with a key that is not in `EXPORTS_ENCRYPTION_KEY`."""
+    """A payload in Temporal, or a stored secret, is encrypted with a key that is not set here."""
 
     code = "E_ENCRYPTION_KEY"
     fixed_by = "the operator"

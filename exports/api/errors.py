@@ -39,6 +39,7 @@ _STATUSES: Final[Mapping[int, tuple[type[ExportError], ...]]] = {
         errors.FormatLimitError,
         errors.TooManyRowsError,
         errors.IdempotencyKeyError,
+        errors.WebhookAddressError,
         errors.TaskInvalidError,
         errors.MismatchError,
     ),

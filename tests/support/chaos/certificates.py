@@ -31,8 +31,8 @@ class Certificates:
     server: ssl.SSLContext
 
     @classmethod
-    def made_in(cls, folder: Path) -> "Certificates":
-        """Make both, with new keys."""
+    def made_in(cls, folder: Path, *names: str) -> "Certificates":
+        """Make both, with new keys; the server has these names as well."""
         authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         authority = _named("The tests' authority")
         own = (
@@ -51,8 +51,7 @@ class Certificates:
                 x509.SubjectAlternativeName(
                     [
                         x509.IPAddress(IPv4Address(LOOPBACK)),
-                        x509.DNSName("localhost"),
-                        x509.DNSName(f"{BUCKET}.localhost"),
+                        *map(x509.DNSName, ("localhost", f"{BUCKET}.localhost", *names)),
                     ]
                 ),
                 critical=False,

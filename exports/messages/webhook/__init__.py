@@ -1,0 +1,1 @@
+"""Messages to addresses that people name, by Standard Webhooks."""
