@@ -13,12 +13,12 @@ ENV UV_COMPILE_BYTECODE=1 \
 WORKDIR /build
 # The dependencies come first: this layer is rebuilt only if they change.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-default-groups --extra api --extra codec --no-install-project
+RUN uv sync --locked --no-default-groups --extra api --extra codec --extra messages --no-install-project
 COPY README.md LICENSE worker.py ./
 COPY exports/ exports/
 COPY workflows/ workflows/
 COPY activities/ activities/
-RUN uv sync --locked --no-default-groups --extra api --extra codec --no-editable
+RUN uv sync --locked --no-default-groups --extra api --extra codec --extra messages --no-editable
 
 FROM ${PYTHON}
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin exports

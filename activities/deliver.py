@@ -23,8 +23,8 @@ from exports.messages.handover import Messenger
 from exports.models import SweepCount
 from workflows.failures import application_error
 
-ATTEMPT_WITHIN: Final = 15.0
-"""Seconds that a receiver has for its answer."""
+ATTEMPT_WITHIN: Final = 60.0
+"""Seconds for an attempt with all that a channel stores of it; a receiver has 15 of them."""
 _PAUSES: Final = (1, 3, 9)
 """Seconds between two tries to store an attempt that was made."""
 

@@ -9,8 +9,10 @@ running or the reports file has a mistake.
 
 import argparse
 import asyncio
+import base64
 import fcntl
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -31,6 +33,7 @@ from dev.http_api import HttpApi
 from dev.private import write_private
 from dev.process import CrashError, Process
 from dev.servers import Servers
+from exports.encryption.keys import KEY_BYTES
 from exports.errors import ReportsFileError
 from exports.reports.file import load_reports
 
@@ -88,11 +91,20 @@ class Stack:
         """Return the environment variables of clients and workers of this stack."""
         variables = self.endpoints.environment() | {
             "EXPORTS_REPORTS_FILE": str(self.reports_file),
+            "EXPORTS_WEBHOOK_ENCRYPTION_KEY": self._webhook_key(),
+            "EXPORTS_WEBHOOK_LOOPBACK": "on",
             # Otherwise the user's own Temporal profile could add a namespace or TLS.
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_NAMESPACE": "default",
         }
         return variables | (self._api.variables() if self._api else {})
+
+    def _webhook_key(self) -> str:
+        """Return the key for the secrets of webhooks, the same at each start."""
+        saved = self._servers.directory / "webhook-key"
+        if not saved.exists():
+            write_private(saved, f"dev:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}")
+        return saved.read_text()
 
     def worker_tail(self) -> str:
         """Return the end of the worker's log, below a heading; empty if there is no log."""

@@ -235,6 +235,31 @@ def delivery_workflow_id(delivery: str) -> str:
     return f"delivery-{delivery}"
 
 
+def new_webhook_id() -> str:
+    """Return a new id of a webhook: `wh_…`. It can't be guessed."""
+    return f"wh_{_token()}"
+
+
+def webhook_slot(uid: str, number: int) -> str:
+    """Return a person's place for a webhook: only one webhook can hold it.
+
+    Args:
+        uid: The person.
+        number: Which of the places, from 0.
+    """
+    return f"{person_key(uid)}:{number}"
+
+
+def webhook_address(uid: str, url: str) -> str:
+    """Return what is equal for two webhooks of the same person with the same address."""
+    return _digest(uid, url)
+
+
+def webhook_disabled_id(webhook_id: str, at: int) -> str:
+    """Return the id of the message that a webhook was switched off at a time (epoch ms)."""
+    return f"{webhook_id}-disabled-{at}"
+
+
 def bulk_task_queue(task_queue: str) -> str:
     """Return the task queue of long activities, so that small exports do not wait for them."""
     return f"{task_queue}-bulk"

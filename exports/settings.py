@@ -53,6 +53,7 @@ _ENDPOINT = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 _PROBLEMS = {
     "value_error": "{error}",
     "literal_error": "must be {expected}",
+    "bool_parsing": "must be on or off",
     "int_parsing": "must be a whole number",
     "time_delta_parsing": "must be a duration in seconds or in ISO 8601, such as 1800 or PT30M",
     "greater_than": "must be more than {gt}",
@@ -219,6 +220,16 @@ class Settings(ReportsSettings):
         description="Keys for payloads in Temporal, `ID:KEY,ID:KEY`: the first encrypts, all "
         "decrypt. Default: payloads are not encrypted",
     )
+    webhook_encryption_key: EncryptionKeyText | None = Field(
+        default=None,
+        description="Keys for the secrets of webhooks in the database, in the same form. Default: "
+        "`EXPORTS_ENCRYPTION_KEY`; without that either, nobody can add a webhook",
+    )
+    webhook_loopback: bool = Field(
+        default=False,
+        description="`on`: webhooks may lead to this machine itself, also without TLS. Only for "
+        "development: `make dev` sets it",
+    )
     task_queue: str = Field(
         default=DEFAULT_TASK_QUEUE,
         min_length=1,
@@ -310,3 +321,8 @@ class Settings(ReportsSettings):
     def encryption_keys(self) -> EncryptionKeys:
         """The keys that payloads are encrypted with."""
         return EncryptionKeys.of(self.encryption_key)
+
+    @property
+    def webhook_keys(self) -> EncryptionKeys:
+        """The keys that the secrets of webhooks are encrypted with; empty if there are none."""
+        return EncryptionKeys.of(self.webhook_encryption_key or self.encryption_key)

@@ -26,6 +26,7 @@ from exports.api import (
     me,
     session,
     types,
+    webhooks,
 )
 from exports.api.body import WholeBody
 from exports.api.boundary import Boundary
@@ -50,6 +51,7 @@ _ROUTERS: Final[tuple[APIRouter, ...]] = (
     deliveries.router,
     types.router,
     me.router,
+    webhooks.router,
     session.router,
     function.router,
     health.router,

@@ -12,12 +12,13 @@ from exports.client.files import Files
 from exports.client.previews import Previews
 from exports.client.sweeping import Sweeping
 from exports.client.telling import Telling
+from exports.client.webhooks import WebhooksOfPeople
 from exports.connections import Connections
 from exports.reports.file import load_reports
 from exports.settings import Settings
 
 
-class ExportClient(Estimating, Cancelling, Files, Previews, Telling, Sweeping):
+class ExportClient(Estimating, Cancelling, Files, Previews, Telling, Sweeping, WebhooksOfPeople):
     """Everything that a person or a service can do with exports.
 
     `created_by` is the person who asks. For that person, a task of somebody else does not exist

@@ -8,6 +8,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import ChannelError
 from exports.messages.channel import Channel
+from exports.messages.webhook import kind as webhook
 from exports.models import DEFAULT_CHANNELS
 from exports.settings import Settings
 from exports.tasks.collection import Stored
@@ -18,8 +19,8 @@ class ChannelKind(NamedTuple):
 
     Attributes:
         name: What `notify` calls it.
-        missing: Returns what has to be set so that it can be used: `EXPORTS_SMTP_HOST`; an empty
-            text if it can.
+        missing: Returns what an installation lacks to use it: `EXPORTS_SMTP_HOST`; an empty text
+            if that is nothing.
         open: Makes the channel, whose connections the stack closes at the end.
     """
 
@@ -28,7 +29,9 @@ class ChannelKind(NamedTuple):
     open: Callable[[Settings, AsyncDatabase[Stored], AsyncExitStack], Channel]
 
 
-KINDS: Final[list[ChannelKind]] = []
+KINDS: Final[list[ChannelKind]] = [
+    ChannelKind("webhook", webhook.missing, webhook.open_channel),
+]
 
 
 def open_channels(
@@ -65,9 +68,7 @@ def checked(notify: Iterable[str], settings: Settings) -> list[str]:
         if name not in known:
             raise ChannelError(f"There is no such channel; there are: {', '.join(known)}.")
         if missing := known[name].missing(settings):
-            raise ChannelError(
-                f"Nobody can be told by {name}: this installation has not set {missing}."
-            )
+            raise ChannelError(f"Nobody can be told by {name}: this installation lacks {missing}.")
     return wanted
 
 

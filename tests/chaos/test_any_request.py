@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import pytest
 
+from exports.settings import Settings
 from tests.support.api import OPERATOR, OWNER, STRANGER, Api, open_api
 from tests.support.service import Service
+from tests.support.webhook_settings import with_webhooks
 
 _SCHEMATHESIS: Final = Path(sys.executable).parent / "schemathesis"
 _CONFIG: Final = """
@@ -45,6 +47,11 @@ include-operation-id = ["followExport", "followExports"]
 max-stream-events = 1
 request-timeout = 5
 
+# A name has to have a public address as well.
+[[operations]]
+include-operation-id = "addWebhook"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 422, 429]
+
 # What `payload` holds depends on the action: the old function's requests are taken as they are.
 [[operations]]
 include-operation-id = "callFunction"
@@ -55,6 +62,11 @@ _AS: Final = """
 path = "people.json"
 user = "{who}"
 """
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return with_webhooks(settings)
 
 
 @pytest.mark.parametrize("who", [OWNER, OPERATOR, None], ids=["user", "operator", "nobody"])

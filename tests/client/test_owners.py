@@ -110,6 +110,8 @@ NO_TASK_COMMANDS: Final = {
     # Of deliveries, tests/messages/test_owners.py shows who sees what.
     *(f"delivery {name}" for name in ("show", "send-again", "cancel")),
     *(f"notify {name}" for name in ("show", "set")),
+    # Of webhooks, tests/messages/test_webhooks.py does.
+    *(f"webhook {name}" for name in ("add", "list", "test", "rotate", "enable", "remove")),
     *(f"schedule {name}" for name in ("apply", "show", "pause", "resume", "trigger")),
 }
 ACTIONS: dict[str, dict[str, object]] = {"get": {}, "cancel": {"reason": "mine"}}

@@ -38,6 +38,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "s3_checksums": ("when_supported", ...),
     "s3_ca_bundle": ("/etc/ca.pem", Path("/etc/ca.pem")),
     "encryption_key": ("a:" + "A" * 43 + "=", SecretStr("a:" + "A" * 43 + "=")),
+    "webhook_encryption_key": ("b:" + "B" * 43 + "=", SecretStr("b:" + "B" * 43 + "=")),
+    "webhook_loopback": ("on", True),
     "reports_file": ("/etc/exports.toml", Path("/etc/exports.toml")),
     "task_queue": ("heavy", ...),
     "url_ttl": ("60", timedelta(minutes=1)),

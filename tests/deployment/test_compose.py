@@ -208,6 +208,7 @@ def test_every_secret_is_a_variable_with_a_default_for_development() -> None:
         name: text for name, text in compose_file.variables().items() if _SECRET.search(name)
     }
     assert secrets.pop("EXPORTS_ENCRYPTION_KEY") == "", "encryption is off by default"
+    assert secrets.pop("EXPORTS_WEBHOOK_ENCRYPTION_KEY") == "", "so are webhooks"
     assert len(secrets) == 10
     for name, default in secrets.items():
         assert re.match(r"dev-only|throwAway", default), name

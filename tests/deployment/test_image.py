@@ -83,7 +83,7 @@ def test_the_image_has_the_locked_packages_and_no_development_tools() -> None:
     installs = [line for line in _instructions() if "uv sync" in line]
     assert installs
     for line in installs:
-        assert "--locked --no-default-groups --extra api --extra codec" in line
+        assert "--locked --no-default-groups --extra api --extra codec --extra messages" in line
         assert "--group" not in line
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     pinned = re.search(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)

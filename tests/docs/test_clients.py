@@ -34,6 +34,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     typescript.prepare(folder)
     for name in ("fetch", "EventSource"):
         (folder / f"{name}.ts").write_text(_example(f"TypeScript: {name}"), encoding="utf-8")
+    receiver = pages.section(pages.DOCS / "webhooks.md", "Receive in TypeScript")
+    (folder / "webhooks.ts").write_text(pages.blocks("ts", receiver)[0], encoding="utf-8")
     (folder / "temporal.ts").write_text(_example("The Temporal SDK"), encoding="utf-8")
     return folder
 

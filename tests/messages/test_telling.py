@@ -182,7 +182,7 @@ async def test_a_channel_that_does_not_exist_or_is_not_configured_is_refused(
     ):
         with pytest.raises(ChannelError, match=r"There is no such channel; there are: told\."):
             await ask(["pigeon"])
-        with pytest.raises(ChannelError, match="has not set EXPORTS_SMTP_HOST"):
+        with pytest.raises(ChannelError, match="lacks EXPORTS_SMTP_HOST"):
             await ask(["told"])
     assert (await client.notify_choice(created_by=USER)).available == []
     assert await client.list(created_by=None) == []

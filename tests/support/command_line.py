@@ -80,6 +80,7 @@ def environment_of(settings: Settings, temporal_address: str) -> dict[str, str]:
     revealed = {
         "EXPORTS_MONGO_URI": settings.mongo_uri,
         "EXPORTS_ENCRYPTION_KEY": settings.encryption_key,
+        "EXPORTS_WEBHOOK_ENCRYPTION_KEY": settings.webhook_encryption_key,
         "EXPORTS_S3_ACCESS_KEY_ID": settings.s3_access_key_id,
         "EXPORTS_S3_SECRET_ACCESS_KEY": settings.s3_secret_access_key,
     }

@@ -43,6 +43,7 @@ _PATTERNS: Final = {
     "the value of a row": b"|".join((re.escape("图书".encode()), rb"\\u56fe\\u4e66")),
     "a signature": rb"X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId=",
     "a token of the API": rb"exp_[0-9a-f]{16}_[\w-]{43}|eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+",
+    "a secret of a webhook": rb"whsec_[\w+/-]{20,}",
     "a password in a URI": rb"mongodb(?:\+srv)?://(?!user:password@)[^\s/:@\"']+:[^\s/@\"']+@",
 }
 

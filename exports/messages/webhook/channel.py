@@ -1,0 +1,81 @@
+"""Tells people by webhook."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from exports.clock import millis, now_ms
+from exports.errors import ExportError, TaskNotFoundError
+from exports.messages.channel import Address, Outcome, Verdict
+from exports.messages.message import Message
+from exports.messages.webhook.sending import GONE, Sender
+from exports.messages.webhook.signature import content, headers
+from exports.messages.webhook.store import Signing, WebhookStore
+from exports.messages.webhook.webhook import Webhook
+from exports.models import DEFAULT_CHANNELS
+
+NAME: Final = "webhook"
+FAILING_FOR: Final = timedelta(days=5)
+"""How long every attempt fails until a webhook is switched off."""
+_TELL: Final = (DEFAULT_CHANNELS, "email", NAME)
+"""How an owner is told of a webhook that was switched off: also one who has chosen nothing, but has
+requests that name a webhook."""
+
+
+class WebhookChannel:
+    """The channel.
+
+    Args:
+        store: The webhooks of people.
+        sender: Makes the requests.
+    """
+
+    name = NAME
+
+    def __init__(self, store: WebhookStore, sender: Sender) -> None:
+        self._store = store
+        self._sender = sender
+
+    async def addresses(self, uid: str, message: Message) -> list[Address]:
+        """Return the webhooks of a person that are not switched off."""
+        del message
+        return [
+            Address(webhook.id, webhook.shown)
+            for webhook in await self._store.all_of(uid)
+            if webhook.switched_off is None
+        ]
+
+    async def send(self, message: Message, address_id: str, *, delivery_id: str) -> Outcome:
+        """Make one attempt; see `Channel`."""
+        try:
+            signing = await self._store.signing(message.created_by, address_id)
+        except TaskNotFoundError:
+            return Outcome(Verdict.REFUSED, "The webhook was removed.")
+        if signing.webhook.switched_off is not None:
+            return Outcome(Verdict.REFUSED, "The webhook is switched off.")
+        at = now_ms()
+        outcome = await post(self._sender, signing, message, delivery_id=delivery_id)
+        if outcome.verdict is Verdict.DELIVERED:
+            # If this raised, the attempt would not count, and the receiver got the message again.
+            with suppress(ExportError):
+                await self._store.succeeded(address_id)
+        else:
+            await self._keep_failure(signing.webhook, outcome, at)
+        return outcome
+
+    async def _keep_failure(self, webhook: Webhook, outcome: Outcome, at: int) -> None:
+        since = webhook.failing_since
+        if outcome.status == GONE:
+            await self._store.switch_off(webhook, outcome.reason, tell=_TELL)
+        elif since is None:
+            await self._store.failed(webhook.id, at)
+        elif at - since >= millis(FAILING_FOR):
+            reason = f"Every attempt of {FAILING_FOR.days} days has failed."
+            await self._store.switch_off(webhook, reason, tell=_TELL, failing_since=since)
+
+
+async def post(sender: Sender, signing: Signing, message: Message, *, delivery_id: str) -> Outcome:
+    """Send a message to a webhook, without keeping how it went."""
+    body = content(message)
+    signed = headers(body, delivery_id=delivery_id, now_ms=now_ms(), signing=signing.secrets)
+    return await sender.post(signing.webhook.url, body, signed)

@@ -1,0 +1,324 @@
+"""The webhooks of people, in the collection `ExportWebhooks`.
+
+A person has a number of slots, each a text that only one document can hold, by an index: so that
+of many who add at once, no more succeed than there are slots. A webhook that was removed has no
+slot, no address and no secret; an index removes the rest of it, so that this service needs no right
+to remove anything.
+"""
+
+import re
+import secrets as random
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, Self
+
+from pymongo import ASCENDING, IndexModel, ReadPreference
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from exports import names
+from exports.clock import millis, now_ms
+from exports.encryption.sealed import Safe, Sealed
+from exports.errors import QuotaError, SettingsError, TaskNotFoundError
+from exports.messages.message import Event, Message, Subject
+from exports.messages.notices import notice
+from exports.messages.webhook.signature import new_secret
+from exports.messages.webhook.webhook import SwitchedOff, Webhook
+from exports.settings import Settings
+from exports.tasks.collection import (
+    ANY_TEXT,
+    MAJORITY_TIMEOUT,
+    OUTBOX_INDEX,
+    ConflictError,
+    Stored,
+    deadline,
+)
+
+MAX_WEBHOOKS: Final = 10
+"""How many webhooks one person may have."""
+OVERLAP: Final = timedelta(hours=24)
+"""How long the old secret signs as well, after a rotation."""
+MAX_SECRETS: Final = 5
+"""How many secrets sign at once, so that nobody makes the signatures long."""
+
+_ID: Final = re.compile(r"wh_[0-9a-f]{32}")
+_SLOT: Final = "slot"
+_ADDRESS: Final = "address"
+_OFF: Final = "switchedOff"
+_SINCE: Final = "failingSince"
+_REMOVED: Final = "removedAt"
+_SECRETS: Final = "secrets"
+_UNTIL: Final = "until"
+_ROTATIONS: Final = "rotations"
+_REMEMBERED: Final = timedelta(days=30)
+# A webhook has a slot until it is removed.
+_IS_THERE: Final = {_SLOT: ANY_TEXT}
+
+
+class Signing(NamedTuple):
+    """A webhook and what signs its messages.
+
+    Attributes:
+        webhook: The webhook.
+        secrets: The newest first. In a rotation there are several.
+    """
+
+    webhook: Webhook
+    secrets: Sequence[bytes]
+
+
+class WebhookStore:
+    """Keeps webhooks. Somebody else's does not exist.
+
+    Args:
+        database: The database of `ExportWebhooks`.
+        safe: Encrypts their secrets.
+    """
+
+    def __init__(self, database: AsyncDatabase[Stored], safe: Safe) -> None:
+        self._webhooks = database.get_collection(
+            names.WEBHOOKS_COLLECTION,
+            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
+            read_concern=ReadConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+        self._safe = safe
+
+    @classmethod
+    def of_settings(cls, database: AsyncDatabase[Stored], settings: Settings) -> Self:
+        """Return the store with the keys of the settings."""
+        own = settings.webhook_encryption_key is not None
+        setting = "EXPORTS_WEBHOOK_ENCRYPTION_KEY" if own else "EXPORTS_ENCRYPTION_KEY"
+        return cls(database, Safe(settings.webhook_keys, setting=setting))
+
+    async def prepare(self) -> None:
+        """Make the indexes, without which nothing is limited; nothing if they exist."""
+        async with deadline(self._webhooks):
+            await self._webhooks.create_indexes(
+                [
+                    IndexModel([("createdBy", ASCENDING)]),
+                    OUTBOX_INDEX,
+                    *(
+                        IndexModel(
+                            [(field, ASCENDING)],
+                            unique=True,
+                            partialFilterExpression={field: ANY_TEXT},
+                        )
+                        for field in (_SLOT, _ADDRESS)
+                    ),
+                    IndexModel(
+                        [(_REMOVED, ASCENDING)],
+                        expireAfterSeconds=int(_REMEMBERED.total_seconds()),
+                    ),
+                ]
+            )
+
+    async def add(self, uid: str, url: str) -> tuple[Webhook, bytes | None]:
+        """Add a webhook.
+
+        Returns:
+            The webhook and its secret; without a secret if this person has this address already.
+
+        Raises:
+            SettingsError: There is no key to encrypt the secret with.
+            QuotaError: The person has as many as they may have.
+        """
+        if not self._safe.can_seal:
+            raise SettingsError(
+                "Webhooks need a key for their secrets: the operator sets EXPORTS_ENCRYPTION_KEY "
+                "or EXPORTS_WEBHOOK_ENCRYPTION_KEY."
+            )
+        webhook_id, secret = names.new_webhook_id(), new_secret()
+        document: Stored = {
+            "_id": webhook_id,
+            "createdBy": uid,
+            "url": url,
+            _ADDRESS: names.webhook_address(uid, url),
+            "createdAt": now_ms(),
+            _SECRETS: [self._sealed(webhook_id, secret)],
+            _ROTATIONS: 0,
+        }
+        while True:
+            own = await self._documents({"createdBy": uid})
+            for other in own:
+                if other[_ADDRESS] == document[_ADDRESS]:
+                    return Webhook.from_document(other), None
+            free = {names.webhook_slot(uid, number) for number in range(MAX_WEBHOOKS)}
+            free -= {other[_SLOT] for other in own}
+            if not free:
+                raise QuotaError(
+                    f"You have {len(own)} webhooks, and the limit is {MAX_WEBHOOKS}. Remove one."
+                )
+            # Not the first one, which all others who add now would try to take as well.
+            document[_SLOT] = random.choice(sorted(free))
+            with suppress(ConflictError):  # another call took the slot, or has this address
+                async with deadline(self._webhooks):
+                    await self._webhooks.insert_one(document)
+                return Webhook.from_document(document), secret
+
+    async def all_of(self, uid: str) -> list[Webhook]:
+        """Return the webhooks of a person, oldest first."""
+        found = [Webhook.from_document(item) for item in await self._documents({"createdBy": uid})]
+        return sorted(found, key=lambda webhook: (webhook.created_at, webhook.id))
+
+    async def find(self, uid: str, webhook_id: str) -> Webhook:
+        """Return a webhook.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+        """
+        return Webhook.from_document(await self._document(uid, webhook_id))
+
+    async def signing(self, uid: str, webhook_id: str) -> Signing:
+        """Return a webhook with the secrets that sign its messages now.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+            EncryptionKeyError: The key of a secret is missing.
+        """
+        document = await self._document(uid, webhook_id)
+        return Signing(
+            Webhook.from_document(document),
+            [
+                self._safe.open(Sealed(item["key"], bytes(item["data"])), of=webhook_id)
+                for item in _valid(document, now_ms())
+            ],
+        )
+
+    async def rotate(self, uid: str, webhook_id: str) -> tuple[Webhook, bytes]:
+        """Make a new secret. Those that sign now go on for a while.
+
+        To do it again, because the answer was lost, gives one more: the old ones still sign.
+
+        Returns:
+            The webhook and the new secret.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+            QuotaError: It was done too often within a day.
+        """
+        secret = new_secret()
+        while True:
+            document = await self._document(uid, webhook_id)
+            now = now_ms()
+            older = [
+                {**item, _UNTIL: item[_UNTIL] or now + millis(OVERLAP)}
+                for item in _valid(document, now)
+            ]
+            if len(older) >= MAX_SECRETS:
+                raise QuotaError(
+                    f"{len(older)} secrets of this webhook are valid, and the limit is "
+                    f"{MAX_SECRETS}. An old one ends {OVERLAP.total_seconds() / 3600:.0f} h after "
+                    "it was replaced.",
+                    retry_at=older[-1][_UNTIL],
+                )
+            changed = await self._change(
+                {"_id": webhook_id, "createdBy": uid, _ROTATIONS: document[_ROTATIONS]},
+                {
+                    "$set": {_SECRETS: [self._sealed(webhook_id, secret), *older]},
+                    "$inc": {_ROTATIONS: 1},
+                },
+            )
+            if changed:
+                return Webhook.from_document(document), secret
+
+    async def switch_on(self, uid: str, webhook_id: str) -> Webhook:
+        """Let a webhook get messages again, and return it.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is somebody else's.
+        """
+        if _ID.fullmatch(webhook_id):
+            await self._change(
+                {"_id": webhook_id, "createdBy": uid},
+                {"$unset": {_OFF: "", _SINCE: ""}},
+            )
+        return await self.find(uid, webhook_id)
+
+    async def remove(self, uid: str, webhook_id: str) -> None:
+        """Remove a webhook. To remove it again does nothing.
+
+        Raises:
+            TaskNotFoundError: There was none, or it is somebody else's.
+        """
+        known = {"_id": webhook_id, "createdBy": uid}
+        gone = (_SLOT, _ADDRESS, _SECRETS, _OFF, _SINCE, "url")
+        update = {"$set": {_REMOVED: datetime.now(UTC)}, "$unset": dict.fromkeys(gone, "")}
+        if _ID.fullmatch(webhook_id):
+            if await self._change(known, update):
+                return
+            async with deadline(self._webhooks):
+                if await self._webhooks.find_one(known, {"_id": True}) is not None:
+                    return
+        raise _missing()
+
+    async def succeeded(self, webhook_id: str) -> None:
+        """Keep that an attempt has succeeded."""
+        await self._change({"_id": webhook_id, _SINCE: {"$exists": True}}, {"$unset": {_SINCE: ""}})
+
+    async def failed(self, webhook_id: str, at: int) -> None:
+        """Keep that an attempt at a time (epoch milliseconds) has failed."""
+        await self._change({"_id": webhook_id, _SINCE: {"$exists": False}}, {"$set": {_SINCE: at}})
+
+    async def switch_off(
+        self,
+        webhook: Webhook,
+        reason: str,
+        *,
+        tell: Sequence[str],
+        failing_since: int | None = None,
+    ) -> None:
+        """Let a webhook get no more messages. By the same write, its owner is to be told.
+
+        Args:
+            webhook: Which one. If it is off by now, nothing changes.
+            reason: Why, in one sentence.
+            tell: By which channels its owner is told.
+            failing_since: Only if it has failed since then, and no attempt has succeeded meanwhile.
+        """
+        at = now_ms()
+        off = SwitchedOff(at=at, reason=reason)
+        message = Message(
+            id=names.webhook_disabled_id(webhook.id, at),
+            event=Event.WEBHOOK_DISABLED,
+            at=at,
+            created_by=webhook.created_by,
+            subject=Subject(id=webhook.id, name=webhook.host, reason=reason),
+        )
+        since = {} if failing_since is None else {_SINCE: failing_since}
+        await self._change(
+            {"_id": webhook.id, _OFF: {"$exists": False}, **since},
+            {"$set": {_OFF: off.model_dump(by_alias=True)}, "$push": notice(message, tell)},
+        )
+
+    async def _documents(self, query: Stored) -> list[Stored]:
+        async with deadline(self._webhooks):
+            return await self._webhooks.find({**query, **_IS_THERE}).to_list()
+
+    async def _document(self, uid: str, webhook_id: str) -> Stored:
+        # What can't be an id, such as half a character, never reaches the database.
+        known = {"_id": webhook_id, "createdBy": uid}
+        found = await self._documents(known) if _ID.fullmatch(webhook_id) else []
+        if not found:
+            raise _missing()
+        return found[0]
+
+    async def _change(self, query: Stored, update: Stored) -> bool:
+        async with deadline(self._webhooks):
+            return (
+                await self._webhooks.update_one({**query, **_IS_THERE}, update)
+            ).matched_count > 0
+
+    def _sealed(self, webhook_id: str, secret: bytes) -> Stored:
+        return {**self._safe.seal(secret, of=webhook_id)._asdict(), _UNTIL: None}
+
+
+def _valid(document: Stored, now: int) -> list[Stored]:
+    """Return the stored secrets that sign at a time, the newest first."""
+    return [item for item in document[_SECRETS] if item[_UNTIL] is None or item[_UNTIL] > now]
+
+
+def _missing() -> TaskNotFoundError:
+    return TaskNotFoundError("There is no such webhook.")
