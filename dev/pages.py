@@ -8,17 +8,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from exports import errors
 from exports.api.errors import STATUS
 from exports.api.settings import ApiSettings
 from exports.codec_server.settings import CodecSettings
 from exports.errors import ExportError
+from exports.message_settings import MessageSettings
 from exports.models import TaskStatus
 from exports.server_errors import mongo, store, temporal
 from exports.server_errors.translation import Translation
-from exports.settings import EnvironmentSettings, Settings
+from exports.settings import Settings
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 
@@ -107,7 +108,14 @@ variable is not set. A duration is in seconds or in ISO 8601: `1800` or `PT30M`.
 
 ## Workers and clients
 
-{_table(("variable", "default", "meaning"), _settings(Settings))}
+{_table(("variable", "default", "meaning"), _settings(Settings, but=MessageSettings))}
+
+## Messages
+
+Workers and clients read these as well. E-mail and WeChat need the extra `messages`: \
+`pip install temporal-exports[messages]`.
+
+{_table(("variable", "default", "meaning"), _settings(MessageSettings))}
 
 ## The HTTP API
 
@@ -195,8 +203,12 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _settings(settings: type[EnvironmentSettings]) -> Iterator[tuple[str, ...]]:
+def _settings(
+    settings: type[BaseModel], *, but: type[BaseModel] | None = None
+) -> Iterator[tuple[str, ...]]:
     for name, field in settings.model_fields.items():
+        if but is not None and name in but.model_fields:
+            continue
         default = "required" if field.is_required() else _default(field.default)
         yield f"`EXPORTS_{name.upper()}`", default, field.description or ""
 

@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exports.encryption.keys import EncryptionKeys, EncryptionKeyText
 from exports.errors import SettingsError
+from exports.message_settings import MessageSettings
 from exports.models import DEFAULT_UNITS_SIDE_BY_SIDE
 from exports.names import DEFAULT_TASK_QUEUE
 
@@ -160,7 +161,7 @@ class ReportsSettings(EnvironmentSettings):
     )
 
 
-class Settings(ReportsSettings):
+class Settings(ReportsSettings, MessageSettings):
     """Settings of workers and clients. Durations are in seconds or ISO 8601: `1800`, `PT30M`."""
 
     mongo_uri: SecretStr = Field(

@@ -1,0 +1,1 @@
+"""Messages by WeChat's subscription messages of a mini-program."""
