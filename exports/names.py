@@ -151,6 +151,11 @@ def join_key(
     return _digest(created_by, type, content, format, definition)
 
 
+def wechat_grant_id(uid: str, template_id: str, key: str) -> str:
+    """Return the id of the grant that belongs to a person, a template and a key they chose."""
+    return _digest(uid, template_id, key)
+
+
 def slots_prefix(created_by: str, day: str = "") -> str:
     """Return how all quota slots of a person begin.
 

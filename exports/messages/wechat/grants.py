@@ -1,0 +1,162 @@
+"""Grants of WeChat messages, in the collection `ExportWechatGrants`: one grant, one message.
+
+WeChat lets a person grant single messages of a template, and does not tell how many are left. So
+the mini-program says each time that somebody has granted one, and a message takes one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from bson import ObjectId
+from pymongo import ASCENDING, IndexModel, ReadPreference
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from exports import names
+from exports.errors import RequestError
+from exports.messages.wechat.templates import Templates
+from exports.models import WireModel
+from exports.tasks.collection import ANY_TEXT, INDEX_TIMEOUT, MAJORITY_TIMEOUT, Stored, deadline
+
+MOST_LEFT: Final = 100
+"""How many unused grants of a template are kept for one person."""
+
+_KEPT: Final = timedelta(days=31)
+"""How long a used grant is kept: longer than a delivery takes."""
+_TAKEN_BY: Final = "takenBy"
+_TAKEN_AT: Final = "takenAt"
+_TEMPLATE: Final = "templateId"
+
+
+class WechatGrant(WireModel):
+    """How many messages of a template a person has granted.
+
+    Attributes:
+        template_id: The id of the template, for `wx.requestSubscribeMessage`.
+        events: What its messages tell of.
+        left: How many more messages can be sent.
+    """
+
+    template_id: str
+    events: list[str]
+    left: int
+
+
+class WechatGrants:
+    """Counts grants.
+
+    Args:
+        database: The database of `ExportWechatGrants`.
+        templates: The templates.
+    """
+
+    def __init__(self, database: AsyncDatabase[Stored], templates: Templates) -> None:
+        self._templates = templates
+        self._grants = database.get_collection(
+            names.WECHAT_GRANTS_COLLECTION,
+            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
+            read_concern=ReadConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+        self._lock = asyncio.Lock()
+        self._is_prepared = False
+
+    async def of(self, uid: str) -> Sequence[WechatGrant]:
+        """Return what a person has granted, of each template."""
+        return [await self._grant(uid, template) for template in self._events()]
+
+    async def add(self, uid: str, template_id: str, *, key: str | None = None) -> WechatGrant:
+        """Count one more grant, up to `MOST_LEFT`.
+
+        Args:
+            uid: The person who has granted it.
+            template_id: The template.
+            key: Makes it safe to repeat the call: the same key of the same person counts once.
+
+        Raises:
+            RequestError: There is no such template, or the key is too long.
+        """
+        if template_id not in self._events():
+            raise RequestError("There is no message with this template.")
+        if key is not None and not 0 < len(key) <= names.MAX_IDEMPOTENCY_KEY_LENGTH:
+            raise RequestError(
+                f"A key must have 1 to {names.MAX_IDEMPOTENCY_KEY_LENGTH} characters."
+            )
+        await self._prepare()
+        if await self.left(uid, template_id) < MOST_LEFT:
+            grant: Stored = {
+                "_id": ObjectId() if key is None else names.wechat_grant_id(uid, template_id, key),
+                "uid": uid,
+                _TEMPLATE: template_id,
+                "grantedAt": datetime.now(UTC),
+            }
+            async with deadline(self._grants):
+                with suppress(DuplicateKeyError):  # the call was repeated
+                    await self._grants.insert_one(grant)
+        return await self._grant(uid, template_id)
+
+    async def left(self, uid: str, template_id: str) -> int:
+        """Return how many grants are not used."""
+        async with deadline(self._grants):
+            return await self._grants.count_documents(_unused(uid, template_id))
+
+    async def take(self, uid: str, template_id: str, delivery_id: str) -> bool:
+        """Take a grant for a delivery, the same one each time; return whether there is one."""
+        await self._prepare()
+        taken: Stored = {_TAKEN_BY: delivery_id, _TAKEN_AT: datetime.now(UTC)}
+        async with deadline(self._grants):
+            if await self._grants.find_one({_TAKEN_BY: delivery_id}):
+                return True
+            try:
+                found = await self._grants.update_one(_unused(uid, template_id), {"$set": taken})
+            except DuplicateKeyError:  # another attempt at the same delivery has taken one
+                return True
+        return found.matched_count > 0
+
+    async def give_back(self, delivery_id: str) -> None:
+        """Let another message take the grant of a delivery: WeChat has not used it."""
+        async with deadline(self._grants):
+            await self._grants.update_one(
+                {_TAKEN_BY: delivery_id}, {"$unset": {_TAKEN_BY: "", _TAKEN_AT: ""}}
+            )
+
+    async def _grant(self, uid: str, template_id: str) -> WechatGrant:
+        left = await self.left(uid, template_id)
+        return WechatGrant(template_id=template_id, events=self._events()[template_id], left=left)
+
+    def _events(self) -> dict[str, list[str]]:
+        events: dict[str, list[str]] = {}
+        for event, template in self._templates.items():
+            events.setdefault(template.template, []).append(event.value)
+        return events
+
+    async def _prepare(self) -> None:
+        """Make the indexes, once for this object."""
+        async with self._lock:
+            if self._is_prepared:
+                return
+            async with deadline(self._grants, INDEX_TIMEOUT):
+                await self._grants.create_indexes(
+                    [
+                        IndexModel([("uid", ASCENDING), (_TEMPLATE, ASCENDING)]),
+                        IndexModel(
+                            [(_TAKEN_BY, ASCENDING)],
+                            unique=True,
+                            partialFilterExpression={_TAKEN_BY: ANY_TEXT},
+                        ),
+                        IndexModel(
+                            [(_TAKEN_AT, ASCENDING)],
+                            expireAfterSeconds=int(_KEPT.total_seconds()),
+                        ),
+                    ]
+                )
+            self._is_prepared = True
+
+
+def _unused(uid: str, template_id: str) -> Stored:
+    return {"uid": uid, _TEMPLATE: template_id, _TAKEN_BY: {"$exists": False}}
