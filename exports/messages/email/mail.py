@@ -156,7 +156,6 @@ def write_mail(
     mail["Date"] = datetime.now(UTC)
     mail["Message-ID"] = message_id(delivery_id, sender)
     mail["Auto-Submitted"] = "auto-generated"
-    mail["Content-Language"] = words.tag
     lines = [headline.title, "", headline.lead, ""]
     lines += [f"{label}{words.between}{fact}" for label, fact in facts]
     if url is not None:
@@ -176,6 +175,7 @@ def write_mail(
         subtype="html",
         cte="quoted-printable",
     )
+    mail["Content-Language"] = words.tag
     return mail
 
 
