@@ -22,6 +22,7 @@ from pymongo.write_concern import WriteConcern
 from exports import names
 from exports.clock import epoch_ms, from_epoch_ms, now_ms
 from exports.errors import RequestError
+from exports.mail_addresses import is_mail_address
 from exports.models import WireModel
 from exports.tasks.collection import MAJORITY_TIMEOUT, Stored, deadline
 
@@ -48,6 +49,7 @@ class Token(WireModel):
         expires_at: When it ends (epoch milliseconds); None if it has to be revoked.
         session: Whether it is the session of a browser.
         parent: Of a session: the id of the token that it was made from, if it was one of ours.
+        email: Where messages to this person go; None if it does not say.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Token(WireModel):
     expires_at: int | None
     session: bool = False
     parent: str | None = None
+    email: str | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -70,6 +73,7 @@ class Token(WireModel):
             expires_at=None if expires is None else epoch_ms(expires),
             session=document["session"],
             parent=document["parent"],
+            email=document.get("email"),
         )
 
 
@@ -96,7 +100,12 @@ class TokenStore:
             await self._tokens.create_index(_EXPIRES, expireAfterSeconds=0)
 
     async def create(
-        self, uid: str, *, operator: bool = False, expires_in: timedelta | None = None
+        self,
+        uid: str,
+        *,
+        operator: bool = False,
+        expires_in: timedelta | None = None,
+        email: str | None = None,
     ) -> tuple[str, Token]:
         """Make a token.
 
@@ -104,18 +113,23 @@ class TokenStore:
             uid: Who asks with it.
             operator: Whether they are an operator, who sees the exports of everybody.
             expires_in: How long it is valid; None until it is revoked.
+            email: Where messages to this person go, from the first request with it on.
 
         Returns:
             The token, which is not stored and can't be shown again, and what is known of it.
 
         Raises:
-            RequestError: `uid` is not the name of a person, or the time is not from one second to
-                ten years.
+            RequestError: `uid` is not the name of a person, `email` is no e-mail address, or the
+                time is not from one second to ten years.
         """
+        if email is not None and not is_mail_address(email):
+            raise RequestError("That is no e-mail address; one looks like a@example.com.")
         if expires_in is not None and not timedelta(seconds=1) <= expires_in <= LONGEST:
             raise RequestError(f"A token is valid for one second to {LONGEST.days} days.")
         ends = None if expires_in is None else datetime.now(UTC) + expires_in
-        return await self._insert(uid, operator=operator, ends=ends, session=False, parent=None)
+        return await self._insert(
+            uid, operator=operator, ends=ends, session=False, parent=None, email=email
+        )
 
     async def open_session(
         self, uid: str, *, operator: bool, ends: int | None, parent: str | None
@@ -136,7 +150,14 @@ class TokenStore:
         return await self._insert(uid, operator=operator, ends=ending, session=True, parent=parent)
 
     async def _insert(
-        self, uid: str, *, operator: bool, ends: datetime | None, session: bool, parent: str | None
+        self,
+        uid: str,
+        *,
+        operator: bool,
+        ends: datetime | None,
+        session: bool,
+        parent: str | None,
+        email: str | None = None,
     ) -> tuple[str, Token]:
         public = secrets.token_hex(8)
         text = f"exp_{public}_{secrets.token_urlsafe(32)}"
@@ -151,6 +172,8 @@ class TokenStore:
         }
         if ends is not None:
             document[_EXPIRES] = ends
+        if email is not None:
+            document["email"] = email
         async with deadline(self._tokens):
             await self._tokens.insert_one(document)
         return text, Token.from_document(document)

@@ -27,10 +27,12 @@ from exports.api import (
     session,
     types,
     webhooks,
+    wechat,
 )
 from exports.api.body import WholeBody
 from exports.api.boundary import Boundary
 from exports.api.jwts import JwtVerifier
+from exports.api.learning import Learning
 from exports.api.openapi import DocumentedApi
 from exports.api.parts import Parts
 from exports.api.rate import RateLimit
@@ -40,6 +42,7 @@ from exports.api.streams import Streams
 from exports.client import ExportClient
 from exports.connections import Connections
 from exports.errors import ExportError
+from exports.messages.people import PeopleStore
 from exports.settings import Settings
 from exports.tokens import TokenStore
 
@@ -52,6 +55,7 @@ _ROUTERS: Final[tuple[APIRouter, ...]] = (
     types.router,
     me.router,
     webhooks.router,
+    wechat.router,
     session.router,
     function.router,
     health.router,
@@ -88,12 +92,14 @@ def build_app(
         },
     )
     app.state.stopping = asyncio.Event()
-    tokens = TokenStore(connections.mongo[settings.mongo_database])
+    database = connections.mongo[settings.mongo_database]
+    tokens = TokenStore(database)
     app.state.parts = Parts(
         client=client.with_origin(names.FROM_API),
         settings=api,
         tokens=tokens,
         jwts=JwtVerifier(api) if api.takes_jwt else None,
+        learning=Learning(PeopleStore(database)),
         rate=RateLimit(api.api_rate),
         readiness=Readiness(connections),
         streams=Streams(

@@ -15,12 +15,17 @@ from jwt import PyJWK, PyJWKClient
 from exports import names
 from exports.api.settings import ApiSettings
 from exports.errors import ExportError, RequestError, TokenError, UnreachableError
+from exports.mail_addresses import is_mail_address
+from exports.messages.wording import Language
 
 _SECRET_ALGORITHMS: Final = ("HS256",)
 _KEY_ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
+# https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims
+_VERIFIED: Final = "email_verified"
+_LOCALE: Final = "locale"
 _LEEWAY: Final = 10  # seconds by which the clock of who signs may differ
 _FETCH_TIMEOUT: Final = 5  # seconds
 _PAUSE_AFTER_FAILURE: Final = 5.0  # seconds
@@ -34,11 +39,15 @@ class Claims:
         uid: Who asks.
         operator: Whether they are an operator.
         expires_at: When it ends (epoch milliseconds).
+        email: The e-mail address of who asks; None if it does not say, or it is not verified.
+        language: The language of who asks, `zh-CN`; None if it does not say.
     """
 
     uid: str
     operator: bool
     expires_at: int
+    email: str | None
+    language: str | None
 
 
 class JwtVerifier:
@@ -70,7 +79,14 @@ class JwtVerifier:
             uid = names.check_uid(claims[self._settings.api_jwt_uid_claim])
         except (KeyError, TypeError, RequestError):
             raise TokenError("The token does not say who asks.") from None
-        return Claims(uid, self._is_operator(claims), int(claims["exp"] * 1000))
+        language = Language.of(claims.get(_LOCALE))
+        return Claims(
+            uid=uid,
+            operator=self._is_operator(claims),
+            expires_at=int(claims["exp"] * 1000),
+            email=self._email(claims),
+            language=None if language is None else language.value,
+        )
 
     async def _decoded(self, token: str) -> dict[str, Any]:
         secret = self._settings.api_jwt_secret
@@ -88,6 +104,14 @@ class JwtVerifier:
             audience=self._settings.api_jwt_audience,
             leeway=_LEEWAY,
             options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
+        )
+
+    def _email(self, claims: dict[str, Any]) -> str | None:
+        email: object = claims.get(self._settings.api_jwt_email_claim)
+        # Some providers write it as a text.
+        unverified = str(claims.get(_VERIFIED, True)).lower() == "false"
+        return (
+            email if isinstance(email, str) and is_mail_address(email) and not unverified else None
         )
 
     def _is_operator(self, claims: dict[str, Any]) -> bool:

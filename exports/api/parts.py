@@ -7,6 +7,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from exports.api.jwts import JwtVerifier
+from exports.api.learning import Learning
 from exports.api.rate import RateLimit
 from exports.api.readiness import Readiness
 from exports.api.settings import ApiSettings
@@ -24,6 +25,7 @@ class Parts:
         settings: Of the API.
         tokens: Our own tokens.
         jwts: Checks JWTs; None if they are no tokens here.
+        learning: Stores what tokens say of people.
         rate: Counts the requests of each person.
         readiness: Asks whether the servers answer.
         streams: The open streams of events.
@@ -33,6 +35,7 @@ class Parts:
     settings: ApiSettings
     tokens: TokenStore
     jwts: JwtVerifier | None
+    learning: Learning
     rate: RateLimit
     readiness: Readiness
     streams: Streams

@@ -82,6 +82,13 @@ class ApiSettings(EnvironmentSettings):
         description="What that claim must be, or contain, to make an operator",
     )
 
+    api_jwt_email_claim: str = Field(
+        default="email",
+        min_length=1,
+        description="The claim of a JWT with the e-mail address for messages. It does not count if "
+        "`email_verified` is false",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.api_jwt_secret is not None and self.api_jwt_jwks_url is not None:

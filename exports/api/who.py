@@ -86,9 +86,11 @@ async def _of_token(parts: Parts, text: str) -> Person:
     if text.startswith("exp_"):
         token = await parts.tokens.find(text)
         if token is not None and not token.session:
+            await parts.learning.learn(token.uid, email=token.email)
             return Person(token.uid, token.operator, token.expires_at, token.id)
     elif parts.jwts is not None:
         claims = await parts.jwts.check(text)
+        await parts.learning.learn(claims.uid, email=claims.email, language=claims.language)
         return Person(claims.uid, claims.operator, claims.expires_at)
     raise TokenError("The token is not valid here.")
 

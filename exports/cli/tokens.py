@@ -32,6 +32,10 @@ def create(
         str | None,
         typer.Option(metavar="DURATION", help="How long it is valid: 30d, 12h. Default: for ever."),
     ] = None,
+    email: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where messages to this person go. Default: nowhere."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a token, and print it: it can't be shown again."""
@@ -39,7 +43,7 @@ def create(
 
     async def work(store: "TokenStore") -> "tuple[str, Token]":
         await store.prepare()
-        return await store.create(user, operator=operator, expires_in=valid_for)
+        return await store.create(user, operator=operator, expires_in=valid_for, email=email)
 
     text, token = with_tokens(work)
     if as_json:

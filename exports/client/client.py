@@ -13,12 +13,15 @@ from exports.client.previews import Previews
 from exports.client.sweeping import Sweeping
 from exports.client.telling import Telling
 from exports.client.webhooks import WebhooksOfPeople
+from exports.client.wechat import GrantingWechat
 from exports.connections import Connections
 from exports.reports.file import load_reports
 from exports.settings import Settings
 
 
-class ExportClient(Estimating, Cancelling, Files, Previews, Telling, Sweeping, WebhooksOfPeople):
+class ExportClient(
+    Estimating, Cancelling, Files, Previews, Telling, WebhooksOfPeople, GrantingWechat, Sweeping
+):
     """Everything that a person or a service can do with exports.
 
     `created_by` is the person who asks. For that person, a task of somebody else does not exist
