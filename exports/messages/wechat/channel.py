@@ -11,7 +11,7 @@ from exports.message_settings import MessageSettings
 from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.directory import Directory
 from exports.messages.message import Message
-from exports.messages.wechat.api import SENT, TOKEN_ENDED, Answer, WechatApi
+from exports.messages.wechat.api import SENT, Answer, WechatApi
 from exports.messages.wechat.grants import WechatGrants
 from exports.messages.wechat.templates import filled, parse_templates
 from exports.messages.wording import Language
@@ -116,6 +116,10 @@ def _outcome(answer: Answer) -> Outcome:
         code = answer.status
     else:
         verdict, reason = Verdict.AGAIN, "WeChat refused the request of this service."
-        what = "EXPORTS_WECHAT_APPID, _SECRET" if code in TOKEN_ENDED else "the mini-program"
-        _log.error("%s (%s): check %s and the allowed IP addresses", reason, code, what)
+        _log.error(
+            "%s (%s): check EXPORTS_WECHAT_APPID, EXPORTS_WECHAT_SECRET, and what WeChat allows "
+            "this mini-program and this IP address",
+            reason,
+            code,
+        )
     return Outcome(verdict, reason, code, answer.text)
