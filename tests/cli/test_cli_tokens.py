@@ -12,7 +12,9 @@ async def test_an_operator_makes_lists_and_revokes_tokens(
     idle_service: Service, settings: Settings, temporal_address: str
 ) -> None:
     exports = CommandLine(environment_of(settings, temporal_address))
-    made = await exports.run("token", "create", "u1", "--expires", "30d")
+    made = await exports.run(
+        "token", "create", "u1", "--expires", "30d", "--email", "u1@example.com"
+    )
     token = made.out.strip()
     assert re.fullmatch(r"exp_[0-9a-f]{16}_[\w-]{43}", token), "alone, for $(...)"
     assert token not in made.err
@@ -23,7 +25,7 @@ async def test_an_operator_makes_lists_and_revokes_tokens(
     store = TokenStore(idle_service.database)
     found = await store.find(token)
     assert found is not None
-    assert (found.uid, found.operator) == ("u1", False)
+    assert (found.uid, found.operator, found.email) == ("u1", False, "u1@example.com")
     listed = await exports.run("token", "list", "--json")
     assert [item["uid"] for item in listed.json] == ["u1", "o1"]
     assert token not in listed.out
@@ -31,7 +33,8 @@ async def test_an_operator_makes_lists_and_revokes_tokens(
 
     assert (await exports.run("token", "revoke", found.id)).code == 0
     assert await TokenStore(idle_service.database).find(token) is None
-    for wrong in (["revoke", token], ["create", " "], ["create", "u1", "--expires", "1y"]):
+    no_mail = ["create", "u1", "--email", "a@example.com, b@example.com"]
+    for wrong in (["revoke", token], ["create", " "], ["create", "u1", "--expires", "1y"], no_mail):
         refused = await exports.run("token", *wrong)
         assert (refused.code, refused.err[:10]) == (2, "E_REQUEST:")
         assert token not in refused.err

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -57,9 +57,7 @@ async def grants(mongo_database: Database) -> WechatGrants:
 
 
 @pytest.fixture
-async def channel(
-    mongo_database: Database, wechat: Wechat, grants: WechatGrants
-) -> AsyncIterator[WechatChannel]:
+async def channel(mongo_database: Database, wechat: Wechat, grants: WechatGrants) -> WechatChannel:
     """A channel, and somebody who has granted one message, here and there."""
     await grants.add(OPENID, TEMPLATE)
     wechat.granted[OPENID, TEMPLATE] = 1
@@ -116,19 +114,19 @@ async def test_a_delivery_that_is_tried_again_takes_no_second_grant(
 async def test_what_wechat_answers_says_whether_it_is_tried_again_and_the_grant_is_used(
     channel: WechatChannel, wechat: Wechat, grants: WechatGrants
 ) -> None:
-    refused_unused = dict.fromkeys((47003, 40037, 40003, 41030), (Verdict.REFUSED, 1))
-    again = dict.fromkeys((-1, 45009, 45011, 40164, 48001, 99999), (Verdict.AGAIN, 0))
-    other: dict[int | str, tuple[Verdict, int]] = {
-        43101: (Verdict.REFUSED, 0),
-        "<html>Bad Gateway": (Verdict.AGAIN, 0),
-    }
-    for code, expected in {**refused_unused, **again, **other}.items():
+    answers: list[tuple[int | str, Verdict, int]] = [
+        *((code, Verdict.REFUSED, 1) for code in (47003, 40037, 40003, 41030)),
+        (43101, Verdict.REFUSED, 0),
+        *((code, Verdict.AGAIN, 0) for code in (-1, 45009, 45011, 40164, 48001, 99999)),
+        ("<html>Bad Gateway", Verdict.AGAIN, 0),
+    ]
+    for code, verdict, left in answers:
         if not await grants.left(OPENID, TEMPLATE):
             await grants.add(OPENID, TEMPLATE)
         wechat.next_answers.append(code)
         outcome = await _sent(channel, f"d{code}")
         assert outcome.status == (502 if isinstance(code, str) else code)
-        assert (outcome.verdict, await grants.left(OPENID, TEMPLATE)) == expected, code
+        assert (outcome.verdict, await grants.left(OPENID, TEMPLATE)) == (verdict, left), code
     assert wechat.messages == []
 
 
