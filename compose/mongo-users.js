@@ -17,6 +17,10 @@ admin.createRole({
       actions: ["find", "insert", "update"],
     },
     {
+      resource: { db: "exports", collection: "ExportWechatGrants" },
+      actions: ["find", "insert", "update", "createIndex"],
+    },
+    {
       resource: { db: "exports", collection: "ExportDeliveries" },
       actions: ["find", "insert", "update", "createIndex"],
     },

@@ -18,6 +18,7 @@ from exports.names import (
     TASKS_COLLECTION,
     TOKENS_COLLECTION,
     WEBHOOKS_COLLECTION,
+    WECHAT_GRANTS_COLLECTION,
 )
 
 ADMIN: Final = "root"
@@ -29,6 +30,7 @@ TASKS_ACTIONS: Final = {
     TASKS_COLLECTION: ["find", "insert", "update", "createIndex", "changeStream"],
     TOKENS_COLLECTION: ["find", "insert", "update", "createIndex"],
     PEOPLE_COLLECTION: ["find", "insert", "update"],
+    WECHAT_GRANTS_COLLECTION: ["find", "insert", "update", "createIndex"],
     DELIVERIES_COLLECTION: ["find", "insert", "update", "createIndex"],
     WEBHOOKS_COLLECTION: ["find", "insert", "update", "createIndex"],
     RECURRING_COLLECTION: ["find", "insert", "update", "createIndex"],

@@ -67,7 +67,7 @@ class MessageSettings(BaseModel):
     wechat_templates: str | None = Field(
         default=None,
         description="The templates of subscription messages and their fields, as JSON: see "
-        "[messages](messages.md#wechat)",
+        "[templates](wechat.md#templates)",
     )
     wechat_version: Literal["formal", "trial", "developer"] = Field(
         default="formal",

@@ -9,6 +9,7 @@ from exports.api.answers import Ok
 from exports.api.errors import documented, documented_write
 from exports.api.parts import Client
 from exports.api.who import Asks
+from exports.errors import ChannelError
 from exports.messages.wechat.grants import WechatGrant
 
 router = APIRouter(prefix="/me/wechat-grants", tags=["me"])
@@ -42,7 +43,7 @@ async def list_grants(client: Client, person: Asks) -> Ok[list[WechatGrant]]:
     "",
     operation_id="grantWechat",
     summary="Grant one more WeChat message",
-    responses=documented_write(),
+    responses=documented_write(ChannelError),
 )
 async def grant(
     new: NewGrant,

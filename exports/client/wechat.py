@@ -36,7 +36,8 @@ class GrantingWechat(ClientPart):
             idempotency_key: Makes it safe to repeat the call: the same key counts once.
 
         Raises:
-            RequestError: There is no such template, the key is too long, or the name is not valid.
+            ChannelError: There is no such template.
+            RequestError: The key is empty or too long, or the name is not valid.
             SettingsError: The templates in the settings are not as they should be.
         """
         uid = names.check_uid(created_by)

@@ -47,6 +47,11 @@ class Directory:
         self._entries = None if named is None else database[named]
         self._people = PeopleStore(database)
         self._settings = settings
+        self._fields = {
+            settings.directory_email_field: True,
+            settings.directory_language_field: True,
+            settings.directory_openid_field: True,
+        }
 
     async def find(self, uid: str) -> Reach:
         """Return how a person can be reached.
@@ -72,7 +77,7 @@ class Directory:
         # Of two entries, it is not known which one is the person: neither counts.
         query = {self._settings.directory_uid_field: {"$in": stored_ids(uid), **_NOT_AN_ARRAY}}
         async with deadline(self._entries):
-            found = await self._entries.find(query, limit=2).to_list()
+            found = await self._entries.find(query, self._fields, limit=2).to_list()
         return found[0] if len(found) == 1 else {}
 
 

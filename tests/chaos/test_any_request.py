@@ -41,6 +41,11 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 404, 409, 422, 
 include-operation-id = ["listExports", "listDeliveries", "listDeliveriesOfExport"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404]
 
+# No template of WeChat is configured.
+[[operations]]
+include-operation-id = "grantWechat"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 422]
+
 # These streams go on: one event is enough, or a few seconds without any.
 [[operations]]
 include-operation-id = ["followExport", "followExports"]

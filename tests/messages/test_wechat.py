@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from pymongo.asynchronous.database import AsyncDatabase
 
-from exports.errors import RequestError, SettingsError
+from exports.errors import ChannelError, SettingsError
 from exports.messages.channel import Outcome, Verdict
 from exports.messages.message import Event, Message
 from exports.messages.wechat.channel import WechatChannel
@@ -263,7 +263,7 @@ async def test_no_grant_is_taken_twice_and_none_by_somebody_else(grants: WechatG
     for _ in range(2):
         assert (await grants.add("u2", TEMPLATE, key="k")).left == 1
     assert (await grants.add("u3", TEMPLATE, key="k")).left == 1
-    with pytest.raises(RequestError):
+    with pytest.raises(ChannelError):
         await grants.add("u2", "another")
 
 

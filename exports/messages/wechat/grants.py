@@ -18,7 +18,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from exports import names
-from exports.errors import RequestError
+from exports.errors import ChannelError, RequestError
 from exports.messages.wechat.templates import Templates
 from exports.models import WireModel
 from exports.tasks.collection import ANY_TEXT, INDEX_TIMEOUT, MAJORITY_TIMEOUT, Stored, deadline
@@ -79,10 +79,11 @@ class WechatGrants:
             key: Makes it safe to repeat the call: the same key of the same person counts once.
 
         Raises:
-            RequestError: There is no such template, or the key is too long.
+            ChannelError: There is no such template.
+            RequestError: The key is empty or too long.
         """
         if template_id not in self._events():
-            raise RequestError("There is no message with this template.")
+            raise ChannelError("There is no WeChat message with this template.")
         if key is not None and not 0 < len(key) <= names.MAX_IDEMPOTENCY_KEY_LENGTH:
             raise RequestError(
                 f"A key must have 1 to {names.MAX_IDEMPOTENCY_KEY_LENGTH} characters."
