@@ -8,14 +8,12 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.errors import ChannelError
 from exports.messages.channel import Channel
+from exports.messages.email import kind as email
 from exports.messages.webhook import kind as webhook
+from exports.messages.wechat import kind as wechat
 from exports.models import DEFAULT_CHANNELS
-from exports.reports.file import load_reports
-from exports.runtime.listening import not_installed
 from exports.settings import Settings
 from exports.tasks.collection import Stored
-
-_PACKAGES: Final = frozenset({"aiosmtplib", "httpx2"})
 
 
 class ChannelKind(NamedTuple):
@@ -33,38 +31,11 @@ class ChannelKind(NamedTuple):
     open: Callable[[Settings, AsyncDatabase[Stored], AsyncExitStack], Channel]
 
 
-def _open_email(settings: Settings, database: AsyncDatabase[Stored], _: AsyncExitStack) -> Channel:
-    try:
-        from exports.messages.email.channel import EmailChannel  # noqa: PLC0415 -- see below
-    except ModuleNotFoundError as error:
-        raise _not_installed(error, "E-mail") from None
-    return EmailChannel(database, settings, load_reports(settings.reports_file))
-
-
-def _open_wechat(settings: Settings, database: AsyncDatabase[Stored], _: AsyncExitStack) -> Channel:
-    try:
-        from exports.messages.wechat.channel import WechatChannel  # noqa: PLC0415 -- see below
-    except ModuleNotFoundError as error:
-        raise _not_installed(error, "WeChat") from None
-    return WechatChannel(database, settings, load_reports(settings.reports_file))
-
-
-def _not_installed(error: ModuleNotFoundError, program: str) -> Exception:
-    # Only a channel that is configured needs the packages of the extra.
-    return not_installed(error, program=program, extra="messages", packages=_PACKAGES)
-
-
 KINDS: Final[list[ChannelKind]] = [
-    ChannelKind("email", lambda settings: _unset(settings.smtp_host, "SMTP_HOST"), _open_email),
-    ChannelKind(
-        "wechat", lambda settings: _unset(settings.wechat_appid, "WECHAT_APPID"), _open_wechat
-    ),
+    ChannelKind("email", email.missing, email.open_channel),
+    ChannelKind("wechat", wechat.missing, wechat.open_channel),
     ChannelKind("webhook", webhook.missing, webhook.open_channel),
 ]
-
-
-def _unset(value: str | None, name: str) -> str:
-    return "" if value else f"EXPORTS_{name}"
 
 
 def open_channels(
@@ -78,7 +49,7 @@ def open_channels(
         closing: Closes their connections at the end.
 
     Raises:
-        SettingsError: A channel is configured wrongly, or the extra `messages` is not installed.
+        SettingsError: A channel is configured wrongly, or lacks a package.
     """
     return {
         kind.name: kind.open(settings, database, closing)
