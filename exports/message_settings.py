@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from exports.environment import EnvironmentSettings
 from exports.mail_addresses import parse_sender
 
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
@@ -26,7 +27,7 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
-class MessageSettings(BaseModel):
+class MessageSettings(EnvironmentSettings):
     """Settings of messages, a part of `Settings`."""
 
     message_language: Literal["en", "zh"] = Field(

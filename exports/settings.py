@@ -6,11 +6,10 @@ from the descriptions below.
 """
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Gt, Le
 from pydantic import (
@@ -18,21 +17,15 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exports.encryption.keys import EncryptionKeys, EncryptionKeyText
-from exports.errors import SettingsError
+from exports.environment import EnvironmentSettings
 from exports.message_settings import MessageSettings
 from exports.models import DEFAULT_UNITS_SIDE_BY_SIDE
 from exports.names import DEFAULT_TASK_QUEUE
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-_PREFIX = "EXPORTS_"
 # A presigned URL of signature version 4 is valid for seven days at most:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-Expires).
 _MAX_URL_TTL = timedelta(days=7)
@@ -50,17 +43,6 @@ _BUCKET_NAME = re.compile(r"[a-zA-Z0-9._-]{1,255}|arn:\S+")
 _DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _BUILD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _ENDPOINT = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
-# What to say for pydantic's types of errors; the names in braces are those of its context.
-_PROBLEMS = {
-    "value_error": "{error}",
-    "literal_error": "must be {expected}",
-    "bool_parsing": "must be on or off",
-    "int_parsing": "must be a whole number",
-    "time_delta_parsing": "must be a duration in seconds or in ISO 8601, such as 1800 or PT30M",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-}
 
 
 def _database_name(value: str) -> str:
@@ -106,51 +88,6 @@ def _seconds(value: object) -> object:
 _Seconds = BeforeValidator(_seconds)
 _Database = Annotated[str, AfterValidator(_database_name)]
 _Endpoint = Annotated[str, AfterValidator(_endpoint)]
-
-
-class EnvironmentSettings(BaseSettings):
-    """Settings that are read from the variables `EXPORTS_…`. An empty variable is not set."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the environment.
-
-        Raises:
-            SettingsError: A variable is missing or wrong. The message names the variables, and
-                never contains their values.
-        """
-        try:
-            return cls()
-        except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False)
-        missing = [_variable(item) for item in found if item["type"] == "missing"]
-        if missing:
-            raise SettingsError(f"These settings are needed and not set: {', '.join(missing)}.")
-        raise SettingsError(f"Settings are wrong: {'; '.join(_problems(found))}.")
-
-
-def _variable(item: "ErrorDetails") -> str:
-    return f"{_PREFIX}{str(item['loc'][0]).upper()}"
-
-
-def _problems(found: "list[ErrorDetails]") -> Iterator[str]:
-    for item in found:
-        problem = _problem(item)
-        # What concerns several variables names them itself.
-        yield f"{_variable(item)}: {problem}" if item["loc"] else problem
-
-
-def _problem(item: "ErrorDetails") -> str:
-    template = _PROBLEMS.get(item["type"])
-    return template.format_map(item.get("ctx", {})) if template else item["msg"]
 
 
 class ReportsSettings(EnvironmentSettings):

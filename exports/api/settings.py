@@ -5,8 +5,8 @@ from typing import Annotated, Final, Self
 from annotated_types import Gt
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from exports.environment import EnvironmentSettings
 from exports.runtime.listening import ListenAddress, Origin, Origins
-from exports.settings import EnvironmentSettings
 
 # As long as the hash of HS256: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
 _MIN_SECRET_BYTES: Final = 32

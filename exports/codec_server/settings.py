@@ -10,8 +10,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, SecretStr
 
 from exports.encryption.keys import EncryptionKeys, EncryptionKeyText
+from exports.environment import EnvironmentSettings
 from exports.runtime.listening import ListenAddress, Origins
-from exports.settings import EnvironmentSettings
 
 _TOKEN: Final = re.compile(r"[!-~]{24,}")  # ASCII without the space
 

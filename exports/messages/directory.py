@@ -1,7 +1,7 @@
 """How people can be reached: from a directory that the operator names, and from their tokens."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -12,7 +12,6 @@ from exports.messages.wording import Language
 from exports.tasks.collection import Stored, deadline
 from exports.tasks.task import stored_ids
 
-_ABSENT: Final = object()
 _NOT_AN_ARRAY: Final = {"$not": {"$type": "array"}}
 _MAX_OPENID: Final = 128  # characters; WeChat's have 28
 
@@ -83,10 +82,11 @@ class Directory:
 
 def _value(entry: Mapping[str, Any], field: str, otherwise: str | None) -> object:
     """Return a field of an entry; its name may be a path with dots."""
-    value: object = entry
-    for name in field.split("."):
-        value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
-    return otherwise if value is _ABSENT else value
+    path = field.split(".")
+    for name in path[:-1]:
+        inner: object = entry.get(name)
+        entry = cast("Mapping[str, Any]", inner) if isinstance(inner, Mapping) else {}
+    return entry.get(path[-1], otherwise)
 
 
 def _is_openid(text: str) -> bool:

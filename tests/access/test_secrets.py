@@ -26,7 +26,12 @@ _SECRET_LIKE = re.compile(
 )
 _KEY = f"{CANARY}:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
 _SHOWN_OF_KEYS = ("QUJDREVGR0hJ", "ABCDEFGHIJKL")
-_NEEDED = {"mongo_uri": "mongodb://db", "s3_bucket": "bucket", "encryption_key": _KEY}
+_NEEDED = {
+    "mongo_uri": "mongodb://db",
+    "s3_bucket": "bucket",
+    "encryption_key": _KEY,
+    "smtp_user": "exports",  # it is needed for the password
+}
 
 
 def _classes() -> Iterator[type[BaseSettings]]:
@@ -74,7 +79,7 @@ def test_all_settings_are_checked() -> None:
     assert {Settings, CodecSettings} <= set(_classes())
     assert _secret_fields(Settings) == {
         *("mongo_uri", "source_uri", "s3_access_key_id", "s3_secret_access_key"),
-        *("encryption_key", "webhook_encryption_key"),
+        *("encryption_key", "webhook_encryption_key", "smtp_password", "wechat_secret"),
     }
     assert _secret_fields(CodecSettings) == {"encryption_key", "codec_token"}
 
@@ -117,7 +122,7 @@ def test_no_representation_of_settings_shows_a_secret(
     _assert_no_secret_in(repr(keys).replace(f"'{CANARY}'", ""))
 
 
-@protected_by("exports/settings.py", "        hide_input_in_errors=True,\n")
+@protected_by("exports/environment.py", "        hide_input_in_errors=True,\n")
 @pytest.mark.parametrize(
     ("kind", "wrong"),
     [

@@ -92,6 +92,8 @@ NO_TASK: Final = {
     "watch_all": "test_nobody_is_told_of_somebody_elses_exports",
     "notify_choice": "tests/messages/test_choices.py",
     "choose_notify": "tests/messages/test_choices.py",
+    "wechat_grants": "tests/api/test_reaching.py",
+    "grant_wechat": "tests/api/test_reaching.py",
     "sweep": "for operators, who see all tasks",
 }
 # The same for commands: the arguments after the name of the command.

@@ -14,10 +14,13 @@ from exports.settings import Settings
 
 NEEDED = {"EXPORTS_MONGO_URI": "mongodb://db", "EXPORTS_S3_BUCKET": "bucket"}
 SECRETS = {
+    "EXPORTS_SMTP_USER": "exports",  # not one, but needed for the password
     "EXPORTS_MONGO_URI": "mongodb://us3r:s3cr3t-1@db",
     "EXPORTS_SOURCE_URI": "mongodb://us3r:s3cr3t-2@source",
     "EXPORTS_S3_ACCESS_KEY_ID": "s3cr3t-3",
     "EXPORTS_S3_SECRET_ACCESS_KEY": "s3cr3t-4",
+    "EXPORTS_SMTP_PASSWORD": "s3cr3t-5",
+    "EXPORTS_WECHAT_SECRET": "s3cr3t-6",
     "EXPORTS_ENCRYPTION_KEY": "a:s3cr3t00s3cr3t00s3cr3t00s3cr3t00s3cr3t00s3c=",
 }
 # Every setting: the text of the variable, and the value that it becomes.
@@ -54,6 +57,24 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "worker_takes": ("bulk", ...),
     "max_concurrent_deliveries": ("5", 5),
     "public_url": ("https://exports.example.com", ...),
+    "message_language": ("zh", ...),
+    "smtp_host": ("mail.example.com", ...),
+    "smtp_port": ("2525", 2525),
+    "smtp_tls": ("tls", ...),
+    "smtp_user": ("exports", ...),
+    "smtp_password": ("secret", SecretStr("secret")),
+    "smtp_ca_bundle": ("/etc/mail.pem", Path("/etc/mail.pem")),
+    "mail_from": ("Exports <exports@example.com>", ...),
+    "wechat_appid": ("wx1", ...),
+    "wechat_secret": ("secret", SecretStr("secret")),
+    "wechat_base_url": ("https://wechat.example.com/", "https://wechat.example.com"),
+    "wechat_templates": ("{}", ...),
+    "wechat_version": ("trial", ...),
+    "directory_collection": ("people", ...),
+    "directory_uid_field": ("uid", ...),
+    "directory_email_field": ("contact.mail", ...),
+    "directory_language_field": ("lang", ...),
+    "directory_openid_field": ("wx", ...),
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
     "deployment_name": ("exports", ...),
     "build_id": ("1.4.0+3f2a", ...),

@@ -42,8 +42,10 @@ class MailServer:
 
     port: int = 0
     certificate: Path | None = None
-    answers: dict[str, str] = field(default_factory=dict)
-    received: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict[str, str])
+    received: list[tuple[list[str], EmailMessage]] = field(
+        default_factory=list[tuple[list[str], EmailMessage]]
+    )
 
     async def handle_MAIL(  # noqa: N802 -- aiosmtpd's name
         self, _: SMTP, __: Session, envelope: Envelope, address: str, options: list[str]
@@ -92,15 +94,16 @@ async def mail_server(
         tls: As `EXPORTS_SMTP_TLS`.
     """
     server = MailServer()
-    context, options = None, dict[str, Any]()
+    context: ssl.SSLContext | None = None
+    options: dict[str, Any] = {}
     if tls != "none":
         assert folder is not None
         server.certificate = _certificate(folder)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(server.certificate)
     if tls == "starttls":
-        options = {"tls_context": context, "require_starttls": True}
-        options |= {"authenticator": _login, "auth_required": True}
+        options.update(tls_context=context, require_starttls=True)
+        options.update(authenticator=_login, auth_required=True)
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(
         lambda: SMTP(server, hostname="mail.test", loop=loop, **options),

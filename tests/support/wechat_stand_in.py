@@ -48,11 +48,11 @@ class Wechat:
     """
 
     url: str = ""
-    granted: Counter[tuple[str, str]] = field(default_factory=Counter)
-    next_answers: deque[int | str] = field(default_factory=deque)
+    granted: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    next_answers: deque[int | str] = field(default_factory=deque[int | str])
     expires_in: int = 7200
-    tokens: Counter[bool] = field(default_factory=Counter)
-    messages: list[dict[str, Any]] = field(default_factory=list)
+    tokens: Counter[bool] = field(default_factory=Counter[bool])
+    messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _number: int = 1
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

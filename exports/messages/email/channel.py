@@ -21,8 +21,8 @@ from exports.messages.wording import HEADLINES, Language, one_line
 from exports.reports.report import ReportCatalog
 from exports.tasks.collection import Stored
 
-_ATTEMPT: Final = 13.0  # seconds
-_GOODBYE: Final = 2.0  # seconds after it; the e-mail is on its way by then
+_ATTEMPT: Final = 12.0  # seconds, of the 15 that an attempt may take
+_GOODBYE: Final = 1.0  # seconds after it; the e-mail is on its way by then
 _MAX_ANSWER: Final = 1024  # characters
 _TAKEN: Final = 250
 _PERMANENT: Final = 500

@@ -8,7 +8,7 @@ import logging
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import httpx2
 
@@ -130,10 +130,10 @@ async def _post(
 
 def _json(answer: httpx2.Response) -> Mapping[str, Any]:
     try:
-        found = answer.json()
+        found: object = answer.json()
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _answer(answer: httpx2.Response, found: Mapping[str, Any], token: str = "") -> Answer:

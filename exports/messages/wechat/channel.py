@@ -18,7 +18,7 @@ from exports.messages.wording import Language
 from exports.reports.report import ReportCatalog
 from exports.tasks.collection import Stored
 
-_ATTEMPT: Final = 15.0  # seconds
+_ATTEMPT: Final = 13.0  # seconds, of the 15 that an attempt may take
 _OWN: Final = "own"
 _LANGUAGES: Final = {Language.ENGLISH: "en_US", Language.CHINESE: "zh_CN"}
 

@@ -1,0 +1,70 @@
+"""Reads settings from environment variables, and says what is wrong with them."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Self
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from exports.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_PREFIX = "EXPORTS_"
+# What to say for pydantic's types of errors; the names in braces are those of its context.
+_PROBLEMS = {
+    "value_error": "{error}",
+    "literal_error": "must be {expected}",
+    "bool_parsing": "must be on or off",
+    "int_parsing": "must be a whole number",
+    "time_delta_parsing": "must be a duration in seconds or in ISO 8601, such as 1800 or PT30M",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+}
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings that are read from the variables `EXPORTS_…`. An empty variable is not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SettingsError: A variable is missing or wrong. The message names the variables, and
+                never contains their values.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+        missing = [_variable(item) for item in found if item["type"] == "missing"]
+        if missing:
+            raise SettingsError(f"These settings are needed and not set: {', '.join(missing)}.")
+        raise SettingsError(f"Settings are wrong: {'; '.join(_problems(found))}.")
+
+
+def _variable(item: "ErrorDetails") -> str:
+    return f"{_PREFIX}{str(item['loc'][0]).upper()}"
+
+
+def _problems(found: "list[ErrorDetails]") -> Iterator[str]:
+    for item in found:
+        problem = _problem(item)
+        # What concerns several variables names them itself.
+        yield f"{_variable(item)}: {problem}" if item["loc"] else problem
+
+
+def _problem(item: "ErrorDetails") -> str:
+    template = _PROBLEMS.get(item["type"])
+    return template.format_map(item.get("ctx", {})) if template else item["msg"]
