@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -48,6 +48,7 @@ from exports.tasks.collection import Stored, TaskCollection
 from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.search_attributes import ensure_search_attributes
+from exports.watcher.watcher import Watcher
 from workflows.admission import Admission
 from workflows.delivery import DeliveryWorkflow
 from workflows.export import ExportWorkflow
@@ -253,12 +254,18 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         connections = await Connections.open(settings, closing)
         database = await open_source(settings, connections, closing)
         source = make_source(database, settings.query_timeout)
+        temporal = connections.temporal
         tasks_database = connections.mongo[settings.mongo_database]
-        await TaskCollection(tasks_database).ensure_indexes()
+        tasks = TaskCollection(tasks_database, origin=temporal.identity)
+        await tasks.ensure_indexes()
         await DeliveryStore(tasks_database).ensure_indexes()
-        await ensure_search_attributes(connections.temporal)
+        await ensure_search_attributes(temporal)
         channels = open_channels(settings, tasks_database, closing)
-        async with at_work(create_workers(settings, reports, connections, source, channels)):
+        watcher = Watcher(tasks, temporal, settings.task_queue)
+        async with (
+            at_work(create_workers(settings, reports, connections, source, channels)),
+            watcher.at_work() if settings.watch else nullcontext(),
+        ):
             if settings.deployment_name:
                 version = (settings.deployment_name, settings.build_id)
                 _log.info("Worker is version %s:%s; new exports go to the current one", *version)

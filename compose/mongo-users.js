@@ -32,6 +32,10 @@ admin.createRole({
       resource: { db: "exports", collection: "ExportRecurring" },
       actions: ["find", "insert", "update", "createIndex"],
     },
+    {
+      resource: { db: "exports", collection: "ExportWatch" },
+      actions: ["find", "insert", "update"],
+    },
   ],
   roles: [],
 });

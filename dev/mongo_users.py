@@ -17,6 +17,7 @@ from exports.names import (
     RECURRING_COLLECTION,
     TASKS_COLLECTION,
     TOKENS_COLLECTION,
+    WATCH_COLLECTION,
     WEBHOOKS_COLLECTION,
     WECHAT_GRANTS_COLLECTION,
 )
@@ -34,6 +35,7 @@ TASKS_ACTIONS: Final = {
     DELIVERIES_COLLECTION: ["find", "insert", "update", "createIndex"],
     WEBHOOKS_COLLECTION: ["find", "insert", "update", "createIndex"],
     RECURRING_COLLECTION: ["find", "insert", "update", "createIndex"],
+    WATCH_COLLECTION: ["find", "insert", "update"],
 }
 """All that this service does with each collection; it never deletes anything."""
 

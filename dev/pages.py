@@ -216,6 +216,8 @@ def _settings(
 def _default(value: object) -> str:
     if value in (None, "", ()):
         return "not set"
+    if isinstance(value, bool):
+        return "`on`" if value else "`off`"
     if isinstance(value, timedelta):
         value = TypeAdapter(timedelta).dump_python(value, mode="json")
     return f"`{value}`"

@@ -224,6 +224,11 @@ class Settings(ReportsSettings, MessageSettings):
         description="Base address of the HTTP API, for the address of a file in messages: "
         "`https://exports.example.com`. Default: messages have no address",
     )
+    watch: bool = Field(
+        default=True,
+        description="`off`: a worker does not watch for what other systems insert into "
+        "`ExportTasks`; the next sweep starts it",
+    )
     shutdown_grace: Annotated[timedelta, Gt(timedelta(0)), _Seconds] = Field(
         default=timedelta(seconds=30),
         description="How long a worker that is stopped may go on to finish its activities",

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-import math
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from exports import names
 from exports.clock import MAX_SKEW_MS, now_ms
 from exports.errors import ExportError, TaskNotFoundError
 from exports.models import TaskStatus
+from exports.tasks.changes import Stream, next_change, open_changes
 from exports.tasks.collection import (
     OPEN,
     WITHOUT_AUDIT,
@@ -29,7 +29,6 @@ NEWEST: Final = 50
 MOST_CHANGED: Final = 1000
 """How many of them if it does say so."""
 
-_LONGEST_WAIT: Final = 1.0  # seconds that the server waits for a change before it answers
 _PAUSE: Final = 0.05  # seconds after an empty answer of the stream: what comes, comes together
 _POLL: Final = 1.0  # seconds between two queries, and until a lost stream is opened again
 _SLOWEST: Final = 10.0  # seconds between two queries while the database is away
@@ -151,14 +150,8 @@ class TaskFeed:
 
     async def _follow_stream(self) -> None:
         """Follow a change stream until it is lost; if there is none, poll for a while."""
-        documents = self._tasks.documents
-        # The server must answer before the deadline, also if nothing changes.
-        seconds = min(_LONGEST_WAIT, (documents.database.client.options.timeout or math.inf) / 2)
         try:
-            async with self._tasks.operation():
-                stream = await documents.watch(
-                    _CHANGES, full_document="updateLookup", max_await_time_ms=int(1000 * seconds)
-                )
+            stream = await open_changes(self._tasks, _CHANGES, full_document="updateLookup")
         except ExportError as error:
             _log.info(
                 "One query a second follows exports, because there is no change stream: that needs "
@@ -178,10 +171,9 @@ class TaskFeed:
         # begins now, and a query brings everybody up to date.
         await asyncio.sleep(_POLL)
 
-    async def _read(self, stream: Any) -> None:  # noqa: ANN401 -- a stream of any documents
+    async def _read(self, stream: Stream) -> None:
         """Tell of the next change, or wait a while for one."""
-        async with self._tasks.operation():
-            change = await stream.try_next()
+        change = await next_change(self._tasks, stream)
         if change is None:
             self._told_until = now_ms()
             await asyncio.sleep(_PAUSE)

@@ -1,6 +1,6 @@
 """What the sweep may do with tasks: find those that nothing else looks after, and end them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from bson import Decimal128
@@ -33,9 +33,15 @@ class SweepStore:
         self._tasks = tasks
         self._sweep = Author(role=AuthorRole.SWEEP, origin=tasks.origin)
 
-    def due(self, now: int) -> AsyncIterator[list[Stored]]:
-        """Yield, in pages, the tasks that are due and that no run has taken yet, oldest first."""
+    def due(self, now: int, ids: Sequence[object] | None = None) -> AsyncIterator[list[Stored]]:
+        """Yield, in pages, the tasks that are due and that no run has taken yet, oldest first.
+
+        Args:
+            now: The present (epoch milliseconds).
+            ids: The `_id` of each document that is asked about; None for all.
+        """
         query: Stored = {
+            **({} if ids is None else {"_id": {"$in": ids}}),
             "status": has_status(TaskStatus.PENDING),
             "runId": None,
             # Other systems may leave the time out, store a date, or anything else in its place.

@@ -34,9 +34,11 @@ from exports.source.database import Source
 from exports.tasks.collection import Stored, TaskCollection
 from exports.tasks.feed import TaskFeed
 from exports.tokens import TokenStore
+from exports.watcher.watcher import Watcher
 from tests.support.lone_servers import LoneDatabase
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service, insert_orders, open_service
+from tests.support.stored_tasks import insert_task
 from worker import at_work, create_workers
 
 REFUSED = 13  # Unauthorized
@@ -118,6 +120,13 @@ async def test_the_two_users_have_all_permissions_that_an_export_needs(
         await service.client.renew(task.id, created_by="u1")
         assert await service.client.audit(task.id, created_by="u1")
         await service.client.sweep()
+        watcher = Watcher(service.collection, service.temporal, service.settings.task_queue)
+        async with watcher.at_work():
+            bare = await insert_task(service, type=kind, params=params)
+            assert (await service.ended(bare)).status is TaskStatus.DONE
+        assert (await service.database["ExportWatch"].find_one({}, {"_id": 0, "holder": 1})) == {
+            "holder": None
+        }
         tokens = TokenStore(service.database)
         await tokens.prepare()
         text, token = await tokens.create("u1")
@@ -244,7 +253,7 @@ def _called(function: str) -> list[dict[str, Any]]:
     return [yaml.safe_load(text) for text in call.findall(script)]
 
 
-def test_compose_creates_the_same_users_and_its_role_is_for_two_collections() -> None:
+def test_compose_creates_the_same_users_and_its_role_is_for_our_collections() -> None:
     [role] = _called("createRole")
     assert role == {
         "role": TASKS_ROLE,
