@@ -1,12 +1,15 @@
 """A worker that can't start says why in one line; one that can starts, and stops cleanly."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
@@ -15,7 +18,7 @@ from exports import connections
 from exports.names import SEARCH_ATTRIBUTES
 from exports.settings import Settings
 from tests.support.command_line import environment_of
-from tests.support.service import write_reports
+from tests.support.service import PATIENCE, write_reports
 from tests.support.worker_process import ended_by_itself, no_server, silence, started
 
 Environment = dict[str, str]
@@ -179,15 +182,26 @@ async def test_a_worker_registers_the_search_attributes_if_they_are_missing(
         assert set(SEARCH_ATTRIBUTES) <= set(found.custom_attributes)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-async def test_a_worker_that_is_told_to_stop_ends_with_0(
-    environment: Environment, tmp_path: Path, task_queue: str, signum: signal.Signals
+@pytest.mark.parametrize(("signum", "watch"), [(signal.SIGTERM, "on"), (signal.SIGINT, "off")])
+async def test_a_worker_that_is_told_to_stop_ends_with_0_and_watches_no_longer(
+    environment: Environment,
+    tmp_path: Path,
+    task_queue: str,
+    mongo_database: AsyncDatabase[dict[str, Any]],
+    signum: signal.Signals,
+    watch: str,
 ) -> None:
+    watches, environment["EXPORTS_WATCH"] = mongo_database["ExportWatch"], watch
     async with started(environment, tmp_path) as worker:
         await worker.says(f"Worker is ready on task queue {task_queue}")
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            while watch == "on" and await watches.find_one() is None:
+                await asyncio.sleep(0.02)
         worker.signal(signum)
         ended = await worker.ended()
     assert ended.code == 0
+    found = await watches.find_one({}, {"holder": True})
+    assert found == ({"_id": task_queue, "holder": None} if watch == "on" else None)
     assert ended.out == ""
     own = [line.partition("exports.worker: ")[2] for line in ended.lines if "exports." in line]
     assert own == [

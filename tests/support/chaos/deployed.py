@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,11 @@ class Deployed:
 
 @asynccontextmanager
 async def deployed(
-    settings: Settings, endpoints: Endpoints, folder: Path, **changes: str
+    settings: Settings,
+    endpoints: Endpoints,
+    folder: Path,
+    program: Sequence[str] = (str(REPOSITORY / "worker.py"),),
+    **changes: str,
 ) -> AsyncGenerator[Deployed]:
     """Start a worker and wait until it is ready; it is killed if it still runs at the end.
 
@@ -75,6 +79,7 @@ async def deployed(
         settings: Its database, prefix, task queue and reports.
         endpoints: Where the servers are.
         folder: For its log, and for the gate of the reports that are held.
+        program: The worker, as arguments of Python.
         changes: Other environment variables.
     """
     log = folder / f"worker-{secrets.token_hex(4)}.log"
@@ -91,7 +96,8 @@ async def deployed(
     }
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(REPOSITORY / "worker.py")),
+            *(sys.executable, *program),
+            cwd=REPOSITORY,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=stderr,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from dev import readiness
+from dev.endpoints import Endpoints
 from dev.process import Process
 from dev.servers import Servers
 from tests.support.chaos.wires import SERVERS
@@ -12,6 +13,8 @@ _CHECKS: Final = (readiness.temporal, readiness.mongo, readiness.s3)
 
 class KillableServers(Servers):
     """A set of servers whose data outlives each of their processes."""
+
+    _order: tuple[str, ...] = SERVERS
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +26,7 @@ class KillableServers(Servers):
         Args:
             server: One of `SERVERS`.
         """
-        process = self._processes[SERVERS.index(server)]
+        process = self._processes[self._order.index(server)]
         process.kill()
         process.ask_to_stop()  # closes our end
         if server == "s3":
@@ -32,10 +35,10 @@ class KillableServers(Servers):
 
     def start_again(self, server: str) -> None:
         """Start a killed server with the same ports and data, and wait until it is ready."""
-        index = SERVERS.index(server)
+        index = self._order.index(server)
         process = self._process(*self._started[index])
         self._processes[index] = process
-        readiness.wait_until(_CHECKS[index], self.endpoints, process)
+        readiness.wait_until(_CHECKS[SERVERS.index(server)], self.endpoints, process)
 
     def _process(self, name: str, command: list[str]) -> Process:
         if (name, command) not in self._started:
@@ -54,3 +57,17 @@ class KillableServers(Servers):
         # A replica set has journaled what it acknowledges for a majority. This server would
         # keep the last milliseconds of it in memory.
         return [*super()._mongo(chosen, auth=auth), "--sync-on-commit"]
+
+
+class KillableDatabase(KillableServers):
+    """The database alone."""
+
+    _order = ("mongo",)
+
+    def _start(self, chosen: dict[str, int]) -> Endpoints:
+        endpoints = Endpoints.of(chosen, self._keys())
+        process = self._process("The database", self._mongo(chosen, auth=False))
+        self._processes.append(process)
+        readiness.wait_until(readiness.mongo, endpoints, process)
+        self._endpoints = endpoints
+        return endpoints
