@@ -30,6 +30,7 @@ from benchmarks import (
     script,
     small,
     waiting,
+    watching,
 )
 from benchmarks.bench import forget_the_shell
 from benchmarks.peers import benchmark as peers
@@ -46,6 +47,7 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
     "memory": memory,
     "small": small,
     "waiting": waiting,
+    "watcher": watching,
     "fairness": fairness,
     "peers": peers,
     "scale": scale,
