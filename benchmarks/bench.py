@@ -125,8 +125,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def opened() -> AsyncGenerator[Bench]:
-    """Start servers of our own, and point this process and its children at them."""
+async def opened(**variables: str) -> AsyncGenerator[Bench]:
+    """Start servers of our own, and point this process and its children at them.
+
+    Args:
+        variables: Other environment variables.
+    """
     keep_quiet()
     async with AsyncExitStack() as closing:
         servers = Servers()
@@ -142,6 +146,7 @@ async def opened() -> AsyncGenerator[Bench]:
             "EXPORTS_QUOTA_OPEN": "0",
             "EXPORTS_QUOTA_PER_DAY": "0",
             **servers.endpoints.environment(),
+            **variables,
         }
         settings = Settings.load()
         reports = load_reports(settings.reports_file)
