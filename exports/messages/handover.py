@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 
 from exports import names
 from exports.clock import now_ms
-from exports.errors import ExportError
+from exports.errors import ExportError, RequestError
 from exports.messages.channel import Channel
 from exports.messages.message import Event, ExportFacts, Message, Problem
 from exports.messages.notices import Notice
@@ -30,6 +30,8 @@ _WITHIN: Final = 10.0
 _SIDE_BY_SIDE: Final = 16  # documents
 _MAX_TYPE: Final = 200  # characters
 _MAX_FORMAT: Final = 40  # characters
+_MAX_CODE: Final = 40  # characters
+_MAX_MSG: Final = 2000  # characters
 _STATUSES: Final = {
     Event.DONE: TaskStatus.DONE,
     Event.EXPIRING: TaskStatus.DONE,
@@ -167,8 +169,9 @@ class Messenger:
         except (ValueError, KeyError):  # another system put it there
             return None
         # A reminder is of no use any more once the file has gone.
-        gone = event is Event.EXPIRING and task.status is not TaskStatus.DONE
-        if gone or not isinstance(document.get("createdBy"), str) or not task.created_by:
+        if event is Event.EXPIRING and task.status is not TaskStatus.DONE:
+            return None
+        if document.get("createdBy") != task.created_by or not _fits(task):
             return None
         has_file = status is TaskStatus.DONE
         error = entry.error if status is TaskStatus.FAILED else None
@@ -186,7 +189,9 @@ class Messenger:
                 file_name=task.file_name if has_file else None,
                 rows=task.rows if has_file else 0,
                 bytes=task.bytes if has_file else 0,
-                error=None if error is None else Problem(code=error.code, msg=error.msg),
+                error=None
+                if error is None
+                else Problem(code=error.code[:_MAX_CODE], msg=error.msg[:_MAX_MSG]),
                 file_url=self._file_url(task) if has_file else None,
                 expires_at=task.purge_at if has_file else None,
             ),
@@ -203,3 +208,12 @@ class Messenger:
         if self._public_url is None:
             return None
         return f"{self._public_url.rstrip('/')}/exports/{names.in_path(task.id)}/file"
+
+
+def _fits(task: ExportTask) -> bool:
+    """Return whether a task can have a run and a person: another system may store any ids."""
+    try:
+        names.check_task_id(task.id)
+    except RequestError:
+        return False
+    return 0 < len(task.created_by) <= names.MAX_CREATED_BY_LENGTH

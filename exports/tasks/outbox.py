@@ -45,14 +45,19 @@ class OutboxEntry(WireModel):
 
     @classmethod
     def all_of(cls, document: Mapping[str, object]) -> list[Self]:
-        """Return the entries of a document; what is not an entry is left out."""
+        """Return the entries of a document. One that says nothing has no `event`.
+
+        What has no text as `id` is left out: it is not found by the sweep either.
+        """
         found = document.get(OUTBOX)
         entries: list[Self] = []
         for item in cast("list[object]", found) if isinstance(found, list) else []:
             try:
                 entries.append(cls.model_validate(item, by_alias=True, by_name=False))
             except ValidationError:
-                continue
+                named = cast("dict[str, object]", item) if isinstance(item, dict) else {}
+                if isinstance(entry_id := named.get("id"), str):
+                    entries.append(cls(id=entry_id, event="", at=0))
         return entries
 
 

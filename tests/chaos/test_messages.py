@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from exports import names
 from exports.clock import now_ms
 from exports.errors import ExportError
 from exports.messages import channels
-from exports.messages.channel import Address, Outcome
+from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.delivery import DeliveryStatus
 from exports.messages.message import Message
 from exports.settings import Settings
@@ -22,11 +23,13 @@ from tests.support.chaos.herd import Herd, environment_of
 from tests.support.chaos.killable_servers import KillableServers
 from tests.support.chaos.operations import Record
 from tests.support.chaos.receiver import CHANNEL, REMOTE, Receiver, receiving
+from tests.support.chaos.temporal_command import temporal
 from tests.support.chaos.wires import corner
 from tests.support.chaos.worker_entry import HEARTBEAT
 from tests.support.service import USER, Service, insert_orders, open_service, working
 from tests.support.stored_tasks import insert_task
-from tests.support.told import Told, register, settled
+from tests.support.told import Told, message, messenger, register, settled
+from workflows import policies
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -190,3 +193,39 @@ async def test_a_server_that_dies_loses_no_message_and_repeats_none(
     # More than once only if Temporal took the worker for lost, which is an answer that was lost.
     assert len(told.got) == began[0]
     assert {delivery_id for delivery_id, _ in told.got} == {delivery.id}
+
+
+async def test_a_delivery_goes_on_with_the_next_version_of_the_workers(
+    settings: Settings,
+    endpoints: Endpoints,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told()
+    told.outcomes.append(Outcome(Verdict.AGAIN, "It answered with 503.", status=503))
+    register(monkeypatch, told)
+    monkeypatch.setattr(policies, "DELIVERY_DELAYS", [timedelta(seconds=1)])
+    name = settings.task_queue
+    for build in ("1", "2"):
+        of_version = settings.model_copy(update={"deployment_name": name, "build_id": build})
+        async with (
+            open_service(of_version, endpoints.temporal_address) as service,
+            working(service, channels={told.name: told}),
+        ):
+            await _make_current(endpoints, name, build)
+            if build == "1":
+                await messenger(service, told).tell(message(), [told.name])
+                await told.next()
+                continue
+            [delivery] = await service.client.deliveries.list(created_by=USER)
+            assert (await settled(service, delivery.id)).status is DeliveryStatus.DELIVERED
+
+
+async def _make_current(endpoints: Endpoints, name: str, build: str) -> None:
+    which = ("--deployment-name", name, "--build-id", build, "--yes")
+    while True:
+        try:
+            await temporal(endpoints, *("worker", "deployment", "set-current-version", *which))
+        except AssertionError:  # the server learns of workers with a delay
+            await asyncio.sleep(0.2)
+        else:
+            return

@@ -248,6 +248,8 @@ async def test_a_document_of_another_system_tells_its_owner_alone(
     odd: list[dict[str, Any]] = [
         {"createdBy": [USER]},
         {"createdBy": None},
+        {"createdBy": "x" * 201},
+        {"_id": "y" * 5000},
         {"outbox": [{**entry, "event": "webhook.test"}]},
         {"outbox": [{**entry, "event": {"$gt": ""}}]},
         {"outbox": [{**entry, "at": "now"}, {"id": 7}, "x"]},
@@ -257,3 +259,5 @@ async def test_a_document_of_another_system_tells_its_owner_alone(
         await insert_task(at_work, status="done", **fields)
     await messenger(at_work, told).sweep()
     assert await at_work.client.deliveries.list(created_by=None) == []
+    left = at_work.database["ExportTasks"].find({"outbox.id": {"$gt": ""}})
+    assert await left.to_list() == [], "no sweep looks at it again"
