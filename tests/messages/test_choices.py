@@ -37,25 +37,21 @@ async def test_over_http_the_choice_is_one_s_own(api: Api) -> None:
     assert (await api.ask("GET", "/me/notify", STRANGER)).json()["data"] == nothing
 
 
+_REFUSED: dict[str, object] = {"type": "statsMonthly", "params": MONTH, "notify": ["pigeon"]}
+
+
 @pytest.mark.parametrize(
     ("how", "path", "body"),
     [
-        ("PUT", "/me/notify", {}),
-        ("POST", "/exports", {"type": "statsMonthly", "params": MONTH}),
-        (
-            "POST",
-            "/function",
-            {"action": "create", "payload": {"type": "statsMonthly", "params": MONTH}},
-        ),
+        ("PUT", "/me/notify", {"notify": ["pigeon"]}),
+        ("POST", "/exports", _REFUSED),
+        ("POST", "/function", {"action": "create", "payload": _REFUSED}),
     ],
 )
 async def test_a_channel_that_there_is_not_is_refused_over_http(
     api: Api, how: str, path: str, body: dict[str, object]
 ) -> None:
-    named = {"notify": ["pigeon"]}
-    payload = body.get("payload")
-    sent = {**body, "payload": {**payload, **named}} if isinstance(payload, dict) else body | named
-    answer = await api.ask(how, path, json=sent)
+    answer = await api.ask(how, path, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "E_CHANNEL")
 
 

@@ -176,10 +176,14 @@ async def test_a_channel_that_does_not_exist_or_is_not_configured_is_refused(
 ) -> None:
     register(monkeypatch, told, missing="EXPORTS_SMTP_HOST")
     client = idle_service.client
-    for ask in (
-        lambda channels: idle_service.create(notify=channels),
-        lambda channels: client.choose_notify(channels, created_by=USER),
-    ):
+
+    async def request(channels: list[str]) -> object:
+        return await idle_service.create(notify=channels)
+
+    async def choose(channels: list[str]) -> object:
+        return await client.choose_notify(channels, created_by=USER)
+
+    for ask in (request, choose):
         with pytest.raises(ChannelError, match=r"There is no such channel; there are: told\."):
             await ask(["pigeon"])
         with pytest.raises(ChannelError, match="lacks EXPORTS_SMTP_HOST"):

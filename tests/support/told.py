@@ -17,6 +17,7 @@ from exports.messages.message import Event, Message, Subject
 from exports.messages.people import PeopleStore
 from exports.messages.starting import DeliveryStarter
 from exports.reports.file import load_reports
+from exports.settings import Settings
 from tests.support.service import USER, Service
 
 DELIVERED = Outcome(Verdict.DELIVERED, "The receiver took it.", status=200, answer="thank you")
@@ -33,8 +34,8 @@ class Told:
     """
 
     name: str = "told"
-    got: list[tuple[str, Message]] = field(default_factory=list)
-    outcomes: deque[Outcome] = field(default_factory=deque)
+    got: list[tuple[str, Message]] = field(default_factory=list[tuple[str, Message]])
+    outcomes: deque[Outcome] = field(default_factory=deque[Outcome])
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def addresses(self, uid: str, message: Message) -> list[Address]:
@@ -57,7 +58,14 @@ class Told:
 
 def register(patch: pytest.MonkeyPatch, *told: Told, missing: str = "") -> None:
     """Let these be the channels that an installation can have, and this what it has not set."""
-    kinds = [ChannelKind(item.name, lambda _: missing, lambda *_: told[0]) for item in told]
+
+    def lacks(_: Settings) -> str:
+        return missing
+
+    def opened(*_: object) -> Told:
+        return told[0]
+
+    kinds = [ChannelKind(item.name, lacks, opened) for item in told]
     patch.setattr(channels, "KINDS", kinds)
 
 

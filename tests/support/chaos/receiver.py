@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.channels import KINDS, ChannelKind
 from exports.messages.message import Message
+from exports.settings import Settings
 
 RECEIVER: Final = "CHAOS_RECEIVER"
 """Environment variable of workers: the port of the receiver."""
@@ -114,7 +115,15 @@ async def _ask(step: str, message: Message, delivery: str = "") -> None:
     writer.close()
 
 
-REMOTE: Final = ChannelKind(CHANNEL, lambda _: "", lambda *_: RemoteChannel())
+def _lacks(_: Settings) -> str:
+    return ""
+
+
+def _opened(*_: object) -> RemoteChannel:
+    return RemoteChannel()
+
+
+REMOTE: Final = ChannelKind(CHANNEL, _lacks, _opened)
 
 
 def register() -> None:
