@@ -3,18 +3,21 @@
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from pydantic import JsonValue
 
 from exports.characters import can_mislead
-from exports.errors import TypeUnknownError
+from exports.errors import ParamsError, TypeUnknownError
 from exports.models import Unit
 from exports.reports.described import ParamDescription, schema_of_params
 from exports.reports.fingerprint import of_class
+from exports.reports.relative import RelativePeriod, Span
 from exports.source.database import Source
 from exports.tables.described import ColumnDescription
 from exports.tables.warnings import TaskWarning
@@ -59,6 +62,7 @@ class Report(ABC):
         timezone: The time zone in which people are told times of an export.
         max_rows: Most rows of a file; an export that would have more fails. None for no limit.
         about: Whether an xlsx file has a last sheet that says what the export is.
+        spans: The relative periods that `period_params` can give: `previous month`.
     """
 
     type: str
@@ -70,6 +74,7 @@ class Report(ABC):
     timezone: str = "UTC"
     max_rows: int | None = None
     about: bool = True
+    spans: Sequence[Span] = ()
 
     def __init__(self, name: str, title: str | None = None) -> None:
         self.type = name
@@ -110,6 +115,49 @@ class Report(ABC):
     @abstractmethod
     def period(self, params: dict[str, JsonValue]) -> str:
         """Return the period of the parameters, in a few characters: `2026-10`."""
+
+    def period_params(self, first: date, end: date) -> dict[str, JsonValue]:
+        """Return the parameters that say the period, for recurring exports.
+
+        Args:
+            first: The first day of the period, which is one of `spans`.
+            end: The day after the last one.
+        """
+        raise NotImplementedError
+
+    def params_at(
+        self, params: Mapping[str, JsonValue], period: str | None, moment: int
+    ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+        """Return the parameters of a recurring export as they are at a moment.
+
+        Args:
+            params: All parameters but those that say the period.
+            period: The relative period; None if `params` are all.
+            moment: What it is relative to (epoch milliseconds).
+
+        Returns:
+            All parameters, in normal form, and those of them that come from the period.
+
+        Raises:
+            ParamsError: The report can't take this period, or the parameters do not fit.
+        """
+        filled: dict[str, JsonValue] = {}
+        if period is not None:
+            relative = RelativePeriod.parse(period)
+            if relative.span not in self.spans:
+                can = f"can take {', or '.join(self.spans)}" if self.spans else "can take none"
+                raise ParamsError(
+                    f"{self.type} can't take this period; it {can}.",
+                    fields={"period": "does not fit the report"},
+                )
+            filled = self.period_params(*relative.before(moment, ZoneInfo(self.timezone)))
+        twice = sorted(filled.keys() & params.keys())
+        if twice:
+            raise ParamsError(
+                f"Leave out {', '.join(twice)}: the period says so.",
+                fields=dict.fromkeys(twice, "comes from the period"),
+            )
+        return self.check_params({**params, **filled}), filled
 
     @abstractmethod
     def units(self, params: dict[str, JsonValue]) -> list[Unit]:

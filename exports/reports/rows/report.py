@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from datetime import date
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -11,6 +12,7 @@ from exports.reports import periods
 from exports.reports.defined import DefinedReport
 from exports.reports.described import ParamDescription
 from exports.reports.params import chosen
+from exports.reports.relative import Span
 from exports.reports.report import Rows
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
 from exports.reports.rows.params import RowsParams, describe_period
@@ -30,6 +32,7 @@ class RowsReport(DefinedReport[RowsDefinition, RowsParams]):
     """
 
     bulk = True
+    spans = tuple(Span)
 
     def __init__(self, name: str, definition: RowsDefinition) -> None:
         super().__init__(name, definition, RowsParams, list(definition.columns))
@@ -45,6 +48,10 @@ class RowsReport(DefinedReport[RowsDefinition, RowsParams]):
         """See `Report.period`: `2026-10-01_2026-11-01`."""
         checked = self._params.model_validate(params)
         return f"{checked.first}_{checked.end}"
+
+    def period_params(self, first: date, end: date) -> dict[str, JsonValue]:
+        """See `Report.period_params`: any days."""
+        return {"from": first.isoformat(), "to": end.isoformat()}
 
     def units(self, params: dict[str, JsonValue]) -> list[Unit]:
         """See `Report.units`: one for the whole period; more follow from its `rest`."""
@@ -93,4 +100,4 @@ class RowsReport(DefinedReport[RowsDefinition, RowsParams]):
         return describe_period()
 
     def _example_period(self) -> dict[str, JsonValue]:
-        return {"from": "2026-10-01", "to": "2026-11-01"}
+        return self.period_params(date(2026, 10, 1), date(2026, 11, 1))

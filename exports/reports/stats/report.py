@@ -18,6 +18,7 @@ from exports.reports.params import (
     chosen,
     describe_numbers,
 )
+from exports.reports.relative import Span
 from exports.reports.report import Rows
 from exports.reports.stats.columns import Row, column_named, described
 from exports.reports.stats.pipeline import PERIOD, build
@@ -46,6 +47,8 @@ class StatsReport(DefinedReport[StatsDefinition, YearParams]):
             MonthParams if definition.period == "month" else YearParams,
             [definition.row_period, *definition.group_by, *definition.measures],
         )
+        self._by_month = definition.period == "month"
+        self.spans = (Span.MONTH,) if self._by_month else (Span.YEAR,)
 
     def describe_columns(self) -> list[ColumnDescription]:
         """See `Report.describe_columns`."""
@@ -61,6 +64,11 @@ class StatsReport(DefinedReport[StatsDefinition, YearParams]):
         if isinstance(checked, MonthParams):
             return periods.month_key(date(checked.year, checked.month, 1))
         return str(checked.year)
+
+    def period_params(self, first: date, end: date) -> dict[str, JsonValue]:
+        """See `Report.period_params`: a month or a year."""
+        del end
+        return {"year": first.year, **({"month": first.month} if self._by_month else {})}
 
     def units(self, params: dict[str, JsonValue]) -> list[Unit]:
         """See `Report.units`: one month, or the twelve months of a year."""
@@ -166,8 +174,7 @@ class StatsReport(DefinedReport[StatsDefinition, YearParams]):
         return describe_numbers(self._params)
 
     def _example_period(self) -> dict[str, JsonValue]:
-        by_month = self.definition.period == "month"
-        return {"year": 2026, **({"month": 10} if by_month else {})}
+        return self.period_params(date(2026, 10, 1), date(2026, 11, 1))
 
 
 def _with_empty(rows: Sequence[Row], labels: Sequence[date]) -> list[Row]:
