@@ -35,6 +35,9 @@ from exports.messages.deliveries import DeliveryStore
 from exports.messages.handover import Messenger
 from exports.messages.people import PeopleStore
 from exports.messages.starting import DeliveryStarter
+from exports.recurring.runs import RecurringRuns
+from exports.recurring.schedules import RecurringSchedules
+from exports.recurring.store import RecurringStore
 from exports.reports.file import load_reports
 from exports.reports.report import ReportCatalog
 from exports.runtime.liveness import LivenessFile
@@ -166,7 +169,20 @@ def _activities(
     tasks, swept = RunTransitions(collection), SweepStore(collection)
     attempts = Attempts(tasks, store)
     cache = PartCache()
-    claim = ClaimActivities(tasks, reports, store, settings)
+    recurring = RecurringRuns(
+        tasks=collection,
+        store=RecurringStore(collection.documents.database),
+        schedules=RecurringSchedules(temporal, task_queue=settings.task_queue),
+        reports=reports,
+        settings=settings,
+    )
+    claim = ClaimActivities(
+        tasks=tasks,
+        recurring=recurring,
+        reports=reports,
+        store=store,
+        settings=settings,
+    )
     aggregate = AggregateActivities(
         attempts=attempts, reports=reports, source=source, store=store, cache=cache
     )

@@ -5,10 +5,11 @@ from temporalio import activity
 from activities.boundary import beating, boundary
 from exports import names
 from exports.clock import now_ms
-from exports.errors import RequestError, TaskLostError, TaskNotFoundError
+from exports.errors import QuotaError, RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
 from exports.messages.channels import checked_request
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
+from exports.recurring.runs import RecurringRuns
 from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
 from exports.settings import Settings
@@ -17,6 +18,7 @@ from exports.tasks.checks import runnable
 from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
+from workflows.failures import application_error
 
 
 class ClaimActivities:
@@ -25,14 +27,22 @@ class ClaimActivities:
     Args:
         tasks: The tasks.
         reports: The configured reports.
+        recurring: Stores the tasks of recurring exports.
         store: The bucket.
         settings: Of this worker.
     """
 
     def __init__(
-        self, tasks: RunTransitions, reports: ReportCatalog, store: ObjectStore, settings: Settings
+        self,
+        *,
+        tasks: RunTransitions,
+        recurring: RecurringRuns,
+        reports: ReportCatalog,
+        store: ObjectStore,
+        settings: Settings,
     ) -> None:
         self._tasks = tasks
+        self._recurring = recurring
         self._reports = reports
         self._store = store
         self._settings = settings
@@ -53,13 +63,14 @@ class ClaimActivities:
                 f"{names.workflow_id('<taskId>')}; to start one directly, leave taskId out."
             )
         if not stored_elsewhere:
-            await self._tasks.create_for_run(ask.request, task)
-            await self._check_same(ask)
+            await self._store_task(ask)
         document = await self._tasks.claim(task, run_started_at=ask.run_started_at)
         if document is None:
             return await self._not_claimed(ask)
-        # Clients check the channels of stored tasks. What another system stored there is left out.
-        checked_request(ask.request.notify or [], self._settings)
+        # Clients check the channels of stored tasks and of recurring exports. What another system
+        # stored there, or what is not configured any more, is left out.
+        if ask.request.recurring is None:
+            checked_request(ask.request.notify or [], self._settings)
         request, max_retries = runnable(document)
         plan = self._plan(request, asked_at=ExportTask.from_document(document).created_at)
         claim = Claim(
@@ -72,6 +83,23 @@ class ClaimActivities:
         if plan.data_until is not None:
             await self._tasks.planned(task, data_until=plan.data_until)
         return claim
+
+    async def _store_task(self, ask: ClaimInput) -> None:
+        if ask.request.recurring is None:
+            await self._tasks.create_for_run(ask.request, ask.task)
+            await self._check_same(ask)
+            return
+        # Without a planned time, somebody has started the run by hand.
+        planned_for = ask.run_started_at if ask.planned_for is None else ask.planned_for
+        try:
+            await self._recurring.prepare(
+                ask.request,
+                ask.request.recurring,
+                task_id=ask.task.task_id,
+                planned_for=planned_for,
+            )
+        except QuotaError as error:  # the task has failed, and says so
+            raise application_error(error, final=True) from None
 
     async def _check_same(self, ask: ClaimInput) -> None:
         """Refuse a workflow id that was used for another export or by another person."""

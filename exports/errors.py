@@ -193,7 +193,7 @@ class QuotaError(ExportError):
 
 
 class TaskNotFoundError(ExportError):
-    """There is no such task or webhook, or it is somebody else's: the answer is the same."""
+    """There is no such thing, such as an export or a webhook, or it is somebody else's."""
 
     code = "E_NOT_FOUND"
     fixed_by = "who asked"

@@ -78,6 +78,19 @@ class WireModel(BaseModel):
     )
 
 
+class Recurrence(WireModel):
+    """Says of which recurring export an export is.
+
+    Attributes:
+        id: The recurring export.
+        period: The period of the export, relative to the time that it was planned for: `previous
+            month`. None if the parameters say it.
+    """
+
+    id: str = Field(min_length=1, max_length=40)
+    period: str | None = Field(default=None, max_length=40)
+
+
 class ExportRequest(WireModel):
     """What a person asks for: the input of `ExportWorkflow`.
 
@@ -93,6 +106,8 @@ class ExportRequest(WireModel):
         notify: The channels by which the person is told how it ended: `email`, `wechat`, `webhook`,
             and `default` for those that they have chosen, which are also meant by None. None is
             not sent, because older workers do not know this field.
+        recurring: The recurring export that it is of; None if it is of none. It is left out then,
+            because older workers do not know it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -105,6 +120,7 @@ class ExportRequest(WireModel):
     notify: list[Annotated[str, Field(max_length=_MAX_CHANNEL_NAME)]] | None = Field(
         default=None, max_length=_MAX_CHANNELS, exclude_if=lambda notify: notify is None
     )
+    recurring: Recurrence | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class TaskRef(WireModel):
@@ -233,11 +249,14 @@ class ClaimInput(WireModel):
         task: The task and the run that asks; `max_retries` is ignored.
         run_started_at: When the run started, by Temporal's clock, in epoch milliseconds. A later
             run replaces an earlier one, never the other way round.
+        planned_for: Of a recurring export: the time that its Schedule started the run for (epoch
+            milliseconds), however late that was.
     """
 
     request: ExportRequest
     task: TaskRef
     run_started_at: int
+    planned_for: int | None = None
 
 
 class Claim(WireModel):

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -123,6 +124,37 @@ def task_id_for(task_queue: str, created_by: str, idempotency_key: str) -> str:
     """
     named = json.dumps([task_queue, created_by, idempotency_key]).encode()
     return hashlib.sha256(named).digest()[:_OBJECT_ID_BYTES].hex()
+
+
+def check_idempotency_key(key: str) -> str:
+    """Return `key` if it can be an idempotency key.
+
+    Raises:
+        RequestError: It is empty, too long or not valid text.
+    """
+    check_text(key, "The idempotency key")
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH:
+        raise RequestError(
+            f"An idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters."
+        )
+    return key
+
+
+def recurring_id_for(task_queue: str, created_by: str, idempotency_key: str) -> str:
+    """Return the id of the recurring export that belongs to a person and an idempotency key.
+
+    The arguments are those of `task_id_for`.
+    """
+    named = json.dumps([task_queue, created_by, "recurring", idempotency_key]).encode()
+    return hashlib.sha256(named).digest()[:_OBJECT_ID_BYTES].hex()
+
+
+def recurring_task_id(recurring_id: str, planned_for: datetime) -> str:
+    """Return the id of the export that a recurring export makes for a time, in UTC.
+
+    Temporal appends the time to the workflow id that a Schedule has.
+    """
+    return f"{recurring_id}-{planned_for:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def person_key(created_by: str) -> str:
@@ -293,6 +325,11 @@ def sweep_workflow_id(task_queue: str) -> str:
 def in_path(task_id: str) -> str:
     """Return a task id as one segment of the path of an address."""
     return _quoted(task_id)
+
+
+def recurring_schedule_id(task_queue: str, recurring_id: str) -> str:
+    """Return the id of the Schedule of a recurring export."""
+    return f"{task_queue}-recurring-{recurring_id}"
 
 
 def run_prefix(root: str, task_id: str, run_id: str) -> str:

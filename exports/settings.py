@@ -196,6 +196,10 @@ class Settings(ReportsSettings, MessageSettings):
         default=200,
         description="How many exports one person may ask for on one day, in UTC. 0: no limit",
     )
+    quota_recurring: Annotated[int, Ge(0)] = Field(
+        default=20,
+        description="How many recurring exports one person may have. 0: no limit",
+    )
     retention: Annotated[timedelta, Gt(timedelta(0)), Le(_MAX_RETENTION), _Seconds] = Field(
         default=timedelta(hours=24),
         description="How long a finished file is kept, at least as long as its link is valid",

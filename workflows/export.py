@@ -124,6 +124,7 @@ class ExportWorkflow:
             request=request,
             task=self._task,
             run_started_at=epoch_ms(workflow.info().workflow_start_time),
+            planned_for=visibility.planned_for(),
         )
         refuse_too_large(size_of(ask), "The request")
         claim = await _uninterrupted(self._run_step(lambda history: steps.claim(ask, history)))

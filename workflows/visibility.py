@@ -1,11 +1,25 @@
-"""What operators see of an export in Temporal: its search attributes and its current details."""
+"""Search attributes and current details: what operators see of an export, and a run of itself."""
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from exports import names
+    from exports.clock import epoch_ms
     from exports.models import ExportPlan, ExportResult, TaskStatus
+
+
+_PLANNED_FOR = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+
+
+def planned_for() -> int | None:
+    """Return the time for which a Schedule started this run (epoch milliseconds), if one did.
+
+    It is the planned time also if the run was started late, and for a backfill. For a trigger, it
+    is the time of the trigger.
+    """
+    planned = workflow.info().typed_search_attributes.get(_PLANNED_FOR)
+    return None if planned is None else epoch_ms(planned)
 
 
 def show_plan(plan: ExportPlan) -> None:

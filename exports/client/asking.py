@@ -15,6 +15,7 @@ from exports.errors import FileExpiredError, RequestError, TaskStateError, expla
 from exports.formats import format_named
 from exports.messages.channels import checked_request
 from exports.models import DEFAULT_FORMAT, ExportRequest, TaskStatus
+from exports.reports.limits import limits_of
 from exports.reports.report import Report
 from exports.tasks.asking import Joining
 from exports.tasks.quotas import Limit
@@ -146,23 +147,16 @@ class Asking(Files):
         return Joining(key, millis(self._settings.join_within))
 
     def _limits(self, reports: Iterable[Report]) -> list[Limit]:
-        """Return the limits of all reports together, and those of each of these."""
-        limits = [
-            Limit("open", None, self._settings.quota_open),
-            Limit("day", None, self._settings.quota_per_day),
-        ]
-        for report in reports:
-            limits.append(Limit("open", report.type, report.quota_open))
-            limits.append(Limit("day", report.type, report.quota_per_day))
-        return [limit for limit in limits if limit.most]
+        return limits_of(
+            reports,
+            quota_open=self._settings.quota_open,
+            quota_per_day=self._settings.quota_per_day,
+        )
 
     def _task_id(self, request: ExportRequest, idempotency_key: str | None) -> str | None:
         if idempotency_key is None:
             return None
-        names.check_text(idempotency_key, "The idempotency key")
-        longest = names.MAX_IDEMPOTENCY_KEY_LENGTH
-        if not 0 < len(idempotency_key) <= longest:
-            raise RequestError(f"An idempotency key must have 1 to {longest} characters.")
+        names.check_idempotency_key(idempotency_key)
         return names.task_id_for(self._settings.task_queue, request.created_by, idempotency_key)
 
     async def retry(self, task_id: str, *, created_by: str | None) -> ExportTask:

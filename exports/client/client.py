@@ -15,6 +15,7 @@ from exports.client.telling import Telling
 from exports.client.webhooks import WebhooksOfPeople
 from exports.client.wechat import GrantingWechat
 from exports.connections import Connections
+from exports.recurring import RecurringExports
 from exports.reports.file import load_reports
 from exports.settings import Settings
 
@@ -83,6 +84,13 @@ class ExportClient(
         trace: TracebackType | None,
     ) -> None:
         await self._closing.__aexit__(kind, error, trace)
+
+    @property
+    def recurring(self) -> RecurringExports:
+        """The recurring exports."""
+        return RecurringExports(
+            self._database, self._temporal, self._reports, self._settings, origin=self._origin
+        )
 
     def with_origin(self, origin: str) -> Self:
         """Return a client with the same connections and another origin for the audit record."""

@@ -46,6 +46,7 @@ class Following(ClientPart):
         status: TaskStatus | None = None,
         type: str | None = None,  # noqa: A002 -- the field's name everywhere
         format: str | None = None,  # noqa: A002 -- same
+        recurring: str | None = None,
         created_from: int | None = None,
         created_before: int | None = None,
         after: str | None = None,
@@ -55,9 +56,10 @@ class Following(ClientPart):
 
         Args:
             created_by: Whose tasks; None for all.
-            status: Only tasks with this status; None for all, as for the next four.
+            status: Only tasks with this status; None for all, as for the next five.
             type: Only tasks of this report.
             format: Only tasks in this file format.
+            recurring: Only tasks of the recurring export with this id.
             created_from: Only tasks that were created then or later (epoch milliseconds).
             created_before: Only tasks that were created before (epoch milliseconds).
             after: Only what follows the task with this id, which was the last one of a page.
@@ -70,12 +72,13 @@ class Following(ClientPart):
             ("createdBy", created_by),
             ("The type", type),
             ("The format", format),
+            ("The recurring export", recurring),
             ("The id", after),
         ):
             names.check_text(text or "", what)
         if any(not 0 <= (time or 0) <= YEAR_9999_MS for time in (created_from, created_before)):
             raise RequestError("A time must be in epoch milliseconds, from 1970 to 9999.")
-        wanted = Wanted(status, type, format, created_from, created_before)
+        wanted = Wanted(status, type, format, recurring, created_from, created_before)
         return await self._tasks.newest(
             created_by=created_by,
             wanted=wanted,

@@ -194,6 +194,7 @@ class Messenger:
                 else Problem(code=error.code[:_MAX_CODE], msg=error.msg[:_MAX_MSG]),
                 file_url=self._file_url(task) if has_file else None,
                 expires_at=task.purge_at if has_file else None,
+                recurring=task.recurring,
             ),
         )
 

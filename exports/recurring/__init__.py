@@ -1,1 +1,5 @@
-"""Recurring exports: Temporal Schedules that ask for an export again and again."""
+"""Recurring exports: each is a record, and a Temporal Schedule that starts its exports."""
+
+from exports.recurring.exports import RecurringExports
+
+__all__ = ["RecurringExports"]

@@ -52,6 +52,8 @@ REMIND_AT: Final = "remindAt"
 """Field with the time at which a task's person is to be reminded of its file."""
 OUTBOX: Final = "outbox"
 """Array of what is still to be told of a task: see `exports.tasks.outbox`."""
+RECURRING: Final = "recurring"
+"""The id of the recurring export that a task is of."""
 UNIQUE: Final = (JOIN_KEY, ASKED_WITH, OPEN_SLOTS, DAY_SLOTS)
 """Fields whose texts only one task can have."""
 ANY_TEXT: Final = {"$gt": ""}  # to MongoDB, nothing of another type is more or less than a text
@@ -183,6 +185,10 @@ class TaskCollection:
                     IndexModel(
                         [(REMIND_AT, ASCENDING)],
                         partialFilterExpression={REMIND_AT: {"$gt": 0}},
+                    ),
+                    IndexModel(
+                        [(RECURRING, ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)],
+                        partialFilterExpression={RECURRING: ANY_TEXT},
                     ),
                     IndexModel(
                         [("createdBy", ASCENDING)],
@@ -323,8 +329,10 @@ def new_document(request: ExportRequest, max_retries: int, *, origin: str) -> St
     now = now_ms()
     author = Author.person(request.created_by, origin=origin)
     notify = {} if request.notify is None else {NOTIFY: request.notify}
+    recurring = {} if request.recurring is None else {RECURRING: request.recurring.id}
     return {
         **notify,
+        **recurring,
         "type": request.type,
         "params": request.params,
         "format": request.format,

@@ -14,7 +14,7 @@ from bson import DatetimeMS, Decimal128, ObjectId
 from pymongo import DESCENDING
 
 from exports.models import DEFAULT_FORMAT, TaskStatus
-from exports.tasks.collection import Stored, has_status
+from exports.tasks.collection import RECURRING, Stored, has_status
 
 Sort = list[tuple[str, int]]
 
@@ -32,6 +32,7 @@ class Wanted(NamedTuple):
         status: Those with this status.
         type: Those of this report.
         format: Those in this file format.
+        recurring: Those of this recurring export, by its id.
         created_from: Those that were created then or later (epoch milliseconds).
         created_before: Those that were created before (epoch milliseconds).
     """
@@ -39,6 +40,7 @@ class Wanted(NamedTuple):
     status: TaskStatus | None = None
     type: str | None = None
     format: str | None = None
+    recurring: str | None = None
     created_from: int | None = None
     created_before: int | None = None
 
@@ -94,8 +96,9 @@ def _query(wanted: Wanted, created_by: str | None) -> Stored:
     found: Stored = {"status": has_status(*([wanted.status] if wanted.status else TaskStatus))}
     if created_by is not None:
         found["createdBy"] = {"$eq": created_by}
-    if wanted.type is not None:
-        found["type"] = {"$eq": wanted.type, **_NO_ARRAY}
+    for field, text in (("type", wanted.type), (RECURRING, wanted.recurring)):
+        if text is not None:
+            found[field] = {"$eq": text, **_NO_ARRAY}
     if wanted.format is not None:
         # The old function knew one format, and stored none.
         formats = [wanted.format, *([None] if wanted.format == DEFAULT_FORMAT else [])]

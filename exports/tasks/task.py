@@ -146,6 +146,7 @@ class ExportTask(WireModel):
             period was not over then: what happened later may be missing. None if it was.
         cancel_reason: The reason that was given when it was cancelled.
         notify: The channels by which its person is told; None: by the person's default.
+        recurring: The id of the recurring export that it is of; None if it is of none.
         object_key: Key of the file in the bucket.
         store: Which bucket that is: see `ObjectStore.fingerprint`.
         joined: Whether `ExportClient.create` found this task, instead of making it.
@@ -184,6 +185,7 @@ class ExportTask(WireModel):
     data_until: _Millis = None
     cancel_reason: str | None = None
     notify: list[str] | None = None
+    recurring: str | None = None
     object_key: str | None = Field(default=None, exclude=True)
     store: dict[str, str] | None = Field(default=None, exclude=True)
     sweep_starts: _Number = Field(default=0, exclude=True)

@@ -140,13 +140,17 @@ async def _start(
             id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_summary=summary_of(request),
-            # A server with fairness enabled serves the people in turn.
-            priority=Priority(fairness_key=names.person_key(request.created_by)),
-            search_attributes=_attributes(request),
+            priority=priority_of(request),
+            search_attributes=attributes_of(request),
         )
     except WorkflowAlreadyStartedError:
         return False
     return True
+
+
+def priority_of(request: ExportRequest) -> Priority:
+    """Return the key by which a server with fairness enabled serves the people in turn."""
+    return Priority(fairness_key=names.person_key(request.created_by))
 
 
 def summary_of(request: ExportRequest) -> str:
@@ -156,7 +160,8 @@ def summary_of(request: ExportRequest) -> str:
         for value in request.params.values()
         if isinstance(value, int | str) and not isinstance(value, bool)
     )
-    text = " ".join(filter(None, (request.type, period, "for", request.created_by)))
+    relative = request.recurring.period if request.recurring else None
+    text = " ".join(filter(None, (request.type, period, relative, "for", request.created_by)))
     return _cut(text, _MAX_SUMMARY)
 
 
@@ -165,16 +170,20 @@ def _cut(text: str, most: int) -> str:
     return text.encode()[:most].decode(errors="ignore")
 
 
-def _attributes(request: ExportRequest) -> TypedSearchAttributes:
+def attributes_of(
+    request: ExportRequest, status: TaskStatus | None = TaskStatus.RUNNING
+) -> TypedSearchAttributes:
+    """Return the search attributes of an export that is started; of a Schedule, with no status."""
     texts = {
         names.SEARCH_TYPE: request.type,
-        names.SEARCH_STATUS: TaskStatus.RUNNING.value,
+        names.SEARCH_STATUS: status,
         names.SEARCH_FORMAT: request.format,
         names.SEARCH_CREATED_BY: request.created_by,
     }
     return TypedSearchAttributes(
         [
-            SearchAttributePair(SearchAttributeKey.for_keyword(name), text)
+            SearchAttributePair(SearchAttributeKey.for_keyword(name), str(text))
             for name, text in texts.items()
+            if text is not None
         ]
     )

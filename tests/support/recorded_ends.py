@@ -1,5 +1,6 @@
 """Recordings of runs without faults, and of sweeps."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -54,6 +55,25 @@ async def _without_a_stored_task(service: Service) -> Run:
     run = await _started(service, request)
     async with working(service):
         await run.result()
+    return run
+
+
+@recorded("done-recurring")
+async def _of_a_recurring_export(service: Service) -> Run:
+    await insert_orders(service.database)
+    made = await service.client.recurring.create(
+        "statsMonthly", period="previous month", on="1st", created_by=USER
+    )
+    november = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000)
+    [task] = await service.client.recurring.backfill(
+        made.id, created_by=USER, since=november, until=november + 1
+    )
+    run = service.run_of(task)
+    async with working(service):
+        while (await service.client.list(created_by=USER)) == []:
+            await asyncio.sleep(0.1)
+        await run.result()
+    await service.client.recurring.delete(made.id, created_by=USER)
     return run
 
 
