@@ -74,6 +74,9 @@ async def list_exports(
     status: TaskStatus | None = None,
     type: Annotated[str | None, Query(description="The report.")] = None,  # noqa: A002 -- the name in the query
     format: Annotated[str | None, Query(description="The file format.")] = None,  # noqa: A002 -- same
+    recurring: Annotated[
+        str | None, Query(description="The recurring export that they are of.")
+    ] = None,
     created_from: Annotated[
         _Millis, Query(description="Created at this time or later (epoch milliseconds).")
     ] = None,
@@ -92,6 +95,7 @@ async def list_exports(
         status=status,
         type=type,
         format=format,
+        recurring=recurring,
         created_from=created_from,
         created_before=created_before,
         after=after,

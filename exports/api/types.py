@@ -26,6 +26,7 @@ class ExportType(WireModel):
         title: Its title for people.
         params: The JSON Schema (2020-12) of its parameters.
         columns: The columns of its files, in order; empty if only its rows can tell.
+        periods: The relative periods that recurring exports of it can have.
         formats: The file formats that it can be exported to.
         file_name: What a file may be called.
     """
@@ -34,6 +35,7 @@ class ExportType(WireModel):
     title: str
     params: dict[str, JsonValue]
     columns: list[ColumnDescription]
+    periods: list[str]
     formats: list[str]
     file_name: str
 
@@ -69,6 +71,7 @@ def _of(report: Report) -> ExportType:
         title=report.title,
         params=report.params_schema(),
         columns=report.describe_columns(),
+        periods=[*report.spans],
         formats=sorted(FORMATS),
         file_name=report.sample_file_name(FORMATS[DEFAULT_FORMAT].extension),
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from exports.cli import exports, messages, programs, schedule, tokens, webhooks
+from exports.cli import exports, messages, programs, recurring, schedule, tokens, webhooks
 from exports.cli.boundary import guarded, raise_on_sigterm
 from exports.cli.output import print_version
 from exports.runtime.process import end
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.add_typer(exports.app)
 app.add_typer(messages.app)
 app.add_typer(programs.app)
+app.add_typer(recurring.app, name="recurring")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(tokens.app, name="token")
 app.add_typer(webhooks.app, name="webhook")

@@ -56,6 +56,7 @@ def types(*, as_json: AsJson = False) -> None:
             params=report.describe_params(),
             params_schema=report.params_schema(),
             columns=report.describe_columns(),
+            periods=[*report.spans],
             formats=sorted(FORMATS),
         )
         for report in load_reports(ReportsSettings.load().reports_file)
@@ -178,6 +179,9 @@ def list_tasks(
         str | None,
         typer.Option("--format", metavar="FORMAT", help="Only exports in this file format."),
     ] = None,
+    recurring: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only exports of this recurring export.")
+    ] = None,
     since: Annotated[
         datetime | None, typer.Option(help="Only exports created then or later, in local time.")
     ] = None,
@@ -201,6 +205,7 @@ def list_tasks(
             status=status,
             type=type_,
             format=file_format,
+            recurring=recurring,
             created_from=None if since is None else epoch_ms(since.astimezone()),
             created_before=None if until is None else epoch_ms(until.astimezone()),
             after=after,

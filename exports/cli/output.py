@@ -46,6 +46,7 @@ class TypeView(WireModel):
         params: Its parameters.
         params_schema: Their JSON Schema.
         columns: The columns of its files; empty if only the rows can tell.
+        periods: The relative periods that recurring exports of it can have.
         formats: The file formats that it can be exported to.
     """
 
@@ -54,6 +55,7 @@ class TypeView(WireModel):
     params: list[ParamDescription]
     params_schema: dict[str, JsonValue]
     columns: list[ColumnDescription]
+    periods: list[str]
     formats: list[str]
 
 
@@ -138,6 +140,8 @@ def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
     params = ", ".join(f"{key}={_short(value)}" for key, value in task.params.items())
     yield "type", " ".join(part for part in (task.type, params, task.format) if part)
     yield "created by", task.created_by
+    if task.recurring is not None:
+        yield "recurring", task.recurring
     yield "created", local_time(task.created_at)
     yield "status", _status(task)
     if not task.status.ended:

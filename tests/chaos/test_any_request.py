@@ -36,6 +36,11 @@ phases.coverage.unexpected-methods = ["PUT", "DELETE", "TRACE"]
 include-operation-id = ["createExport", "setNotify"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 404, 409, 422, 429]
 
+# To the document, a period and a time are any texts, and so are the parameters.
+[[operations]]
+include-operation-id = ["createRecurring", "backfillRecurring"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 404, 409, 422, 429]
+
 # `after` is the id of something that is there.
 [[operations]]
 include-operation-id = ["listExports", "listDeliveries", "listDeliveriesOfExport"]

@@ -108,6 +108,13 @@ COMMANDS: dict[str, list[str]] = {
 }
 NO_TASK_COMMANDS: Final = {
     *("types", "create", "list", "sweep", "worker", "api", "codec-server"),
+    *(
+        f"recurring {name}"
+        for name in (
+            *("create", "list", "show", "audit", "pause"),
+            *("resume", "trigger", "backfill", "delete"),
+        )
+    ),
     *(f"token {name}" for name in ("create", "list", "revoke")),
     # Of deliveries, tests/messages/test_owners.py shows who sees what.
     *(f"delivery {name}" for name in ("show", "send-again", "cancel")),
