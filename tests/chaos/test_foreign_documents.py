@@ -154,6 +154,7 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
         lambda _: [names.slot(names.slots_prefix(VICTIM), None, 0), ["a"], 7, {"a": 1}],
     ),
     **dict.fromkeys(("cancelReason", "sha256"), lambda _: [7, ["a"], "x" * 5000]),
+    "recurring": lambda _: ["0" * 24, ["a"], 7, {"$gt": ""}],
     **dict.fromkeys(("rows", "bytes"), lambda _: [1e300, float("nan"), ["a"]]),
     **dict.fromkeys(
         ("createdAt", "startedAt", "finishedAt", "updatedAt", "expiresAt", "dataUntil"),
