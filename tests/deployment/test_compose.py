@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from pymongo.uri_parser import parse_uri
 
 from dev import binaries
+from dev.mongo_users import TASKS_ACTIONS
 from exports.api.settings import ApiSettings
 from exports.codec_server.settings import CodecSettings
 from exports.encryption.keys import EncryptionKeys
@@ -265,7 +266,7 @@ def test_both_database_users_have_only_the_rights_that_they_need() -> None:
     ]
     # tests/access/test_database_roles.py shows that its rights are enough.
     database = worker["EXPORTS_MONGO_DATABASE"]
-    for collection in ("ExportTasks", "ExportTokens"):
+    for collection in TASKS_ACTIONS:
         assert f'resource: {{ db: "{database}", collection: "{collection}" }},' in script
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from temporalio.common import SearchAttributeKey
 
 from activities import deliver
 from exports import names
@@ -35,9 +36,8 @@ async def told(idle_service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 async def _begun(service: Service, told: Told, what: Message) -> str:
-    """Tell something, twice, and return the id of the only delivery."""
-    for _ in range(2):
-        await messenger(service, told).tell(what, ["told"])
+    """Tell something, several at once, and return the id of the only delivery."""
+    await asyncio.gather(*(messenger(service, told).tell(what, ["told"]) for _ in range(5)))
     [delivery] = await service.client.deliveries.list(created_by=what.created_by)
     assert delivery.id == names.delivery_id(what.id, "told", "first")
     return delivery.id
@@ -65,6 +65,7 @@ async def test_what_failed_is_tried_again_with_the_same_id_until_it_arrives(
     run = idle_service.temporal.get_workflow_handle(names.delivery_workflow_id(delivery.id))
     seen = await run.describe()
     assert await seen.static_summary() == f"recurring.paused by told for {USER}: Orders"
+    assert seen.typed_search_attributes[SearchAttributeKey.for_keyword("ExportCreatedBy")] == USER
     history = (await run.fetch_history()).to_json()
     for secret in ("go away", "the address of", "thank you"):
         assert secret not in history, "neither an address nor an answer goes through Temporal"
