@@ -54,9 +54,13 @@ class DeliveryWorkflow:
         if self._main is not None:
             self._main.cancel()
 
-    async def _deliver(self, order: DeliveryOrder) -> DeliveryStatus:
-        if self._cancelled:  # before the first attempt
+    def _stop_if_cancelled(self) -> None:
+        # An attempt that was asked to stop may have ended by itself nevertheless.
+        if self._cancelled or workflow.cancellation_reason() is not None:
             raise asyncio.CancelledError
+
+    async def _deliver(self, order: DeliveryOrder) -> DeliveryStatus:
+        self._stop_if_cancelled()
         delays = [delay.total_seconds() * _jitter() for delay in policies.DELIVERY_DELAYS]
         attempts = [DeliveryAttempt(order=order, next_in=delay) for delay in (*delays, None)]
         while True:
@@ -65,6 +69,7 @@ class DeliveryWorkflow:
                 return result.status
             answer = "no answer" if result.answered is None else f"answered {result.answered}"
             workflow.set_current_details(f"attempt {self._attempts} failed · {answer}")
+            self._stop_if_cancelled()
             await workflow.sleep(result.next_in, summary=f"until attempt {self._attempts + 1}")
 
     async def _attempt(self, ask: DeliveryAttempt) -> AttemptResult:

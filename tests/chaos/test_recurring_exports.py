@@ -87,7 +87,7 @@ async def test_what_was_due_while_temporal_was_away_is_made_for_its_planned_time
                 await asyncio.sleep(7)
                 again = now_ms()
                 await asyncio.to_thread(servers.start_again, "temporal")
-                missed: list[ExportTask] = []
+                tasks, missed = list[ExportTask](), list[ExportTask]()
                 while not missed:
                     await asyncio.sleep(0.1)
                     tasks = await service.client.list(created_by=USER, recurring=made.id)

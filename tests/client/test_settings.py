@@ -76,6 +76,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "directory_language_field": ("lang", ...),
     "directory_openid_field": ("wx", ...),
     "watch": ("off", False),
+    "quota_recurring": ("7", 7),
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
     "deployment_name": ("exports", ...),
     "build_id": ("1.4.0+3f2a", ...),
