@@ -54,23 +54,23 @@ class DeliveryWorkflow:
         if self._main is not None:
             self._main.cancel()
 
-    def _stop_if_cancelled(self) -> None:
-        # An attempt that was asked to stop may have ended by itself nevertheless.
-        if self._cancelled or workflow.cancellation_reason() is not None:
-            raise asyncio.CancelledError
-
     async def _deliver(self, order: DeliveryOrder) -> DeliveryStatus:
-        self._stop_if_cancelled()
+        self._stop_if_cancelled()  # before the first attempt
         delays = [delay.total_seconds() * _jitter() for delay in policies.DELIVERY_DELAYS]
         attempts = [DeliveryAttempt(order=order, next_in=delay) for delay in (*delays, None)]
         while True:
             result = await self._attempt(attempts[self._attempts])
             if result.next_in is None or self._attempts == len(attempts):
                 return result.status
+            self._stop_if_cancelled()
             answer = "no answer" if result.answered is None else f"answered {result.answered}"
             workflow.set_current_details(f"attempt {self._attempts} failed · {answer}")
-            self._stop_if_cancelled()
             await workflow.sleep(result.next_in, summary=f"until attempt {self._attempts + 1}")
+
+    def _stop_if_cancelled(self) -> None:
+        # An attempt that was asked to stop may have ended all the same.
+        if self._cancelled or workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError
 
     async def _attempt(self, ask: DeliveryAttempt) -> AttemptResult:
         self._attempts += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -117,17 +118,31 @@ async def test_a_delivery_that_waits_is_stopped_by_its_owner(
     assert (delivery.status, len(told.got)) == (DeliveryStatus.CANCELLED, 1)
 
 
-async def test_what_the_server_s_own_cancel_stops_is_seen_as_stopped(
-    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch
+@protected_by(
+    "workflows/delivery.py",
+    "            self._stop_if_cancelled()\n            answer",
+    instead="            answer",
+)
+@pytest.mark.parametrize("how", ["signal", "cancel"])
+async def test_a_delivery_that_is_stopped_in_an_attempt_makes_no_other(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    begun = asyncio.Event()
+
+    async def ends_all_the_same(*_: object, **__: object) -> Outcome:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return AWAY
+
     monkeypatch.setattr(policies, "DELIVERY_DELAYS", [timedelta(hours=1)])
-    told.outcomes.append(AWAY)
+    monkeypatch.setattr(Told, "send", ends_all_the_same)
     delivery_id = await _begun(idle_service, told, message())
-    await told.next()
-    await idle_service.temporal.get_workflow_handle(
-        names.delivery_workflow_id(delivery_id)
-    ).cancel()
-    assert (await settled(idle_service, delivery_id)).status is DeliveryStatus.CANCELLED
+    await begun.wait()
+    run = idle_service.temporal.get_workflow_handle(names.delivery_workflow_id(delivery_id))
+    await (run.signal(names.CANCEL_SIGNAL) if how == "signal" else run.cancel())
+    delivery = await settled(idle_service, delivery_id)
+    assert (delivery.status, _verdicts(delivery)) == (DeliveryStatus.CANCELLED, ["again"])
 
 
 async def test_what_keeps_this_service_from_an_attempt_is_no_attempt(
