@@ -150,6 +150,7 @@ async def create_export(
             created_by=person.uid,
             format=new.format,
             idempotency_key=idempotency_key,
+            notify=new.notify,
         )
         return reply(estimate)
     task = await client.create(

@@ -96,7 +96,11 @@ def estimate_export(new: NewExport, *, as_json: bool) -> None:
     """Check an export as if it were created, and say what would come of it."""
     estimate = with_client(
         lambda client: client.estimate(
-            new.type, new.params, created_by=new.created_by, format=new.format
+            new.type,
+            new.params,
+            created_by=new.created_by,
+            format=new.format,
+            notify=new.notify,
         )
     )
     if as_json:

@@ -82,10 +82,9 @@ class Asking(Files):
                 an export to join, or under a key that was used.
             TaskInvalidError: The database can't store the parameters.
         """
-        report, request = self._checked(type, params, created_by=created_by, file_format=format)
-        if notify is not None:
-            notify = checked_request(notify, self._settings)
-            request = request.model_copy(update={"notify": notify})
+        report, request = self._checked(
+            type, params, created_by=created_by, file_format=format, notify=notify
+        )
         task_id = self._task_id(request, idempotency_key)
         joining, limits = self._joining(report, request), self._limits([report])
         if joining or limits:
@@ -119,6 +118,7 @@ class Asking(Files):
         *,
         created_by: str,
         file_format: str,
+        notify: Sequence[str] | None,
     ) -> tuple[Report, ExportRequest]:
         report = self._reports.named(type)
         checked = report.check_params(params)
@@ -129,6 +129,7 @@ class Asking(Files):
                 params=checked,
                 created_by=created_by,
                 format=format_named(file_format).name,
+                notify=None if notify is None else checked_request(notify, self._settings),
             )
         except ValidationError as error:
             raise RequestError(f"The request is not valid: {explain(error)}.") from None

@@ -1,6 +1,6 @@
 """Says beforehand what would come of asking for an export, and what a person has left."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final
 
@@ -59,6 +59,7 @@ class Estimating(Asking):
         created_by: str,
         format: str = DEFAULT_FORMAT,  # noqa: A002 -- same
         idempotency_key: str | None = None,
+        notify: Sequence[str] | None = None,
     ) -> Estimate:
         """Check a request as `create` does, and estimate the export; store and start nothing.
 
@@ -71,11 +72,14 @@ class Estimating(Asking):
             created_by: Same.
             format: Same.
             idempotency_key: Same.
+            notify: Same.
 
         Raises:
             ExportError: As `create` does: also `QuotaError`, unless the export would join another.
         """
-        report, request = self._checked(type, params, created_by=created_by, file_format=format)
+        report, request = self._checked(
+            type, params, created_by=created_by, file_format=format, notify=notify
+        )
         joining = self._joining(report, request)
         joined = await self._asked.joinable(
             request, task_id=self._task_id(request, idempotency_key), joining=joining

@@ -183,7 +183,10 @@ async def test_a_channel_that_does_not_exist_or_is_not_configured_is_refused(
     async def choose(channels: list[str]) -> object:
         return await client.choose_notify(channels, created_by=USER)
 
-    for ask in (request, choose):
+    async def estimate(channels: list[str]) -> object:
+        return await client.estimate("statsMonthly", MONTH, created_by=USER, notify=channels)
+
+    for ask in (request, choose, estimate):
         with pytest.raises(ChannelError, match=r"There is no such channel; there are: told\."):
             await ask(["pigeon"])
         with pytest.raises(ChannelError, match="lacks EXPORTS_SMTP_HOST"):
