@@ -182,7 +182,7 @@ async def test_what_another_system_inserts_is_exported_without_any_sweep(
     waiting = await insert_task(service)  # since before the watcher
     async with watching(service) as made:
         await has_place(service)
-        now = await insert_task(service, _id="任务/1 ?#")
+        now = await insert_task(service, _id=f"任务/{ObjectId()} ?#")
         wrong = await insert_task(service, params={"year": 2026, "month": 13})
         for task_id in (waiting, now):
             assert (await service.ended(task_id)).status is TaskStatus.DONE
