@@ -68,6 +68,18 @@ async def test_without_a_valid_token_there_is_no_access(api: Api) -> None:
             assert answer.headers["www-authenticate"] == "Bearer"
 
 
+async def test_every_call_that_the_document_protects_needs_a_token(api: Api) -> None:
+    public: list[str] = []
+    for path, methods in api.app.openapi()["paths"].items():
+        for method, call in methods.items():
+            answer = await api.ask(method.upper(), path, None, json={})
+            if call.get("security"):
+                assert answer.json()["error"]["code"] == "E_TOKEN", (method, path)
+            else:
+                public.append(path)
+    assert sorted(public) == ["/healthz", "/readyz"]
+
+
 async def test_a_token_says_who_asks_until_it_ends_or_is_revoked(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
