@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         DeliveryStatus,
     )
     from workflows import policies, steps
+    from workflows.uninterrupted import uninterrupted
 
 
 @workflow.defn(name=names.DELIVERY_WORKFLOW)
@@ -43,16 +44,20 @@ class DeliveryWorkflow:
             if not is_cancelled_exception(error):
                 raise
             status = DeliveryStatus.CANCELLED
-            await steps.record_delivery(DeliveryRecord(delivery_id=order.id, status=status))
+            record = DeliveryRecord(delivery_id=order.id, status=status)
+            await uninterrupted(steps.record_delivery(record))
         workflow.set_current_details(f"**{status}** · {self._attempts} attempts")
         return DeliveryResult(status=status, attempts=self._attempts)
 
     @workflow.signal(name=names.CANCEL_SIGNAL, description="Stop trying to deliver the message")
     def cancel(self, *_: object) -> None:
-        """Stop trying. Any input is accepted and ignored: people send the signal by hand."""
-        self._cancelled = True
-        if self._main is not None:
+        """Stop trying; do nothing a second time.
+
+        Any input is accepted and ignored: people send the signal by hand.
+        """
+        if self._main is not None and not self._cancelled:
             self._main.cancel()
+        self._cancelled = True
 
     async def _deliver(self, order: DeliveryOrder) -> DeliveryStatus:
         self._stop_if_cancelled()  # before the first attempt
@@ -85,7 +90,7 @@ class DeliveryWorkflow:
             result = ask.result(Verdict.AGAIN, at=began, ms=took, recorded=False)
         if not result.recorded:
             made = DeliveryRecord(delivery_id=ask.order.id, status=result.status, attempt=result)
-            await steps.record_delivery(made)
+            await uninterrupted(steps.record_delivery(made))
         return result
 
 

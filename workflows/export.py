@@ -1,7 +1,7 @@
 """`ExportWorkflow`: one export, from the request to the finished file."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -40,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.admission import refuse_too_large
     from workflows.failures import application_error, code_and_message, ended_by_server
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
+    from workflows.uninterrupted import uninterrupted
     from workflows.worker_loss import StepHistory, is_left_to_others, run_step
 
 _T = TypeVar("_T")
@@ -91,9 +92,9 @@ class ExportWorkflow:
         except (asyncio.CancelledError, FailureError) as error:
             cancelled = self._cancel_requested or is_cancelled_exception(error)
             close = self._close_as_cancelled() if cancelled else self._close_as_failed(error)
-            raise await _uninterrupted(close) from None
+            raise await uninterrupted(close) from None
         if self._needs_discard(units):
-            await _uninterrupted(self._discard())
+            await uninterrupted(self._discard())
         return result
 
     @workflow.signal(
@@ -127,7 +128,7 @@ class ExportWorkflow:
             planned_for=visibility.planned_for(),
         )
         refuse_too_large(size_of(ask), "The request")
-        claim = await _uninterrupted(self._run_step(lambda history: steps.claim(ask, history)))
+        claim = await uninterrupted(self._run_step(lambda history: steps.claim(ask, history)))
         self._task = claim.task
         self._claimed = True
         return claim
@@ -216,7 +217,7 @@ class ExportWorkflow:
         ask = DoneInput(
             task=self._task, file=file, leftovers=[] if self._needs_discard(units) else keys
         )
-        result = await _uninterrupted(
+        result = await uninterrupted(
             self._run_step(
                 lambda history: steps.writeback_done(ask, history), retries=self._retries
             )
@@ -289,12 +290,3 @@ def _ended_before(claim: Claim) -> ExportResult:
         )
     visibility.show_ended_before(claim.ended)
     return claim.ended
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, _T]) -> _T:
-    """Wait until work is done that a cancel request must not stop half-way."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()

@@ -5,11 +5,16 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+from temporalio.common import RetryPolicy
+
 from exports import names
 from exports.clock import now_ms
-from exports.errors import DatabaseUnavailableError
+from exports.errors import DatabaseUnavailableError, StoreUnavailableError
 from exports.messages.channel import Outcome, Verdict
-from tests.support.recording import Run, closed, recorded
+from exports.messages.deliveries import DeliveryStore
+from exports.messages.handover import Messenger
+from exports.storage.bucket import ObjectStore
+from tests.support.recording import Held, Run, closed, recorded
 from tests.support.service import USER, Service, working
 from tests.support.stored_tasks import insert_task
 from tests.support.told import Told, message, messenger
@@ -90,14 +95,59 @@ async def _sweep(service: Service) -> Run:
     task_id = await insert_task(service, nextRunAt=now_ms() + 3_600_000, notify=["told"])
     await service.client.cancel(task_id, created_by=USER)
     async with working(service, channels={"told": told}):
-        run = await service.temporal.start_workflow(
-            names.SWEEP_WORKFLOW,
-            id=f"{service.settings.task_queue}-sweep",
-            task_queue=service.settings.task_queue,
-        )
+        run = await _begun_sweep(service)
         await run.result()
         await told.next()
     return run
+
+
+@recorded("swept-messages-while-the-bucket-was-away")
+async def _sweep_without_a_bucket(service: Service) -> Run:
+    away = StoreUnavailableError("It is away.")
+    with (
+        patch.object(ObjectStore, "open_uploads", side_effect=away),
+        patch.object(policies, "SWEEP", RetryPolicy(maximum_attempts=1)),
+    ):
+        async with working(service):
+            return await closed(await _begun_sweep(service))
+
+
+@recorded("sweep-cancelled")
+async def _cancelled_sweep(service: Service) -> Run:
+    held = Held()
+    with patch.object(Messenger, "sweep", lambda _: held.wait()):
+        async with working(service):
+            run = await _begun_sweep(service)
+            await held.reached.wait()
+            await run.cancel()
+            return await closed(run)
+
+
+async def _begun_sweep(service: Service) -> Run:
+    queue = service.settings.task_queue
+    return await service.temporal.start_workflow(
+        names.SWEEP_WORKFLOW, id=f"{queue}-sweep", task_queue=queue
+    )
+
+
+@recorded("delivery-cancelled-twice")
+async def _cancelled_again_before_it_was_stored(service: Service) -> Run:
+    told, held, record = Told(), Held(), DeliveryStore.record
+
+    async def stored(self: DeliveryStore, *given: Any, **named: Any) -> None:
+        await held.wait()
+        await record(self, *given, **named)
+
+    run = await _begun(service, told)
+    await run.signal(names.CANCEL_SIGNAL)
+    with patch.object(DeliveryStore, "record", stored):
+        async with working(service, channels={"told": told}):
+            await held.reached.wait()
+            await run.signal(names.CANCEL_SIGNAL)
+            await run.cancel()
+            await asyncio.sleep(1)  # until it knows
+            held.released.set()
+            return await closed(run)
 
 
 @recorded("delivery-cancelled-in-an-attempt")

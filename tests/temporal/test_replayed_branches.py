@@ -12,7 +12,7 @@ from tests.support.paths import REPOSITORY
 
 WORKFLOWS = (
     *("admission", "delivery", "export", "failures", "policies", "steps", "sweep", "visibility"),
-    "worker_loss",
+    *("uninterrupted", "worker_loss"),
 )
 NOT_TAKEN = {
     ("delivery", "if not is_cancelled_exception(error):"): "takes hours",
