@@ -8,11 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
 from pydantic import ConfigDict, Field
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.clock import now_ms
@@ -21,7 +19,7 @@ from exports.messages.channel import Address
 from exports.messages.delivery import AttemptResult, DeliveryOrder, DeliveryStatus
 from exports.messages.message import Event, Message
 from exports.models import WireModel
-from exports.tasks.collection import INDEX_TIMEOUT, MAJORITY_TIMEOUT, Stored, deadline
+from exports.tasks.collection import INDEX_TIMEOUT, Stored, deadline, majority_collection
 
 KEPT_FOR: Final = timedelta(days=30)
 _MAX_ANSWER: Final = 1024  # characters
@@ -108,12 +106,7 @@ class DeliveryStore:
     """
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
-        self._deliveries = database.get_collection(
-            names.DELIVERIES_COLLECTION,
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._deliveries = majority_collection(database, names.DELIVERIES_COLLECTION)
 
     async def ensure_indexes(self) -> None:
         """Create the indexes; nothing if they exist."""
@@ -128,8 +121,8 @@ class DeliveryStore:
                 ]
             )
 
-    async def begin(self, order: DeliveryOrder, address: Address) -> None:
-        """Store a delivery, unless it is stored."""
+    async def begin(self, order: DeliveryOrder, address: Address) -> DeliveryStatus:
+        """Store a delivery, unless it is stored; return its status."""
         message, now = order.message, now_ms()
         document: Stored = {
             "_id": order.id,
@@ -151,7 +144,9 @@ class DeliveryStore:
             try:
                 await self._deliveries.insert_one(document)
             except DuplicateKeyError:
-                return
+                found = await self._deliveries.find_one({"_id": order.id}, {"status": True})
+                return DeliveryStatus((found or document)["status"])
+        return DeliveryStatus.PENDING
 
     async def record(
         self,

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 
 from pydantic import Field
-from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.models import WireModel
-from exports.tasks.collection import MAJORITY_TIMEOUT, Stored, deadline
+from exports.tasks.collection import Stored, deadline, majority_collection
 
 
 class Person(WireModel):
@@ -37,12 +34,7 @@ class PeopleStore:
     """
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
-        self._people = database.get_collection(
-            names.PEOPLE_COLLECTION,
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._people = majority_collection(database, names.PEOPLE_COLLECTION)
 
     async def find(self, uid: str) -> Person:
         """Return what is known of a person: nothing, if they have set nothing."""

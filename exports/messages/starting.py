@@ -1,5 +1,6 @@
 """Starts the workflow of a delivery: one way for all callers."""
 
+import logging
 from typing import Final
 
 from temporalio.client import Client
@@ -12,14 +13,17 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
 from exports.messages.channel import Address
 from exports.messages.deliveries import DeliveryStore
-from exports.messages.delivery import DeliveryOrder
+from exports.messages.delivery import DeliveryOrder, DeliveryStatus
 from exports.messages.message import Message
 
 _MAX_SUMMARY: Final = 200  # bytes, as in exports.temporal.start
+
+_log = logging.getLogger(__name__)
 
 
 class DeliveryStarter:
@@ -37,7 +41,9 @@ class DeliveryStarter:
         self._store = store
 
     async def start(self, message: Message, channel: str, address: Address) -> str:
-        """Start the delivery of a message to an address, unless it was started before.
+        """Start the delivery of a message to an address, unless it was started, or has ended.
+
+        One that Temporal refuses as invalid is `failed`: it would do so each time.
 
         Returns:
             The id of the delivery.
@@ -52,9 +58,17 @@ class DeliveryStarter:
             channel=channel,
             address_id=address.id,
         )
-        # The document first, so that its owner sees a delivery that waits for a worker.
-        await self._store.begin(order, address)
-        await self._start(order, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+        # The document first, so that its owner sees a delivery that waits for a worker. What has
+        # ended is not started again, also if Temporal does not know its run, or no more.
+        if await self._store.begin(order, address) is not DeliveryStatus.PENDING:
+            return order.id
+        try:
+            await self._start(order, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+        except RPCError as error:
+            if error.status != RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            _log.warning("Temporal refuses a message (INVALID_ARGUMENT): delivery %s", order.id)
+            await self._store.record(order.id, DeliveryStatus.FAILED)
         return order.id
 
     async def again(self, order: DeliveryOrder) -> bool:

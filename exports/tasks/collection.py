@@ -138,6 +138,41 @@ async def deadline(
         raise UNCONFIRMED.to_error(what=f"no answer within {seconds:g} s") from None
 
 
+def majority_collection(database: AsyncDatabase[Stored], name: str) -> AsyncCollection[Stored]:
+    """Return a collection whose writes wait for the majority, and whose reads see no others."""
+    return database.get_collection(
+        name,
+        write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
+        read_concern=ReadConcern("majority"),
+        # A write must be visible to the next read, even if the URI has a `readPreference`.
+        read_preference=ReadPreference.PRIMARY,
+    )
+
+
+async def pages(
+    documents: AsyncCollection[Stored],
+    query: Stored,
+    fields: Stored | None = None,
+    *,
+    sort: list[tuple[str, int]] | None = None,
+) -> AsyncIterator[list[Stored]]:
+    """Yield, in pages, the documents that match a query.
+
+    Args:
+        documents: The collection.
+        query: Which ones.
+        fields: Which of their fields; None for all.
+        sort: In which order.
+    """
+    found = documents.find(query, fields, sort=sort, batch_size=PAGE)
+    while True:
+        async with deadline(documents):
+            page = await found.to_list(PAGE)
+        if not page:
+            return
+        yield page
+
+
 class TaskCollection:
     """Finds and updates single documents. It does not know what a change means.
 
@@ -151,18 +186,14 @@ class TaskCollection:
 
     def __init__(self, database: AsyncDatabase[Stored], *, origin: str = names.FROM_CLIENT) -> None:
         self.origin = origin
-        self.documents = database.get_collection(
-            TASKS_COLLECTION,
+        documents = majority_collection(database, TASKS_COLLECTION)
+        self.documents: AsyncCollection[Stored] = documents.with_options(
             # Another system may have stored a date after the year 9999, or text that is not
             # UTF-8. One such document must not stop the reading of all others.
             codec_options=database.codec_options.with_options(
                 datetime_conversion=DatetimeConversion.DATETIME_AUTO,
                 unicode_decode_error_handler="replace",
             ),
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            # A write must be visible to the next read, even if the URI has a `readPreference`.
-            read_preference=ReadPreference.PRIMARY,
         )
 
     def operation(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
@@ -222,17 +253,11 @@ class TaskCollection:
         meant = min(found, key=lambda document: ids.index(document["_id"]), default=None)
         return meant if meant is not None and is_known(meant) else None
 
-    async def pages(
+    def pages(
         self, query: Stored, *, sort: list[tuple[str, int]] | None = None
     ) -> AsyncIterator[list[Stored]]:
         """Yield, in pages, the documents that match a query, without their audit records."""
-        found = self.documents.find(query, WITHOUT_AUDIT, sort=sort, batch_size=PAGE)
-        while True:
-            async with self.operation():
-                page = await found.to_list(PAGE)
-            if not page:
-                return
-            yield page
+        return pages(self.documents, query, WITHOUT_AUDIT, sort=sort)
 
     async def exists(self, stored_id: ObjectId | str) -> bool:
         """Return whether there is a document with this `_id`, whatever else is in it."""

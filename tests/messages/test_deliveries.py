@@ -4,26 +4,38 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities import deliver
 from exports import names
-from exports.errors import DatabaseUnavailableError, TaskStateError
+from exports.errors import DatabaseUnavailableError, TaskStateError, UnreachableError
 from exports.messages.channel import Outcome, Verdict
 from exports.messages.deliveries import Delivery, DeliveryStore
 from exports.messages.delivery import DeliveryStatus
 from exports.messages.message import Message
+from exports.messages.starting import DeliveryStarter
 from tests.support.protections import protected_by
+from tests.support.recording import Held
 from tests.support.service import USER, Service, working
 from tests.support.told import Told, message, messenger, register, settled
 from workflows import policies
 
 AWAY = Outcome(Verdict.AGAIN, "It answered with 503.", status=503, answer="go away")
 NEVER = Outcome(Verdict.REFUSED, "The address is gone.", status=410)
+ASKED_TO_STOP = (
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+)
 
 
 @pytest.fixture
@@ -143,6 +155,102 @@ async def test_a_delivery_that_is_stopped_in_an_attempt_makes_no_other(
     await (run.signal(names.CANCEL_SIGNAL) if how == "signal" else run.cancel())
     delivery = await settled(idle_service, delivery_id)
     assert (delivery.status, _verdicts(delivery)) == (DeliveryStatus.CANCELLED, ["again"])
+
+
+async def _noticed(run: WorkflowHandle[Any, Any]) -> None:
+    """Wait until the workflow has seen all that it was sent."""
+    while True:
+        kinds = [event.event_type for event in (await run.fetch_history()).events]
+        last = max(at for at, kind in enumerate(kinds) if kind in ASKED_TO_STOP)
+        if EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED in kinds[last:]:
+            return
+        await asyncio.sleep(0.05)
+
+
+@protected_by(
+    "workflows/delivery.py",
+    "await uninterrupted(steps.record_delivery(record))",
+    instead="await steps.record_delivery(record)",
+)
+@pytest.mark.parametrize("how", ["signal", "cancel"])
+async def test_whoever_stops_a_delivery_again_does_not_keep_it_from_ending_as_cancelled(
+    idle_service: Service, told: Told, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    record, calls, held = DeliveryStore.record, count(), [Held(), Held()]
+
+    async def stored(self: DeliveryStore, *given: Any, **named: Any) -> None:
+        call = next(calls) - 4
+        if call < 0:  # the attempt is left to the workflow to store
+            raise DatabaseUnavailableError("It is away.")
+        await held[call].wait()
+        await record(self, *given, **named)
+
+    monkeypatch.setattr(DeliveryStore, "record", stored)
+    monkeypatch.setattr(deliver, "_PAUSES", (0, 0, 0))
+    monkeypatch.setattr(policies, "DELIVERY_DELAYS", [timedelta(hours=1)])
+    told.outcomes.append(AWAY)
+    delivery_id = await _begun(idle_service, told, message())
+    run = idle_service.temporal.get_workflow_handle(names.delivery_workflow_id(delivery_id))
+    for step in held:  # the attempt that was made, and that it was stopped
+        await step.reached.wait()
+        await (run.signal(names.CANCEL_SIGNAL) if how == "signal" else run.cancel())
+        await run.signal(names.CANCEL_SIGNAL)
+        await _noticed(run)
+        step.released.set()
+    delivery = await settled(idle_service, delivery_id)
+    assert (delivery.status, _verdicts(delivery)) == (DeliveryStatus.CANCELLED, ["again"])
+    assert (await run.describe()).status is WorkflowExecutionStatus.COMPLETED
+    assert (await run.result())["status"] == "cancelled"
+
+
+async def test_what_was_stopped_before_temporal_could_start_it_is_not_sent(
+    idle_service: Service, told: Told
+) -> None:
+    what = message()
+    away = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+    with patch.object(DeliveryStarter, "_start", side_effect=away), pytest.raises(UnreachableError):
+        await messenger(idle_service, told).tell(what, ["told"])
+    [waits] = await idle_service.client.deliveries.list(created_by=USER)
+    await idle_service.client.deliveries.cancel(waits.id, created_by=USER)
+    delivery_id = await _begun(idle_service, told, what)
+    with pytest.raises(RPCError, match="not found"):
+        await settled(idle_service, delivery_id)
+    assert not told.got
+
+
+async def test_what_has_ended_is_not_sent_again_when_temporal_has_forgotten_it(
+    idle_service: Service, told: Told
+) -> None:
+    what = message()
+    delivery_id = await _begun(idle_service, told, what)
+    await settled(idle_service, delivery_id)
+    run = idle_service.temporal.get_workflow_handle(names.delivery_workflow_id(delivery_id))
+    await idle_service.temporal.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(
+            namespace=idle_service.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=run.id),
+        )
+    )
+    with suppress(RPCError):
+        while (await run.describe()).id:
+            await asyncio.sleep(0.05)
+    assert await _begun(idle_service, told, what) == delivery_id
+    with pytest.raises(RPCError, match="not found"):
+        await run.describe()
+    assert len(told.got) == 1
+
+
+async def test_what_temporal_refuses_as_invalid_has_failed_and_fails_no_sweep(
+    idle_service: Service, told: Told
+) -> None:
+    what = message()
+    invalid = RPCError("invalid", RPCStatusCode.INVALID_ARGUMENT, b"")
+    with patch.object(DeliveryStarter, "_start", side_effect=invalid):
+        assert await messenger(idle_service, told).tell(what, ["told"])
+    [refused] = await idle_service.client.deliveries.list(created_by=USER)
+    assert refused.status is DeliveryStatus.FAILED
+    again = await idle_service.client.deliveries.send_again(refused.id, created_by=USER)
+    assert (await settled(idle_service, again.id)).status is DeliveryStatus.DELIVERED
 
 
 async def test_what_keeps_this_service_from_an_attempt_is_no_attempt(
