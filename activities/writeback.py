@@ -75,10 +75,10 @@ class WritebackActivities:
                 expires_at=min(link.expires_at, purge_at),
                 purge_at=purge_at,
             )
-            await self._messenger.tell_of(ask.task.task_id)
             # If this fails, the task is done nevertheless: the next sweep removes the parts.
             with suppress(ExportError):
                 await in_thread(lambda _: self._store.remove_all(ask.leftovers))
+            await self._messenger.hand_over_now(ask.task.task_id)
             return result
 
     async def _check_stored(self, ask: DoneInput) -> None:
@@ -101,7 +101,7 @@ class WritebackActivities:
         async with boundary(), beating():
             error = TaskError(code=ask.code, msg=ask.msg)
             result = await self._tasks.failed(ask.task, error, retries=ask.retries)
-            await self._messenger.tell_of(ask.task.task_id)
+            await self._messenger.hand_over_now(ask.task.task_id)
             return result
 
     @activity.defn(name=names.WRITEBACK_CANCELLED)
@@ -109,5 +109,5 @@ class WritebackActivities:
         """Move the task to `cancelled`."""
         async with boundary(), beating():
             result = await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)
-            await self._messenger.tell_of(ask.task.task_id)
+            await self._messenger.hand_over_now(ask.task.task_id)
             return result

@@ -63,6 +63,11 @@ def available(settings: Settings) -> list[str]:
     return [kind.name for kind in KINDS if not kind.missing(settings)]
 
 
+def exists(name: str) -> bool:
+    """Return whether there is such a channel, configured here or not."""
+    return any(kind.name == name for kind in KINDS)
+
+
 def checked(notify: Iterable[str], settings: Settings) -> list[str]:
     """Return the channels that somebody wants to be told by, each once.
 

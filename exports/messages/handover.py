@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
+from pydantic import ValidationError
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.service import RPCError
 
@@ -12,6 +15,7 @@ from exports import names
 from exports.clock import now_ms
 from exports.errors import ExportError, RequestError
 from exports.messages.channel import Channel
+from exports.messages.channels import exists
 from exports.messages.message import Event, ExportFacts, Message, Problem
 from exports.messages.notices import Notice
 from exports.messages.people import PeopleStore
@@ -19,19 +23,36 @@ from exports.messages.starting import DeliveryStarter
 from exports.models import DEFAULT_CHANNELS, TaskStatus
 from exports.reports.report import ReportCatalog
 from exports.server_errors.temporal import temporal_error
-from exports.tasks.collection import IN_OUTBOX, OUTBOX, Stored, TaskCollection, deadline
+from exports.tasks.collection import (
+    IN_OUTBOX,
+    OUTBOX,
+    Stored,
+    TaskCollection,
+    deadline,
+    majority_collection,
+    pages,
+)
 from exports.tasks.outbox import Outbox, OutboxEntry
 from exports.tasks.task import ExportTask
 
 NOTICED: Final = (names.WEBHOOKS_COLLECTION, names.RECURRING_COLLECTION)
 """The collections, besides that of the tasks, whose documents may have an `outbox`."""
-_WITHIN: Final = 10.0
-"""Seconds for handing over at once, after which it is left to the sweep."""
+_WITHIN: Final = 1.0
+"""Seconds for handing over at once, after which it is left to the sweep.
+
+It takes some milliseconds. If a server is slow, the export must not be: its step and its workflow
+are open meanwhile.
+"""
+_WAITS_FOR_CHANNEL: Final = 24 * 60 * 60 * 1000
+"""Milliseconds for which a message waits for a worker that has its channel."""
 _SIDE_BY_SIDE: Final = 16  # documents
-_MAX_TYPE: Final = 200  # characters
-_MAX_FORMAT: Final = 40  # characters
-_MAX_CODE: Final = 40  # characters
-_MAX_MSG: Final = 2000  # characters
+_MAX_ID: Final = 200  # characters, as all of these
+_MAX_TYPE: Final = 200
+_MAX_PERIOD: Final = 100
+_MAX_FORMAT: Final = 40
+_MAX_FILE_NAME: Final = 255
+_MAX_CODE: Final = 40
+_MAX_MSG: Final = 2000
 _STATUSES: Final = {
     Event.DONE: TaskStatus.DONE,
     Event.EXPIRING: TaskStatus.DONE,
@@ -39,7 +60,20 @@ _STATUSES: Final = {
     Event.CANCELLED: TaskStatus.CANCELLED,
 }
 
+_T = TypeVar("_T")
+
 _log = logging.getLogger(__name__)
+
+
+async def _side_by_side(
+    found: Sequence[_T], do: Callable[[_T], Awaitable[int]]
+) -> list[int | BaseException]:
+    """Do something with each, some at a time; return what came of each, errors too."""
+    ended: list[int | BaseException] = []
+    for start in range(0, len(found), _SIDE_BY_SIDE):
+        some = found[start : start + _SIDE_BY_SIDE]
+        ended += await asyncio.gather(*map(do, some), return_exceptions=True)
+    return ended
 
 
 class Messenger:
@@ -72,7 +106,7 @@ class Messenger:
         self._people = people
         self._public_url = public_url
 
-    async def tell(self, message: Message, channels: Sequence[str] | None = None) -> None:
+    async def tell(self, message: Message, channels: Sequence[str] | None = None) -> bool:
         """Start the delivery of a message to each address of the person it is for.
 
         To do it again starts nothing more.
@@ -81,19 +115,24 @@ class Messenger:
             message: What to say.
             channels: By which channels; None: by those that the person has chosen.
 
+        Returns:
+            Whether that was all. False if this worker lacks a channel that another one may have:
+            during a rollout, some workers know a channel and some do not.
+
         Raises:
             ExportError: Not all deliveries were started.
         """
         wanted = [DEFAULT_CHANNELS] if channels is None else [*channels]
-        if DEFAULT_CHANNELS in wanted and self._channels:
+        if DEFAULT_CHANNELS in wanted:
             wanted += await self._people.default_notify(message.created_by)
         failed: ExportError | None = None
+        complete = True
         for name in dict.fromkeys(wanted):
             if name == DEFAULT_CHANNELS:
                 continue
             channel = self._channels.get(name)
             if channel is None:
-                _log.warning("Nobody is told by %s: it is not configured here", name)
+                complete &= not _may_come(name, message)
                 continue
             try:
                 for address in await channel.addresses(message.created_by, message):
@@ -104,9 +143,13 @@ class Messenger:
                 failed = temporal_error(error.status)
         if failed is not None:
             raise failed
+        return complete
 
-    async def tell_of(self, task_id: str) -> None:
-        """Hand over, at once, what is to be told of a task. What fails is left to the sweep."""
+    async def hand_over_now(self, task_id: str) -> None:
+        """Hand over what is to be told of a task. Raises nothing: what fails is left to the sweep.
+
+        It takes a second at most.
+        """
         try:
             async with asyncio.timeout(_WITHIN):
                 document = await self._outbox.of(task_id)
@@ -125,40 +168,50 @@ class Messenger:
         Raises:
             ExportError: Something could not be handed over; everything else was.
         """
-        await self._outbox.remind(now_ms())
+        now = now_ms()
         ended: list[int | BaseException] = []
         async for page in self._outbox.left():
-            for start in range(0, len(page), _SIDE_BY_SIDE):
-                some = page[start : start + _SIDE_BY_SIDE]
-                ended += await asyncio.gather(*map(self._hand_over, some), return_exceptions=True)
-        ended += await asyncio.gather(
-            *map(self._hand_over_notices, NOTICED), return_exceptions=True
-        )
+            ended += await _side_by_side(page, self._hand_over)
+        for name in NOTICED:
+            documents = majority_collection(self._database, name)
+            async for page in pages(documents, IN_OUTBOX, {OUTBOX: True}):
+                found = [(document["_id"], item) for document in page for item in document[OUTBOX]]
+                ended += await _side_by_side(found, partial(self._hand_over_notice, documents))
+        async for page in self._outbox.to_remind(now):
+            ended += await _side_by_side(page, partial(self._remind, now))
         for outcome in ended:
             if isinstance(outcome, BaseException):
                 raise outcome
         return sum(number for number in ended if isinstance(number, int))
 
     async def _hand_over(self, document: Stored) -> int:
-        entries = OutboxEntry.all_of(document)
-        for entry in entries:
+        handed_over = 0
+        for entry in OutboxEntry.all_of(document):
             message = self._message(document, entry)
-            if message is not None:
-                await self.tell(message, ExportTask.from_document(document).notify)
-            await self._outbox.handed_over(document, entry.id)
-        return len(entries)
+            notify = ExportTask.from_document(document).notify
+            if message is None or await self.tell(message, notify):
+                await self._outbox.handed_over(document, entry.id)
+                handed_over += 1
+        return handed_over
 
-    async def _hand_over_notices(self, collection: str) -> int:
-        documents = self._database[collection]
-        async with deadline(documents):
-            found = await documents.find(IN_OUTBOX).to_list()
-        notices = [(document["_id"], item) for document in found for item in document[OUTBOX]]
-        for owner, item in notices:
+    async def _remind(self, now: int, document: Stored) -> int:
+        reminded = await self._outbox.remind(document, now)
+        return 0 if reminded is None else await self._hand_over(reminded)
+
+    async def _hand_over_notice(
+        self, documents: AsyncCollection[Stored], found: tuple[object, object]
+    ) -> int:
+        owner, item = found
+        try:
             notice = Notice.model_validate(item)
-            await self.tell(notice.message, notice.channels)
-            async with deadline(documents):
-                await documents.update_one({"_id": owner}, {"$pull": {OUTBOX: {"id": notice.id}}})
-        return len(notices)
+        except ValidationError:
+            _log.warning("A notice in %s, %s, can't be read; it stays there", documents.name, owner)
+            return 0
+        if not await self.tell(notice.message, notice.channels):
+            return 0
+        async with deadline(documents):
+            await documents.update_one({"_id": owner}, {"$pull": {OUTBOX: {"id": notice.id}}})
+        return 1
 
     def _message(self, document: Stored, entry: OutboxEntry) -> Message | None:
         """Return what to say; None if there is nobody to tell, or nothing any more."""
@@ -186,7 +239,7 @@ class Messenger:
                 period=self._period(task),
                 format=task.format[:_MAX_FORMAT],
                 status=status,
-                file_name=task.file_name if has_file else None,
+                file_name=_cut(task.file_name, _MAX_FILE_NAME) if has_file else None,
                 rows=task.rows if has_file else 0,
                 bytes=task.bytes if has_file else 0,
                 error=None
@@ -194,14 +247,14 @@ class Messenger:
                 else Problem(code=error.code[:_MAX_CODE], msg=error.msg[:_MAX_MSG]),
                 file_url=self._file_url(task) if has_file else None,
                 expires_at=task.purge_at if has_file else None,
-                recurring=task.recurring,
+                recurring=_cut(task.recurring, _MAX_ID),
             ),
         )
 
     def _period(self, task: ExportTask) -> str | None:
         try:
             report = self._reports.named(task.type)
-            return report.period(report.check_params(task.params))
+            return _cut(report.period(report.check_params(task.params)), _MAX_PERIOD)
         except Exception:  # noqa: BLE001 -- the report may be gone, and one in Python raises anything
             return None
 
@@ -209,6 +262,20 @@ class Messenger:
         if self._public_url is None:
             return None
         return f"{self._public_url.rstrip('/')}/exports/{names.in_path(task.id)}/file"
+
+
+def _may_come(name: str, message: Message) -> bool:
+    """Return whether a message waits for a worker that has a channel; say so, or why not."""
+    age = abs(now_ms() - message.at)  # another system may store any time
+    waits = exists(name) and age < _WAITS_FOR_CHANNEL
+    what = "left to the sweep, for another worker" if waits else "dropped"
+    named, which = name[:_MAX_ID], message.id[:_MAX_ID]
+    _log.warning("The channel %r is not configured here: message %r is %s", named, which, what)
+    return waits
+
+
+def _cut(text: str | None, most: int) -> str | None:
+    return None if text is None else text[:most]
 
 
 def _fits(task: ExportTask) -> bool:

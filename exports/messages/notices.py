@@ -2,7 +2,7 @@
 
 The update that changes such a document also adds a notice to its array `outbox`:
 
-    {"$set": {"enabled": False}, "$push": notice(message)}
+    {"$set": {"switchedOff": …}, "$push": notice(message)}
 
 The next sweep hands it over. A collection with notices has the index `OUTBOX_INDEX` and is one of
 `exports.messages.handover.NOTICED`.

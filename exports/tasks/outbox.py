@@ -82,6 +82,10 @@ def _pushed(task_id: str, event: str, at: int, *, run: object, error: Stored | N
     return {OUTBOX: entry if error is None else {**entry, "error": error}}
 
 
+def _due(now: int) -> Stored:
+    return {"status": has_status(TaskStatus.DONE), REMIND_AT: {"$gt": 0, "$lte": now}}
+
+
 class Outbox:
     """Finds what is still to be told of tasks, and removes what has been handed over.
 
@@ -100,17 +104,27 @@ class Outbox:
         """Yield, in pages, the tasks of which something is still to be told."""
         return self._tasks.pages(IN_OUTBOX)
 
-    async def remind(self, now: int) -> None:
-        """Add, once, that a file goes soon to each task for which it is time to say so."""
-        due: Stored = {"status": has_status(TaskStatus.DONE), REMIND_AT: {"$gt": 0, "$lte": now}}
-        async for page in self._tasks.pages(due):
-            for document in page:
-                task_id = str(document["_id"])
-                told = _pushed(task_id, EXPIRING, now, run=document.get("runId"), error=None)
-                await self._tasks.update(
-                    {"_id": {"$eq": document["_id"]}, **due},
-                    {"$unset": {REMIND_AT: ""}, "$push": told},
-                )
+    def to_remind(self, now: int) -> AsyncIterator[list[Stored]]:
+        """Yield, in pages, the tasks of which it is time to say that their file goes soon."""
+        return self._tasks.pages(_due(now))
+
+    async def remind(self, document: Mapping[str, Any], now: int) -> Stored | None:
+        """Add, once, that the file of a task goes soon.
+
+        Args:
+            document: One of `to_remind`.
+            now: The same time as there (epoch milliseconds).
+
+        Returns:
+            The document with the new entry alone in its outbox; None if it was added before.
+        """
+        run = document.get("runId")
+        told = _pushed(str(document["_id"]), EXPIRING, now, run=run, error=None)
+        added = await self._tasks.update(
+            {"_id": {"$eq": document["_id"]}, **_due(now)},
+            {"$unset": {REMIND_AT: ""}, "$push": told},
+        )
+        return {**document, OUTBOX: [told[OUTBOX]]} if added else None
 
     async def handed_over(self, document: Mapping[str, Any], entry_id: str) -> None:
         """Remove an entry, for which everybody's delivery has been started."""

@@ -69,6 +69,8 @@ async def test_a_worker_that_dies_between_done_and_handed_over_loses_no_message(
     assert (document["status"], len(document["outbox"])) == ("done", 1)
     herd.crash()
     await at.release()
+    # The step takes a second at most: it may have left the message to the sweep before it died.
+    await idle_service.client.sweep()
     [sent] = await at.gets("send")
     assert (sent.about, (await settled(idle_service, sent.delivery)).status) == (
         task.id,

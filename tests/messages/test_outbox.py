@@ -109,6 +109,13 @@ async def test_whatever_another_system_stored_there_the_task_ends_and_is_told_of
         assert document["audit"] == audit, "that of another system stays as it is"
 
 
+async def _remind(outbox: Outbox, now: int) -> None:
+    async for page in outbox.to_remind(now):
+        for document in page:
+            await outbox.remind(document, now)
+            assert await outbox.remind(document, now) is None, "once, whoever else does it"
+
+
 async def test_a_reminder_is_stored_once_in_the_last_quarter_of_the_retention(
     tasks: Tasks, collection: Any
 ) -> None:
@@ -118,12 +125,12 @@ async def test_a_reminder_is_stored_once_in_the_last_quarter_of_the_retention(
     await tasks.run.done(ME, FILE, url="https://1", expires_at=now, purge_at=now + 4_000_000)
     finished = (await collection.find_one({}))["finishedAt"]
     quarter = (now + 4_000_000 - finished) // 4
-    await outbox.remind(now + 4_000_000 - quarter - 1)
+    await _remind(outbox, now + 4_000_000 - quarter - 1)
     assert [entry.event for entry in OutboxEntry.all_of(await collection.find_one({}))] == [
         "export.done"
     ]
     for _ in range(2):
-        await outbox.remind(now + 4_000_000 - quarter)
+        await _remind(outbox, now + 4_000_000 - quarter)
     assert [entry.event for entry in OutboxEntry.all_of(await collection.find_one({}))] == [
         "export.done",
         EXPIRING,
@@ -132,5 +139,5 @@ async def test_a_reminder_is_stored_once_in_the_last_quarter_of_the_retention(
 
 async def test_nobody_is_reminded_of_a_file_that_has_gone(tasks: Tasks, collection: Any) -> None:
     await insert(collection, status="expired", remindAt=1, runId="run-1")
-    await Outbox(tasks.collection).remind(now_ms())
+    await _remind(Outbox(tasks.collection), now_ms())
     assert "outbox" not in await collection.find_one({})
