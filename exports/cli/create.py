@@ -3,7 +3,7 @@
 import getpass
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exports.cli.boundary import EXPORT_FAILED, INTERRUPTED, with_client
 from exports.cli.output import estimate_grid, print_json, say, show, task_parts
@@ -16,6 +16,9 @@ from exports.tasks.task import ExportTask
 
 if TYPE_CHECKING:
     from exports.client import ExportClient
+
+
+_NOBODY: Final = "none"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,19 @@ def parse_params(pairs: Iterable[str]) -> dict[str, str | list[str]]:
             raise RequestError("A parameter must have the form name=value: -p year=2026.")
         given.setdefault(name, []).append(value)
     return {name: values if len(values) > 1 else values[0] for name, values in given.items()}
+
+
+def parse_notify(channels: list[str] | None) -> list[str] | None:
+    """Return the channels of `--notify`; `none` stands for nobody, and None for the default.
+
+    Raises:
+        RequestError: `none` is given together with a channel.
+    """
+    if channels is None or _NOBODY not in channels:
+        return channels
+    if set(channels) != {_NOBODY}:
+        raise RequestError("`--notify none` means that nobody is told; give no channel with it.")
+    return []
 
 
 def login_name() -> str:

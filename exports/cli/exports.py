@@ -12,6 +12,7 @@ from exports.cli.create import (
     create_export,
     estimate_export,
     login_name,
+    parse_notify,
     parse_params,
 )
 from exports.cli.options import AsJson, OnBehalfOf, TaskId
@@ -113,8 +114,8 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="CHANNEL",
-            help="Tell its owner how it ended: email, wechat, webhook. Several: give it again. "
-            "Default: see `exports notify`.",
+            help="Tell its owner how it ended: email, wechat, webhook; none: nobody is told. "
+            "Several: give it again. Default: see `exports notify`.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -140,7 +141,7 @@ def create(
         created_by=login_name() if created_by is None else created_by,
         idempotency_key=idempotency_key,
         force=force,
-        notify=notify,
+        notify=parse_notify(notify),
     )
     if dry_run:
         estimate_export(new, as_json=as_json)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exports.cli.boundary import with_client
-from exports.cli.create import login_name, parse_params
+from exports.cli.create import login_name, parse_notify, parse_params
 from exports.cli.options import AsJson, OnBehalfOf
 from exports.cli.output import local_time, plain, print_json, say, show, table_of
 from exports.clock import epoch_ms
@@ -73,8 +73,8 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="CHANNEL",
-            help="Tell its owner of each export: email, wechat, webhook. Several: give it again. "
-            "Default: see `exports notify`.",
+            help="Tell its owner of each export: email, wechat, webhook; none: nobody is told. "
+            "Several: give it again. Default: see `exports notify`.",
         ),
     ] = None,
     created_by: Annotated[
@@ -104,7 +104,7 @@ def create(
             timezone=timezone,
             format=file_format,
             name=name,
-            notify=notify,
+            notify=parse_notify(notify),
             idempotency_key=idempotency_key,
         ),
         as_json=as_json,

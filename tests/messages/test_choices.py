@@ -8,6 +8,8 @@ import pytest
 
 from exports.cli import app as cli
 from exports.cli.boundary import guarded
+from exports.cli.create import parse_notify
+from exports.errors import RequestError
 from tests.support.api import OWNER, STRANGER, Api, open_api
 from tests.support.command_line import environment_of
 from tests.support.service import MONTH, Service
@@ -95,3 +97,14 @@ async def test_commands_choose_and_show(
     assert f"the address of {OWNER}" in table[1]
     delivery = table[1].split()[0]
     assert "cancelled" in await run("delivery", "cancel", delivery)
+
+
+async def test_on_the_command_line_nobody_can_be_told_of_one_export(
+    run: Callable[..., Awaitable[str]],
+) -> None:
+    asked = ("create", "statsMonthly", "-p", "year=2026", "-p", "month=10", "--json")
+    assert json.loads(await run(*asked, "--notify", "none"))["notify"] == []
+    assert parse_notify(None) is None
+    assert parse_notify(["told", "email"]) == ["told", "email"]
+    with pytest.raises(RequestError, match="give no channel with it"):
+        parse_notify(["none", "told"])
