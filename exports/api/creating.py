@@ -67,8 +67,8 @@ class NewExport(BaseModel):
     notify: list[str] | None = Field(
         default=None,
         max_length=20,
-        description="By which channels you are told how it ended: see `GET /me/notify`. None: you "
-        "are told nothing. Default: those that you have chosen there.",
+        description="By which channels you are told how it ended: see `GET /me/notify`. An empty "
+        "list: you are told nothing. Null, the default: by those that you have chosen there.",
     )
 
     def all_params(self) -> dict[str, JsonValue]:

@@ -67,8 +67,8 @@ class Asking(Files):
             force: Make a new export, even if there is one to join. Later calls join the new one.
             notify: The channels by which the person is told how it ended: `email`, `wechat`,
                 `webhook`, and `default` for the person's own choice, which is also meant by None:
-                see `choose_notify`. An empty list: nobody is told. To join an export that has not
-                ended adds to its channels.
+                see `choose_notify`. An empty list: nobody is told. To join an export adds to its
+                channels. If it is done already, that is not told again: the task says so.
 
         Raises:
             RequestError: `created_by` or `idempotency_key` is empty, too long or not valid text.

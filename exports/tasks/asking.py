@@ -229,7 +229,8 @@ class AskingStore:
                 [DEFAULT_CHANNELS] if channels is None else channels
                 for channels in (request.notify, document.get(NOTIFY))
             )
-            # In one update with the condition that it has not ended, so that all are told.
+            # In one update with the condition that its status is still the same: who joins before
+            # it ends is told. One that is done has told of it already.
             change[NOTIFY] = {"$each": [*known, *asked]}
             document[NOTIFY] = list(dict.fromkeys([*known, *asked]))
         author = Author.person(request.created_by, origin=self._tasks.origin)
