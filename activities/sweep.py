@@ -15,7 +15,7 @@ from exports import names
 from exports.clock import now_ms
 from exports.errors import TaskInvalidError, TemporalRefusedError
 from exports.models import SweepCount
-from exports.starting import TaskStarter, each
+from exports.task_starts import TaskStarter, each
 from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
 from exports.temporal.pollers import nobody_polls

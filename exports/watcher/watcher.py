@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from exports.clock import now_ms
 from exports.errors import ExportError
 from exports.models import SweepCount
-from exports.starting import TaskStarter, each
+from exports.task_starts import TaskStarter, each
 from exports.tasks.changes import (
     NoStreamsError,
     Place,
