@@ -157,6 +157,11 @@ def recurring_task_id(recurring_id: str, planned_for: datetime) -> str:
     return f"{recurring_id}-{planned_for:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def trigger_key(recurring_id: str, idempotency_key: str) -> str:
+    """Return what stands for the idempotency key of a trigger of a recurring export."""
+    return _digest(recurring_id, idempotency_key)
+
+
 def person_key(created_by: str) -> str:
     """Return a short text that stands for a person where names may be long or odd."""
     return _digest(created_by)

@@ -36,6 +36,7 @@ _Id = Annotated[
 ]
 _Millis = Annotated[int, Field(gt=0, le=YEAR_9999_MS)]
 _FROM_TEMPORAL = (UnreachableError, TemporalRefusedError)
+_GONE = (TypeUnknownError, FormatUnknownError, ParamsError)
 _GO_ON_WITH = (
     *("getRecurring", "getRecurringAudit", "pauseRecurring", "resumeRecurring"),
     *("triggerRecurring", "backfillRecurring", "deleteRecurring"),
@@ -228,7 +229,7 @@ async def pause_recurring(
     "/{id}/resume",
     operation_id="resumeRecurring",
     summary="Resume a recurring export",
-    responses=documented_write(TaskNotFoundError, TypeUnknownError, ParamsError, *_FROM_TEMPORAL),
+    responses=documented_write(TaskNotFoundError, *_GONE, *_FROM_TEMPORAL),
 )
 async def resume_recurring(
     id: _Id,  # noqa: A002 -- the name in the path
@@ -243,26 +244,34 @@ async def resume_recurring(
     "/{id}/trigger",
     operation_id="triggerRecurring",
     summary="Make an export now",
-    responses=documented_write(
-        *(TaskNotFoundError, TaskStateError, TypeUnknownError, ParamsError, *_FROM_TEMPORAL)
-    ),
+    responses=documented_write(TaskNotFoundError, TaskStateError, *_GONE, *_FROM_TEMPORAL),
 )
 async def trigger_recurring(
     id: _Id,  # noqa: A002 -- the name in the path
     client: Client,
     person: Asks,
+    *,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Makes it safe to send the request again: the same key makes no other "
+            "export. 1 to 200 characters.",
+            json_schema_extra={"minLength": 1, "maxLength": 200},
+        ),
+    ] = None,
 ) -> Ok[RecurringExport]:
     """Make an export of the period before the present moment, also while it is paused."""
-    return Ok(data=await client.recurring.trigger(id, created_by=person.sees))
+    made = await client.recurring.trigger(
+        id, created_by=person.sees, idempotency_key=idempotency_key
+    )
+    return Ok(data=made)
 
 
 @router.post(
     "/{id}/backfill",
     operation_id="backfillRecurring",
     summary="Make the exports of past times",
-    responses=documented_write(
-        *(TaskNotFoundError, TaskStateError, TypeUnknownError, ParamsError, *_FROM_TEMPORAL)
-    ),
+    responses=documented_write(TaskNotFoundError, TaskStateError, *_GONE, *_FROM_TEMPORAL),
 )
 async def backfill_recurring(
     id: _Id,  # noqa: A002 -- the name in the path

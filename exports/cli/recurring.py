@@ -170,10 +170,24 @@ def resume(recurring_id: _Id, *, created_by: OnBehalfOf = None, as_json: AsJson 
 
 
 @app.command("trigger")
-def trigger(recurring_id: _Id, *, created_by: OnBehalfOf = None, as_json: AsJson = False) -> None:
+def trigger(
+    recurring_id: _Id,
+    *,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Makes it safe to repeat the command: the same key makes no other export.",
+        ),
+    ] = None,
+    created_by: OnBehalfOf = None,
+    as_json: AsJson = False,
+) -> None:
     """Make an export now, of the period before the present moment, also while it is paused."""
     _one(
-        lambda client: client.recurring.trigger(recurring_id, created_by=created_by),
+        lambda client: client.recurring.trigger(
+            recurring_id, created_by=created_by, idempotency_key=idempotency_key
+        ),
         as_json=as_json,
     )
     say(f"For its exports: exports list --recurring {recurring_id}")

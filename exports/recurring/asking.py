@@ -5,7 +5,6 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from exports import names
 from exports.characters import can_mislead, is_blank
 from exports.clock import now_ms
 from exports.errors import RequestError
@@ -68,15 +67,3 @@ def asked_for(
             timezone=when.get("timezone") or report.timezone,
         ),
     )
-
-
-def checked_owner(created_by: str) -> str:
-    """Return the name of an owner, if it can be one.
-
-    Raises:
-        RequestError: It is empty, too long or not valid text.
-    """
-    names.check_text(created_by, "createdBy")
-    if not 0 < len(created_by) <= names.MAX_CREATED_BY_LENGTH:
-        raise RequestError(f"createdBy must have 1 to {names.MAX_CREATED_BY_LENGTH} characters.")
-    return created_by

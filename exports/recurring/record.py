@@ -42,6 +42,7 @@ class Record(Asked):
         scheduled_at: When its Schedule was there for the first time (epoch milliseconds); None if
             that has not been seen yet.
         deleted_at: When it was deleted (epoch milliseconds); None if it is there.
+        refused: Whether it never was, because Temporal could not read when it is due.
     """
 
     id: str = Field(alias="_id")
@@ -49,6 +50,7 @@ class Record(Asked):
     created_at: int
     scheduled_at: int | None = None
     deleted_at: int | None = None
+    refused: bool = False
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:

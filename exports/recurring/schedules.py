@@ -1,13 +1,18 @@
 """The Temporal Schedules of recurring exports. They are the truth for when these run."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import uuid4
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
+from temporalio.api.schedule.v1 import SchedulePatch, TriggerImmediatelyRequest
+from temporalio.api.workflowservice.v1 import (
+    ListScheduleMatchingTimesRequest,
+    PatchScheduleRequest,
+)
 from temporalio.client import (
     Client,
     Schedule,
@@ -56,7 +61,8 @@ class RecurringSchedules:
         task_queue: The queue of the workers.
 
     Raises:
-        ScheduleGoneError: By every method but `apply` and `delete`: there is no such Schedule.
+        ScheduleGoneError: By every method but `create`, `resume` and `delete`: there is no such
+            Schedule.
         UnreachableError: By every method: Temporal did not answer.
         TemporalRefusedError: By every method: Temporal refused the request.
     """
@@ -65,34 +71,36 @@ class RecurringSchedules:
         self._temporal = temporal
         self._task_queue = task_queue
 
-    async def apply(self, record: Record, *, note: str | None = None) -> None:
-        """Create a Schedule, or bring the action of the one that is there up to date.
-
-        Args:
-            record: The recurring export.
-            note: Ends a pause, and says why. None leaves one that is there as it is.
+    async def create(self, record: Record) -> None:
+        """Create a Schedule, unless it is there.
 
         Raises:
             RequestError: Temporal can't read when it is due.
         """
-        action = self._action(record)
+        with suppress(ScheduleAlreadyRunningError):
+            await self._create(record, f"{record.name}, of {record.created_by}")
+
+    async def resume(self, record: Record, note: str) -> None:
+        """End the pause of a Schedule, and bring its action up to date; create it if it is gone.
+
+        Args:
+            record: The recurring export.
+            note: Why.
+
+        Raises:
+            RequestError: Temporal can't read when it is due.
+        """
 
         def updated(current: ScheduleUpdateInput) -> ScheduleUpdate:
             there = current.description.schedule
             state = replace(there.state, paused=False, note=note)
-            return ScheduleUpdate(schedule=replace(there, action=action, state=state))
+            return ScheduleUpdate(replace(there, action=self._action(record), state=state))
 
-        with _translated():
-            try:
-                await self._temporal.create_schedule(
-                    self._id(record.id),
-                    self._schedule(record, action, note),
-                    memo=_memo(record),
-                    search_attributes=attributes_of(record.request(), None),
-                )
-            except ScheduleAlreadyRunningError:
-                if note is not None:
-                    await self._handle(record.id).update(updated)
+        try:
+            await self._create(record, note)
+        except ScheduleAlreadyRunningError:
+            with _translated():
+                await self._handle(record.id).update(updated)
 
     async def show(self, record: Record) -> RecurringExport:
         """Return a recurring export as its Schedule says; one without a Schedule is `missing`."""
@@ -121,10 +129,29 @@ class RecurringSchedules:
         with _translated():
             await self._handle(recurring_id).pause(note=note)
 
-    async def trigger(self, recurring_id: str) -> None:
-        """Start an export for the present moment, also if the Schedule is paused."""
+    async def trigger(self, recurring_id: str, planned_for: int) -> None:
+        """Start an export now, also if the Schedule is paused.
+
+        Args:
+            recurring_id: Which one.
+            planned_for: The time that the export is planned for (epoch milliseconds).
+        """
+        planned = Timestamp()
+        planned.FromMilliseconds(planned_for)
         with _translated():
-            await self._handle(recurring_id).trigger()
+            # The SDK's own `trigger` has no planned time.
+            await self._temporal.workflow_service.patch_schedule(
+                PatchScheduleRequest(
+                    namespace=self._temporal.namespace,
+                    schedule_id=self._id(recurring_id),
+                    patch=SchedulePatch(
+                        trigger_immediately=TriggerImmediatelyRequest(scheduled_time=planned)
+                    ),
+                    identity=self._temporal.identity,
+                    request_id=str(uuid4()),
+                ),
+                retry=True,
+            )
 
     async def times(self, recurring_id: str, since: int, until: int) -> list[datetime]:
         """Return the times at which it was, or will be, due; Temporal lists 1,000 at most.
@@ -172,17 +199,20 @@ class RecurringSchedules:
     def _handle(self, recurring_id: str) -> ScheduleHandle:
         return self._temporal.get_schedule_handle(self._id(recurring_id))
 
-    def _schedule(
-        self, record: Record, action: ScheduleActionStartWorkflow, note: str | None
-    ) -> Schedule:
-        return Schedule(
-            action=action,
-            spec=record.when.spec(),
-            policy=SchedulePolicy(
-                overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP
-            ),
-            state=ScheduleState(note=note or f"{record.name}, of {record.created_by}"),
-        )
+    async def _create(self, record: Record, note: str) -> None:
+        policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP)
+        with _translated():
+            await self._temporal.create_schedule(
+                self._id(record.id),
+                Schedule(
+                    action=self._action(record),
+                    spec=record.when.spec(),
+                    policy=policy,
+                    state=ScheduleState(note=note),
+                ),
+                memo=_memo(record),
+                search_attributes=attributes_of(record.request(), None),
+            )
 
     def _action(self, record: Record) -> ScheduleActionStartWorkflow:
         request = record.request()

@@ -29,6 +29,10 @@ from exports.tasks.collection import (
 _SLOT: Final = "slot"
 """Field with the place among those of its owner, which only one document can have."""
 _AUDIT: Final = "audit"
+_KEY: Final = "key"
+"""Field of an entry with what stands for the idempotency key of a trigger."""
+_REFUSED: Final = "refused"
+"""Field of one that never was, because Temporal refused it."""
 _MOST_ENTRIES: Final = 500
 """Of an audit record: the newest."""
 _ATTEMPTS: Final = 50
@@ -97,13 +101,18 @@ class RecurringStore:
         }
         for _ in range(_ATTEMPTS):
             there = None if recurring_id is None else await self._read(recurring_id)
-            if there is not None:
+            if there is not None and not there.refused:
                 return _same(there, asked)
             if most:
                 document[_SLOT] = await self._free_slot(created_by, most)
             try:
                 async with deadline(self._documents):
-                    await self._documents.insert_one(document)
+                    if there is None:
+                        await self._documents.insert_one(document)
+                    else:  # others who find it changed by now look again
+                        was: Stored = {"_id": there.id, _REFUSED: True}
+                        if not (await self._documents.replace_one(was, document)).matched_count:
+                            continue
             except ConflictError:  # of many who ask at once, another one was first
                 continue
             return Record.from_document(document)
@@ -198,6 +207,33 @@ class RecurringStore:
         entry = _entry(author, did, now_ms(), code=code, since=since, until=until)
         await self._update(recurring_id, {"$push": {**(tell or {}), **_newest(entry)}})
 
+    async def trigger(self, recurring_id: str, author: Author, key: str | None) -> int:
+        """Add a trigger to the audit record, unless there is one with the same idempotency key.
+
+        Returns:
+            The time that its export is planned for, a whole second (epoch milliseconds): that of
+            the first trigger with this key.
+        """
+        entry = _entry(author, RecurringAction.TRIGGERED, now_ms())
+        where: Stored = {}
+        if key is not None:
+            entry[_KEY] = names.trigger_key(recurring_id, key)
+            where = {f"{_AUDIT}.{_KEY}": {"$ne": entry[_KEY]}}
+        if not await self._update(recurring_id, {"$push": _newest(entry)}, where):
+            async with deadline(self._documents):
+                found = await self._documents.find_one({"_id": recurring_id}, {_AUDIT: True})
+            same = [item for item in (found or {}).get(_AUDIT, []) if item.get(_KEY) == entry[_KEY]]
+            entry = next(iter(same), entry)
+        return int(entry["at"]) // 1000 * 1000
+
+    async def refuse(self, record: Record) -> None:
+        """Let one that Temporal refuses exist for nobody, and its idempotency key be used again."""
+        await self._update(
+            record.id,
+            {"$set": {"deletedAt": now_ms(), _REFUSED: True}, "$unset": {_SLOT: ""}},
+            {"createdAt": record.created_at, "scheduledAt": None},
+        )
+
     async def scheduled(self, recurring_id: str) -> None:
         """Store that its Schedule has been there."""
         await self._update(recurring_id, {"$set": {"scheduledAt": now_ms()}})
@@ -214,9 +250,10 @@ class RecurringStore:
             },
         )
 
-    async def _update(self, recurring_id: str, update: Stored) -> None:
+    async def _update(self, recurring_id: str, update: Stored, where: Stored | None = None) -> bool:
+        query = {"_id": recurring_id, **_THERE, **(where or {})}
         async with deadline(self._documents):
-            await self._documents.update_one({"_id": recurring_id, **_THERE}, update)
+            return (await self._documents.update_one(query, update)).matched_count > 0
 
 
 def _entry(

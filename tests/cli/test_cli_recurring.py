@@ -35,8 +35,16 @@ async def test_a_person_has_the_month_before_made_on_each_first(
     listed = await exports.run("recurring", "list", *U1)
     assert stored.id in listed.out
     assert "paused" in listed.out
-    audit = await exports.run("recurring", "audit", stored.id, *U1)
-    assert "backfilled" in audit.out
+    for _ in range(2):
+        once = ("--idempotency-key", "now")
+        triggered = await exports.run("recurring", "trigger", stored.id, *once, *U1)
+        assert (triggered.code, "paused" in triggered.out) == (0, True)
+    resumed = await exports.run("recurring", "resume", stored.id, *U1)
+    shown = await exports.run("recurring", "show", stored.id, "--json")
+    assert (resumed.code, shown.json["state"]) == (0, "active")
+    audit = await exports.run("recurring", "audit", stored.id, "--json", *U1)
+    did = [entry["did"] for entry in audit.json]
+    assert did == ["created", "backfilled", "paused", "triggered", "resumed"]
     strange = await exports.run("recurring", "delete", stored.id, "--created-by", "u2")
     assert (strange.code, strange.err) == (2, "E_NOT_FOUND: There is no such recurring export.\n")
     assert (await exports.run("recurring", "delete", stored.id, *U1)).code == 0

@@ -12,13 +12,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 from temporalio.api.workflowservice.v1 import DescribeScheduleRequest
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.common import SearchAttributeKey
 
 from exports import names
 from exports.clock import from_epoch_ms, now_ms
 from exports.errors import (
     ExportError,
+    FormatUnknownError,
     IdempotencyKeyError,
     ParamsError,
     QuotaError,
@@ -106,7 +107,9 @@ async def test_an_operator_reads_in_temporal_whose_it_is_and_what(idle_service: 
     found = described.typed_search_attributes
     assert found.get(SearchAttributeKey.for_keyword(names.SEARCH_CREATED_BY)) == USER
     assert found.get(SearchAttributeKey.for_keyword(names.SEARCH_STATUS)) is None
-    assert described.schedule.policy.catchup_window == timedelta(days=1)
+    policy = described.schedule.policy
+    assert policy.catchup_window == timedelta(days=1)
+    assert policy.overlap is ScheduleOverlapPolicy.BUFFER_ONE
     times = [from_epoch_ms(time).astimezone(ZoneInfo("Asia/Shanghai")) for time in made.next_runs]
     assert [f"{time:%d %H:%M}" for time in times] == ["01 09:30"] * 3
 
@@ -151,7 +154,7 @@ def test_older_workers_understand_the_other_exports() -> None:
         ({"idempotency_key": ""}, RequestError),
         ({"format": "docx"}, ExportError),
         # Only Temporal knows this.
-        ({"on": None, "cron": "61 8 1 * *"}, RequestError),
+        ({"on": None, "cron": "0 8 1 * FOO"}, RequestError),
     ],
 )
 async def test_what_can_not_recur_is_refused_and_leaves_nothing(
@@ -198,6 +201,47 @@ async def test_one_key_makes_one_recurring_export_of_each_person(idle_service: S
     await idle_service.client.recurring.delete(other.id, created_by=STRANGER)
     with pytest.raises(IdempotencyKeyError, match="that is deleted"):
         await monthly(idle_service, idempotency_key="figures", created_by=STRANGER)
+
+
+async def test_a_mistyped_cron_expression_leaves_its_key_to_the_corrected_call(
+    idle_service: Service,
+) -> None:
+    for _ in range(2):
+        with pytest.raises(RequestError, match="can't read when it is due"):
+            await monthly(idle_service, on=None, cron="0 8 1 * FOO", idempotency_key="figures")
+    made = await monthly(idle_service, on=None, cron="0 8 1 * *", idempotency_key="figures")
+    again = await monthly(idle_service, on=None, cron="0 8 1 * *", idempotency_key="figures")
+    assert (made.state, again.id) == ("active", made.id)
+    assert await what_was_done(idle_service, made) == ["created"]
+    assert await idle_service.database["ExportRecurring"].count_documents({}) == 1
+
+
+async def test_a_trigger_that_is_repeated_with_its_key_makes_no_other_export(
+    service: Service,
+) -> None:
+    await insert_orders(service.database)
+    made = await monthly(service)
+    trigger = service.client.recurring.trigger
+    await trigger(made.id, created_by=USER, idempotency_key="now")
+    [task] = await ended(service, made.id, 1)
+    second = now_ms() // 1000
+    while now_ms() // 1000 == second:
+        await asyncio.sleep(0.05)
+    await trigger(made.id, created_by=USER, idempotency_key="now")
+    assert Counter(await closed_runs(service, made, 2)) == {names.workflow_id(task.id): 2}
+    assert len(await service.client.list(created_by=USER, recurring=made.id)) == 1
+    assert await what_was_done(service, made) == ["created", "triggered"]
+    await trigger(made.id, created_by=USER, idempotency_key="again")
+    assert [one.status for one in await ended(service, made.id, 2)] == ["done", "done"]
+
+
+async def test_who_can_not_be_made_is_not_resumed(idle_service: Service) -> None:
+    made = await monthly(idle_service)
+    await idle_service.database["ExportRecurring"].update_one({}, {"$set": {"format": "docx"}})
+    for act in (idle_service.client.recurring.resume, idle_service.client.recurring.trigger):
+        with pytest.raises(FormatUnknownError):
+            await act(made.id, created_by=USER)
+    assert await what_was_done(idle_service, made) == ["created"]
 
 
 @pytest.mark.parametrize("heal", ["list", "the same call"])

@@ -13,9 +13,10 @@ from temporalio.client import Client
 from exports import names
 from exports.clock import YEAR_9999_MS, now_ms
 from exports.errors import RequestError
+from exports.formats import format_named
 from exports.messages.channels import checked_request
 from exports.models import DEFAULT_FORMAT, Author
-from exports.recurring.asking import asked_for, checked_owner
+from exports.recurring.asking import asked_for
 from exports.recurring.record import (
     Record,
     RecurringAction,
@@ -49,7 +50,7 @@ class RecurringExports:
 
     Raises:
         UnreachableError: By every method but `audit`: Temporal did not answer. What was asked for
-            may be half done; ask for it again.
+            may be half done; ask for it again, with the same idempotency key if it takes one.
         TemporalRefusedError: By the same: Temporal refused the request.
         TaskNotFoundError: By every method but `create` and `list`: there is no such recurring
             export, or it belongs to somebody else.
@@ -94,7 +95,7 @@ class RecurringExports:
         Args:
             type: Name of a configured report.
             params: The parameters of the report, but for those that the period says.
-            created_by: Its owner, in 1 to 200 characters.
+            created_by: Its owner, in 1 to 200 visible characters.
             period: The period of each export, relative to the time that it is planned for, in the
                 report's time zone: `previous month`. None if `params` are all.
             on: On which days: `day`, `monday`, `1st`, `1st january`.
@@ -132,7 +133,7 @@ class RecurringExports:
             names.check_idempotency_key(idempotency_key)
             queue = self._settings.task_queue
             key = names.recurring_id_for(queue, created_by, idempotency_key)
-        author = self._author(checked_owner(created_by))
+        author = self._author(names.check_uid(created_by))
         record = await self._store.create(
             asked,
             author,
@@ -143,7 +144,7 @@ class RecurringExports:
         try:
             return await self._schedules.show(await self._scheduled(record))
         except RequestError:  # nobody but Temporal knows whether it can read when it is due
-            await self._store.delete(record.id, author)
+            await self._store.refuse(record)
             raise
 
     async def get(self, recurring_id: str, *, created_by: str | None) -> RecurringExport:
@@ -199,30 +200,46 @@ class RecurringExports:
 
         Raises:
             TypeUnknownError: The report is gone.
+            FormatUnknownError: The format is gone.
             ParamsError: The parameters do not fit the report any more.
         """
         record = await self._store.get(recurring_id, created_by=created_by)
         self._check(record, now_ms())
         author = self._author(created_by)
         await self._store.record(record.id, author, RecurringAction.RESUMED)
-        await self._schedules.apply(record, note=_note("resumed", author))
+        await self._schedules.resume(record, _note("resumed", author))
         await self._store.scheduled(record.id)
         return await self._shown(record)
 
-    async def trigger(self, recurring_id: str, *, created_by: str | None) -> RecurringExport:
+    async def trigger(
+        self, recurring_id: str, *, created_by: str | None, idempotency_key: str | None = None
+    ) -> RecurringExport:
         """Start an export now, planned for the present second, also if it is paused.
 
         If one is running, the new one waits for it; only one waits.
 
+        Args:
+            recurring_id: Which one.
+            created_by: Who asks.
+            idempotency_key: 1 to 200 characters: the same call with the same key makes no other
+                export. Without one, a call that is repeated in another second makes another one.
+                A key belongs to one recurring export, and is known as long as its entry is among
+                the newest 500 of the audit record.
+
         Raises:
+            RequestError: The key is not valid.
             TaskStateError: Its Schedule was deleted in Temporal.
             TypeUnknownError: The report is gone.
+            FormatUnknownError: The format is gone.
             ParamsError: The parameters do not fit the report any more.
         """
+        if idempotency_key is not None:
+            names.check_idempotency_key(idempotency_key)
         record = await self._scheduled(await self._store.get(recurring_id, created_by=created_by))
         self._check(record, now_ms())
-        await self._store.record(record.id, self._author(created_by), RecurringAction.TRIGGERED)
-        await self._schedules.trigger(record.id)
+        author = self._author(created_by)
+        planned_for = await self._store.trigger(record.id, author, idempotency_key)
+        await self._schedules.trigger(record.id, planned_for)
         return await self._shown(record)
 
     async def backfill(
@@ -246,6 +263,7 @@ class RecurringExports:
                 due more than 100 times.
             TaskStateError: Its Schedule was deleted in Temporal.
             TypeUnknownError: The report is gone.
+            FormatUnknownError: The format is gone.
             ParamsError: The parameters do not fit the report any more, or not at these times.
         """
         if not 0 < since < until <= YEAR_9999_MS or until > now_ms():
@@ -282,11 +300,12 @@ class RecurringExports:
     async def _scheduled(self, record: Record) -> Record:
         """Create the Schedule if the creation of a recurring export was interrupted before."""
         if record.scheduled_at is None:
-            await self._schedules.apply(record)
+            await self._schedules.create(record)
             await self._store.scheduled(record.id)
         return record
 
     def _check(self, record: Record, moment: int) -> None:
+        format_named(record.format)
         report = self._reports.named(record.type)
         report.params_at(record.params, record.period, moment)
 
