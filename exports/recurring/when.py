@@ -20,6 +20,14 @@ _DAY: Final = re.compile(r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)(?: (?P<month>[a-z]
 _TIME: Final = re.compile(r"(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])")
 # The minute is one number, so that there is at most one export an hour.
 _CRON: Final = re.compile(r"[0-9]{1,2}( [0-9A-Za-z*/,-]{1,40}){4}")
+_NUMBER: Final = re.compile(r"(?<![/0-9])[0-9]+")  # not how many are left out: `/2`
+_CRON_FIELDS: Final = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of the month", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 0, 7),
+)
 _COMMON_YEAR: Final = 2026
 _EVERY_MONTHS_DAYS: Final = 28
 
@@ -59,6 +67,9 @@ class When(WireModel):
                     "A cron expression must have five fields, the first of them one minute, such "
                     "as 0 8 1 * *: at most once an hour.",
                 )
+            for part, (what, low, high) in zip(cron.split(), _CRON_FIELDS, strict=True):
+                if any(not low <= int(number) <= high for number in _NUMBER.findall(part)):
+                    raise _wrong("cron", f"The {what} of a cron expression is {low} to {high}.")
             return cls(cron=cron, timezone=timezone)
         found = cls(on=(on or "").lower(), at=at or _DEFAULT_TIME, timezone=timezone)
         if not _TIME.fullmatch(found.at or ""):
@@ -93,9 +104,17 @@ class When(WireModel):
         if month is not None:
             most = monthrange(_COMMON_YEAR, month)[1]
         if not 1 <= day <= most:
-            raise _wrong("on", f"The day must be from 1st to {most}th: every such month has it.")
+            last = _ordinal(most)
+            raise _wrong("on", f"The day must be from 1st to {last}: every such month has it.")
+        if not on.startswith(_ordinal(day)):
+            raise _wrong("on", f"The day must be written {_ordinal(day)}.")
         found_days = ScheduleCalendarSpec(day_of_month=[ScheduleRange(day)])
         return found_days if month is None else replace(found_days, month=[ScheduleRange(month)])
+
+
+def _ordinal(day: int) -> str:
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{day}{'th' if day in range(11, 14) else ends.get(day % 10, 'th')}"
 
 
 def _wrong(field: str, message: str) -> RequestError:

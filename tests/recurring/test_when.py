@@ -19,6 +19,8 @@ def _when(
         ("Monday", {"day_of_week": 1}),
         ("sunday", {"day_of_week": 0}),
         ("1st", {"day_of_month": 1}),
+        ("11th", {"day_of_month": 11}),
+        ("23rd", {"day_of_month": 23}),
         ("28th", {"day_of_month": 28}),
         ("1st january", {"day_of_month": 1, "month": 1}),
         ("31st December", {"day_of_month": 31, "month": 12}),
@@ -34,8 +36,8 @@ def test_days_are_said_in_words(on: str, fields: dict[str, int]) -> None:
 
 
 def test_a_cron_expression_is_handed_on_to_temporal() -> None:
-    spec = _when(cron="0 8 1,15 * MON-FRI", zone="Europe/Berlin").spec()
-    assert list(spec.cron_expressions) == ["0 8 1,15 * MON-FRI"]
+    spec = _when(cron="0 */40 1,15 * MON-FRI", zone="Europe/Berlin").spec()
+    assert list(spec.cron_expressions) == ["0 */40 1,15 * MON-FRI"]
     assert spec.time_zone_name == "Europe/Berlin"
 
 
@@ -50,11 +52,21 @@ def test_a_cron_expression_is_handed_on_to_temporal() -> None:
         ({"on": "29th february"}, "from 1st to 28th"),
         ({"on": "0th"}, "from 1st to 28th"),
         ({"on": "31st april"}, "from 1st to 30th"),
+        ({"on": "32nd may"}, "from 1st to 31st"),
+        ({"on": "1th"}, "written 1st"),
+        ({"on": "01st"}, "written 1st"),
+        ({"on": "11st"}, "written 11th"),
+        ({"on": "22st may"}, "written 22nd"),
         ({"on": "day", "at": "24:00"}, "from 00:00 to 23:59"),
         ({"on": "day", "at": "8:00"}, "from 00:00 to 23:59"),
         ({"cron": "0 8 1 * *", "at": "08:00"}, "leave out at"),
         ({"cron": "* * * * *"}, "at most once an hour"),
         ({"cron": "*/5 * * * *"}, "at most once an hour"),
+        ({"cron": "61 8 1 * *"}, "minute of a cron expression is 0 to 59"),
+        ({"cron": "0 8-24 1 * *"}, "hour of a cron expression is 0 to 23"),
+        ({"cron": "0 8 1,32 * *"}, "day of the month of a cron expression is 1 to 31"),
+        ({"cron": "0 8 1 0/6 *"}, "month of a cron expression is 1 to 12"),
+        ({"cron": "0 8 * * 8"}, "weekday of a cron expression is 0 to 7"),
         ({"cron": "0 8 1 *"}, "five fields"),
         ({"cron": "0 0 8 1 * *"}, "five fields"),
         ({"cron": "CRON_TZ=UTC 0 8 1 *"}, "five fields"),
