@@ -207,7 +207,11 @@ class Messenger:
         except ValidationError:
             _log.warning("A notice in %s, %s, can't be read; it stays there", documents.name, owner)
             return 0
-        if not await self.tell(notice.message, notice.channels):
+        channels = notice.channels
+        if channels is not None:
+            known = {DEFAULT_CHANNELS, *self._channels}
+            channels = [name for name in channels if name in known]
+        if not await self.tell(notice.message, channels):
             return 0
         async with deadline(documents):
             await documents.update_one({"_id": owner}, {"$pull": {OUTBOX: {"id": notice.id}}})

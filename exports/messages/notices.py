@@ -9,10 +9,15 @@ The next sweep hands it over. A collection with notices has the index `OUTBOX_IN
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from exports.messages.message import Message
-from exports.models import WireModel
+from exports.models import DEFAULT_CHANNELS, WireModel
 from exports.tasks.collection import OUTBOX, Stored
+
+TELL_OWNER: Final = (DEFAULT_CHANNELS, "email", "webhook")
+"""How an owner is told that something of theirs was switched off or paused: also one who has chosen
+nothing. Of these, a channel that is not configured is left out."""
 
 
 class Notice(WireModel):

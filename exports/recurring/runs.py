@@ -12,7 +12,7 @@ from exports.errors import (
 )
 from exports.formats import format_named
 from exports.messages.message import Event, Message, Subject
-from exports.messages.notices import notice
+from exports.messages.notices import TELL_OWNER, notice
 from exports.models import Author, AuthorRole, ExportRequest, Recurrence
 from exports.recurring.record import Record, RecurringAction
 from exports.recurring.schedules import RecurringSchedules, ScheduleGoneError
@@ -121,7 +121,7 @@ class RecurringRuns:
             Author(role=AuthorRole.WORKER, origin=self._tasks.origin),
             RecurringAction.PAUSED,
             code=error.code,
-            tell=notice(message, record.notify),
+            tell=notice(message, [*(record.notify or ()), *TELL_OWNER]),
         )
         await self._pause(record.id, reason)
 

@@ -103,16 +103,26 @@ async def test_its_owner_is_told_also_if_the_pause_fails_at_first(
     assert [message.event for _, message in told.got] == ["recurring.paused"]
 
 
-async def test_parameters_that_no_longer_fit_pause_it(
-    idle_service: Service, temporal_address: str, tmp_path: Path
+async def test_parameters_that_no_longer_fit_pause_it_and_its_owner_is_told_whatever_they_chose(
+    idle_service: Service,
+    temporal_address: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    made = await monthly(idle_service, params={"columns": ["day", "buyers"]})
+    made = await monthly(idle_service, params={"columns": ["day", "buyers"]}, notify=[])
     await idle_service.client.recurring.trigger(made.id, created_by=USER)
     changed = write_reports(tmp_path / "changed.toml", period='"month"')
     settings = idle_service.settings.model_copy(update={"reports_file": changed})
-    async with open_service(settings, temporal_address) as service, working(service):
+    webhook = Told("webhook")
+    async with (
+        open_service(settings, temporal_address) as service,
+        working(service, channels={"webhook": webhook}),
+    ):
         await closed_runs(service, made, 1)
+        await service.client.sweep()
         shown = await service.client.recurring.get(made.id, created_by=USER)
+        assert (await webhook.next()).event == "recurring.paused"
+    assert "not configured" not in caplog.text
     assert shown.state == "paused"
     assert shown.note.startswith("E_PARAMS: There is no column of that name")
 

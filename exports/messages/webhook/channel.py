@@ -8,18 +8,15 @@ from exports.clock import millis, now_ms
 from exports.errors import ExportError, TaskNotFoundError
 from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.message import Message
+from exports.messages.notices import TELL_OWNER
 from exports.messages.webhook.sending import GONE, Sender
 from exports.messages.webhook.signature import content, headers
 from exports.messages.webhook.store import Signing, WebhookStore
 from exports.messages.webhook.webhook import Webhook
-from exports.models import DEFAULT_CHANNELS
 
 NAME: Final = "webhook"
 FAILING_FOR: Final = timedelta(days=5)
 """How long every attempt fails until a webhook is switched off."""
-_TELL: Final = (DEFAULT_CHANNELS, "email", NAME)
-"""How an owner is told of a webhook that was switched off: also one who has chosen nothing, but has
-requests that name a webhook."""
 
 
 class WebhookChannel:
@@ -66,12 +63,12 @@ class WebhookChannel:
     async def _keep_failure(self, webhook: Webhook, outcome: Outcome, at: int) -> None:
         since = webhook.failing_since
         if outcome.status == GONE:
-            await self._store.switch_off(webhook, outcome.reason, tell=_TELL)
+            await self._store.switch_off(webhook, outcome.reason, tell=TELL_OWNER)
         elif since is None:
             await self._store.failed(webhook.id, at)
         elif at - since >= millis(FAILING_FOR):
             reason = f"Every attempt of {FAILING_FOR.days} days has failed."
-            await self._store.switch_off(webhook, reason, tell=_TELL, failing_since=since)
+            await self._store.switch_off(webhook, reason, tell=TELL_OWNER, failing_since=since)
 
 
 async def post(sender: Sender, signing: Signing, message: Message, *, delivery_id: str) -> Outcome:
