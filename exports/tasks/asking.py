@@ -35,8 +35,6 @@ from exports.tasks.collection import (
 from exports.tasks.quotas import Limit, Quota, Slots
 from exports.tasks.task import ExportTask
 
-_ATTEMPTS: Final = 50
-"""How often a call tries again after others got what it wanted."""
 _MAX_KEYS: Final = 1000
 """A task that was asked for with so many idempotency keys is not joined with one more."""
 
@@ -93,28 +91,29 @@ class AskingStore:
             QuotaError: A limit is reached.
         """
         wanted = None if force else joining
-        attempt = 0
-        while True:
-            attempt += 1
-            document = new_document(request, max_retries, origin=self._tasks.origin)
+
+        async def insert(slots: Stored) -> ExportTask:
+            document = new_document(request, max_retries, origin=self._tasks.origin) | slots
             document["_id"] = ObjectId(task_id)
             document |= {} if task_id is None else {ASKED_WITH: [task_id]}
             document |= {} if wanted is None else {JOIN_KEY: wanted.key}
             try:
-                document |= await self._slots.free(request.created_by, limits)
                 async with self._tasks.operation():
                     await self._tasks.documents.insert_one(document)
-            except (ConflictError, QuotaError) as error:
-                found = await self._found(request, task_id, wanted)
-                if found is not None:
-                    return found.model_copy(update={"joined": True})
-                if isinstance(error, QuotaError) or attempt == _ATTEMPTS:
-                    raise
-                await self._slots.release(error, request.created_by)
-                continue
+            except ConflictError:
+                if (found := await self._found(request, task_id, wanted)) is not None:
+                    return found
+                raise
             if force and joining is not None:
                 await self._replace(document["_id"], joining.key)
             return ExportTask.from_document(document)
+
+        try:
+            return await self._slots.take(request.created_by, limits, insert)
+        except QuotaError:
+            if (found := await self._found(request, task_id, wanted)) is not None:
+                return found
+            raise
 
     async def reset(
         self, task: ExportTask, *, asked_by: str | None, limits: Sequence[Limit] = ()
@@ -124,39 +123,29 @@ class AskingStore:
         Raises:
             QuotaError: A limit is reached.
         """
-        attempt = 0
-        while True:
-            attempt += 1
+
+        async def update(slots: Stored) -> bool:
             now = now_ms()
-            slots = await self._slots.free(task.created_by, limits, but=task.id)
-            try:
-                changed = await self._tasks.update_task(
-                    task.id,
-                    {"status": TaskStatus.FAILED.value, "runId": task.run_id},
-                    {
-                        "$set": {
-                            "status": TaskStatus.PENDING.value,
-                            "retries": 0,
-                            "nextRunAt": now,
-                            "updatedAt": now,
-                            "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
-                            **slots,
-                        },
-                        "$unset": {"error": "", "finishedAt": "", "runId": "", "sweepStarts": ""},
+            return await self._tasks.update_task(
+                task.id,
+                {"status": TaskStatus.FAILED.value, "runId": task.run_id},
+                {
+                    "$set": {
+                        "status": TaskStatus.PENDING.value,
+                        "retries": 0,
+                        "nextRunAt": now,
+                        "updatedAt": now,
+                        "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
+                        **slots,
                     },
-                    entry(
-                        Author.person(asked_by, origin=self._tasks.origin),
-                        AuditAction.RETRIED,
-                        now,
-                    ),
-                )
-            except ConflictError as error:
-                if attempt == _ATTEMPTS:
-                    raise
-                await self._slots.release(error, task.created_by)
-                continue
-            document = await self._tasks.find(task.id) if changed else None
-            return None if document is None else ExportTask.from_document(document)
+                    "$unset": {"error": "", "finishedAt": "", "runId": "", "sweepStarts": ""},
+                },
+                entry(Author.person(asked_by, origin=self._tasks.origin), AuditAction.RETRIED, now),
+            )
+
+        changed = await self._slots.take(task.created_by, limits, update, but=task.id)
+        document = await self._tasks.find(task.id) if changed else None
+        return None if document is None else ExportTask.from_document(document)
 
     async def used(self, created_by: str, limits: Sequence[Limit]) -> dict[Limit, Quota]:
         """Return how much of each limit a person has used."""
@@ -187,12 +176,12 @@ class AskingStore:
         self, request: ExportRequest, task_id: str | None, joining: Joining | None
     ) -> ExportTask | None:
         """Return the task of the idempotency key, or one to join; None if there is none by now."""
-        if task_id is not None and (found := await self._of_key(request, task_id)) is not None:
-            return found
-        if joining is None:
-            return None
-        document = await self._holder({JOIN_KEY: joining.key})
-        return None if document is None else await self._join(document, request, task_id, joining)
+        found = None if task_id is None else await self._of_key(request, task_id)
+        if found is None and joining is not None:
+            document = await self._holder({JOIN_KEY: joining.key})
+            if document is not None:
+                found = await self._join(document, request, task_id, joining)
+        return None if found is None else found.model_copy(update={"joined": True})
 
     async def _of_key(self, request: ExportRequest, task_id: str) -> ExportTask | None:
         stored_id = ObjectId(task_id)

@@ -7,9 +7,9 @@ those that have ended, and frees them; so there is no count that could go wrong 
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, Literal, NamedTuple, Self, cast
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar, cast
 
 from pydantic import Field
 
@@ -28,6 +28,9 @@ from exports.tasks.collection import (
 )
 
 _FIELDS: Final = {"open": OPEN_SLOTS, "day": DAY_SLOTS}
+_ATTEMPTS: Final = 50
+"""How often a call tries again after others got what it wanted."""
+_T = TypeVar("_T")
 
 
 class Limit(NamedTuple):
@@ -100,21 +103,40 @@ class Slots:
     def __init__(self, tasks: TaskCollection) -> None:
         self._tasks = tasks
 
-    async def free(
-        self, created_by: str, limits: Sequence[Limit], *, but: str | None = None
-    ) -> Stored:
-        """Return free slots as the fields of a task, one for each limit.
-
-        Another task may take one of them first. Then these can't be stored: a duplicate key.
+    async def take(
+        self,
+        created_by: str,
+        limits: Sequence[Limit],
+        store: Callable[[Stored], Awaitable[_T]],
+        *,
+        but: str | None = None,
+    ) -> _T:
+        """Store a task with free slots, with others if another task takes one of them first.
 
         Args:
             created_by: The person.
-            limits: What is limited. Without any, there are no fields.
+            limits: What is limited.
+            store: Stores the task with these fields, and returns what becomes of it.
             but: The id of a task whose own slots count as free.
 
         Raises:
             QuotaError: A limit is reached.
+            ConflictError: Others were first, again and again.
         """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await store(await self._free(created_by, limits, but=but))
+            except ConflictError as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                await self._release_taken(error, created_by)
+
+    async def _free(
+        self, created_by: str, limits: Sequence[Limit], *, but: str | None = None
+    ) -> Stored:
+        """Return free slots as the fields of a task, one for each limit; see `take`."""
         fields: Stored = {}
         for limit, held in (await self._held(created_by, limits, but=but)).items():
             check_quota(limit, held.quota)
@@ -133,7 +155,7 @@ class Slots:
         held = await self._held(created_by, limits)
         return {limit: of_limit.quota for limit, of_limit in held.items()}
 
-    async def release(self, conflict: ConflictError, created_by: str) -> None:
+    async def _release_taken(self, conflict: ConflictError, created_by: str) -> None:
         """Free a slot that could not be taken, if it is in a task that can't hold it."""
         if conflict.field in _FIELDS.values():
             async with self._tasks.operation():

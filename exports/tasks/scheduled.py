@@ -1,7 +1,6 @@
 """The tasks of runs that a Schedule has started. They count for the quotas of their person."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from exports import names
 from exports.errors import QuotaError
@@ -22,9 +21,6 @@ from exports.tasks.collection import (
 )
 from exports.tasks.outbox import to_tell
 from exports.tasks.quotas import Limit, Slots
-
-_ATTEMPTS: Final = 50
-"""How often a call tries again after others got what it wanted."""
 
 
 class ScheduledStore:
@@ -56,25 +52,24 @@ class ScheduledStore:
         """
         new = new_document(request, DEFAULT_MAX_RETRIES, origin=names.FROM_TEMPORAL)
         new["_id"] = task_id
-        for attempt in range(1, _ATTEMPTS + 1):
-            refused: QuotaError | None = None
-            try:
-                document = {**new, **await self._slots.free(request.created_by, limits)}
-            except QuotaError as error:
-                refused, document = error, _failed(new, error)
-            try:
-                async with self._tasks.operation():
-                    await self._tasks.documents.insert_one(document)
-            except ConflictError as error:
-                if await self._tasks.exists(task_id):
-                    return
-                if attempt == _ATTEMPTS:
-                    raise
-                await self._slots.release(error, request.created_by)
-                continue
-            if refused is not None:
-                raise refused
-            return
+        try:
+            await self._slots.take(
+                request.created_by, limits, lambda slots: self._insert({**new, **slots})
+            )
+        except QuotaError as error:
+            if await self._insert(_failed(new, error)):
+                raise
+
+    async def _insert(self, document: Stored) -> bool:
+        """Store a task, unless there is one with its id; return whether there was none."""
+        try:
+            async with self._tasks.operation():
+                await self._tasks.documents.insert_one(document)
+        except ConflictError:
+            if await self._tasks.exists(document["_id"]):
+                return False
+            raise
+        return True
 
 
 def _failed(new: Stored, error: QuotaError) -> Stored:
