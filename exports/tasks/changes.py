@@ -6,13 +6,22 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from pymongo.asynchronous.change_stream import AsyncChangeStream
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import ConnectionFailure, OperationFailure
 
 from exports.errors import DatabaseRefusedError
 from exports.server_errors.mongo import MONGO_ERRORS, tasks_error
 from exports.tasks.collection import Stored, TaskCollection
 
 _LONGEST_WAIT: Final = 1.0  # seconds that the server waits for a change before it answers
+_NO_STREAMS: Final = {
+    13: "Unauthorized",
+    59: "CommandNotFound",
+    115: "CommandNotSupported",
+    238: "NotImplemented",
+    40324: "(unknown stage)",
+    40573: "(only supported on replica sets)",
+}
+"""The answers of a server that has no change streams, or has none for this user."""
 
 Stream = AsyncChangeStream[Stored]
 Place = Mapping[str, Any]
@@ -20,7 +29,7 @@ Place = Mapping[str, Any]
 
 
 class NoStreamsError(DatabaseRefusedError):
-    """The database answered that it opens no change stream, from wherever it should begin."""
+    """The database has no change streams, or has none for this user."""
 
 
 class StreamLostError(DatabaseRefusedError):
@@ -45,14 +54,13 @@ async def open_changes(
     Raises:
         NoStreamsError: There are none: the server is no replica set, or the user lacks the
             privilege `changeStream`.
-        StreamLostError: There is no longer this place in them.
-        ExportError: The database can't be reached.
+        StreamLostError: It answered that it does not begin at this place.
+        ExportError: The database can't be reached, or has another reason.
     """
     # The server must answer before the deadline, also if nothing changes.
     seconds = min(_LONGEST_WAIT, (tasks.documents.database.client.options.timeout or math.inf) / 2)
-    refused = NoStreamsError if resume_after is None else StreamLostError
     async with tasks.operation():
-        with _answers(refused):
+        with _none() if resume_after is None else _lost():
             return await tasks.documents.watch(
                 stages,
                 full_document,
@@ -71,16 +79,26 @@ async def next_change(tasks: TaskCollection, stream: Stream) -> Stored | None:
         ExportError: The database can't be reached.
     """
     async with tasks.operation():
-        with _answers(StreamLostError):
+        with _lost():
             return await stream.try_next()
 
 
 @contextmanager
-def _answers(refused: type[DatabaseRefusedError]) -> Generator[None]:
+def _none() -> Generator[None]:
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code in _NO_STREAMS:
+            raise NoStreamsError(tasks_error(error).msg) from None
+        raise
+
+
+@contextmanager
+def _lost() -> Generator[None]:
     """Tell an answer that is an error from none: after the latter, the same may be asked again."""
     try:
         yield
     except ConnectionFailure:
         raise
     except MONGO_ERRORS as error:
-        raise refused(tasks_error(error).msg) from None
+        raise StreamLostError(tasks_error(error).msg) from None

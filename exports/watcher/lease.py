@@ -84,7 +84,9 @@ class Lease:
         kept = True
         while kept:
             await asyncio.sleep(RENEWED_EVERY)
-            with suppress(ExportError):  # while the database is away, nobody else can take it
+            # If the database is away for this worker only, another one takes the lease, and the
+            # next renewal says so.
+            with suppress(ExportError):
                 kept = await self._update({"beat": ObjectId(), "token": self.token})
 
     async def give_back(self) -> None:

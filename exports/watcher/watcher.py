@@ -88,7 +88,8 @@ class Watcher:
         self._sweep = SweepStore(tasks)
         self._starter = TaskStarter(self._sweep, temporal)
         self._lease = Lease(tasks.documents.database, task_queue, tasks.origin)
-        self._failures = 0  # in a row
+        self._failures = 0  # in a row, of one kind
+        self._failed_with: type[Exception] | None = None
 
     @asynccontextmanager
     async def at_work(self) -> AsyncGenerator[None]:
@@ -110,9 +111,14 @@ class Watcher:
             await asyncio.sleep(pause)
 
     def _failed(self, error: Exception) -> float:
-        """Say once why nothing is watched; return the seconds until the next try."""
+        """Say once why nothing is watched, and again for another reason.
+
+        Returns:
+            The seconds until the next try.
+        """
         unsupported = isinstance(error, NoStreamsError)
-        if not self._failures:
+        if type(error) is not self._failed_with:
+            self._failures, self._failed_with = 0, type(error)
             _log.warning(
                 "What other systems insert may wait for the next sweep. %s%s",
                 error.msg if isinstance(error, ExportError) else type(error).__name__,
@@ -172,7 +178,7 @@ class Watcher:
             if ids := [one for change in found for one in change.ids]:
                 await self._start(ids)
             self._lease.token = found[-1].token
-            self._failures = 0
+            self._failed_with = None
 
     async def _start(self, ids: list[object] | None) -> None:
         """Start what is due of some documents, or of all."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +12,17 @@ from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, ServiceClient
+from temporalio.worker import Worker
 
+import worker
 from exports import names
 from exports.clock import now_ms
 from exports.models import TaskStatus
+from exports.settings import Settings
 from exports.tasks.collection import TaskCollection
 from exports.watcher import lease, watcher
 from exports.watcher.watcher import Watcher
@@ -334,6 +338,54 @@ async def test_where_there_are_no_change_streams_it_says_so_once(
             await has_place(idle_service)
             task_id = await insert_task(idle_service)
             await started.are(task_id)
+
+
+async def test_that_there_are_no_change_streams_is_said_also_if_the_database_was_away_before(
+    idle_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [AutoReconnect("away"), OperationFailure("interrupted", 11601)]
+    tries: list[int] = []
+
+    async def refuse(*_: object, **__: object) -> None:
+        tries.append(1)
+        number = (len(tries) - 1) // 2
+        raise answers[number] if number < len(answers) else OperationFailure("no", STANDALONE)
+
+    monkeypatch.setattr(AsyncCollection, "watch", refuse)
+    with caplog.at_level(logging.WARNING, "exports"):
+        async with watching(idle_service):
+            await until(lambda: len(tries) > 6)
+    said = [record.message for record in caplog.records]
+    assert ["replica set" in message for message in said] == [False, True]
+
+
+@pytest.mark.parametrize("watch", [True, False])
+async def test_a_worker_watches_unless_that_is_switched_off(
+    settings: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch, *, watch: bool
+) -> None:
+    watched: list[Watcher] = []
+
+    @asynccontextmanager
+    async def at_work(self: Watcher) -> AsyncGenerator[None]:
+        watched.append(self)
+        yield
+
+    class StopsAtOnce:
+        def __init__(self, _: timedelta) -> None:
+            pass
+
+        async def wait(self) -> None:
+            pass
+
+    def no_workers(*_: object) -> list[Worker]:
+        return []
+
+    monkeypatch.setattr(Watcher, "at_work", at_work)
+    monkeypatch.setattr(worker, "StopSignals", StopsAtOnce)
+    monkeypatch.setattr(worker, "create_workers", no_workers)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    await worker.run(settings.model_copy(update={"watch": watch}))
+    assert bool(watched) is watch
 
 
 async def test_while_temporal_is_away_it_waits_and_loses_nothing(
