@@ -177,7 +177,7 @@ class IdempotencyKeyError(ExportError):
 
 
 class QuotaError(ExportError):
-    """The person has as many exports, or webhooks, as they may have.
+    """The person has as many exports, recurring exports or webhooks as they may have.
 
     Attributes:
         retry_at: When the limit is over (epoch milliseconds); None if that is when an export ends.
