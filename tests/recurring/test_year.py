@@ -39,24 +39,30 @@ async def _year(
 
 
 @pytest.mark.parametrize("at", ["00:00", "02:30", "23:59"])
-async def test_each_month_of_a_year_is_exported_once(idle_service: Service, at: str) -> None:
+async def test_the_months_before_the_times_of_a_year_follow_one_another(
+    idle_service: Service, at: str
+) -> None:
     found = await _year(idle_service, 2027, "previous month", BERLIN, on="1st", at=at)
     firsts = [date(2026, 12, 1), *(date(2027, month, 1) for month in range(1, 13))]
     assert found == list(pairwise(firsts))
 
 
-async def test_each_week_of_a_year_is_exported_once(idle_service: Service) -> None:
+async def test_the_weeks_before_the_times_of_a_year_follow_one_another(
+    idle_service: Service,
+) -> None:
     found = await _year(idle_service, 2027, "previous week", BERLIN, on="monday")
     mondays = [date(2026, 12, 28) + timedelta(weeks=number) for number in range(53)]
     assert found == list(pairwise(mondays))
 
 
-async def test_each_day_of_a_leap_year_is_exported_once(idle_service: Service) -> None:
+async def test_the_days_before_the_times_of_a_leap_year_follow_one_another(
+    idle_service: Service,
+) -> None:
     found = await _year(idle_service, 2028, "previous day", BERLIN, on="day", at="08:00")
     assert found == list(pairwise(_days(date(2027, 12, 31), 367)))
 
 
-async def test_a_day_that_skips_the_time_has_no_export_and_one_that_has_it_twice_has_one(
+async def test_a_day_that_skips_the_time_is_due_never_and_one_that_has_it_twice_once(
     idle_service: Service,
 ) -> None:
     found = await _year(idle_service, 2027, "previous day", BERLIN, on="day", at="02:30")
@@ -65,7 +71,7 @@ async def test_a_day_that_skips_the_time_has_no_export_and_one_that_has_it_twice
     assert found == [days for days in every if days != skipped]
 
 
-async def test_a_year_is_exported_on_the_day_after_it(idle_service: Service) -> None:
+async def test_a_year_is_due_on_the_day_after_it(idle_service: Service) -> None:
     found = await _year(
         idle_service, 2028, "previous year", "Pacific/Apia", on="1st january", at="08:00"
     )
