@@ -6,7 +6,7 @@ No sweep runs. The runs only take their task, so that the starts are what is tes
 import asyncio
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 from bson import ObjectId
 from pydantic import SecretStr
+from pymongo.errors import BulkWriteError, ConnectionFailure
 from temporalio import activity, workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -28,6 +29,7 @@ from tests.support.service import PATIENCE, Service, open_service
 from tests.support.stored_tasks import TASK
 
 INSERTS: Final = 500
+AT_ONCE: Final = 10
 PROGRAM: Final = ("-m", "tests.support.chaos.watching_entry")
 
 
@@ -49,6 +51,7 @@ class Watched:
     Attributes:
         wire: Between the processes and the database.
         running: The processes.
+        inserted: How many documents there are for certain.
     """
 
     service: Service
@@ -58,6 +61,7 @@ class Watched:
     folder: Path
     closing: AsyncExitStack
     running: list[Deployed] = field(default_factory=list[Deployed])
+    inserted: int = 0
 
     @property
     def tasks(self) -> Any:
@@ -83,7 +87,20 @@ class Watched:
             await asyncio.sleep(0.1)
 
     async def insert(self, count: int) -> None:
-        await self.tasks.insert_many([{"_id": ObjectId(), **TASK} for _ in range(count)])
+        """Insert documents, a few at a time; those that are not there after a fault once more."""
+        for _ in range(count // AT_ONCE):
+            missing = {stored_id: {"_id": stored_id, **TASK} for stored_id in _ids(AT_ONCE)}
+            while missing:
+                with suppress(ConnectionFailure, BulkWriteError):
+                    await self.tasks.insert_many([*missing.values()], ordered=False)
+                with suppress(ConnectionFailure):
+                    async for found in self.tasks.find({"_id": {"$in": [*missing]}}, {"_id": True}):
+                        del missing[found["_id"]]
+            self.inserted += AT_ONCE
+
+
+def _ids(count: int) -> list[ObjectId]:
+    return [ObjectId() for _ in range(count)]
 
 
 @pytest.fixture
@@ -134,9 +151,12 @@ async def test_each_of_500_documents_is_started_once_whatever_dies_meanwhile(
         watched.wire.suffer(fault)
         await watched.insert(INSERTS // 5)
         watched.wire.recover()
+    inserting = asyncio.create_task(watched.insert(INSERTS // 5))
+    while watched.inserted < INSERTS * 9 // 10:
+        await asyncio.sleep(0)
     watched.killable.kill("mongo")
     await asyncio.to_thread(watched.killable.start_again, "mongo")
-    await watched.insert(INSERTS // 5)
+    await inserting
     async with asyncio.timeout(PATIENCE.total_seconds()):
         while await watched.tasks.count_documents({"status": "done"}) < INSERTS:
             await asyncio.sleep(0.2)
