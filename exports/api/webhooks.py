@@ -18,7 +18,7 @@ from exports.errors import (
     TaskNotFoundError,
     WebhookAddressError,
 )
-from exports.messages.webhook.webhook import Tried, Webhook, WebhookWithSecret
+from exports.messages.webhook.model import Tried, Webhook, WebhookWithSecret
 
 router = APIRouter(prefix="/me/webhooks", tags=["webhooks"])
 

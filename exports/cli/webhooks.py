@@ -14,7 +14,7 @@ from exports.cli.output import local_time, plain, print_json, say, show, table_o
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exports.messages.webhook.webhook import Webhook, WebhookWithSecret
+    from exports.messages.webhook.model import Webhook, WebhookWithSecret
 
 app = typer.Typer(help="Manage the addresses that get your messages.")
 

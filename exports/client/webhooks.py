@@ -7,7 +7,7 @@ from exports.client.part import ClientPart
 from exports.runtime.listening import not_installed
 
 if TYPE_CHECKING:
-    from exports.messages.webhook.webhooks import Webhooks
+    from exports.messages.webhook.service import Webhooks
 
 _PACKAGES: Final = frozenset({"httpx2"})
 
@@ -24,8 +24,8 @@ class WebhooksOfPeople(ClientPart):
         """
         try:
             from exports.messages.webhook.sending import Sender  # noqa: PLC0415 -- it may be missing
+            from exports.messages.webhook.service import Webhooks  # noqa: PLC0415 -- same
             from exports.messages.webhook.store import WebhookStore  # noqa: PLC0415 -- same
-            from exports.messages.webhook.webhooks import Webhooks  # noqa: PLC0415 -- same
         except ModuleNotFoundError as error:
             raise not_installed(
                 error, program="A webhook", extra="messages", packages=_PACKAGES

@@ -13,6 +13,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from standardwebhooks import WebhookVerificationError
 
+from exports import names
 from exports.clock import millis
 from exports.errors import (
     DatabaseUnavailableError,
@@ -28,11 +29,12 @@ from exports.messages.notices import Notice
 from exports.messages.webhook import store as stored
 from exports.messages.webhook.channel import WebhookChannel
 from exports.messages.webhook.kind import missing
+from exports.messages.webhook.model import Webhook
 from exports.messages.webhook.sending import Sender
+from exports.messages.webhook.service import Webhooks
 from exports.messages.webhook.signature import content
-from exports.messages.webhook.store import MAX_SECRETS, MAX_WEBHOOKS, WebhookStore
-from exports.messages.webhook.webhook import Webhook
-from exports.messages.webhook.webhooks import Webhooks
+from exports.messages.webhook.store import MAX_WEBHOOKS, WebhookStore
+from exports.messages.webhook.stored_secrets import MAX_SECRETS
 from exports.models import TaskStatus
 from exports.settings import Settings
 from exports.tasks.collection import IN_OUTBOX
@@ -236,9 +238,9 @@ async def test_a_secret_is_shown_once_and_stored_encrypted_for_its_webhook_alone
     assert secret[6:].encode() not in str(document).encode()
     # Somebody who can write to the database gives one webhook the secret of another.
     await documents.update_one({"_id": other}, {"$set": {"secrets": document["secrets"]}})
-    with pytest.raises(EncryptionKeyError) as refused:
-        await world.send(other)
-    assert "EXPORTS_WEBHOOK_ENCRYPTION_KEY" in refused.value.msg
+    refused = await world.send(other)
+    assert refused.verdict is Verdict.AGAIN
+    assert "EXPORTS_WEBHOOK_ENCRYPTION_KEY" in refused.reason
 
 
 async def test_keys_of_secrets_can_be_changed_and_are_needed(world: World) -> None:
@@ -255,11 +257,17 @@ async def test_keys_of_secrets_can_be_changed_and_are_needed(world: World) -> No
         assert new.secret
         assert receiver.requests[0].verified(secret)
         assert receiver.requests[0].verified(new.secret)
-        for broken in (neither, shared, world):
-            with pytest.raises(EncryptionKeyError) as raised:
-                await broken.send(webhook)
-            assert not raised.value.permanent, "the operator can add the key"
-        assert len(receiver.requests) == 1
+        gone = shared.with_keys(encryption_key=key("new"))
+        assert (await gone.send(webhook)).verdict is Verdict.DELIVERED
+        assert receiver.requests[1].verified(new.secret), "the old secret is lost, and left out"
+        for broken in (neither, world):
+            outcome = await broken.send(webhook)
+            assert (outcome.verdict, outcome.status) == (Verdict.AGAIN, None)
+            assert "can't be decrypted" in outcome.reason
+            with pytest.raises(EncryptionKeyError):
+                await broken.webhooks.test(webhook, created_by=OWNER)
+        assert len(receiver.requests) == 2
+        assert (await _get(shared, webhook)).failing_since is None, "the receiver has not failed"
 
 
 async def test_of_thirty_who_add_at_once_no_more_succeed_than_one_person_may_have(
@@ -278,6 +286,23 @@ async def test_of_thirty_who_add_at_once_no_more_succeed_than_one_person_may_hav
     await world.webhooks.add("http://localhost:8000/", created_by=STRANGER)
     await world.webhooks.remove(found[0].id, created_by=OWNER)
     await world.add("http://localhost:8000/new")
+
+
+async def test_who_is_never_first_is_told_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(*_: object) -> bool:
+        return False
+
+    webhook, _ = await world.add("http://localhost:8000/a")
+    other, _ = await world.add("http://localhost:8000/b", STRANGER)
+    address = names.webhook_address(OWNER, "http://localhost:8000/c")
+    await world.database["ExportWebhooks"].update_one(
+        {"_id": other}, {"$set": {"address": address}}
+    )
+    with pytest.raises(QuotaError, match=r"Ask again\.$"):
+        await world.webhooks.add("http://localhost:8000/c", created_by=OWNER)
+    monkeypatch.setattr(WebhookStore, "_change", late)
+    with pytest.raises(QuotaError, match=r"Ask again\.$"):
+        await world.webhooks.rotate(webhook, created_by=OWNER)
 
 
 async def test_what_is_removed_is_gone_with_its_address_and_secret(world: World) -> None:

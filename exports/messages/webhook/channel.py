@@ -1,22 +1,25 @@
 """Tells people by webhook."""
 
+import logging
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from exports.clock import millis, now_ms
-from exports.errors import ExportError, TaskNotFoundError
+from exports.errors import EncryptionKeyError, ExportError, TaskNotFoundError
 from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.message import Message
 from exports.messages.notices import TELL_OWNER
+from exports.messages.webhook.model import Webhook
 from exports.messages.webhook.sending import GONE, Sender
-from exports.messages.webhook.signature import content, headers
-from exports.messages.webhook.store import Signing, WebhookStore
-from exports.messages.webhook.webhook import Webhook
+from exports.messages.webhook.signature import Signing, content, headers
+from exports.messages.webhook.store import WebhookStore
 
 NAME: Final = "webhook"
 FAILING_FOR: Final = timedelta(days=5)
 """How long every attempt fails until a webhook is switched off."""
+
+_log = logging.getLogger("exports.messages.webhook")
 
 
 class WebhookChannel:
@@ -48,6 +51,9 @@ class WebhookChannel:
             signing = await self._store.signing(message.created_by, address_id)
         except TaskNotFoundError:
             return Outcome(Verdict.REFUSED, "The webhook was removed.")
+        except EncryptionKeyError as error:
+            _log.error("A message can't be signed: %s", error.msg)
+            return Outcome(Verdict.AGAIN, error.msg)
         if signing.webhook.switched_off is not None:
             return Outcome(Verdict.REFUSED, "The webhook is switched off.")
         at = now_ms()

@@ -6,14 +6,27 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Final
+from typing import Final, NamedTuple
 
 from exports.clock import from_epoch_ms
 from exports.messages.message import Message
+from exports.messages.webhook.model import Webhook
 
 PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = 32  # the specification wants 24 to 64
 _LONGEST_SENTENCE: Final = 1000  # characters, so that a request stays under 20 kB
+
+
+class Signing(NamedTuple):
+    """A webhook and what signs its messages.
+
+    Attributes:
+        webhook: The webhook.
+        secrets: The newest first. In a rotation there are several.
+    """
+
+    webhook: Webhook
+    secrets: Sequence[bytes]
 
 
 def new_secret() -> bytes:

@@ -11,26 +11,27 @@ import secrets as random
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
-from pymongo import ASCENDING, IndexModel, ReadPreference
+from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from exports import names
-from exports.clock import millis, now_ms
-from exports.encryption.sealed import Safe, Sealed
+from exports.clock import now_ms
+from exports.encryption.sealed import Safe
 from exports.errors import QuotaError, SettingsError, TaskNotFoundError
 from exports.messages.message import Event, Message, Subject
 from exports.messages.notices import notice
-from exports.messages.webhook.signature import new_secret
-from exports.messages.webhook.webhook import SwitchedOff, Webhook
+from exports.messages.webhook.indexes import ADDRESS, INDEXES, REMOVED, SLOT
+from exports.messages.webhook.model import SwitchedOff, Webhook
+from exports.messages.webhook.signature import Signing, new_secret
+from exports.messages.webhook.stored_secrets import first, opened, rotated
 from exports.settings import Settings
 from exports.tasks.collection import (
     ANY_TEXT,
     MAJORITY_TIMEOUT,
-    OUTBOX_INDEX,
     ConflictError,
     Stored,
     deadline,
@@ -38,35 +39,18 @@ from exports.tasks.collection import (
 
 MAX_WEBHOOKS: Final = 10
 """How many webhooks one person may have."""
-OVERLAP: Final = timedelta(hours=24)
-"""How long the old secret signs as well, after a rotation."""
-MAX_SECRETS: Final = 5
-"""How many secrets sign at once, so that nobody makes the signatures long."""
 
+_ATTEMPTS: Final = 50
+"""How often a call tries again after others got what it wanted."""
 _ID: Final = re.compile(r"wh_[0-9a-f]{32}")
-_SLOT: Final = "slot"
-_ADDRESS: Final = "address"
 _OFF: Final = "switchedOff"
 _SINCE: Final = "failingSince"
-_REMOVED: Final = "removedAt"
+_FAILED_AT: Final = "lastFailedAt"
 _SECRETS: Final = "secrets"
-_UNTIL: Final = "until"
 _ROTATIONS: Final = "rotations"
-_REMEMBERED: Final = timedelta(days=30)
+_TESTS: Final = "testedAt"
 # A webhook has a slot until it is removed.
-_IS_THERE: Final = {_SLOT: ANY_TEXT}
-
-
-class Signing(NamedTuple):
-    """A webhook and what signs its messages.
-
-    Attributes:
-        webhook: The webhook.
-        secrets: The newest first. In a rotation there are several.
-    """
-
-    webhook: Webhook
-    secrets: Sequence[bytes]
+_IS_THERE: Final = {SLOT: ANY_TEXT}
 
 
 class WebhookStore:
@@ -94,26 +78,9 @@ class WebhookStore:
         return cls(database, Safe(settings.webhook_keys, setting=setting))
 
     async def prepare(self) -> None:
-        """Make the indexes, without which nothing is limited; nothing if they exist."""
+        """Make the indexes; nothing if they exist."""
         async with deadline(self._webhooks):
-            await self._webhooks.create_indexes(
-                [
-                    IndexModel([("createdBy", ASCENDING)]),
-                    OUTBOX_INDEX,
-                    *(
-                        IndexModel(
-                            [(field, ASCENDING)],
-                            unique=True,
-                            partialFilterExpression={field: ANY_TEXT},
-                        )
-                        for field in (_SLOT, _ADDRESS)
-                    ),
-                    IndexModel(
-                        [(_REMOVED, ASCENDING)],
-                        expireAfterSeconds=int(_REMEMBERED.total_seconds()),
-                    ),
-                ]
-            )
+            await self._webhooks.create_indexes(INDEXES)
 
     async def add(self, uid: str, url: str) -> tuple[Webhook, bytes | None]:
         """Add a webhook.
@@ -123,7 +90,7 @@ class WebhookStore:
 
         Raises:
             SettingsError: There is no key to encrypt the secret with.
-            QuotaError: The person has as many as they may have.
+            QuotaError: The person has as many as they may have, or too many ask at once.
         """
         if not self._safe.can_seal:
             raise SettingsError(
@@ -135,28 +102,29 @@ class WebhookStore:
             "_id": webhook_id,
             "createdBy": uid,
             "url": url,
-            _ADDRESS: names.webhook_address(uid, url),
+            ADDRESS: names.webhook_address(uid, url),
             "createdAt": now_ms(),
-            _SECRETS: [self._sealed(webhook_id, secret)],
+            _SECRETS: first(self._safe, secret, of=webhook_id),
             _ROTATIONS: 0,
         }
-        while True:
+        for _ in range(_ATTEMPTS):
             own = await self._documents({"createdBy": uid})
             for other in own:
-                if other[_ADDRESS] == document[_ADDRESS]:
+                if other[ADDRESS] == document[ADDRESS]:
                     return Webhook.from_document(other), None
             free = {names.webhook_slot(uid, number) for number in range(MAX_WEBHOOKS)}
-            free -= {other[_SLOT] for other in own}
+            free -= {other[SLOT] for other in own}
             if not free:
                 raise QuotaError(
                     f"You have {len(own)} webhooks, and the limit is {MAX_WEBHOOKS}. Remove one."
                 )
             # Not the first one, which all others who add now would try to take as well.
-            document[_SLOT] = random.choice(sorted(free))
+            document[SLOT] = random.choice(sorted(free))
             with suppress(ConflictError):  # another call took the slot, or has this address
                 async with deadline(self._webhooks):
                     await self._webhooks.insert_one(document)
                 return Webhook.from_document(document), secret
+        raise _too_many()
 
     async def all_of(self, uid: str) -> list[Webhook]:
         """Return the webhooks of a person, oldest first."""
@@ -176,15 +144,12 @@ class WebhookStore:
 
         Raises:
             TaskNotFoundError: There is none, or it is somebody else's.
-            EncryptionKeyError: The key of a secret is missing.
+            EncryptionKeyError: None of its secrets can be decrypted.
         """
         document = await self._document(uid, webhook_id)
         return Signing(
             Webhook.from_document(document),
-            [
-                self._safe.open(Sealed(item["key"], bytes(item["data"])), of=webhook_id)
-                for item in _valid(document, now_ms())
-            ],
+            opened(self._safe, document[_SECRETS], of=webhook_id, now=now_ms()),
         )
 
     async def rotate(self, uid: str, webhook_id: str) -> tuple[Webhook, bytes]:
@@ -197,32 +162,26 @@ class WebhookStore:
 
         Raises:
             TaskNotFoundError: There is none, or it is somebody else's.
-            QuotaError: It was done too often within a day.
+            QuotaError: It was done too often within a day, or by too many at once.
         """
         secret = new_secret()
-        while True:
+        for _ in range(_ATTEMPTS):
             document = await self._document(uid, webhook_id)
             now = now_ms()
-            older = [
-                {**item, _UNTIL: item[_UNTIL] or now + millis(OVERLAP)}
-                for item in _valid(document, now)
-            ]
-            if len(older) >= MAX_SECRETS:
-                raise QuotaError(
-                    f"{len(older)} secrets of this webhook are valid, and the limit is "
-                    f"{MAX_SECRETS}. An old one ends {OVERLAP.total_seconds() / 3600:.0f} h after "
-                    "it was replaced.",
-                    retry_at=older[-1][_UNTIL],
-                )
             changed = await self._change(
                 {"_id": webhook_id, "createdBy": uid, _ROTATIONS: document[_ROTATIONS]},
                 {
-                    "$set": {_SECRETS: [self._sealed(webhook_id, secret), *older]},
+                    "$set": {
+                        _SECRETS: rotated(
+                            self._safe, secret, of=webhook_id, older=document[_SECRETS], now=now
+                        )
+                    },
                     "$inc": {_ROTATIONS: 1},
                 },
             )
             if changed:
                 return Webhook.from_document(document), secret
+        raise _too_many()
 
     async def switch_on(self, uid: str, webhook_id: str) -> Webhook:
         """Let a webhook get messages again, and return it.
@@ -244,8 +203,8 @@ class WebhookStore:
             TaskNotFoundError: There was none, or it is somebody else's.
         """
         known = {"_id": webhook_id, "createdBy": uid}
-        gone = (_SLOT, _ADDRESS, _SECRETS, _OFF, _SINCE, "url")
-        update = {"$set": {_REMOVED: datetime.now(UTC)}, "$unset": dict.fromkeys(gone, "")}
+        gone = (SLOT, ADDRESS, _SECRETS, _OFF, _SINCE, _FAILED_AT, _TESTS, "url")
+        update = {"$set": {REMOVED: datetime.now(UTC)}, "$unset": dict.fromkeys(gone, "")}
         if _ID.fullmatch(webhook_id):
             if await self._change(known, update):
                 return
@@ -311,14 +270,10 @@ class WebhookStore:
                 await self._webhooks.update_one({**query, **_IS_THERE}, update)
             ).matched_count > 0
 
-    def _sealed(self, webhook_id: str, secret: bytes) -> Stored:
-        return {**self._safe.seal(secret, of=webhook_id)._asdict(), _UNTIL: None}
-
-
-def _valid(document: Stored, now: int) -> list[Stored]:
-    """Return the stored secrets that sign at a time, the newest first."""
-    return [item for item in document[_SECRETS] if item[_UNTIL] is None or item[_UNTIL] > now]
-
 
 def _missing() -> TaskNotFoundError:
     return TaskNotFoundError("There is no such webhook.")
+
+
+def _too_many() -> QuotaError:
+    return QuotaError("Too many ask at the same moment. Ask again.")

@@ -9,10 +9,10 @@ from exports.clock import now_ms
 from exports.messages.channel import Verdict
 from exports.messages.message import Event, Message, Subject
 from exports.messages.webhook.channel import post
+from exports.messages.webhook.model import Tried, Webhook, WebhookWithSecret
 from exports.messages.webhook.sending import Sender
 from exports.messages.webhook.signature import written
 from exports.messages.webhook.store import WebhookStore
-from exports.messages.webhook.webhook import Tried, Webhook, WebhookWithSecret
 
 
 class Webhooks:
