@@ -24,10 +24,11 @@ from exports.errors import (
     TaskNotFoundError,
 )
 from exports.messages.channel import Address, Outcome, Verdict
+from exports.messages.delivery import LONGEST_RETRY_AFTER
 from exports.messages.message import Event, ExportFacts, Message, Problem, Subject
 from exports.messages.notices import Notice
 from exports.messages.webhook import store as stored
-from exports.messages.webhook.channel import WebhookChannel
+from exports.messages.webhook.channel import LONGEST_PAUSE, WebhookChannel
 from exports.messages.webhook.kind import missing
 from exports.messages.webhook.model import Webhook
 from exports.messages.webhook.sending import Sender
@@ -43,6 +44,7 @@ from tests.support.sent_commands import SentCommands
 from tests.support.service import Service
 from tests.support.webhook_receiver import Receiver, answer, closed, open_receiver
 from tests.support.webhook_settings import key
+from workflows import policies
 
 OWNER, STRANGER = "u1", "u2"
 SENDER = Sender(loopback=True)
@@ -393,6 +395,25 @@ async def test_five_days_of_nothing_but_failures_switch_a_webhook_off(world: Wor
         assert [one.message.event for one in await world.told()] == [Event.WEBHOOK_DISABLED]
         on = await world.webhooks.enable(webhook, created_by=OWNER)
         assert on.failing_since is None
+
+
+async def test_a_failure_of_last_month_says_nothing_about_today(world: World) -> None:
+    async with open_receiver() as receiver:
+        webhook = await _failing(world, receiver)
+        for name in ("failingSince", "lastFailedAt"):
+            await world.age(webhook, name, timedelta(days=30))
+        await world.send(webhook)
+        after = await _get(world, webhook)
+        assert after.switched_off is None
+        assert after.failing_since == after.last_failed_at
+        assert await world.told() == []
+        # The longest wait between two attempts is no such gap.
+        await world.age(webhook, "failingSince", timedelta(days=5))
+        longest = max(policies.DELIVERY_DELAYS) * (1 + policies.DELIVERY_JITTER)
+        await world.age(webhook, "lastFailedAt", longest)
+        await world.send(webhook)
+        assert (await _get(world, webhook)).switched_off is not None
+    assert max(longest, timedelta(seconds=LONGEST_RETRY_AFTER)) < LONGEST_PAUSE
 
 
 async def test_one_success_begins_the_five_days_anew(world: World) -> None:

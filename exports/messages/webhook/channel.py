@@ -18,6 +18,9 @@ from exports.messages.webhook.store import WebhookStore
 NAME: Final = "webhook"
 FAILING_FOR: Final = timedelta(days=5)
 """How long every attempt fails until a webhook is switched off."""
+LONGEST_PAUSE: Final = timedelta(hours=27)
+"""How long after a failed attempt the next one still belongs to it: longer than any wait between
+two attempts of a delivery. What failed before a longer pause says nothing about today."""
 
 _log = logging.getLogger("exports.messages.webhook")
 
@@ -67,12 +70,14 @@ class WebhookChannel:
         return outcome
 
     async def _keep_failure(self, webhook: Webhook, outcome: Outcome, at: int) -> None:
-        since = webhook.failing_since
+        since, last = webhook.failing_since, webhook.last_failed_at
+        if since is None or last is None or at - last > millis(LONGEST_PAUSE):
+            since = at
         if outcome.status == GONE:
             await self._store.switch_off(webhook, outcome.reason, tell=TELL_OWNER)
-        elif since is None:
-            await self._store.failed(webhook.id, at)
-        elif at - since >= millis(FAILING_FOR):
+        elif at - since < millis(FAILING_FOR):
+            await self._store.failed(webhook, at, since=since)
+        else:
             reason = f"Every attempt of {FAILING_FOR.days} days has failed."
             await self._store.switch_off(webhook, reason, tell=TELL_OWNER, failing_since=since)
 

@@ -31,6 +31,7 @@ class Webhook(WireModel):
         created_at: When it was added (epoch milliseconds).
         failing_since: Since when every attempt has failed (epoch milliseconds); None if the last
             one did not. Five days of this switch it off.
+        last_failed_at: When the last attempt failed (epoch milliseconds); None if it did not.
         switched_off: Why it gets no messages; None if it gets them.
     """
 
@@ -39,6 +40,7 @@ class Webhook(WireModel):
     created_by: str
     created_at: int
     failing_since: int | None = None
+    last_failed_at: int | None = None
     switched_off: SwitchedOff | None = None
 
     @classmethod

@@ -192,7 +192,7 @@ class WebhookStore:
         if _ID.fullmatch(webhook_id):
             await self._change(
                 {"_id": webhook_id, "createdBy": uid},
-                {"$unset": {_OFF: "", _SINCE: ""}},
+                {"$unset": {_OFF: "", _SINCE: "", _FAILED_AT: ""}},
             )
         return await self.find(uid, webhook_id)
 
@@ -215,11 +215,24 @@ class WebhookStore:
 
     async def succeeded(self, webhook_id: str) -> None:
         """Keep that an attempt has succeeded."""
-        await self._change({"_id": webhook_id, _SINCE: {"$exists": True}}, {"$unset": {_SINCE: ""}})
+        await self._change(
+            {"_id": webhook_id, _SINCE: {"$exists": True}},
+            {"$unset": {_SINCE: "", _FAILED_AT: ""}},
+        )
 
-    async def failed(self, webhook_id: str, at: int) -> None:
-        """Keep that an attempt at a time (epoch milliseconds) has failed."""
-        await self._change({"_id": webhook_id, _SINCE: {"$exists": False}}, {"$set": {_SINCE: at}})
+    async def failed(self, webhook: Webhook, at: int, *, since: int) -> None:
+        """Keep that an attempt has failed, unless another one has succeeded meanwhile.
+
+        Args:
+            webhook: Which one, as it was before the attempt.
+            at: When the attempt was made (epoch milliseconds).
+            since: Since when every attempt has failed (epoch milliseconds).
+        """
+        before = webhook.failing_since
+        await self._change(
+            {"_id": webhook.id, _SINCE: {"$exists": False} if before is None else before},
+            {"$set": {_SINCE: since}, "$max": {_FAILED_AT: at}},
+        )
 
     async def switch_off(
         self,
