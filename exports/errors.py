@@ -98,7 +98,7 @@ class OperatorError(ExportError):
 
 
 class RateError(ExportError):
-    """There are too many HTTP requests or streams; the header `Retry-After` says when to go on.
+    """Something is done too often, or too many streams are open; `Retry-After` says until when.
 
     Attributes:
         retry_after: In how many seconds one more is allowed.

@@ -1,13 +1,15 @@
 """`client.deliveries`: the messages that people were sent, or that are on their way to them."""
 
 import builtins
+from datetime import timedelta
 from typing import Final
 
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
-from exports.errors import RequestError, TaskNotFoundError, TaskStateError
+from exports.clock import millis, now_ms
+from exports.errors import RateError, RequestError, TaskNotFoundError, TaskStateError
 from exports.messages.deliveries import Delivery, DeliveryStore
 from exports.messages.delivery import DeliveryStatus
 from exports.messages.starting import DeliveryStarter
@@ -15,6 +17,9 @@ from exports.server_errors.temporal import temporal_error
 from exports.tasks.store import TaskStore
 
 _MAX_LISTED: Final = 1000  # deliveries
+_MAX_ATTEMPTS: Final = 5
+"""How often a message is sent within `_WITHIN`, with what was tried by itself."""
+_WITHIN: Final = timedelta(minutes=1)
 
 
 class Deliveries:
@@ -90,10 +95,12 @@ class Deliveries:
         Raises:
             TaskNotFoundError: There is no such delivery, or it belongs to somebody else.
             TaskStateError: It is on its way.
+            RateError: It was sent too often within a minute.
             UnreachableError: Temporal did not answer.
             TemporalRefusedError: Temporal refused the request.
         """
         before = await self._store.get(delivery_id, created_by=created_by)
+        _check_rate(before)
         order = await self._store.order(delivery_id)
         try:
             started = await self._starter.again(order)
@@ -123,3 +130,13 @@ class Deliveries:
                 raise temporal_error(error.status) from None
         # The workflow says so too, as soon as a worker gets to it.
         return await self._store.moved(before, DeliveryStatus.CANCELLED)
+
+
+def _check_rate(delivery: Delivery) -> None:
+    since = now_ms() - millis(_WITHIN)
+    recent = [attempt.at for attempt in delivery.attempts if attempt.at > since]
+    if len(recent) >= _MAX_ATTEMPTS:
+        raise RateError(
+            f"A message can be sent {_MAX_ATTEMPTS} times within a minute.",
+            retry_after=(recent[-_MAX_ATTEMPTS] - since) / 1000,
+        )

@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -18,10 +19,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities import deliver
 from exports import names
-from exports.errors import DatabaseUnavailableError, TaskStateError, UnreachableError
-from exports.messages.channel import Outcome, Verdict
-from exports.messages.deliveries import Delivery, DeliveryStore
-from exports.messages.delivery import DeliveryStatus
+from exports.clock import now_ms
+from exports.errors import (
+    DatabaseUnavailableError,
+    RateError,
+    TaskStateError,
+    UnreachableError,
+)
+from exports.messages.channel import Address, Outcome, Verdict
+from exports.messages.deliveries import Attempt, Delivery, DeliveryStore
+from exports.messages.delivery import DeliveryOrder, DeliveryStatus
 from exports.messages.message import Message
 from exports.messages.starting import DeliveryStarter
 from tests.support.protections import protected_by
@@ -107,6 +114,25 @@ async def test_a_message_is_sent_again_by_hand_with_the_same_id(
     delivery = await settled(idle_service, delivery_id, attempts=2)
     assert (delivery.status, _verdicts(delivery)) == ("delivered", ["refused", "delivered"])
     assert told.got[0] == told.got[1]
+
+
+async def test_a_message_is_not_sent_again_and_again_within_a_minute(
+    idle_service: Service, mongo_database: AsyncDatabase[dict[str, Any]]
+) -> None:
+    store, ended = DeliveryStore(mongo_database), DeliveryStatus.DELIVERED
+    order = DeliveryOrder(id="d1", message=message(), channel="told", address_id="first")
+    await store.begin(order, Address("first", "…"))
+    for _ in range(5):
+        made = Attempt(at=now_ms(), ms=1, verdict="delivered")
+        await store.record("d1", ended, attempt=made)
+    with pytest.raises(RateError) as refused:
+        await idle_service.client.deliveries.send_again("d1", created_by=USER)
+    assert 0 < refused.value.retry_after <= 60
+    await mongo_database["ExportDeliveries"].update_one(
+        {"_id": "d1"}, {"$inc": {"attempts.0.at": -60_000}}
+    )
+    again = await idle_service.client.deliveries.send_again("d1", created_by=USER)
+    assert again.status is DeliveryStatus.PENDING
 
 
 async def test_a_delivery_that_waits_is_stopped_by_its_owner(

@@ -20,6 +20,7 @@ from exports.errors import (
     EncryptionKeyError,
     ExportError,
     QuotaError,
+    RateError,
     SettingsError,
     TaskNotFoundError,
 )
@@ -34,7 +35,7 @@ from exports.messages.webhook.model import Webhook
 from exports.messages.webhook.sending import Sender
 from exports.messages.webhook.service import Webhooks
 from exports.messages.webhook.signature import content
-from exports.messages.webhook.store import MAX_WEBHOOKS, WebhookStore
+from exports.messages.webhook.store import MAX_TESTS, MAX_WEBHOOKS, WebhookStore
 from exports.messages.webhook.stored_secrets import MAX_SECRETS
 from exports.models import TaskStatus
 from exports.settings import Settings
@@ -448,6 +449,22 @@ async def test_a_test_tells_how_it_went_and_changes_nothing(world: World) -> Non
         assert content["type"] == "webhook.test"
         assert content["data"]["id"] == webhook
         assert len({request.id for request in receiver.requests}) == 3
+
+
+async def test_of_many_tests_at_once_only_a_few_are_sent(world: World) -> None:
+    async with open_receiver() as receiver:
+        webhook, _ = await world.add(receiver.url)
+        tests = (world.webhooks.test(webhook, created_by=OWNER) for _ in range(MAX_TESTS + 3))
+        done = await asyncio.gather(*tests, return_exceptions=True)
+        refused = [one for one in done if isinstance(one, BaseException)]
+        assert (len(receiver.requests), len(refused)) == (MAX_TESTS, 3)
+        for error in refused:
+            assert isinstance(error, RateError)
+            assert 0 < error.retry_after <= 60
+        await world.age(webhook, "testedAt.0", timedelta(minutes=1))
+        assert (await world.webhooks.test(webhook, created_by=OWNER)).delivered
+        with pytest.raises(RateError):
+            await world.webhooks.test(webhook, created_by=OWNER)
 
 
 async def test_a_message_that_was_taken_counts_even_if_that_can_not_be_stored(

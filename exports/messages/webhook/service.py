@@ -78,8 +78,10 @@ class Webhooks:
 
         Raises:
             EncryptionKeyError: The key of its secret is missing in the settings.
+            RateError: There were too many tests within a minute.
         """
         signing = await self._store.signing(created_by, webhook_id)
+        await self._store.begin_test(created_by, webhook_id)
         test_id = f"{webhook_id}-test-{secrets.token_hex(8)}"
         message = Message(
             id=test_id,

@@ -19,9 +19,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from exports import names
-from exports.clock import now_ms
+from exports.clock import millis, now_ms
 from exports.encryption.sealed import Safe
-from exports.errors import QuotaError, SettingsError, TaskNotFoundError
+from exports.errors import QuotaError, RateError, SettingsError, TaskNotFoundError
 from exports.messages.message import Event, Message, Subject
 from exports.messages.notices import notice
 from exports.messages.webhook.indexes import ADDRESS, INDEXES, REMOVED, SLOT
@@ -39,6 +39,9 @@ from exports.tasks.collection import (
 
 MAX_WEBHOOKS: Final = 10
 """How many webhooks one person may have."""
+MAX_TESTS: Final = 5
+"""How often a webhook can be tested within `TESTS_WITHIN`."""
+TESTS_WITHIN: Final = timedelta(minutes=1)
 
 _ATTEMPTS: Final = 50
 """How often a call tries again after others got what it wanted."""
@@ -212,6 +215,29 @@ class WebhookStore:
                 if await self._webhooks.find_one(known, {"_id": True}) is not None:
                     return
         raise _missing()
+
+    async def begin_test(self, uid: str, webhook_id: str) -> None:
+        """Count a test.
+
+        Raises:
+            TaskNotFoundError: There is no such webhook, or it is somebody else's.
+            RateError: There were too many within a minute.
+        """
+        now = now_ms()
+        # The last ones are kept: the first of them says whether one more is allowed.
+        is_allowed: Stored = {
+            "$or": [
+                {f"{_TESTS}.{MAX_TESTS - 1}": {"$exists": False}},
+                {f"{_TESTS}.0": {"$lte": now - millis(TESTS_WITHIN)}},
+            ]
+        }
+        counted: Stored = {"$push": {_TESTS: {"$each": [now], "$slice": -MAX_TESTS}}}
+        if not await self._change({"_id": webhook_id, "createdBy": uid, **is_allowed}, counted):
+            oldest = (await self._document(uid, webhook_id))[_TESTS][0]
+            raise RateError(
+                f"A webhook can be tested {MAX_TESTS} times within a minute.",
+                retry_after=(oldest + millis(TESTS_WITHIN) - now) / 1000,
+            )
 
     async def succeeded(self, webhook_id: str) -> None:
         """Keep that an attempt has succeeded."""
