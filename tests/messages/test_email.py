@@ -239,3 +239,15 @@ def test_certificates_that_cannot_be_read_are_found_at_the_start(
 ) -> None:
     with pytest.raises(SettingsError, match="EXPORTS_SMTP_CA_BUNDLE"):
         _channel(mongo_database, MailServer(port=9), smtp_ca_bundle=tmp_path / "none.pem")
+
+
+async def test_the_owner_of_a_webhook_reads_which_host_was_switched_off(known: Database) -> None:
+    url = "https://hooks.example.com/path"
+    await known["ExportWebhooks"].insert_one(
+        {"_id": "r1", "url": url, "createdBy": "u1", "createdAt": 1}
+    )
+    async with mail_server() as server:
+        await _told(_channel(known, server), message(Event.WEBHOOK_DISABLED))
+    [(_, mail)] = server.received
+    assert mail["Subject"] == "A webhook was switched off: hooks.example.com"
+    assert "path" not in mail.as_string()

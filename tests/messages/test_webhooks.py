@@ -32,6 +32,7 @@ from exports.messages.webhook import store as stored
 from exports.messages.webhook.channel import LONGEST_PAUSE, WebhookChannel
 from exports.messages.webhook.kind import missing
 from exports.messages.webhook.model import Webhook
+from exports.messages.webhook.naming import with_host
 from exports.messages.webhook.sending import Sender
 from exports.messages.webhook.service import Webhooks
 from exports.messages.webhook.signature import content
@@ -355,7 +356,13 @@ async def test_a_receiver_that_is_gone_is_switched_off_and_its_owner_told(world:
         assert (told.event, told.created_by) == (Event.WEBHOOK_DISABLED, OWNER)
         assert told.subject is not None
         assert told.subject.id == webhook
-        assert told.subject.name == receiver.url.split("/")[2], "neither a URL nor a path"
+        host = receiver.url.split("/")[2]
+        assert host not in told.model_dump_json(), "it may be a secret, and goes through Temporal"
+        seen = await with_host(told, world.database)
+        assert seen.subject is not None
+        assert (seen.subject.id, seen.subject.name) == (webhook, host), "what its owner sees"
+        stranger = told.model_copy(update={"created_by": STRANGER})
+        assert await with_host(stranger, world.database) == stranger
         assert "410" in told.subject.reason
         assert [one.id for one in await world.channel.addresses(OWNER, told)] == [other]
         off = await world.webhooks.get(webhook, created_by=OWNER)

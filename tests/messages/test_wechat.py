@@ -203,6 +203,20 @@ async def test_events_without_a_template_are_not_told(channel: WechatChannel) ->
     assert (await _sent(channel, sent=cancelled)).verdict is Verdict.REFUSED
 
 
+async def test_the_owner_of_a_webhook_reads_which_host_was_switched_off(
+    mongo_database: Database, wechat: Wechat, grants: WechatGrants
+) -> None:
+    await mongo_database["ExportWebhooks"].insert_one(
+        {"_id": "r1", "url": "https://a.example.com/path", "createdBy": OPENID, "createdAt": 1}
+    )
+    await grants.add(OPENID, TEMPLATE)
+    wechat.granted[OPENID, TEMPLATE] = 1
+    templates = {"webhook.disabled": {"template": TEMPLATE, "fields": {"thing1": "{title}"}}}
+    channel = _channel(mongo_database, wechat, templates=templates)
+    await _sent(channel, sent=message(Event.WEBHOOK_DISABLED, uid=OPENID))
+    assert wechat.messages[0]["data"] == {"thing1": {"value": "a.example.com"}}
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

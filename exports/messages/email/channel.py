@@ -17,6 +17,7 @@ from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.directory import Directory
 from exports.messages.email.mail import write_mail
 from exports.messages.message import Message
+from exports.messages.webhook.naming import with_host
 from exports.messages.wording import HEADLINES, Language, one_line
 from exports.reports.report import ReportCatalog
 from exports.tasks.collection import Stored
@@ -59,6 +60,7 @@ class EmailChannel:
         self._sender = sender
         self._settings = settings
         self._reports = reports
+        self._database = database
         self._directory = Directory(database, settings)
         try:
             self._tls = ssl.create_default_context(cafile=settings.smtp_ca_bundle)
@@ -80,7 +82,7 @@ class EmailChannel:
         if person.email is None or address_id != _OWN:
             return Outcome(Verdict.REFUSED, "There is no e-mail address any more.")
         mail = write_mail(
-            message,
+            await with_host(message, self._database),
             person.language,
             self._reports,
             sender=self._sender,

@@ -88,9 +88,7 @@ class Webhooks:
             event=Event.TEST,
             at=now_ms(),
             created_by=created_by,
-            subject=Subject(
-                id=webhook_id, name=signing.webhook.host, reason="Somebody wants to try it."
-            ),
+            subject=Subject(id=webhook_id, name=webhook_id, reason="Somebody wants to try it."),
         )
         began = time.monotonic()
         outcome = await post(self._sender, signing, message, delivery_id=test_id)

@@ -283,7 +283,8 @@ class WebhookStore:
             event=Event.WEBHOOK_DISABLED,
             at=at,
             created_by=webhook.created_by,
-            subject=Subject(id=webhook.id, name=webhook.host, reason=reason),
+            # Not its host, which goes through Temporal: see `with_host`.
+            subject=Subject(id=webhook.id, name=webhook.id, reason=reason),
         )
         since = {} if failing_since is None else {_SINCE: failing_since}
         await self._change(

@@ -11,6 +11,7 @@ from exports.message_settings import MessageSettings
 from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.directory import Directory
 from exports.messages.message import Message
+from exports.messages.webhook.naming import with_host
 from exports.messages.wechat.api import SENT, Answer, WechatApi
 from exports.messages.wechat.grants import WechatGrants
 from exports.messages.wechat.templates import filled, parse_templates
@@ -61,6 +62,7 @@ class WechatChannel:
         self._settings = settings
         self._templates = parse_templates(settings.wechat_templates or "")
         self._reports = reports
+        self._database = database
         self._directory = Directory(database, settings)
         self._grants = WechatGrants(database, self._templates)
         self._api = WechatApi(settings)
@@ -81,7 +83,8 @@ class WechatChannel:
             return Outcome(Verdict.REFUSED, "There is no openid or no template any more.")
         if not await self._grants.take(message.created_by, template.template, delivery_id):
             return Outcome(Verdict.REFUSED, "There is no grant for another message.")
-        data, page = filled(template, message, person.language, self._reports)
+        said = await with_host(message, self._database)
+        data, page = filled(template, said, person.language, self._reports)
         body = {
             "touser": person.openid,
             "template_id": template.template,
