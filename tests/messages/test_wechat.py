@@ -117,7 +117,7 @@ async def test_what_wechat_answers_says_whether_it_is_tried_again_and_the_grant_
     answers: list[tuple[int | str, Verdict, int]] = [
         *((code, Verdict.REFUSED, 1) for code in (47003, 40037, 40003, 41030)),
         (43101, Verdict.REFUSED, 0),
-        *((code, Verdict.AGAIN, 0) for code in (-1, 45009, 45011, 40164, 48001, 99999)),
+        *((code, Verdict.AGAIN, 1) for code in (-1, 45009, 45011, 40164, 48001, 99999)),
         ("<html>Bad Gateway", Verdict.AGAIN, 0),
     ]
     for code, verdict, left in answers:
@@ -195,6 +195,7 @@ async def test_wechat_that_is_away_is_tried_again(mongo_database: Database) -> N
     await channel._grants.add(OPENID, TEMPLATE)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- of this database
     outcome = await _sent(channel)
     assert (outcome.verdict, outcome.reason) == (Verdict.AGAIN, "WeChat can't be reached.")
+    assert await channel._grants.left(OPENID, TEMPLATE) == 1  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- of this database
 
 
 async def test_events_without_a_template_are_not_told(channel: WechatChannel) -> None:

@@ -24,6 +24,9 @@ _OWN: Final = "own"
 _LANGUAGES: Final = {Language.ENGLISH: "en_US", Language.CHINESE: "zh_CN"}
 
 _USED_UP: Final = 43101
+_MAY_BE_USED: Final = frozenset({SENT, _USED_UP, None})
+"""After any other answer, WeChat has not sent the message; an answer that can't be read may be of
+one that it has sent."""
 _REFUSED: Final = {
     40003: "WeChat does not know this openid.",
     40037: "WeChat does not know the template.",
@@ -97,8 +100,10 @@ class WechatChannel:
                 answer = await self._api.send(body if page is None else {**body, "page": page})
         except (httpx2.HTTPError, TimeoutError) as error:
             _log.warning("WeChat can't be reached: %s", type(error).__name__)
+            if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+                await self._grants.give_back(delivery_id)
             return Outcome(Verdict.AGAIN, "WeChat can't be reached.")
-        if answer.code in _REFUSED:  # WeChat has not used it
+        if answer.code not in _MAY_BE_USED:
             await self._grants.give_back(delivery_id)
         return _outcome(answer)
 
