@@ -1,5 +1,6 @@
 """What every channel promises, whoever is at its other end."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Callable
@@ -10,15 +11,23 @@ import pytest
 from pydantic import SecretStr
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.encryption.keys import EncryptionKeys
+from exports.encryption.sealed import Safe
 from exports.messages.channel import Channel, Verdict
 from exports.messages.email.channel import EmailChannel
 from exports.messages.people import PeopleStore
+from exports.messages.webhook.channel import WebhookChannel
+from exports.messages.webhook.sending import Sender
+from exports.messages.webhook.service import Webhooks
+from exports.messages.webhook.store import WebhookStore
 from exports.messages.wechat.channel import WechatChannel
 from exports.messages.wechat.grants import WechatGrants
 from exports.messages.wechat.templates import parse_templates
 from tests.support.leaks import CANARY
 from tests.support.mail_server import mail_server
 from tests.support.messages import message, reports, settings
+from tests.support.webhook_receiver import answer, open_receiver
+from tests.support.webhook_settings import key
 from tests.support.wechat_stand_in import APPID, SECRET, TEMPLATE, wechat_stand_in
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -81,7 +90,28 @@ async def _wechat(database: Database) -> AsyncGenerator[Installed]:
         )
 
 
-@pytest.mark.parametrize("install", [_email, _wechat])
+@asynccontextmanager
+async def _webhook(database: Database) -> AsyncGenerator[Installed]:
+    keys = EncryptionKeys.of(SecretStr(key("k1")))
+    store, sender = WebhookStore(database, Safe(keys, setting="KEYS")), Sender(loopback=True)
+    arrived: list[int] = []
+
+    async def take(writer: asyncio.StreamWriter) -> None:
+        arrived.append(200)
+        await answer(200)(writer)
+
+    async with open_receiver() as receiver:
+        receiver.then = take
+        await Webhooks(store, sender).add(f"{receiver.url}/{CANARY}", created_by=UID)
+        yield Installed(
+            WebhookChannel(store, sender),
+            arrived=lambda: len(arrived),
+            refuse=lambda: receiver.next_answers.append(answer(410)),
+            delay=lambda: receiver.next_answers.append(answer(503)),
+        )
+
+
+@pytest.mark.parametrize("install", [_email, _wechat, _webhook])
 async def test_a_channel_keeps_what_it_promises(
     install: Callable[[Database], AbstractAsyncContextManager[Installed]],
     mongo_database: Database,
