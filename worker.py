@@ -276,7 +276,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         await tasks.ensure_indexes()
         await DeliveryStore(tasks_database).ensure_indexes()
         await ensure_search_attributes(temporal)
-        channels = open_channels(settings, tasks_database, closing)
+        channels = open_channels(settings, tasks_database, reports)
         watcher = Watcher(tasks, temporal, settings.task_queue)
         async with (
             at_work(create_workers(settings, reports, connections, source, channels)),

@@ -97,6 +97,8 @@ class Stack:
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_NAMESPACE": "default",
         }
+        if self._with_api:
+            variables["EXPORTS_PUBLIC_URL"] = self.endpoints.api_url
         return variables | (self._api.variables() if self._api else {})
 
     def _webhook_key(self) -> str:

@@ -1,6 +1,7 @@
 """A way to tell somebody: what every channel has in common.
 
-A new channel is one module with a class of this form, and one line in `exports.messages.channels`.
+A new channel is one package with a class of this form and a `kind.py`, and one line in
+`exports.messages.channels`.
 """
 
 from enum import StrEnum

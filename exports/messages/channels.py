@@ -1,7 +1,6 @@
 """The channels that there are, and those that this installation has configured."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -12,6 +11,7 @@ from exports.messages.email import kind as email
 from exports.messages.webhook import kind as webhook
 from exports.messages.wechat import kind as wechat
 from exports.models import DEFAULT_CHANNELS
+from exports.reports.report import ReportCatalog
 from exports.settings import Settings
 from exports.tasks.collection import Stored
 
@@ -23,12 +23,12 @@ class ChannelKind(NamedTuple):
         name: What `notify` calls it.
         missing: Returns what an installation lacks to use it: `EXPORTS_SMTP_HOST`; an empty text
             if that is nothing.
-        open: Makes the channel, whose connections the stack closes at the end.
+        open: Makes the channel, which keeps no connection open.
     """
 
     name: str
     missing: Callable[[Settings], str]
-    open: Callable[[Settings, AsyncDatabase[Stored], AsyncExitStack], Channel]
+    open: Callable[[Settings, AsyncDatabase[Stored], ReportCatalog], Channel]
 
 
 KINDS: Final[list[ChannelKind]] = [
@@ -39,20 +39,20 @@ KINDS: Final[list[ChannelKind]] = [
 
 
 def open_channels(
-    settings: Settings, database: AsyncDatabase[Stored], closing: AsyncExitStack
+    settings: Settings, database: AsyncDatabase[Stored], reports: ReportCatalog
 ) -> dict[str, Channel]:
     """Return the channels that are configured, by their names.
 
     Args:
         settings: Of this installation.
         database: That of the tasks.
-        closing: Closes their connections at the end.
+        reports: The configured reports, which have titles.
 
     Raises:
         SettingsError: A channel is configured wrongly, or lacks a package.
     """
     return {
-        kind.name: kind.open(settings, database, closing)
+        kind.name: kind.open(settings, database, reports)
         for kind in KINDS
         if not kind.missing(settings)
     }

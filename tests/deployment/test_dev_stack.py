@@ -154,6 +154,8 @@ def test_make_dev_runs_until_sigterm_and_a_second_one_does_not_start(
         address, bucket, reports = told.splitlines()
         assert re.fullmatch(r"127\.0\.0\.1:\d+", address)
         assert (bucket, reports) == ("exports", str(REPOSITORY / "exports.toml"))
+        public, api = in_a_shell(file, "printenv EXPORTS_PUBLIC_URL EXPORTS_API_URL").splitlines()
+        assert public == api, "messages lead to the files"
 
         for name, uid in (("", "u1"), ("_U2", "u2"), ("_OPERATOR", "operator")):
             curl = CURL.replace("EXPORTS_API_TOKEN", f"EXPORTS_API_TOKEN{name}")

@@ -17,6 +17,7 @@ from exports.messages.delivery import DeliveryStatus
 from exports.settings import Settings
 from tests.support.leaks import CANARY
 from tests.support.mail_server import mail_server
+from tests.support.messages import reports
 from tests.support.service import USER, insert_orders, open_service, working
 from tests.support.wechat_stand_in import APPID, SECRET, TEMPLATE, wechat_stand_in
 
@@ -50,7 +51,7 @@ async def test_a_person_is_told_of_an_export_by_e_mail_and_by_wechat(
             )
             wechat.granted[OPENID, TEMPLATE] = 1
             await service.client.grant_wechat(TEMPLATE, created_by=USER)
-            channels = open_channels(configured, service.database, closing)
+            channels = open_channels(configured, service.database, reports())
             async with working(service, channels=channels):
                 task = await service.exported(notify=["email", "wechat"])
                 await service.run_of(task.id).result()
@@ -94,6 +95,17 @@ async def test_a_channel_without_its_package_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", missing)
     configured = {"email": {"smtp_host": "mail"}, "wechat": {"wechat_appid": "wx1"}}[channel]
-    async with AsyncExitStack() as closing:
-        with pytest.raises(SettingsError, match=rf"{package}.*temporal-exports\[messages\]"):
-            open_channels(settings.model_copy(update=configured), mongo_database, closing)
+    with pytest.raises(SettingsError, match=rf"{package}.*temporal-exports\[messages\]"):
+        open_channels(settings.model_copy(update=configured), mongo_database, reports())
+
+
+@pytest.mark.parametrize("public_url", [None, "https://exports.example.com"])
+async def test_e_mail_asks_for_the_address_that_its_button_needs(
+    settings: Settings,
+    mongo_database: AsyncDatabase[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
+    public_url: str | None,
+) -> None:
+    configured = {"smtp_host": "mail", "mail_from": "a@example.com", "public_url": public_url}
+    open_channels(settings.model_copy(update=configured), mongo_database, reports())
+    assert ("EXPORTS_PUBLIC_URL" in caplog.text) is (public_url is None)

@@ -1,7 +1,5 @@
 """From an export that is done to a receiver that has checked the message, with a real worker."""
 
-from contextlib import AsyncExitStack
-
 import pytest
 
 from exports import names
@@ -9,6 +7,7 @@ from exports.messages.channels import open_channels
 from exports.messages.delivery import DeliveryResult, DeliveryStatus
 from exports.settings import Settings
 from tests.support.leaks import CANARY
+from tests.support.messages import reports
 from tests.support.service import USER, Service, insert_orders, working
 from tests.support.webhook_receiver import open_receiver
 from tests.support.webhook_settings import with_webhooks
@@ -23,10 +22,10 @@ def settings(settings: Settings) -> Settings:
 async def test_a_receiver_is_told_of_an_export_that_is_done(idle_service: Service) -> None:
     await insert_orders(idle_service.database)
     webhooks = idle_service.client.webhooks
-    async with AsyncExitStack() as closing, open_receiver() as receiver:
+    async with open_receiver() as receiver:
         # The search after the tests would find it in Temporal's history and in the logs.
         added = await webhooks.add(f"{receiver.url}/{CANARY}", created_by=USER)
-        channels = open_channels(idle_service.settings, idle_service.database, closing)
+        channels = open_channels(idle_service.settings, idle_service.database, reports())
         async with working(idle_service, channels=channels):
             task = await idle_service.exported(notify=["webhook"])
             [taken] = await receiver.received()

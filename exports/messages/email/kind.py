@@ -1,14 +1,16 @@
 """What an installation needs to have the channel `email`."""
 
-from contextlib import AsyncExitStack
+import logging
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.messages.channel import Channel
-from exports.reports.file import load_reports
+from exports.reports.report import ReportCatalog
 from exports.runtime.listening import not_installed
 from exports.settings import Settings
 from exports.tasks.collection import Stored
+
+_log = logging.getLogger("exports.messages.email")
 
 
 def missing(settings: Settings) -> str:
@@ -16,7 +18,9 @@ def missing(settings: Settings) -> str:
     return "" if settings.smtp_host else "EXPORTS_SMTP_HOST"
 
 
-def open_channel(settings: Settings, database: AsyncDatabase[Stored], _: AsyncExitStack) -> Channel:
+def open_channel(
+    settings: Settings, database: AsyncDatabase[Stored], reports: ReportCatalog
+) -> Channel:
     """Return the channel. It keeps no connection open.
 
     Raises:
@@ -29,4 +33,6 @@ def open_channel(settings: Settings, database: AsyncDatabase[Stored], _: AsyncEx
         raise not_installed(
             error, program="E-mail", extra="messages", packages={"aiosmtplib"}
         ) from None
-    return EmailChannel(database, settings, load_reports(settings.reports_file))
+    if settings.public_url is None:
+        _log.warning("EXPORTS_PUBLIC_URL is not set: no e-mail has a button that leads to its file")
+    return EmailChannel(database, settings, reports)

@@ -1,11 +1,11 @@
 """What an installation needs to have webhooks."""
 
-from contextlib import AsyncExitStack
 from importlib.util import find_spec
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.messages.channel import Channel
+from exports.reports.report import ReportCatalog
 from exports.settings import Settings
 from exports.tasks.collection import Stored
 
@@ -19,15 +19,12 @@ def missing(settings: Settings) -> str:
     return ""
 
 
-def open_channel(
-    settings: Settings, database: AsyncDatabase[Stored], closing: AsyncExitStack
-) -> Channel:
+def open_channel(settings: Settings, database: AsyncDatabase[Stored], _: ReportCatalog) -> Channel:
     """Return the channel. It keeps no connection open."""
     from exports.messages.webhook.channel import WebhookChannel  # noqa: PLC0415 -- see `missing`
     from exports.messages.webhook.sending import Sender  # noqa: PLC0415 -- same
     from exports.messages.webhook.store import WebhookStore  # noqa: PLC0415 -- same
 
-    del closing
     return WebhookChannel(
         WebhookStore.of_settings(database, settings),
         Sender(loopback=settings.webhook_loopback),

@@ -1,11 +1,9 @@
 """What an installation needs to have the channel `wechat`."""
 
-from contextlib import AsyncExitStack
-
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.messages.channel import Channel
-from exports.reports.file import load_reports
+from exports.reports.report import ReportCatalog
 from exports.runtime.listening import not_installed
 from exports.settings import Settings
 from exports.tasks.collection import Stored
@@ -16,7 +14,9 @@ def missing(settings: Settings) -> str:
     return "" if settings.wechat_appid else "EXPORTS_WECHAT_APPID"
 
 
-def open_channel(settings: Settings, database: AsyncDatabase[Stored], _: AsyncExitStack) -> Channel:
+def open_channel(
+    settings: Settings, database: AsyncDatabase[Stored], reports: ReportCatalog
+) -> Channel:
     """Return the channel. It keeps no connection open.
 
     Raises:
@@ -29,4 +29,4 @@ def open_channel(settings: Settings, database: AsyncDatabase[Stored], _: AsyncEx
         raise not_installed(
             error, program="WeChat", extra="messages", packages={"httpx2"}
         ) from None
-    return WechatChannel(database, settings, load_reports(settings.reports_file))
+    return WechatChannel(database, settings, reports)
