@@ -112,7 +112,7 @@ variable is not set. A duration is in seconds or in ISO 8601: `1800` or `PT30M`.
 
 ## Messages
 
-Workers and clients read these as well. E-mail and WeChat need the extra `messages`: \
+Workers and clients read these as well. E-mail, WeChat and webhooks need the extra `messages`: \
 `pip install temporal-exports[messages]`.
 
 {_table(("variable", "default", "meaning"), _settings(MessageSettings))}
