@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from exports import names
@@ -56,12 +57,19 @@ class TaskStarter:
         await self._tasks.close_failed(document, TaskError(code=why.code, msg=why.msg))
         return SweepCount(refused=1)
 
-    async def start(self, document: Stored, *, task_queue: str) -> bool:
+    async def start(
+        self,
+        document: Stored,
+        *,
+        task_queue: str,
+        reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    ) -> bool:
         """Start the workflow of a task, unless it is open; return whether this call started it.
 
         Args:
             document: The task, which `check_takable` has checked.
             task_queue: The queue of the workers.
+            reuse: Whether it is started again if an earlier run has ended.
 
         Raises:
             TaskInvalidError: It was started again and again, and its runs fail without taking it.
@@ -71,7 +79,11 @@ class TaskStarter:
         if task.sweep_starts >= _MOST_STARTS:
             await self._check_last_run(task)
         started = await start_export(
-            self._temporal, task.request(), task_queue=task_queue, workflow_id=task.workflow_id
+            self._temporal,
+            task.request(),
+            task_queue=task_queue,
+            workflow_id=task.workflow_id,
+            reuse=reuse,
         )
         if started:
             await self._tasks.count_start(document, task.sweep_starts + 1)

@@ -32,6 +32,7 @@ async def start_export(
     *,
     task_queue: str,
     workflow_id: str | None = None,
+    reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.ALLOW_DUPLICATE,
 ) -> bool:
     """Start the workflow of a stored task, unless it is open.
 
@@ -40,6 +41,7 @@ async def start_export(
         request: Names the task.
         task_queue: The queue of its workers.
         workflow_id: The id in the task's document, if there is one.
+        reuse: Whether it is started again if an earlier run has ended.
 
     Returns:
         Whether this call started it.
@@ -56,7 +58,7 @@ async def start_export(
         request,
         task_queue=task_queue,
         workflow_id=workflow_id or names.workflow_id(request.task_id or ""),
-        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        reuse=reuse,
     )
     try:
         return await start()

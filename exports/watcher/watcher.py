@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports.clock import now_ms
@@ -202,7 +203,12 @@ class Watcher:
         return SweepCount()
 
     async def _begin(self, document: Stored) -> bool:
-        return await self._starter.start(document, task_queue=self._task_queue)
+        # Who reads the stream again after a crash finds what has been started and may have ended.
+        return await self._starter.start(
+            document,
+            task_queue=self._task_queue,
+            reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        )
 
     async def _until_servers_answer(self) -> None:
         pause = _FIRST_PAUSE
