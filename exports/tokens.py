@@ -14,17 +14,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
-from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.clock import epoch_ms, from_epoch_ms, now_ms
 from exports.errors import RequestError
 from exports.mail_addresses import is_mail_address
 from exports.models import WireModel
-from exports.tasks.collection import MAJORITY_TIMEOUT, Stored, deadline
+from exports.tasks.collection import Stored, deadline, majority_collection
 
 CACHED_FOR: Final = 10.0
 """Seconds after which a token that was revoked is refused by every process."""
@@ -85,12 +82,10 @@ class TokenStore:
     """
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
-        self._tokens = database.get_collection(
+        self._tokens = majority_collection(
+            database,
             names.TOKENS_COLLECTION,
             codec_options=database.codec_options.with_options(tz_aware=True),
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
         )
         self._cache: dict[bytes, tuple[Token, float]] = {}
 

@@ -5,10 +5,8 @@ import secrets
 from typing import Final
 
 from bson import ObjectId
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.clock import now_ms
@@ -18,12 +16,12 @@ from exports.recurring.record import Asked, Record, RecurringAction, RecurringEn
 from exports.tasks.collection import (
     ANY_TEXT,
     INDEX_TIMEOUT,
-    MAJORITY_TIMEOUT,
     OUTBOX,
     OUTBOX_INDEX,
     ConflictError,
     Stored,
     deadline,
+    majority_collection,
 )
 
 _SLOT: Final = "slot"
@@ -50,12 +48,7 @@ class RecurringStore:
     """
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
-        self._documents = database.get_collection(
-            names.RECURRING_COLLECTION,
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._documents = majority_collection(database, names.RECURRING_COLLECTION)
 
     async def create(
         self,

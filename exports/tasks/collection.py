@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson import ObjectId
-from bson.codec_options import DatetimeConversion
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -138,10 +138,19 @@ async def deadline(
         raise UNCONFIRMED.to_error(what=f"no answer within {seconds:g} s") from None
 
 
-def majority_collection(database: AsyncDatabase[Stored], name: str) -> AsyncCollection[Stored]:
-    """Return a collection whose writes wait for the majority, and whose reads see no others."""
+def majority_collection(
+    database: AsyncDatabase[Stored], name: str, *, codec_options: CodecOptions[Stored] | None = None
+) -> AsyncCollection[Stored]:
+    """Return a collection whose writes wait for the majority, and whose reads see no others.
+
+    Args:
+        database: Its database.
+        name: Its name.
+        codec_options: How its documents are decoded; None: as the database's are.
+    """
     return database.get_collection(
         name,
+        codec_options=codec_options,
         write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
         read_concern=ReadConcern("majority"),
         # A write must be visible to the next read, even if the URI has a `readPreference`.
@@ -186,8 +195,9 @@ class TaskCollection:
 
     def __init__(self, database: AsyncDatabase[Stored], *, origin: str = names.FROM_CLIENT) -> None:
         self.origin = origin
-        documents = majority_collection(database, TASKS_COLLECTION)
-        self.documents: AsyncCollection[Stored] = documents.with_options(
+        self.documents = majority_collection(
+            database,
+            TASKS_COLLECTION,
             # Another system may have stored a date after the year 9999, or text that is not
             # UTF-8. One such document must not stop the reading of all others.
             codec_options=database.codec_options.with_options(

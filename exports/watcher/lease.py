@@ -7,14 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from bson import ObjectId
-from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.errors import ExportError
-from exports.tasks.collection import MAJORITY_TIMEOUT, ConflictError, Stored, deadline
+from exports.tasks.collection import ConflictError, Stored, deadline, majority_collection
 
 if TYPE_CHECKING:
     from exports.tasks.changes import Place
@@ -45,12 +42,7 @@ class Lease:
 
     def __init__(self, database: AsyncDatabase[Stored], task_queue: str, identity: str) -> None:
         self.token: Place | None = None
-        self._leases = database.get_collection(
-            names.WATCH_COLLECTION,
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._leases = majority_collection(database, names.WATCH_COLLECTION)
         self._queue = task_queue
         self._me = f"{identity} {secrets.token_hex(8)}"
         self._seen: tuple[object, object] | None = None

@@ -115,7 +115,7 @@ async def _sweep_without_a_bucket(service: Service) -> Run:
 @recorded("sweep-cancelled")
 async def _cancelled_sweep(service: Service) -> Run:
     held = Held()
-    with patch.object(Messenger, "sweep", lambda _: held.wait()):
+    with patch.object(Messenger, "sweep", side_effect=held.wait):
         async with working(service):
             run = await _begun_sweep(service)
             await held.reached.wait()

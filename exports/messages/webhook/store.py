@@ -13,10 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
-from pymongo import ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.clock import millis, now_ms
@@ -31,10 +28,10 @@ from exports.messages.webhook.stored_secrets import first, opened, rotated
 from exports.settings import Settings
 from exports.tasks.collection import (
     ANY_TEXT,
-    MAJORITY_TIMEOUT,
     ConflictError,
     Stored,
     deadline,
+    majority_collection,
 )
 
 MAX_WEBHOOKS: Final = 10
@@ -65,12 +62,7 @@ class WebhookStore:
     """
 
     def __init__(self, database: AsyncDatabase[Stored], safe: Safe) -> None:
-        self._webhooks = database.get_collection(
-            names.WEBHOOKS_COLLECTION,
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._webhooks = majority_collection(database, names.WEBHOOKS_COLLECTION)
         self._safe = safe
 
     @classmethod

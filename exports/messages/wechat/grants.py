@@ -11,17 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from bson import ObjectId
-from pymongo import ASCENDING, IndexModel, ReadPreference
+from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from exports import names
 from exports.errors import ChannelError, RequestError
 from exports.messages.wechat.templates import Templates
 from exports.models import WireModel
-from exports.tasks.collection import ANY_TEXT, INDEX_TIMEOUT, MAJORITY_TIMEOUT, Stored, deadline
+from exports.tasks.collection import ANY_TEXT, INDEX_TIMEOUT, Stored, deadline, majority_collection
 
 MOST_LEFT: Final = 100
 """How many unused grants of a template are kept for one person."""
@@ -57,12 +55,7 @@ class WechatGrants:
 
     def __init__(self, database: AsyncDatabase[Stored], templates: Templates) -> None:
         self._templates = templates
-        self._grants = database.get_collection(
-            names.WECHAT_GRANTS_COLLECTION,
-            write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._grants = majority_collection(database, names.WECHAT_GRANTS_COLLECTION)
         self._lock = asyncio.Lock()
         self._is_prepared = False
 
