@@ -111,7 +111,7 @@ class Proxy:
         self._counter = _Counter()
         self._listening: asyncio.Server | None = None
         self._open: set[_Connection] = set()
-        self._pumps: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -173,10 +173,11 @@ class Proxy:
 
     async def _end(self) -> None:
         self._stop_listening()
+        await asyncio.sleep(0)  # a connection may have been accepted just now
         self._reset_all()
-        for pump in list(self._pumps):
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def _stop_listening(self) -> None:
         if self._listening is not None:
@@ -187,7 +188,13 @@ class Proxy:
         for connection in list(self._open):
             connection.reset()
 
-    async def _connected(self, from_client: StreamReader, client: StreamWriter) -> None:
+    def _connected(self, from_client: StreamReader, client: StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(from_client, client))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        serving.add_done_callback(lambda _: _abort(client))
+
+    async def _serve(self, from_client: StreamReader, client: StreamWriter) -> None:
         try:
             from_server, server = await asyncio.open_connection(*self._to)
         except OSError:
@@ -199,12 +206,14 @@ class Proxy:
             asyncio.create_task(self._pump(connection, from_client, server, "server")),
             asyncio.create_task(self._pump(connection, from_server, client, "client")),
         ]
-        self._pumps |= {*pumps}
-        await asyncio.wait(pumps)
-        self._pumps -= {*pumps}
-        self._open.discard(connection)
-        for end in (server, client):
-            _abort(end)
+        try:
+            await asyncio.wait(pumps)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            self._open.discard(connection)
+            _abort(server)
 
     async def _pump(
         self, connection: _Connection, source: StreamReader, target: StreamWriter, toward: Toward
