@@ -90,8 +90,8 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 	@$(UV) sync --locked --quiet --extra codec --extra api --extra messages --group bench --python "$(PYTHON)"
 	$(RUN)/python -m benchmarks $(ONLY) $(if $(filter-out 0,$(QUICK)),--quick)
 
-chaos: setup ## The fault suite: killed workers, lost servers and more (long: EXPORTS=500 KILLS=200 SEED=...)
-	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos
+chaos: setup ## The fault suite, killed workers, lost servers and more, and the tests of benchmarks (long: EXPORTS=500 KILLS=200 SEED=...)
+	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos tests/benchmarks
 
 protections: setup ## Take out each protection that a test names, and check that each test fails (ONLY="tests/workflows/test_cancel.py")
 	$(RUN)/python -m tests.support.protections $(ONLY)
