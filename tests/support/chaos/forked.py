@@ -26,6 +26,8 @@ from tests.support.chaos import boundaries, shifted
 from tests.support.service import Service
 
 ENDED_THERE: Final = 77
+FORKING: Final = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload([__name__])
 _LONGEST: Final = 180.0
 
 ClientAction = Callable[[ExportClient], Awaitable[object]]
@@ -153,9 +155,7 @@ async def until(condition: Callable[[], bool], *, seconds: float = _LONGEST) -> 
 @asynccontextmanager
 async def forked(orders: Orders) -> AsyncGenerator[Forked]:
     """Start a process; it is killed if it still runs at the end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=obey, args=(orders,), daemon=True)
+    process = FORKING.Process(target=obey, args=(orders,), daemon=True)
     # Not in another thread: to start a process, multiprocessing checks all others, and if two
     # threads check at once, one of them gets the exit code 255.
     process.start()

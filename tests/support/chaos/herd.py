@@ -3,21 +3,20 @@
 import asyncio
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+import psutil
+
 from dev.endpoints import Endpoints
 from exports.settings import Settings
+from tests.support.chaos import worker_entry
+from tests.support.chaos.forked import FORKING, until
 from tests.support.chaos.operations import Operation, Record
-from tests.support.chaos.worker_entry import STEPS
 from tests.support.paths import REPOSITORY
 
 _CHUNK: Final = 1 << 16
@@ -51,7 +50,7 @@ class HerdWorker:
     """One worker process.
 
     Args:
-        environment: Its whole environment, except for the descriptor of the step lines.
+        environment: Its whole environment.
         log: The file for its log.
         heard: Called for each step that begins or ends, with the step and whether it began.
     """
@@ -65,31 +64,23 @@ class HerdWorker:
         self.inside: dict[str, Step] = {}
         self._heard = heard
         self._rest = b""
-        self._lines, theirs = os.pipe()
-        os.set_blocking(self._lines, False)
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.chaos.worker_entry"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**environment, STEPS: str(theirs)},
-                cwd=REPOSITORY,
-                pass_fds=[theirs],
-            )
-        os.close(theirs)
+        self._lines, theirs = FORKING.Pipe(duplex=False)
+        os.set_blocking(self._lines.fileno(), False)
+        self.process = FORKING.Process(
+            target=worker_entry.run, args=(environment, log, theirs), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        assert self.process.pid is not None
+        self.pid = self.process.pid
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._lines, self.read)
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
     def read(self) -> None:
         """Take in all that it has said."""
         while True:
             try:
-                chunk = os.read(self._lines, _CHUNK)
+                chunk = os.read(self._lines.fileno(), _CHUNK)
             except BlockingIOError:
                 return
             if not chunk:
@@ -101,27 +92,29 @@ class HerdWorker:
 
     def stop_if_inside(self, step: Step) -> bool:
         """Stop the process, and continue it at once if it has left the step."""
-        self.process.send_signal(signal.SIGSTOP)
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, os.WUNTRACED)
-        self.read()
-        if step.id in self.inside:
-            return True
-        self.process.send_signal(signal.SIGCONT)
+        process = psutil.Process(self.pid)
+        try:
+            process.suspend()
+            while process.status() != psutil.STATUS_STOPPED:
+                time.sleep(0.001)
+            self.read()
+            if step.id in self.inside:
+                return True
+            process.resume()
+        except psutil.NoSuchProcess:  # it has ended by itself
+            pass
         return False
 
     def kill(self) -> None:
         """End it as a loss of power would."""
         self.process.kill()
-        self.process.wait()
+        self.process.join()
         self.close()
 
     def close(self) -> None:
         """Close what belongs to a process that has ended."""
         self._loop.remove_reader(self._lines)
-        os.close(self._lines)
-        if self.process.stdin:
-            self.process.stdin.close()
+        self._lines.close()
 
     def _take(self, said: dict[str, str]) -> None:
         began = said["event"] == "begin"
@@ -199,13 +192,11 @@ class Herd:
     async def __aexit__(self, *_: object) -> None:
         for worker in self._workers:
             worker.process.terminate()
-        for worker in self._workers:
-            try:
-                await asyncio.to_thread(worker.process.wait, 60)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
-            worker.close()
+        try:
+            await until(lambda: all(one.process.exitcode is not None for one in self._workers))
+        finally:
+            for worker in self._workers:
+                worker.kill()
 
     @property
     def pids(self) -> set[int]:
@@ -253,7 +244,7 @@ class Herd:
 
     def replace_dead(self) -> None:
         """Start another worker for each that has ended by itself."""
-        for worker in [one for one in self._workers if one.process.poll() is not None]:
+        for worker in [one for one in self._workers if one.process.exitcode is not None]:
             worker.read()
             steps = list(worker.inside.values())
             worker.close()
@@ -263,7 +254,7 @@ class Herd:
                 Operation(
                     what="died",
                     pid=worker.pid,
-                    code=f"exit code {worker.process.returncode}",
+                    code=f"exit code {worker.process.exitcode}",
                     steps=[f"{one.name} {one.unit} {one.workflow}" for one in steps],
                 )
             )

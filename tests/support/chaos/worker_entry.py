@@ -1,22 +1,21 @@
 """`worker.py` with a line for each step that begins or ends, for the test that kills it.
 
-    python -m tests.support.chaos.worker_entry
-
-The lines are written to the file descriptor in `CHAOS_STEPS`. The process ends when its standard
-input ends, which is when the test that started it has gone. Environment variables change what no
-setting of the product does: how soon a worker counts as lost, the part size of uploads, and where
-a step is held (see `tests/support/chaos/gates.py`).
+It is forked from a process that has imported it (see `tests/support/chaos/forked.py`), and ends
+when the test that started it has gone. Environment variables change what no setting of the product
+does: how soon a worker counts as lost, the part size of uploads, and where a step is held (see
+`tests/support/chaos/gates.py`).
 """
 
 import json
+import multiprocessing
 import os
-import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from multiprocessing import connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from unittest.mock import patch
 
 from temporalio import activity
@@ -34,7 +33,6 @@ from tests.support.chaos import receiver
 from tests.support.chaos.gates import GATES, pass_gate
 from workflows import policies
 
-STEPS: Final = "CHAOS_STEPS"
 HEARTBEAT: Final = "CHAOS_HEARTBEAT"
 """Seconds without a heartbeat after which a worker counts as lost; default: the product's."""
 PART_SIZE: Final = "CHAOS_PART_SIZE"
@@ -82,8 +80,9 @@ class _Lines(ActivityInboundInterceptor):
 
 
 def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
     os._exit(1)
 
 
@@ -95,10 +94,22 @@ def _missed_within(silence: timedelta) -> dict[str, Any]:
     return {"sticky_queue_schedule_to_start_timeout": silence}
 
 
-def main() -> int:
-    """Run the worker; return the exit code of the process."""
+def run(
+    environment: Mapping[str, str], log: Path, step_lines: "connection.Connection[str, str]"
+) -> NoReturn:
+    """Be the worker until the end of the process.
+
+    Args:
+        environment: The whole environment.
+        log: The file for standard output and error.
+        step_lines: Gets a line of JSON for each step that begins or ends.
+    """
+    for number in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.environ.clear()
+    os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    lines = _StepLines(int(os.environ[STEPS]))
+    lines = _StepLines(step_lines.fileno())
     changed: dict[str, Any] = {}
     if HEARTBEAT in os.environ:
         changed = _missed_within(timedelta(seconds=float(os.environ[HEARTBEAT])))
@@ -116,8 +127,4 @@ def main() -> int:
     if PART_SIZE in os.environ:
         setattr(uploads, "PART_SIZE", int(os.environ[PART_SIZE]))  # noqa: B010 -- it is Final
     with patch.object(worker, "Worker", Watched):
-        return worker.main()
-
-
-if __name__ == "__main__":
-    end(main())
+        end(worker.main())
