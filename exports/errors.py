@@ -317,7 +317,7 @@ class StoreAccessError(ExportError):
 
 
 class StoreRefusedError(ExportError):
-    """The object store refused a request, or the bucket is in another region."""
+    """The object store refused a request, or the bucket has another address."""
 
     code = "E_STORE_REFUSED"
     fixed_by = "the operator"

@@ -124,6 +124,11 @@ class Settings(ReportsSettings, MessageSettings):
         default=None,
         description="Endpoint in download links, if clients reach the store at another address",
     )
+    s3_public_endpoint_is_bucket: bool = Field(
+        default=False,
+        description="`on`: that address is the bucket's own host, such as a custom domain, so that "
+        "links have no bucket in host or path",
+    )
     s3_bucket: Annotated[str, AfterValidator(_bucket_name)] = Field(
         description="Bucket for staged parts and finished files"
     )
@@ -143,11 +148,13 @@ class Settings(ReportsSettings, MessageSettings):
     )
     s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
         default="auto",
-        description="`virtual` for Tencent COS, `path` for most local servers",
+        description="Where the bucket is in an address: in the host name (`virtual`) or in the "
+        "`path`. `auto`: `virtual` for AWS and Tencent COS, `path` for all others",
     )
     s3_checksums: Literal["when_required", "when_supported"] = Field(
         default="when_required",
-        description="`when_supported` if the store supports the newer checksums of S3, as AWS does",
+        description="`when_supported` if the store supports the newer checksums of S3, as AWS "
+        "does: what is sent is checked with SHA-256",
     )
     s3_ca_bundle: Path | None = Field(
         default=None,
@@ -250,6 +257,10 @@ class Settings(ReportsSettings, MessageSettings):
         if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
             raise ValueError(
                 "EXPORTS_S3_ACCESS_KEY_ID and EXPORTS_S3_SECRET_ACCESS_KEY must be set together"
+            )
+        if self.s3_public_endpoint_is_bucket and self.s3_public_endpoint_url is None:
+            raise ValueError(
+                "EXPORTS_S3_PUBLIC_ENDPOINT_IS_BUCKET needs EXPORTS_S3_PUBLIC_ENDPOINT_URL"
             )
         if (self.deployment_name is None) != (self.build_id is None):
             raise ValueError("EXPORTS_DEPLOYMENT_NAME and EXPORTS_BUILD_ID must be set together")

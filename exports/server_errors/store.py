@@ -81,6 +81,14 @@ STORE: Final = (
     ),
     StoreRow(
         Translation(
+            errors.StoreRefusedError,
+            "The bucket {where} must be in the host name ({what}): set "
+            "EXPORTS_S3_ADDRESSING_STYLE=virtual.",
+        ),
+        codes=("PathStyleDomainForbidden",),  # COS, for buckets made since 2024
+    ),
+    StoreRow(
+        Translation(
             errors.StoreUnavailableError,
             "The object store does not have an object or an upload that was written to it "
             "({what}).",

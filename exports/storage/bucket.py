@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -19,6 +19,7 @@ from exports.storage.s3 import (
     MISSING_OBJECT,
     content_disposition,
     error_code,
+    link_client,
     s3_client,
     translate_errors,
 )
@@ -81,8 +82,7 @@ class ObjectStore:
         self._bucket = settings.s3_bucket
         self._prefix = settings.s3_prefix
         self._client = s3_client(settings, settings.s3_endpoint_url)
-        public = settings.s3_public_endpoint_url
-        self._signer = s3_client(settings, public) if public else self._client
+        self._signer = link_client(settings) or self._client
         self._credentials = temporary_credentials(settings)
         self.fingerprint = {
             "EXPORTS_S3_ENDPOINT_URL": _hash((settings.s3_endpoint_url or "").rstrip("/")),
@@ -114,7 +114,7 @@ class ObjectStore:
         with translate_errors(self._bucket):
             # Every role may list these objects, also the one that only signs links.
             prefix = self._prefix + names.FILES
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
+            self._client.list_objects(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
 
     def put(self, key: str, data: bytes) -> None:
         """Write a small object."""
@@ -228,11 +228,22 @@ class ObjectStore:
                 raise
             return found["ContentLength"]
 
-    def objects(self, prefix: str) -> Iterator[StoredObject]:
-        """Yield the objects under a prefix, a page at a time."""
+    def objects(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
+        """Yield the objects under a prefix in the order of their keys, a page at a time.
+
+        Args:
+            prefix: The beginning of their keys.
+            after: Only those whose keys come after this one, to go on with a listing.
+        """
+        # The stubs know no parameter to begin with.
+        begin: dict[str, Any] = {"Marker": self._prefix + after} if after else {}
         with translate_errors(self._bucket):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
+            # By markers, not by tokens: where a store ignores `list-type=2`, as COS may, boto3
+            # would end after the first page, without an error.
+            pages = self._client.get_paginator("list_objects").paginate(
+                Bucket=self._bucket,
+                Prefix=self._prefix + prefix,
+                **begin,
             )
             for page in pages:
                 for item in page.get("Contents", []):

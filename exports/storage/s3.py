@@ -8,9 +8,10 @@ import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import boto3
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
@@ -26,6 +27,8 @@ READ_TIMEOUT: Final = 30
 """How many seconds the client waits for an answer, or for the next piece of one."""
 _CONNECT_TIMEOUT: Final = 4
 """Seconds."""
+_COS: Final = (".myqcloud.com", ".tencentcos.cn")
+"""The hosts of Tencent COS: https://www.tencentcloud.com/document/product/436/6224"""
 MISSING_OBJECT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 """Error codes for an object that does not exist."""
 
@@ -43,10 +46,30 @@ def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
         raise SettingsError(f"The settings of the object store are not valid ({what}).") from None
 
 
+def link_client(settings: Settings) -> "S3Client | None":
+    """Return a client that signs links to the public endpoint; None if there is none.
+
+    Raises:
+        SettingsError: As `s3_client`.
+    """
+    endpoint = settings.s3_public_endpoint_url
+    if endpoint is None or not settings.s3_public_endpoint_is_bucket:
+        return s3_client(settings, endpoint) if endpoint else None
+    client = s3_client(settings.model_copy(update={"s3_addressing_style": "path"}), endpoint)
+
+    def leave_bucket_out(request: AWSRequest, **_: object) -> None:
+        url = urlsplit(str(request.url))
+        path = url.path.replace(f"/{settings.s3_bucket}/", "/", 1)
+        request.url = urlunsplit(url._replace(path=path))
+
+    client.meta.events.register("before-sign.s3.GetObject", leave_bucket_out)
+    return client
+
+
 def _client(settings: Settings, endpoint: str | None) -> "S3Client":
     key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
     style = settings.s3_addressing_style
-    if endpoint is None and style == "auto":
+    if style == "auto" and (endpoint is None or _is_cos(endpoint)):
         # With "auto", links name AWS's global host, which redirects to a region, where the
         # signature is not valid: https://github.com/boto/boto3/issues/3015
         style = "virtual"
@@ -69,6 +92,11 @@ def _client(settings: Settings, endpoint: str | None) -> "S3Client":
             max_pool_connections=32,
         ),
     )
+
+
+def _is_cos(endpoint: str) -> bool:
+    """Return whether this is Tencent COS, where new buckets are only in the host name."""
+    return (urlsplit(endpoint).hostname or "").endswith(_COS)
 
 
 def _trusted(settings: Settings) -> str | None:

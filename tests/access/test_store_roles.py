@@ -107,7 +107,7 @@ OBJECTS: dict[str, Operation] = {
     "put": lambda client, key: client.put_object(Bucket="exports", Key=f"{key}-2", Body=b"rows"),
     "put in parts": lambda client, key: _multipart(client, f"{key}-3"),
     "remove": lambda client, key: client.delete_object(Bucket="exports", Key=f"{key}-4"),
-    "list": lambda client, key: client.list_objects_v2(
+    "list": lambda client, key: client.list_objects(
         Bucket="exports", Prefix=f"{key.partition('/')[0]}/"
     ),
     "uploads": lambda client, key: client.list_multipart_uploads(
@@ -116,11 +116,11 @@ OBJECTS: dict[str, Operation] = {
 }
 # Operations that no role may do.
 NEVER: dict[str, Operation] = {
-    "list all": lambda client, _: client.list_objects_v2(Bucket="exports"),
+    "list all": lambda client, _: client.list_objects(Bucket="exports"),
     "read elsewhere": lambda client, _: client.get_object(Bucket=OTHER, Key="files/a"),
     "write elsewhere": lambda client, _: client.put_object(Bucket=OTHER, Key="files/b", Body=b""),
     "remove elsewhere": lambda client, _: client.delete_object(Bucket=OTHER, Key="files/a"),
-    "list elsewhere": lambda client, _: client.list_objects_v2(Bucket=OTHER, Prefix="files/"),
+    "list elsewhere": lambda client, _: client.list_objects(Bucket=OTHER, Prefix="files/"),
     "new bucket": lambda client, _: client.create_bucket(Bucket="new-bucket"),
     "remove bucket": lambda client, _: client.delete_bucket(Bucket=OTHER),
     "make public": lambda client, _: client.put_bucket_policy(
@@ -256,7 +256,7 @@ async def test_the_roles_are_enough_for_whole_exports(
         assert (await service.client.sweep()).purged == 1
         # Other objects are those of other tests. The signer may not list them all.
         admin = object_store.connect(store_with_roles.endpoints)
-        left = admin.list_objects_v2(Bucket="exports").get("Contents", [])
+        left = admin.list_objects(Bucket="exports").get("Contents", [])
         admin.close()
         assert not [item for item in left if task.id in item.get("Key", "")]
 
@@ -363,6 +363,15 @@ def test_the_policies_for_cos_allow_the_same_as_those_for_s3() -> None:
         "DeleteObject",
         "ListMultipartUploads",
     }
+
+
+def test_who_reads_may_decrypt_and_who_writes_may_also_make_keys_for_data() -> None:
+    for name in ("kms-writer.json", "kms-signer.json"):
+        [statement] = json.loads((POLICIES / name).read_text(encoding="utf-8"))["Statement"]
+        ours = {action.removeprefix("kms:") for action in _as_list(statement["Action"])}
+        actions = _actions(POLICIES / f"cos-{name}")
+        assert {action.removeprefix("name/kms:") for action in actions} == ours
+        assert ours == {"Decrypt", *(["GenerateDataKey"] if "writer" in name else [])}
 
 
 @pytest.mark.parametrize("path", sorted(POLICIES.glob("*.json")), ids=lambda path: path.stem)

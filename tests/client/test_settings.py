@@ -32,6 +32,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "query_timeout": ("PT1M", timedelta(minutes=1)),
     "s3_endpoint_url": ("https://cos.ap-shanghai.myqcloud.com", ...),
     "s3_public_endpoint_url": ("http://localhost:9000/s3", ...),
+    "s3_public_endpoint_is_bucket": ("on", True),
     "s3_bucket": ("team-1250000000", ...),
     "s3_prefix": ("team-a/", ...),
     "s3_region": ("ap-shanghai", ...),
@@ -212,6 +213,10 @@ def test_a_message_about_a_wrong_value_has_the_name_and_not_the_value(
             "EXPORTS_S3_ACCESS_KEY_ID and EXPORTS_S3_SECRET_ACCESS_KEY must be set together",
         ),
         ({"S3_PREFIX": "team-a"}, "EXPORTS_S3_PREFIX must end with a slash"),
+        (
+            {"S3_PUBLIC_ENDPOINT_IS_BUCKET": "on"},
+            "EXPORTS_S3_PUBLIC_ENDPOINT_IS_BUCKET needs EXPORTS_S3_PUBLIC_ENDPOINT_URL",
+        ),
         (
             {"URL_TTL": "PT2H", "RETENTION": "PT1H"},
             "EXPORTS_RETENTION must not be shorter than EXPORTS_URL_TTL",

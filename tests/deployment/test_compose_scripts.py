@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,3 +99,31 @@ def test_an_s3_server_accepts_the_lifecycle_rules(s3_client: "S3Client") -> None
     assert parts.get("Filter", {}).get("Prefix") == names.STAGING
     assert parts.get("Expiration", {}).get("Days") == 3
     assert uploads.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation") == 3
+
+
+def test_a_page_of_another_origin_may_read_a_file_by_its_link(s3_client: "S3Client") -> None:
+    rules = json.loads((_COMPOSE / "bucket-cors.json").read_text(encoding="utf-8"))
+    bucket = f"t-{secrets.token_hex(8)}"
+    s3_client.create_bucket(Bucket=bucket)
+    try:
+        s3_client.put_object(Bucket=bucket, Key="a", Body=b"rows")
+        link = s3_client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "a"})
+        s3_client.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
+        for method in ("GET", "OPTIONS"):
+            headers = _headers_for_a_page(link, method)
+            assert headers["access-control-allow-origin"] in ("*", "https://app.example.com")
+            assert headers["access-control-allow-methods"] == "GET, HEAD"
+            assert "Content-Disposition" in headers["access-control-expose-headers"]
+        s3_client.delete_object(Bucket=bucket, Key="a")
+    finally:
+        s3_client.delete_bucket(Bucket=bucket)
+
+
+def _headers_for_a_page(url: str, method: str) -> dict[str, str]:
+    origin = {"Origin": "https://app.example.com"}
+    if method == "OPTIONS":
+        origin["Access-Control-Request-Method"] = "GET"
+        origin["Access-Control-Request-Headers"] = "range"
+    request = urllib.request.Request(url, headers=origin, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return {name.lower(): value for name, value in answer.headers.items()}

@@ -188,11 +188,11 @@ def test_all_pages_of_a_listing_are_read(
             Bucket=settings.s3_bucket, Key=f"{settings.s3_prefix}{key}"
         )
     # Real pages have 1,000 entries.
-    traffic.with_parameters("ListObjectsV2", MaxKeys=2)
+    traffic.with_parameters("ListObjects", MaxKeys=2)
     traffic.with_parameters("ListMultipartUploads", MaxUploads=2)
     assert [item.key for item in store.objects("staging/")] == keys
     assert sorted(item.key for item in store.open_uploads("staging/")) == keys
-    assert traffic.operations().count("ListObjectsV2") == 3
+    assert traffic.operations().count("ListObjects") == 3
     assert traffic.operations().count("ListMultipartUploads") >= 3
 
 
@@ -249,7 +249,7 @@ def test_a_connection_that_is_lost(
     store: ObjectStore, traffic: Traffic, operation: Callable[[ObjectStore], object]
 ) -> None:
     for name in (
-        *("ListObjectsV2", "ListMultipartUploads", "PutObject", "GetObject", "HeadObject"),
+        *("ListObjects", "ListMultipartUploads", "PutObject", "GetObject", "HeadObject"),
         *("CreateMultipartUpload",),
     ):
         traffic.cut(name)
@@ -294,7 +294,7 @@ def test_requests_have_no_headers_that_some_servers_do_not_support(
     # Tencent COS and older servers do not support the newer checksums and trailers.
     for use in OPERATIONS.values():
         use(store)
-    assert {"PutObject", "GetObject", "ListObjectsV2"} <= set(traffic.operations())
+    assert {"PutObject", "GetObject", "ListObjects"} <= set(traffic.operations())
     for operation, headers in traffic.sent:
         assert headers["authorization"].startswith("AWS4-HMAC-SHA256 "), operation
         assert not [name for name in headers if "checksum" in name or name == "x-amz-trailer"]

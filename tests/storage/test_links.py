@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -27,7 +28,7 @@ COS = {
     "s3_endpoint_url": "https://cos.ap-shanghai.myqcloud.com",
     "s3_bucket": "team-1250000000",
     "s3_region": "ap-shanghai",
-    "s3_addressing_style": "virtual",
+    "s3_addressing_style": "auto",
     "s3_prefix": "",
 }
 
@@ -105,6 +106,84 @@ def test_a_link_leads_to_the_public_endpoint(link: Link, settings: Settings) -> 
     # The signature covers the host.
     assert _query(public)["X-Amz-SignedHeaders"] == "host"
     assert _query(public)["X-Amz-Signature"] != _query(inside)["X-Amz-Signature"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "style", "address"),
+    [
+        ("https://cos.ap-x.myqcloud.com", "auto", "https://exports.cos.ap-x.myqcloud.com/"),
+        ("https://cos.ap-x.tencentcos.cn", "auto", "https://exports.cos.ap-x.tencentcos.cn/"),
+        ("https://cos.ap-x.myqcloud.com", "path", "https://cos.ap-x.myqcloud.com/exports/"),
+        ("https://myqcloud.com.example.com", "auto", "https://myqcloud.com.example.com/exports/"),
+        ("http://localhost:9000", "auto", "http://localhost:9000/exports/"),
+        ("http://localhost:9000", "virtual", "http://exports.localhost:9000/"),
+    ],
+)
+def test_the_bucket_is_where_the_store_wants_it_unless_the_operator_says_otherwise(
+    link: Link, endpoint: str, style: str, address: str
+) -> None:
+    url = link(s3_endpoint_url=endpoint, s3_addressing_style=style, s3_prefix="")
+    assert url.startswith(f"{address}files/t/r/a/export.csv?")
+
+
+@pytest.mark.parametrize("style", ["auto", "path", "virtual"])
+@pytest.mark.parametrize(
+    "own", ["https://files.example.com", "https://exports.example.com/exports/"]
+)
+def test_a_link_for_the_buckets_own_host_names_no_bucket(link: Link, own: str, style: str) -> None:
+    url = link(
+        s3_public_endpoint_url=own,
+        s3_public_endpoint_is_bucket=True,
+        s3_addressing_style=style,
+        s3_prefix="team 1/",
+    )
+    assert url.startswith(f"{own.rstrip('/')}/team%201/files/t/r/a/export.csv?")
+    assert _query(url)["response-content-disposition"] == content_disposition("a.csv")
+
+
+@pytest.mark.parametrize("style", ["auto", "virtual"])
+def test_the_store_accepts_a_link_for_the_buckets_own_host_and_only_as_it_was_signed(
+    settings: Settings, style: str
+) -> None:
+    assert settings.s3_endpoint_url
+    # The embedded store knows its buckets by the names below localhost.
+    own = settings.s3_endpoint_url.replace("127.0.0.1", f"{settings.s3_bucket}.localhost")
+    inside = ObjectStore(settings)
+    store = ObjectStore(
+        settings.model_copy(
+            update={
+                "s3_public_endpoint_url": own,
+                "s3_public_endpoint_is_bucket": True,
+                "s3_addressing_style": style,
+            }
+        )
+    )
+    key = "files/任务 1+2/a&b.csv"
+    inside.put(key, b"rows")
+    url = store.link(key, file_name="订单.csv", ttl=timedelta(minutes=1)).url
+    inside.close()
+    store.close()
+    assert _fetched(url) == (200, b"rows", content_disposition("订单.csv"))
+    for other in (
+        url.replace("response-content-disposition=attachment", "response-content-disposition=x"),
+        url.replace(f"{settings.s3_bucket}.localhost", "127.0.0.1").replace(
+            settings.s3_prefix, f"{settings.s3_bucket}/{settings.s3_prefix}", 1
+        ),
+    ):
+        assert other != url
+        assert _fetched(other)[0] == 403
+
+
+def _fetched(url: str) -> tuple[int, bytes, str]:
+    """Status, content and disposition; names below localhost are this machine."""
+    at = urlsplit(url)
+    connection = HTTPConnection("127.0.0.1", at.port or 80)
+    try:
+        connection.request("GET", f"{at.path}?{at.query}", headers={"Host": at.netloc})
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers.get("Content-Disposition", "")
+    finally:
+        connection.close()
 
 
 def test_a_link_to_tencent_cos_has_the_bucket_in_its_host(link: Link) -> None:
