@@ -83,6 +83,7 @@ class ObjectStore:
         self._prefix = settings.s3_prefix
         self._client = s3_client(settings, settings.s3_endpoint_url)
         self._signer = link_client(settings) or self._client
+        self._checksums = settings.s3_checksums == "when_supported"
         self._credentials = temporary_credentials(settings)
         self.fingerprint = {
             "EXPORTS_S3_ENDPOINT_URL": _hash((settings.s3_endpoint_url or "").rstrip("/")),
@@ -191,6 +192,7 @@ class ObjectStore:
             media_type=media_type,
             file_name=file_name,
             stop=stop,
+            checksums=self._checksums,
             abort=lambda upload_id: self.remove(StoredObject(key, datetime.now(UTC), upload_id)),
         )
         with translate_errors(self._bucket):

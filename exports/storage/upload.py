@@ -7,11 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from exports.errors import ExportError, StoreUnavailableError
 from exports.storage.s3 import content_disposition
-from exports.storage.stored_bytes import md5_of, multipart_etag, whole_etag
+from exports.storage.stored_bytes import etag_of, has_checksum_of, md5_of, multipart_etag
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,6 +49,36 @@ class Uploaded:
     sha256: str
 
 
+@dataclass(frozen=True)
+class _SentPart:
+    """A part that was sent.
+
+    Attributes:
+        part: What the store has to be told at the end.
+        md5: Its MD5.
+        has_checksum: Whether the store has shown by a checksum that it holds the part.
+    """
+
+    part: "CompletedPartTypeDef"
+    md5: bytes
+    has_checksum: bool
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """An object that was sent.
+
+    Attributes:
+        etag: The ETag that it should have.
+        proven: Whether the store has shown that it holds the object.
+        has_checksums: Whether the store has shown by checksums that it holds each part.
+    """
+
+    etag: str
+    proven: bool = False
+    has_checksums: bool = False
+
+
 class FileUpload:
     """The upload of one object, used in one thread. Errors of boto3 are not translated here.
 
@@ -56,6 +89,7 @@ class FileUpload:
         media_type: Content type.
         file_name: Name of the file for people who download it without a link of this service.
         stop: Checked between pieces and before the object appears.
+        checksums: Whether the store is asked for a SHA-256 of what it has got.
         abort: Aborts a multipart upload, given its id.
     """
 
@@ -68,6 +102,7 @@ class FileUpload:
         media_type: str,
         file_name: str,
         stop: threading.Event,
+        checksums: bool,
         abort: Callable[[str], None],
     ) -> None:
         self._client = client
@@ -76,6 +111,7 @@ class FileUpload:
         self._media_type = media_type
         self._disposition = content_disposition(file_name)
         self._stop = stop
+        self._checksum: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if checksums else {}
         self._abort = abort
 
     def write(self, pieces: Iterable[bytes]) -> Uploaded:
@@ -106,71 +142,74 @@ class FileUpload:
         head = list(islice(parts, 2))
         if len(head) < 2:  # noqa: PLR2004 -- one part, or none
             self._check_not_stopped()
-            expected, etag = self._put_whole(b"".join(head))
+            sent = self._put_whole(b"".join(head))
         else:
-            expected = self._put_in_parts(_chain(head, parts))
-            etag = ""  # the object itself is asked for it
+            sent = self._put_in_parts(_chain(head, parts))
         uploaded = Uploaded(bytes=size, sha256=digest.hexdigest())
-        if etag != expected:
-            self._check_stored(uploaded, expected)
+        if not sent.proven:
+            self._check_stored(uploaded, sent)
         return uploaded
 
     def _check_not_stopped(self) -> None:
         if self._stop.is_set():
             raise StoppedError
 
-    def _put_whole(self, data: bytes) -> tuple[str, str]:
-        """Put the object in one request; return the expected ETag, and the ETag in the answer."""
+    def _put_whole(self, data: bytes) -> "_Sent":
+        """Put the object in one request."""
         answer = self._client.put_object(
             Bucket=self._bucket,
             Key=self._key,
             Body=data,
             ContentType=self._media_type,
             ContentDisposition=self._disposition,
+            **self._checksum,
         )
-        return whole_etag(data), answer.get("ETag", "").strip('"')
+        etag = md5_of(data).hex()
+        return _Sent(etag, proven=etag_of(answer) == etag or has_checksum_of(data, answer))
 
-    def _put_in_parts(self, parts: Iterable[bytes]) -> str:
-        """Put the object as a multipart upload; return the expected ETag."""
+    def _put_in_parts(self, parts: Iterable[bytes]) -> "_Sent":
+        """Put the object as a multipart upload."""
         upload_id = self._client.create_multipart_upload(
             Bucket=self._bucket,
             Key=self._key,
             ContentType=self._media_type,
             ContentDisposition=self._disposition,
+            **self._checksum,
         )["UploadId"]
 
-        def put(number: int, data: bytes) -> tuple["CompletedPartTypeDef", bytes]:
+        def put(number: int, data: bytes) -> "_SentPart":
             answer = self._client.upload_part(
                 Bucket=self._bucket,
                 Key=self._key,
                 UploadId=upload_id,
                 PartNumber=number,
                 Body=data,
+                **self._checksum,
             )
-            return {"PartNumber": number, "ETag": answer["ETag"]}, md5_of(data)
+            part: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
+            if "ChecksumSHA256" in answer:  # AWS then wants to be told of it again
+                part["ChecksumSHA256"] = answer["ChecksumSHA256"]
+            md5 = md5_of(data)
+            same = etag_of(answer) != md5.hex() and has_checksum_of(data, answer)
+            return _SentPart(part, md5, has_checksum=same)
 
         completed = False
         try:
             # At its end, the pool waits for the parts in flight: none arrives after an abort.
             with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
-                sent: list[Future[tuple[CompletedPartTypeDef, bytes]]] = []
+                sent: list[Future[_SentPart]] = []
                 for number, data in enumerate(parts, start=1):
                     if number > _PARTS_IN_FLIGHT:
                         # Waits for the oldest, so that memory holds only the parts in flight.
                         sent[number - 1 - _PARTS_IN_FLIGHT].result()
                     sent.append(pool.submit(put, number, data))
                 results = [future.result() for future in sent]
-            done = [part for part, _ in results]
+            done = [result.part for result in results]
             # With a gap, S3 would accept the file, but rows would be missing.
             if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):
                 raise StoreUnavailableError("A part of the upload is missing.")
             self._check_not_stopped()
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=self._key,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": done},
-            )
+            self._complete(upload_id, done)
             completed = True
         finally:
             if not completed:
@@ -178,10 +217,33 @@ class FileUpload:
                 # is the one that made the upload fail.
                 with suppress(ExportError):
                     self._abort(upload_id)
-        return multipart_etag([md5 for _, md5 in results])
+        return _Sent(
+            multipart_etag([result.md5 for result in results]),
+            has_checksums=all(result.has_checksum for result in results),
+        )
 
-    def _check_stored(self, uploaded: Uploaded, expected: str) -> None:
-        """Check that the store holds what was sent; if the ETag does not prove it, read it back.
+    def _complete(self, upload_id: str, parts: "list[CompletedPartTypeDef]") -> None:
+        try:
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": parts},
+            )
+        except (BotoCoreError, ClientError, HTTPError):
+            # Perhaps only the answer was lost. Then a second try is told NoSuchUpload, and the
+            # object is there: nobody else writes to this key.
+            if not self._is_there():
+                raise
+
+    def _is_there(self) -> bool:
+        with suppress(BotoCoreError, ClientError, HTTPError):
+            self._client.head_object(Bucket=self._bucket, Key=self._key)
+            return True
+        return False
+
+    def _check_stored(self, uploaded: Uploaded, sent: "_Sent") -> None:
+        """Check that the store holds what was sent; if nothing proves it, read it back.
 
         Raises:
             StoreUnavailableError: It does not. The next attempt writes another object.
@@ -192,7 +254,7 @@ class FileUpload:
                 f"The object store holds {stored['ContentLength']} of the {uploaded.bytes} bytes"
                 " that were sent."
             )
-        if stored.get("ETag", "").strip('"') == expected:
+        if etag_of(stored) == sent.etag or sent.has_checksums:
             return
         digest = hashlib.sha256()
         found = self._client.get_object(Bucket=self._bucket, Key=self._key)
