@@ -20,7 +20,7 @@ class StoreRow:
         translation: What they become.
         codes: The codes in the body of the answer.
         statuses: The HTTP statuses, for answers without a body or with a code that is not listed.
-        classes: The names of botocore's own exceptions.
+        classes: The names of exceptions that botocore raises by itself.
     """
 
     translation: Translation
@@ -40,7 +40,6 @@ STORE: Final = (
             "AccountProblem",
             "AllAccessDisabled",
             "AuthorizationHeaderMalformed",
-            "ExpiredToken",
             "Forbidden",
             "InvalidAccessKeyId",
             "InvalidSecurity",
@@ -54,9 +53,22 @@ STORE: Final = (
     ),
     StoreRow(
         Translation(
-            errors.StoreAccessError, "There are no credentials for the object store ({what})."
+            errors.StoreAccessError,
+            "The credentials of the object store have ended, and there are no new ones.",
         ),
-        classes=("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+        codes=("ExpiredToken",),
+        classes=("RuntimeError",),  # botocore's, for credentials that were read again
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreAccessError,
+            "There are no credentials for the object store, or they can't be read ({what}).",
+        ),
+        classes=(
+            *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+            # Of a `credential_process` that is not there, or writes what is no JSON.
+            *("FileNotFoundError", "PermissionError", "JSONDecodeError"),
+        ),
     ),
     StoreRow(
         Translation(

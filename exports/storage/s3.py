@@ -7,10 +7,12 @@ them, unless the settings say otherwise, because older servers do not know the n
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import boto3
+import botocore.credentials
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -41,8 +43,8 @@ def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
     """
     try:
         return _client(settings, endpoint)
-    except (BotoCoreError, ValueError) as error:
-        what = type(error).__name__ if isinstance(error, BotoCoreError) else "endpoint"
+    except (BotoCoreError, ValueError, OSError) as error:
+        what = "endpoint" if type(error) is ValueError else type(error).__name__
         raise SettingsError(f"The settings of the object store are not valid ({what}).") from None
 
 
@@ -124,6 +126,18 @@ def translate_errors(bucket: str) -> Generator[None]:
     except (BotoCoreError, HTTPError) as error:
         # The SDK lets some errors of the library below through: those of TLS, in an answer's body.
         raise library_error(error, bucket) from None
+    except (RuntimeError, ValueError, OSError) as error:
+        if not _while_reading_credentials(error):
+            raise
+        raise library_error(error, bucket) from None
+
+
+def _while_reading_credentials(error: Exception) -> bool:
+    """Return whether botocore was reading credentials again, which it does before they end."""
+    return any(
+        frame.f_globals["__name__"] == botocore.credentials.__name__
+        for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 def error_code(error: ClientError) -> str:

@@ -145,6 +145,7 @@ def test_what_the_driver_can_not_encode_fails_at_once(error: Exception) -> None:
     [
         (_answer("AccessDenied", 403), "E_STORE_ACCESS", True),
         (_answer("ExpiredToken", 400), "E_STORE_ACCESS", True),
+        (_answer("PathStyleDomainForbidden", 403), "E_STORE_REFUSED", True),
         (_answer("RequestTimeTooSkewed", 403), "E_CLOCK", False),
         (_answer("NoSuchBucket", 404), "E_BUCKET", True),
         (_answer("PermanentRedirect", 301), "E_STORE_REFUSED", True),
@@ -183,6 +184,22 @@ def test_the_message_names_the_bucket_and_the_stores_code() -> None:
     assert _by_the_store(_answer("AccessDenied", 403)).msg == (
         "The object store refused access to the bucket 'files' (AccessDenied)."
     )
+
+
+def test_the_message_says_which_setting_mends_what_the_store_refuses() -> None:
+    assert _by_the_store(_answer("PathStyleDomainForbidden", 403)).msg == (
+        "The bucket 'files' must be in the host name (PathStyleDomainForbidden): set "
+        "EXPORTS_S3_ADDRESSING_STYLE=virtual."
+    )
+    assert "have ended" in _by_the_store(_answer("ExpiredToken", 400)).msg
+
+
+@pytest.mark.parametrize("error", [RuntimeError(SECRET), OSError(SECRET), ValueError(SECRET)])
+def test_what_no_store_and_no_credentials_have_caused_is_not_blamed_on_them(
+    error: Exception,
+) -> None:
+    with pytest.raises(type(error)), s3.translate_errors("files"):
+        raise error
 
 
 def test_every_row_of_the_object_store_is_found_by_all_its_keys() -> None:

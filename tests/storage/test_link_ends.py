@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 import pytest
 from botocore.credentials import RefreshableCredentials
 
@@ -16,6 +15,7 @@ from exports.errors import SettingsError, StoreUnavailableError
 from exports.settings import Settings
 from exports.storage.bucket import Link, ObjectStore
 from exports.storage.links import end_of_link, lifetime
+from tests.support import sdk_credentials
 from tests.support.protections import protected_by
 from tests.support.service import USER, Service, insert_orders, open_service, working
 
@@ -42,12 +42,7 @@ def store_of_environment(
     with ExitStack() as closing:
 
         def made(**environment: str) -> ObjectStore:
-            monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-            for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-                monkeypatch.setenv(name, "/dev/null")
-            monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-            for name, value in environment.items():
-                monkeypatch.setenv(name, value)
+            sdk_credentials.found_in(monkeypatch, **environment)
             store = ObjectStore(settings.model_copy(update=NO_KEYS))
             closing.callback(store.close)
             return store
