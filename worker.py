@@ -180,6 +180,7 @@ def _activities(
         tasks=tasks,
         recurring=recurring,
         reports=reports,
+        source=source,
         store=store,
         settings=settings,
     )

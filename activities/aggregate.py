@@ -67,20 +67,24 @@ class AggregateActivities:
         ) as attempt:
             warn = WarningCounts()
             rest: list[Unit] = []
-            reading = report.read(
-                self._source, ask.unit, params=ask.plan.params, created_by=ask.plan.created_by
-            )
-            async with (
-                aclosing(reading),
-                _Staging(self._store, self._cache, ask, attempt) as staging_area,
-            ):
-                async for rows in reading:
-                    attempt.rows += rows.batch.num_rows
-                    ask.plan.check_rows(attempt.rows)
-                    await staging_area.add(rows.batch)
-                    warn.add_all(rows.warnings)
-                    rest += rows.rest
-                parts = await staging_area.finished()
+            async with self._source.at(
+                ask.unit.moment, snapshot=report.consistency == "snapshot"
+            ) as source:
+                reading = report.read(
+                    source, ask.unit, params=ask.plan.params, created_by=ask.plan.created_by
+                )
+                async with (
+                    aclosing(reading),
+                    _Staging(self._store, self._cache, ask, attempt) as staging_area,
+                ):
+                    async for rows in reading:
+                        attempt.rows += rows.batch.num_rows
+                        ask.plan.check_rows(attempt.rows)
+                        await staging_area.add(rows.batch)
+                        warn.add_all(rows.warnings)
+                        rest += rows.rest
+                    parts = await staging_area.finished()
+                rest = [unit.model_copy(update={"moment": source.moment}) for unit in rest]
             staged = StagedUnit(
                 unit=ask.unit.key,
                 parts=parts,

@@ -13,6 +13,7 @@ from exports.recurring.runs import RecurringRuns
 from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
 from exports.settings import Settings
+from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
 from exports.tasks.checks import runnable
 from exports.tasks.task import ExportTask
@@ -28,6 +29,7 @@ class ClaimActivities:
         tasks: The tasks.
         reports: The configured reports.
         recurring: Stores the tasks of recurring exports.
+        source: The database that the reports read.
         store: The bucket.
         settings: Of this worker.
     """
@@ -38,12 +40,14 @@ class ClaimActivities:
         tasks: RunTransitions,
         recurring: RecurringRuns,
         reports: ReportCatalog,
+        source: Source,
         store: ObjectStore,
         settings: Settings,
     ) -> None:
         self._tasks = tasks
         self._recurring = recurring
         self._reports = reports
+        self._source = source
         self._store = store
         self._settings = settings
 
@@ -72,7 +76,7 @@ class ClaimActivities:
         if ask.request.recurring is None:
             checked_request(ask.request.notify or [], self._settings)
         request, max_retries = runnable(document)
-        plan = self._plan(request, asked_at=ExportTask.from_document(document).created_at)
+        plan = await self._plan(request, asked_at=ExportTask.from_document(document).created_at)
         claim = Claim(
             task=task.model_copy(
                 update={"max_retries": max_retries, "store": self._store.fingerprint}
@@ -124,7 +128,7 @@ class ClaimActivities:
             raise TaskLostError("The task belongs to another workflow or to a later run.")
         return Claim(task=ask.task, ended=ended.result())
 
-    def _plan(self, request: ExportRequest, *, asked_at: int | None) -> ExportPlan:
+    async def _plan(self, request: ExportRequest, *, asked_at: int | None) -> ExportPlan:
         report = self._reports.named(request.type)
         file_format = format_named(request.format)
         params = report.check_params(request.params)
@@ -134,6 +138,10 @@ class ClaimActivities:
         now = now_ms()
         data_until = now if any(unit.end > now for unit in units) else None
         stem = report.file_stem(params) + until_suffix(data_until, report.timezone)
+        if len(units) > 1:
+            # A unit alone takes the moment at which it is read, and gives it to what it leaves.
+            moment = await self._source.now(snapshot=report.consistency == "snapshot")
+            units = [unit.model_copy(update={"moment": moment}) for unit in units]
         return ExportPlan(
             type=request.type,
             params=params,

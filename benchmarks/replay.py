@@ -7,9 +7,10 @@ is decoded in the same way as an answer from the database.
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import bson
 from bson import ObjectId
@@ -109,6 +110,16 @@ class ReplaySource(Source):
         )
         self._rows = recorded_rows(directory, rows) if rows else None
         self._delay = delay
+
+    @asynccontextmanager
+    async def at(
+        self,
+        moment: str | None,  # noqa: ARG002 -- always the recorded one
+        *,
+        snapshot: bool = False,  # noqa: ARG002 -- as above
+    ) -> AsyncGenerator[Self]:
+        """See `Source.at`: this source."""
+        yield self
 
     async def aggregate(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
         """See `Source.aggregate`."""

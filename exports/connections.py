@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import SecretStr
-from pymongo import AsyncMongoClient, ReadPreference
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
@@ -23,6 +23,7 @@ from exports.errors import (
     SettingsError,
     StoreUnavailableError,
     UnreachableError,
+    VersionError,
 )
 from exports.runtime.threads import in_own_thread
 from exports.server_errors.mongo import tasks_error
@@ -31,6 +32,10 @@ from exports.storage.bucket import ObjectStore
 from exports.tasks.collection import Stored, server_time
 from exports.temporal.converter import data_converter
 
+OLDEST_MONGODB: Final = "4.4"
+"""The driver knows no older ones."""
+_TOO_OLD: Final = "reports wire version"
+"""What the driver says of one, among other texts."""
 _CONNECT_TIMEOUT: Final = 7.0
 """Seconds that a server has for its first answer."""
 _MONGO_TIMEOUTS: Final = {"serverSelectionTimeoutMS": 5000, "connectTimeoutMS": 5000}
@@ -66,6 +71,7 @@ class Connections:
             SettingsError: The settings of MongoDB or Temporal are not valid.
             UnreachableError: A server did not answer within 7 seconds; says which, and its address.
             DatabaseAccessError: MongoDB refused the credentials.
+            VersionError: MongoDB is too old.
             BucketMissingError: The bucket does not exist.
             StoreAccessError: The object store refused the keys or the permission.
             StoreRefusedError: The object store refused a request, or is not at this address.
@@ -104,13 +110,11 @@ async def open_source(
 ) -> AsyncDatabase[Stored]:
     """Return the database that the reports read, with a connection of its own if it has a URI.
 
-    A report is read by several queries. If they read from different members of the replica set, one
-    that lags behind would lack rows that belong to the export.
-
     Raises:
-        SettingsError: The URI can't be read, or its `readPreference` is not `primary`.
+        SettingsError: The URI can't be read.
         UnreachableError: It did not answer within 7 seconds.
         DatabaseAccessError: It refused the credentials.
+        VersionError: It is too old.
     """
     uri, database = settings.source
     if uri == settings.mongo_uri:
@@ -119,13 +123,6 @@ async def open_source(
         source = mongo_client(uri)
         closing.push_async_callback(source.close)
         await _check_mongo(source, uri)
-    if source.read_preference != ReadPreference.PRIMARY:
-        raise SettingsError(
-            "The URI of the reports' database must not have a readPreference other than primary: "
-            "rows would be lost when a secondary lags behind. Remove it from EXPORTS_SOURCE_URI "
-            "(or from EXPORTS_MONGO_URI, if there is no other). To keep exports off the primary, "
-            "let EXPORTS_SOURCE_URI name one secondary, with directConnection=true."
-        )
     return source[database]
 
 
@@ -213,7 +210,12 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> date
         if isinstance(tasks_error(error), DatabaseAccessError):
             raise DatabaseAccessError(f"MongoDB at {address} refused the credentials.") from None
         raise UnreachableError(f"MongoDB at {address} answers with errors.") from None
-    except (PyMongoError, TimeoutError):
+    except (PyMongoError, TimeoutError) as error:
+        if isinstance(error, ConfigurationError) and _TOO_OLD in str(error):
+            raise VersionError(
+                f"The database at {address} is too old: MongoDB {OLDEST_MONGODB} or newer is"
+                " needed."
+            ) from None
         raise UnreachableError(f"MongoDB can't be reached at {address}.") from None
 
 

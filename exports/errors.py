@@ -262,6 +262,13 @@ class SourceAccessError(ExportError):
     fixed_by = "the operator"
 
 
+class SnapshotError(ExportError):
+    """The source database can't show all rows as they were at one moment; the message says why."""
+
+    code = "E_SNAPSHOT"
+    fixed_by = "the operator, or the reports file; then `exports retry ID`"
+
+
 class SourceUnavailableError(ExportError):
     """The source database can't be reached, is too slow, or has an error that may pass."""
 
@@ -427,6 +434,13 @@ class UnreachableError(ExportError):
     fixed_by = "the operator, if it lasts"
     permanent = False
     exit_code = 3
+
+
+class VersionError(ExportError):
+    """A server is older than this service needs; the message says which."""
+
+    code = "E_VERSION"
+    fixed_by = "the operator"
 
 
 class TemporalRefusedError(ExportError):

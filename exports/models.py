@@ -154,6 +154,9 @@ class Unit(WireModel):
         newest_id: The greatest ObjectId of the collection when the export began, in hexadecimal;
             a document with a greater one is not part of the export. None if it has not been read
             yet, or if the greatest `_id` is not an ObjectId.
+        moment: A moment of the source database, as `Source.moment` tells it: nothing that was there
+            then may be missing, and of a snapshot, nothing later may be there. None for the moment
+            at which the unit is read.
     """
 
     key: str
@@ -161,6 +164,7 @@ class Unit(WireModel):
     end: int
     limit: int | None = None
     newest_id: str | None = None
+    moment: str | None = None
 
     @classmethod
     def between(cls, key: str, start: datetime, end: datetime) -> Self:

@@ -57,6 +57,7 @@ class DefinedReport(Report, Generic[DefinitionT, ParamsT]):
         self.timezone = definition.timezone
         self.max_rows = definition.max_rows
         self.about = definition.about
+        self.consistency = definition.consistency
         self.per_person = definition.owner_field is not None
         self.quota_open, self.quota_per_day = definition.quota.open, definition.quota.per_day
         self._zone = ZoneInfo(definition.timezone)

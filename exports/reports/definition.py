@@ -21,7 +21,7 @@ from pydantic import (
 
 from exports.characters import can_mislead, is_blank
 from exports.reports.values import ParamType, Value, normal
-from exports.source.types import GroupType, OnMismatch
+from exports.source.types import Consistency, GroupType, OnMismatch
 
 _LONGEST_NAME: Final = 100
 """Characters of a name or a title."""
@@ -278,6 +278,9 @@ class Definition(Table):
         owner_field: Path of the field with the owner of a document. If it is set, each user gets
             only their own documents.
         filter: Fields that must have exactly these values.
+        consistency: `causal`: all units see at least what was there when the export began.
+            `snapshot`: all units see exactly what was there then, which needs a replica set of
+            MongoDB 5.0 or newer, and ends with its history (5 minutes, unless it keeps more).
         quota: How many exports one person may have. It changes no row, so it is not a part of the
             fingerprint.
         params: Parameters of its own, by their names.
@@ -292,6 +295,7 @@ class Definition(Table):
     title: Name | None = None
     owner_field: FieldPath | None = None
     filter: Mapping[FieldPath, FixedValue] = Field(default_factory=dict)
+    consistency: Consistency = "causal"
     quota: Quota = Field(default=Quota(), exclude=True)
     params: Mapping[Annotated[str, AfterValidator(_check_param_name)], Param] = Field(
         default_factory=dict

@@ -19,6 +19,7 @@ from exports.reports.described import ParamDescription, schema_of_params
 from exports.reports.fingerprint import of_class
 from exports.reports.relative import RelativePeriod, Span
 from exports.source.database import Source
+from exports.source.types import Consistency
 from exports.tables.described import ColumnDescription
 from exports.tables.warnings import TaskWarning
 
@@ -62,6 +63,7 @@ class Report(ABC):
         timezone: The time zone in which people are told times of an export.
         max_rows: Most rows of a file; an export that would have more fails. None for no limit.
         about: Whether an xlsx file has a last sheet that says what the export is.
+        consistency: How the reads of all units belong together: see `Definition`.
         spans: The relative periods that `period_params` can give: `previous month`.
     """
 
@@ -74,6 +76,7 @@ class Report(ABC):
     timezone: str = "UTC"
     max_rows: int | None = None
     about: bool = True
+    consistency: Consistency = "causal"
     spans: Sequence[Span] = ()
 
     def __init__(self, name: str, title: str | None = None) -> None:
@@ -184,6 +187,7 @@ class Report(ABC):
             CollectionMissingError: There is no such collection.
             PipelineError: The database refuses the aggregation, whenever it is sent.
             SourceAccessError: The database refuses the credentials or the permission.
+            SnapshotError: The database can't show the moment of the export any more.
             SourceUnavailableError: The database cannot be reached or did not answer in time.
         """
 

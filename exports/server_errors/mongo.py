@@ -91,6 +91,26 @@ MONGO: Final = (
         {50: "MaxTimeMSExpired", 262: "ExceededTimeLimit"},
     ),
     MongoRow(
+        Translation(
+            errors.SnapshotError,
+            "The source database no longer has {where} as it was when the export began ({what}). "
+            "Its minSnapshotHistoryWindowInSeconds must be longer than an export takes; or ask for "
+            'less, or remove consistency = "snapshot" from the report.',
+        ),
+        _TASKS_FAILED,
+        {239: "SnapshotTooOld"},
+    ),
+    MongoRow(
+        Translation(
+            errors.SnapshotError,
+            "The source database can't show {where} as it was when the export began ({what}): the "
+            "collection is capped, its indexes were changed meanwhile, or the server is no replica "
+            'set. Try again, or remove consistency = "snapshot" from the report.',
+        ),
+        _TASKS_FAILED,
+        {123: "NotAReplicaSet", 246: "SnapshotUnavailable"},
+    ),
+    MongoRow(
         _PIPELINE,
         _TASKS_REFUSED,
         {

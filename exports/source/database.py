@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Generator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from exports.clock import millis
-from exports.errors import CollectionMissingError, SourceUnavailableError
+from exports.errors import CollectionMissingError, SnapshotError, SourceUnavailableError
 from exports.server_errors.mongo import MONGO_ERRORS, source_error
+from exports.source.moments import AtClusterTime, advance, moment_of
+from exports.source.types import NotFrozen
 
 Stage = dict[str, Any]
 """One stage of an aggregation pipeline."""
@@ -31,6 +35,11 @@ and other exports wait meanwhile.
 """
 _GRACE: Final = timedelta(seconds=15)
 """How much longer than the query timeout to wait for a server that does not answer at all."""
+_PRIMARY_TIMEOUT: Final = 10
+"""Seconds that the primary has to tell its time."""
+_SNAPSHOT_WIRE_VERSION: Final = 13
+"""The `maxWireVersion` of MongoDB 5.0, the first that reads snapshots outside of transactions."""
+_NOT_FROZEN: Final[dict[str, NotFrozen]] = {"view": "a view", "timeseries": "a time series"}
 
 CODEC: Final = CodecOptions[dict[str, Any]](
     tz_aware=True,
@@ -58,10 +67,25 @@ class RowQuery:
     limit: int | None = None
 
 
+class _Reads(NamedTuple):
+    """How a source reads.
+
+    Attributes:
+        session: In which session.
+        read_concern: With which read concern.
+        moment: The moment of a snapshot.
+    """
+
+    session: AsyncClientSession | None = None
+    read_concern: ReadConcern = ReadConcern("majority")
+    moment: str | None = None
+
+
 class Source:
     """The database that reports read. Nothing is ever written to it.
 
     Reads have read concern `majority`, so that a failover cannot roll back a row that was read.
+    Those of one export also have a moment in common: see `at`.
 
     Args:
         database: The database with the collections.
@@ -71,6 +95,54 @@ class Source:
     def __init__(self, database: AsyncDatabase[dict[str, Any]], query_timeout: timedelta) -> None:
         self.database = database
         self._query_timeout = query_timeout
+        self._reads = _Reads()
+
+    @asynccontextmanager
+    async def at(self, moment: str | None, *, snapshot: bool = False) -> AsyncGenerator[Self]:
+        """Give a block a source whose reads belong together, whichever member answers each.
+
+        Args:
+            moment: What another such source has seen, which may be in another process: its
+                `moment`. None: what the primary has now.
+            snapshot: Whether all is read exactly as it was at that moment. Otherwise the reads are
+                causally consistent: each sees at least what was there at that moment, and what the
+                reads before it saw.
+
+        Yields:
+            The source, for one read at a time.
+
+        Raises:
+            SnapshotError: There are no snapshots here: no replica set, or MongoDB before 5.0.
+            SourceAccessError: The database refuses the credentials or the permission.
+            SourceUnavailableError: The database cannot be reached or did not answer in time.
+        """
+        client = self.database.client
+        async with client.start_session(causal_consistency=not snapshot) as session:
+            if moment is None:
+                await self._ask_primary(session, snapshot=snapshot)
+                moment = moment_of(session)
+            reads = _Reads(session)
+            if moment is not None:
+                time = advance(session, moment)
+                if snapshot:
+                    reads = _Reads(session, AtClusterTime(time), moment)
+            source = copy(self)
+            source._reads = reads  # noqa: SLF001 -- a copy of ours
+            yield source
+
+    @property
+    def moment(self) -> str | None:
+        """The moment of a snapshot; otherwise the moment of the newest read.
+
+        None if this source did not come from `at`, or if the database is no replica set.
+        """
+        session, _, fixed = self._reads
+        return fixed or (moment_of(session) if session else None)
+
+    async def now(self, *, snapshot: bool = False) -> str | None:
+        """Return the present moment, for several sources: see `at`, also for the errors."""
+        async with self.at(None, snapshot=snapshot) as source:
+            return source.moment
 
     async def aggregate(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
         """Run an aggregation and return its whole result.
@@ -116,6 +188,7 @@ class Source:
                 batch_size=ROWS_PER_BATCH,
                 allow_disk_use=True,
                 max_time_ms=self._max_time_ms,
+                session=self._reads.session,
             )
             found = False
             async with cursor:
@@ -126,20 +199,28 @@ class Source:
             if not found:
                 await self._check_exists(collection)
 
-    async def newest_id(self, collection: str) -> ObjectId | None:
+    async def newest_id(self, collection: str) -> ObjectId | NotFrozen | None:
         """Return the greatest `_id` of a collection.
 
         Returns:
-            None if the collection is empty, or if the `_id` is not an ObjectId: it may be personal
-            data, such as a name.
+            None if the collection is empty. What it is instead, if its `_id` does not tell what was
+            inserted later: a view, a time series, or a collection with another greatest `_id`,
+            which may be personal data, such as a name.
 
         Raises:
             SourceAccessError: The database refuses the credentials or the permission.
             SourceUnavailableError: The database cannot be reached or did not answer in time.
         """
+        with self._translate_errors(collection):
+            kind = await self._with_timeout(self._kind(collection))
+        if kind in _NOT_FROZEN:
+            return _NOT_FROZEN[kind]
         query = RowQuery(filter={}, projection={"_id": True}, sort=[("_id", -1)])
-        newest: object = (await self.first(collection, query) or {}).get("_id")
-        return newest if isinstance(newest, ObjectId) else None
+        document = await self.first(collection, query)
+        if document is None:
+            return None
+        newest: object = document["_id"]
+        return newest if isinstance(newest, ObjectId) else "_id"
 
     async def first(self, collection: str, query: RowQuery) -> dict[str, Any] | None:
         """Return the first document of a query, or None; its `limit` is not used.
@@ -152,7 +233,11 @@ class Source:
         with self._translate_errors(collection):
             return await self._with_timeout(
                 self._collection(collection).find_one(
-                    query.filter, query.projection, sort=query.sort, max_time_ms=self._max_time_ms
+                    query.filter,
+                    query.projection,
+                    sort=query.sort,
+                    max_time_ms=self._max_time_ms,
+                    session=self._reads.session,
                 )
             )
 
@@ -162,17 +247,39 @@ class Source:
 
     def _collection(self, name: str) -> AsyncCollection[dict[str, Any]]:
         return self.database.get_collection(
-            name, codec_options=CODEC, read_concern=ReadConcern("majority")
+            name, codec_options=CODEC, read_concern=self._reads.read_concern
         )
 
-    async def _check_exists(self, collection: str) -> None:
-        # Only the names that this user may read, so that it needs no privilege on the database.
-        names = await self._with_timeout(
-            self.database.list_collection_names(
-                filter={"name": collection}, authorizedCollections=True
+    async def _ask_primary(self, session: AsyncClientSession, *, snapshot: bool) -> None:
+        """Ask the primary for its time, which the driver keeps in the session."""
+        with self._translate_errors("hello"):
+            async with asyncio.timeout(_PRIMARY_TIMEOUT):
+                hello = await self.database.client.admin.command("hello", session=session)
+        if not snapshot:
+            return
+        if session.operation_time is None:
+            raise SnapshotError(
+                'consistency = "snapshot" needs a replica set as the source database; this one is'
+                " a single server."
             )
+        if hello["maxWireVersion"] < _SNAPSHOT_WIRE_VERSION:
+            raise SnapshotError(
+                'consistency = "snapshot" needs MongoDB 5.0 or newer as the source database; this'
+                " one is older."
+            )
+
+    async def _kind(self, collection: str) -> str | None:
+        """Return `collection`, `view` or `timeseries`; None if there is no such collection."""
+        # Only the names that this user may read, so that it needs no privilege on the database.
+        found = await self.database.list_collections(
+            filter={"name": collection}, nameOnly=True, authorizedCollections=True
         )
-        if not names:
+        async with found:
+            kinds = [item["type"] async for item in found]
+        return kinds[0] if kinds else None
+
+    async def _check_exists(self, collection: str) -> None:
+        if await self._with_timeout(self._kind(collection)) is None:
             raise _missing(collection)
 
     async def _run_aggregation(
@@ -183,6 +290,7 @@ class Source:
             allowDiskUse=True,
             maxTimeMS=self._max_time_ms,
             batchSize=_DOCUMENTS_PER_BATCH,
+            session=self._reads.session,
         )
         async with cursor:
             return await cursor.to_list()

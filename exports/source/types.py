@@ -1,4 +1,4 @@
-"""The types of columns, and what happens to values of another type."""
+"""The types of columns, what happens to values of another type, and how reads belong together."""
 
 from typing import Literal
 
@@ -10,3 +10,7 @@ GroupType = Literal["text", "number", "datetime", "boolean", "id"]
 """The type of a group of statistics; `exports.reports.stats.pipeline` has the rule for each."""
 OnMismatch = Literal["fail", "text", "null"]
 """What happens to a value that does not fit its column's type."""
+Consistency = Literal["causal", "snapshot"]
+"""How the reads of an export belong together: see `exports.source.database.Source.at`."""
+NotFrozen = Literal["a view", "a time series", "_id"]
+"""Why the greatest `_id` of a collection does not tell what was inserted later."""

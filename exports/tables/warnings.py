@@ -1,4 +1,4 @@
-"""Warnings: values that did not fit and were changed, counted by column."""
+"""Warnings: what was changed in values that did not fit, and what could not be promised."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,10 +17,16 @@ NOT_FINITE: Final = "W_NOT_FINITE"
 """A figure is NaN or infinite."""
 TEXT_CUT: Final = "W_TEXT_CUT"
 """A text was longer than the format allows and was cut."""
+NOT_FROZEN: Final = "W_NOT_FROZEN"
+"""Rows: an export was read in several units, and what was inserted meanwhile is in some of them.
+
+Its `column` is what was read (`a view`, `a time series`), or `_id` if the greatest one of the
+collection is no ObjectId. Its `count` is the number of units that were read after the first one.
+"""
 
 
 class TaskWarning(BaseModel):
-    """Values of a column that did not fit and were changed.
+    """Values of a column that did not fit and were changed, or units that are not frozen.
 
     Attributes:
         code: What was done to them: one of the codes of this module, which are stable.

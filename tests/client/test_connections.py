@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 
 from exports.connections import Connections, mongo_client, open_source
-from exports.errors import SettingsError, UnreachableError
+from exports.errors import UnreachableError, VersionError
 from exports.settings import Settings
+from tests.support.mongo_stand_in import Member
 from tests.support.service import Service
 
 
@@ -33,24 +34,23 @@ async def test_the_driver_gives_up_in_seconds_unless_the_uri_says_otherwise(
 
 
 @pytest.mark.parametrize("setting", ["mongo_uri", "source_uri"])
-@pytest.mark.parametrize("preference", ["secondaryPreferred", "nearest", "primaryPreferred"])
-async def test_a_report_is_not_read_from_a_secondary_that_may_lag_behind(
-    idle_service: Service, setting: str, preference: str
-) -> None:
-    uri = SecretStr(
-        f"{idle_service.settings.mongo_uri.get_secret_value()}/?readPreference={preference}"
-    )
-    settings = idle_service.settings.model_copy(update={setting: uri})
-    with pytest.raises(SettingsError, match=r"readPreference.*EXPORTS_SOURCE_URI"):
-        await _opened(idle_service, settings)
-
-
-@pytest.mark.parametrize("query", ["", "?readPreference=primary", "?directConnection=true"])
-async def test_a_report_is_read_from_the_primary_or_from_one_member(
-    idle_service: Service, query: str
+@pytest.mark.parametrize(
+    "query", ["", "?readPreference=secondaryPreferred", "?directConnection=true"]
+)
+async def test_a_report_is_read_from_any_member_of_the_replica_set(
+    idle_service: Service, setting: str, query: str
 ) -> None:
     uri = SecretStr(f"{idle_service.settings.mongo_uri.get_secret_value()}/{query}")
-    await _opened(idle_service, idle_service.settings.model_copy(update={"source_uri": uri}))
+    await _opened(idle_service, idle_service.settings.model_copy(update={setting: uri}))
+
+
+async def test_a_database_that_is_too_old_is_named_with_the_version_that_it_should_have(
+    idle_service: Service,
+) -> None:
+    async with Member([], applied=1, version=8).listening() as uri:  # MongoDB 4.2
+        old = idle_service.settings.model_copy(update={"source_uri": SecretStr(uri)})
+        with pytest.raises(VersionError, match=r"127\.0\.0\.1:\d+ is too old: MongoDB 4\.4 or"):
+            await _opened(idle_service, old)
 
 
 async def _opened(service: Service, settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """A row-level report gives exactly the documents of its period, in the same order each time."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from exports.reports.rows.definition import RowsDefinition
 from exports.reports.rows.report import RowsReport
 from exports.source.database import RowQuery, Source
 from exports.tables.columns import columns_of, sheet_of
-from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, TaskWarning
+from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, NOT_FROZEN, TaskWarning
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -72,6 +72,10 @@ async def _with_rest(
         waiting[:0] = found[-1].rest
         done.append(found)
     return done
+
+
+def _warnings(units: list[list[Rows]]) -> list[TaskWarning]:
+    return [warning for unit in units for rows in unit for warning in rows.warnings]
 
 
 def _rows(units: list[list[Rows]]) -> list[dict[str, Any]]:
@@ -325,6 +329,37 @@ async def test_documents_whose_id_is_not_an_object_id_are_all_exported(
 
 
 @pytest.mark.parametrize(
+    ("rows", "ids", "table", "column"),
+    [
+        (9, int, {}, "_id"),
+        (9, int, {"collection": "seen"}, "a view"),
+        (9, int, {"consistency": "snapshot"}, None),
+        (9, lambda index: ObjectId(f"{index:024x}"), {}, None),
+        (3, int, {}, None),  # one query reads them all
+    ],
+)
+@pytest.mark.usefixtures("small_units")
+async def test_a_person_is_told_that_rows_were_inserted_between_the_units_of_an_export(
+    mongo_database: Database,
+    rows: int,
+    ids: Callable[[int], object],
+    table: dict[str, str],
+    column: str | None,
+) -> None:
+    await _insert(
+        mongo_database,
+        *({"_id": ids(hour), "at": START + timedelta(hours=hour)} for hour in range(rows)),
+    )
+    await mongo_database.command({"create": "seen", "viewOn": "orders", "pipeline": []})
+    units = await _all(_source(mongo_database), _report(**table))
+    assert len(_rows(units)) == rows
+    assert {(item.code, item.column) for item in _warnings(units)} == (
+        {(NOT_FROZEN, column)} if column else set()
+    )
+    assert sum(item.count for item in _warnings(units)) == (len(units) - 1 if column else 0)
+
+
+@pytest.mark.parametrize(
     ("on_mismatch", "code", "value"),
     [("text", MISMATCH_TEXT, "1.5"), ("null", MISMATCH_NULL, None)],
 )
@@ -341,7 +376,7 @@ async def test_values_that_were_replaced_are_counted_once_however_the_period_was
     report = _report(on_mismatch=on_mismatch)
     units = await _all(_source(mongo_database), report)
 
-    counts = [warning for unit in units for rows in unit for warning in rows.warnings]
+    counts = [warning for warning in _warnings(units) if warning.code != NOT_FROZEN]
     assert {warning.code for warning in counts} == {code}
     assert sum(warning.count for warning in counts) == 4
     assert counts[0] == TaskWarning(code=code, column="n", count=3)
@@ -355,7 +390,7 @@ async def test_values_that_were_replaced_in_an_instant_with_many_rows_are_counte
     await _insert(mongo_database, *({"n": 1.5} for _ in range(6)))
     units = await _all(_source(mongo_database), _report(on_mismatch="null"))
 
-    counts = [warning.count for unit in units for rows in unit for warning in rows.warnings]
+    counts = [item.count for item in _warnings(units) if item.code != NOT_FROZEN]
     assert counts == [6]
 
 

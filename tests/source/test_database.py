@@ -22,6 +22,7 @@ from exports.errors import (
     CollectionMissingError,
     ExportError,
     PipelineError,
+    SnapshotError,
     SourceAccessError,
     SourceUnavailableError,
 )
@@ -140,6 +141,9 @@ def _refused(code: int | None, name: str = "Name") -> OperationFailure:
         (_refused(40324), PipelineError),
         (_refused(40485), PipelineError),
         (_refused(14), PipelineError),
+        (_refused(123), SnapshotError),
+        (_refused(239), SnapshotError),
+        (_refused(246), SnapshotError),
         (_refused(26), CollectionMissingError),
         (_refused(91), SourceUnavailableError),  # ShutdownInProgress
         (_refused(189), SourceUnavailableError),  # PrimarySteppedDown

@@ -23,10 +23,17 @@ from exports.source.order import Chunk, RowSorter
 from exports.source.prefetch import one_ahead
 from exports.tables.arrow import AnyArray, record_batch
 from exports.tables.columns import Column, Sheet, field, schema
-from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, TaskWarning, WarningCounts
+from exports.tables.warnings import (
+    MISMATCH_NULL,
+    MISMATCH_TEXT,
+    NOT_FROZEN,
+    TaskWarning,
+    WarningCounts,
+)
 
 if TYPE_CHECKING:
     from exports.source.arrays import Int64s
+    from exports.source.types import NotFrozen
 
 ROWS_TO_LEARN_FROM: Final = 25_000
 """The first unit reads this many rows, and so learns how many rows there are in a time.
@@ -105,6 +112,7 @@ class UnitReader:
             on_mismatch=definition.on_mismatch,
         )
         self._mismatches: list[list[Int64s]] = []
+        self._not_frozen: NotFrozen | None = None
 
     async def batches(self) -> AsyncGenerator[pa.RecordBatch]:
         """Yield the rows in order of time and `_id`: at least one batch, which may be empty.
@@ -128,20 +136,26 @@ class UnitReader:
 
     @property
     def warnings(self) -> list[TaskWarning]:
-        """After the last batch: values that were changed."""
+        """After the last batch: values that were changed, and units that are not frozen."""
         code = MISMATCH_TEXT if self._definition.on_mismatch == "text" else MISMATCH_NULL
         until = self.rest[0].start if self.rest else self._unit.end
         counts = WarningCounts()
         for batch in self._mismatches:
             for name, times in zip(self._columns, batch, strict=True):
                 counts.add(code, name, int((times < until).sum()))
+        if self._not_frozen is not None:
+            counts.add(NOT_FROZEN, self._not_frozen, len(self.rest))
         return counts.warnings
 
     async def _with_newest_id(self, unit: Unit) -> Unit:
-        if unit.newest_id is not None:
+        # In a snapshot, nothing is inserted later.
+        if unit.newest_id is not None or self._definition.consistency == "snapshot":
             return unit
         newest = await self._source.newest_id(self._definition.collection)
-        return unit if newest is None else unit.model_copy(update={"newest_id": str(newest)})
+        if isinstance(newest, ObjectId):
+            return unit.model_copy(update={"newest_id": str(newest)})
+        self._not_frozen = newest
+        return unit
 
     async def _scanned(self, scan: "_Scan") -> AsyncGenerator[pa.RecordBatch]:
         raw_batches = self._source.raw_batches(self._definition.collection, self._query(scan.unit))
