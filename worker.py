@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -44,9 +45,11 @@ from exports.runtime.liveness import LivenessFile
 from exports.runtime.memory import give_back_memory
 from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
 from exports.runtime.stopping import StopSignals
+from exports.runtime.threads import in_own_thread
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.staging.cache import PartCache
+from exports.storage.features import check_features
 from exports.tasks.collection import Stored, TaskCollection
 from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
@@ -269,6 +272,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         liveness = LivenessFile(settings.task_queue, settings.worker_takes)
         await closing.enter_async_context(liveness.touched())
         connections = await Connections.open(settings, closing)
+        await in_own_thread(partial(check_features, settings), "check-features")
         database = await open_source(settings, connections, closing)
         source = make_source(database, settings.query_timeout)
         temporal = connections.temporal

@@ -13,6 +13,7 @@ from dev.process import CrashError
 # The scripts of this virtual environment, which may not be on the PATH.
 _SCRIPTS = Path(sys.executable).parent
 _REPOSITORY: Final = Path(__file__).resolve().parent.parent
+_MONGOD: Final = "mongod"
 _DOWNLOADS: Final = _REPOSITORY / ".tools" / "temporal-cli"
 
 
@@ -37,7 +38,21 @@ def temporal_test_server() -> str:
 
 
 def mongo() -> str:
-    """Return the path of the server that speaks MongoDB's protocol.
+    """Return the path of the database: `mongod` from the PATH, or `embedded_mongo`.
+
+    Raises:
+        CrashError: Neither is installed.
+    """
+    return shutil.which(_MONGOD) or embedded_mongo()
+
+
+def is_mongod(program: str) -> bool:
+    """Return whether a path that `mongo` returned is that of a `mongod`."""
+    return Path(program).name == _MONGOD
+
+
+def embedded_mongo() -> str:
+    """Return the path of the server of a package, which speaks MongoDB's protocol.
 
     Raises:
         CrashError: It is not installed.

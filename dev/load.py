@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dev import orders
+from dev.database import users_file
 from dev.field_types import AnyDefinition, FieldTypes
 from dev.mongo_users import ADMIN, Passwords
 from dev.rows import CSV, JSON_LINES, Problems, Row, document, reading, rows_of
@@ -198,7 +199,7 @@ def _load(file: Path, name: str, *, replace: bool, time_format: str | None, data
     environment = _environment(data_dir / "env")
     everything = definitions(Path(environment["EXPORTS_REPORTS_FILE"]))
     reports = {key: item for key, item in everything.items() if item.collection == name}
-    passwords = Passwords.model_validate_json((data_dir / "mongo-users.json").read_text())
+    passwords = Passwords.model_validate_json(users_file(data_dir).read_text())
     with MongoClient[dict[str, Any]](
         environment["EXPORTS_SOURCE_URI"],  # of a user who can only read
         username=ADMIN,

@@ -6,13 +6,12 @@ import urllib.request
 from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from dev import object_store
+from dev import database, object_store
 from dev.endpoints import Endpoints
 from dev.process import CrashError, Process
 from exports.names import SEARCH_ATTRIBUTES
@@ -58,15 +57,11 @@ async def _search_attributes_are_known(endpoints: Endpoints) -> bool:
 
 
 def mongo(endpoints: Endpoints) -> bool:
-    """Return whether the database answers a ping."""
+    """Return whether the database takes writes."""
     try:
-        with MongoClient[dict[str, object]](
-            endpoints.mongo_uri, serverSelectionTimeoutMS=round(_ATTEMPT_TIMEOUT * 1000)
-        ) as client:
-            client.admin.command("ping")
+        return database.is_primary(endpoints.admin_uri, _ATTEMPT_TIMEOUT)
     except PyMongoError:
         return False
-    return True
 
 
 def s3(endpoints: Endpoints) -> bool:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final, Self
 
-from dev import binaries, ports, readiness
+from dev import binaries, database, ports, readiness
 from dev.endpoints import BUCKET, Endpoints, Keys
 from dev.mongo_users import Passwords, allow, provision
 from dev.ports import LOOPBACK
@@ -55,6 +55,7 @@ _TEMPORAL_SETTINGS: Final = {
     "metrics.breakdownByTaskQueue": "false",
     "metrics.breakdownByPartition": "false",
 }
+_MONGO: Final = "The MongoDB-compatible server"
 _START_ATTEMPTS: Final = 4  # several stacks that start at once may choose the same port
 
 
@@ -65,14 +66,23 @@ class Servers:
         data_dir: Where data, ports and keys are kept for the next start. None: a temporary
             directory and any free ports, and nothing is kept.
         mongo_users: Whether the database has access control: see `dev.mongo_users`.
+        mongo_uri: A database that runs elsewhere, without a path and options, which is used as it
+            is. None: one is started.
 
     Attributes:
         directory: Data and logs of the servers.
     """
 
-    def __init__(self, data_dir: Path | None = None, *, mongo_users: bool = False) -> None:
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        *,
+        mongo_users: bool = False,
+        mongo_uri: str | None = None,
+    ) -> None:
         self._kept = data_dir is not None
         self._mongo_users = mongo_users
+        self._mongo_uri = mongo_uri
         self.directory: Final = (
             data_dir or Path(tempfile.mkdtemp(prefix="exports-dev-"))
         ).resolve()
@@ -134,14 +144,16 @@ class Servers:
     def _start(self, chosen: dict[str, int]) -> Endpoints:
         keys = self._keys()
         endpoints = Endpoints.of(chosen, keys, self._passwords(chosen))
-        commands = {
-            "Temporal": self._temporal(chosen),
-            "The MongoDB-compatible server": self._mongo(chosen, auth=self._mongo_users),
-            "The S3 server": self._s3(chosen, keys),
-        }
-        for name, command in commands.items():
-            self._processes.append(self._process(name, command))
-        checks = (readiness.temporal, readiness.mongo, readiness.s3)
+        checks = [readiness.temporal]
+        self._processes.append(self._process("Temporal", self._temporal(chosen)))
+        if self._mongo_uri is None:
+            checks.append(readiness.mongo)
+            command = self._mongo(chosen, auth=self._mongo_users)
+            self._processes.append(self._process(_MONGO, command))
+        else:
+            endpoints = endpoints.model_copy(update={"mongo_uri": self._mongo_uri})
+        checks.append(readiness.s3)
+        self._processes.append(self._process("The S3 server", self._s3(chosen, keys)))
         with ThreadPoolExecutor() as pool:
             waits = [
                 pool.submit(readiness.wait_until, check, endpoints, process)
@@ -201,12 +213,12 @@ class Servers:
         """Return the passwords of the database's users, who are created at the first start."""
         if not self._mongo_users:
             return None
-        saved = self.directory / "mongo-users.json"
+        saved = database.users_file(self.directory)
         if saved.exists():
             return Passwords.model_validate_json(saved.read_text())
         # The first user can only be created while the server has no access control.
         open_to_all = Endpoints.of(chosen, self._keys())
-        process = self._process("The MongoDB-compatible server", self._mongo(chosen, auth=False))
+        process = self._process(_MONGO, self._mongo(chosen, auth=False))
         self._processes.append(process)
         readiness.wait_until(readiness.mongo, open_to_all, process)
         passwords = Passwords.make()
@@ -217,15 +229,7 @@ class Servers:
         return passwords
 
     def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
-        # Without this empty file, it would read one from the home directory or /etc.
-        config = self.directory / "secantusd.toml"
-        config.touch()
-        return [
-            *(binaries.mongo(), "--config", str(config), "--log-level", "WARNING"),
-            *("--host", LOOPBACK, "--port", str(chosen["mongo"])),
-            *("--storage-path", str(self.directory / "mongo")),
-            *(["--auth"] if auth else []),
-        ]
+        return database.command(self.directory, chosen["mongo"], auth=auth)
 
     def _accounts(self, keys: Keys) -> dict[str, object]:
         """Return the accounts of the object store."""

@@ -37,6 +37,8 @@ hypothesis.settings.register_profile("exports", deadline=None)
 hypothesis.settings.load_profile("exports")
 
 _SHARED = "EXPORTS_TEST_SERVERS"
+_MONGO = "EXPORTS_TEST_MONGO_URI"
+"""A database that the tests use instead of one of their own: a URI without a path and options."""
 _SERVERS = pytest.StashKey[Servers]()
 
 
@@ -64,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
             leaks.keep_ours()
         return
     for name in list(os.environ):
-        if name.startswith(("EXPORTS_", "TEMPORAL_", "AWS_")):
+        if name.startswith(("EXPORTS_", "TEMPORAL_", "AWS_")) and name != _MONGO:
             del os.environ[name]
     if (running := config.getoption("servers")) is not None:
         os.environ[_SHARED] = running.read_text(encoding="utf-8")
@@ -126,7 +128,7 @@ def _is_xdist_worker(config: pytest.Config) -> bool:
 
 def _shared_endpoints(config: pytest.Config) -> Endpoints:
     if _SHARED not in os.environ:
-        servers = config.stash[_SERVERS] = Servers()
+        servers = config.stash[_SERVERS] = Servers(mongo_uri=os.environ.get(_MONGO))
         logs = servers.directory / "tests"
         logs.mkdir()
         os.environ[leaks.LOGS] = str(logs)

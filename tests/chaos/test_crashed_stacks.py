@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from dev import binaries
 from tests.support import dev_stack, processes
 from tests.support.processes import read_until, running_with_few_orders
 
 
 @pytest.mark.parametrize(
     ("program", "name"),
-    [("worker.py", "The worker"), ("secantusd-py", "The MongoDB-compatible server")],
+    [("worker.py", "The worker"), (Path(binaries.mongo()).name, "The MongoDB-compatible server")],
 )
 def test_make_dev_stops_everything_and_says_why_if_a_process_crashes(
     tmp_path: Path, program: str, name: str

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from dev import binaries
 from dev.servers import Servers
 from tests.support import dev_stack, processes
 from tests.support.processes import running, running_with_few_orders
@@ -23,7 +24,7 @@ time.sleep(600)
     ("program", "name", "port"),
     [
         ("temporal", "Temporal", "temporal_address"),
-        ("secantusd-py", "The MongoDB-compatible server", "mongo_uri"),
+        (Path(binaries.mongo()).name, "The MongoDB-compatible server", "mongo_uri"),
         ("weed", "The S3 server", "s3_endpoint_url"),
     ],
 )

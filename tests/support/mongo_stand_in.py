@@ -2,8 +2,8 @@
 
 The embedded database has one member and no snapshots, so it can't show what happens on a member
 that lags behind, what a server without the history of a snapshot says, or an old version. This one
-can, and nothing else: it knows `hello`, `find`, `aggregate` (the number of documents) and
-`listCollections`, and looks at no filter.
+can, and nothing else: it knows `hello`, `find`, `aggregate` (the number of documents),
+`listCollections` and the commands that make a replica set, and looks at no filter.
 """
 
 import asyncio
@@ -36,6 +36,8 @@ class Member:
         version: Its `maxWireVersion`; 25 is MongoDB 8.0.
         replica_set: Whether it is a member of one; otherwise it is a single server.
         kind: The type of its collections.
+        host: Its address in the configuration of the replica set; None if there is none yet.
+        primary: Whether it takes writes.
         sent: The commands that it got, but for those of the driver itself.
     """
 
@@ -45,6 +47,8 @@ class Member:
     version: int = 25
     replica_set: bool = True
     kind: str = "collection"
+    host: str | None = None
+    primary: bool = True
     sent: list[Document] = field(default_factory=list[Document])
 
     @property
@@ -91,8 +95,10 @@ class Member:
 
     def _answer(self, command: Document) -> Document:
         name = next(iter(command))
-        if name in ("hello", "ismaster", "isMaster", "ping", "endSessions"):
+        if name in ("hello", "ismaster", "isMaster", "endSessions"):
             answer = self._hello()
+        elif name.startswith("replSet"):
+            answer = self._replica_set(name, command)
         else:
             self.sent.append(command)
             answer = self._read(name, command)
@@ -106,8 +112,9 @@ class Member:
     def _hello(self) -> Document:
         found: Document = {
             "ok": 1,
-            "ismaster": True,
-            "isWritablePrimary": True,
+            "ismaster": self.primary,
+            "secondary": not self.primary,
+            "isWritablePrimary": self.primary,
             "localTime": datetime.now(UTC),
             "logicalSessionTimeoutMinutes": 30,
             "maxBsonObjectSize": 1 << 24,
@@ -117,6 +124,13 @@ class Member:
             "maxWireVersion": self.version,
         }
         return found | ({"setName": "rs0"} if self.replica_set else {})
+
+    def _replica_set(self, name: str, command: Document) -> Document:
+        if name != "replSetGetConfig":
+            self.host, self.primary = command[name]["members"][0]["host"], True
+        if self.host is None:
+            return {"ok": 0, "code": 94, "codeName": "NotYetInitialized", "errmsg": "no config"}
+        return {"ok": 1, "config": {"version": 1, "members": [{"_id": 0, "host": self.host}]}}
 
     def _read(self, name: str, command: Document) -> Document:
         if name == "listCollections":

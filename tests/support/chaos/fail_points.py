@@ -71,7 +71,7 @@ def failing_database() -> Generator[FailingDatabase]:
         process = Process(
             "The failing database",
             [
-                *(binaries.mongo(), "--config", str(config), "--log-level", "ERROR"),
+                *(binaries.embedded_mongo(), "--config", str(config), "--log-level", "ERROR"),
                 *("--host", LOOPBACK, "--port", str(port)),
                 *("--storage-path", str(folder / "mongo"), "--enable-test-commands"),
             ],

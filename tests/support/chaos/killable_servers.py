@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dev import readiness
+from dev import binaries, readiness
 from dev.endpoints import Endpoints
 from dev.process import Process
 from dev.servers import Servers
@@ -54,9 +54,10 @@ class KillableServers(Servers):
         ]
 
     def _mongo(self, chosen: dict[str, int], *, auth: bool) -> list[str]:
-        # A replica set has journaled what it acknowledges for a majority. This server would
+        # A replica set has journaled what it acknowledges for a majority. The embedded server would
         # keep the last milliseconds of it in memory.
-        return [*super()._mongo(chosen, auth=auth), "--sync-on-commit"]
+        command = super()._mongo(chosen, auth=auth)
+        return command if binaries.is_mongod(command[0]) else [*command, "--sync-on-commit"]
 
 
 class KillableDatabase(KillableServers):
