@@ -63,6 +63,8 @@ _STATUSES: Final[Mapping[int, tuple[type[ExportError], ...]]] = {
         errors.PayloadError,
         errors.ScheduleMissingError,
         errors.TemporalRefusedError,
+        errors.SnapshotError,
+        errors.VersionError,
     ),
     # Errors that may pass.
     503: (
