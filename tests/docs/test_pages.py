@@ -70,7 +70,8 @@ def test_every_setting_that_is_mentioned_exists(page: Path) -> None:
     fields = [name for kind in kinds for name in kind.model_fields]
     # `make dev` writes some more, for those who ask over HTTP.
     of_clients = {"EXPORTS_API_URL", *TOKENS}
-    known = {f"EXPORTS_{name.upper()}" for name in fields} | of_clients
+    of_tests = {"EXPORTS_TEST_MONGO_URI"}
+    known = {f"EXPORTS_{name.upper()}" for name in fields} | of_clients | of_tests
     assert set(re.findall(r"\bEXPORTS_[A-Z0-9_]+", pages.text(page))) <= known
 
 

@@ -328,13 +328,17 @@ async def test_documents_whose_id_is_not_an_object_id_are_all_exported(
     assert len(_rows(units)) == 4
 
 
+def _object_id(index: int) -> ObjectId:
+    return ObjectId(f"{index:024x}")
+
+
 @pytest.mark.parametrize(
     ("rows", "ids", "table", "column"),
     [
         (9, int, {}, "_id"),
         (9, int, {"collection": "seen"}, "a view"),
         (9, int, {"consistency": "snapshot"}, None),
-        (9, lambda index: ObjectId(f"{index:024x}"), {}, None),
+        (9, _object_id, {}, None),
         (3, int, {}, None),  # one query reads them all
     ],
 )

@@ -84,10 +84,10 @@ class Member:
         length, request, _, opcode = _HEADER.unpack(await reader.readexactly(_HEADER.size))
         body = await reader.readexactly(length - _HEADER.size)
         if opcode == _OP_QUERY:  # flags, name of the collection, skip, limit, query
-            answer = self._answer(bson.decode(body[body.index(b"\0", 4) + 1 + 8 :]))
+            answer = self._answer(_decoded(body[body.index(b"\0", 4) + 1 + 8 :]))
             prefix, kind = struct.pack("<iqii", 8, 0, 0, 1), _OP_REPLY
         else:  # flags, kind of the section, document
-            answer = self._answer(bson.decode(body[5:]))
+            answer = self._answer(_decoded(body[5:]))
             prefix, kind = struct.pack("<iB", 0, 0), _OP_MSG
         content = prefix + bson.encode(answer)
         writer.write(_HEADER.pack(_HEADER.size + len(content), 0, request, kind) + content)
@@ -152,6 +152,11 @@ class Member:
         elif command.get("sort") == {"_id": -1}:
             found = found[-1:]
         return _batch(command[name], found)
+
+
+def _decoded(data: bytes) -> Document:
+    # pyright cannot see the type of an array among what the driver's functions may take.
+    return bson.decode(data)  # pyright: ignore[reportUnknownMemberType] -- see above
 
 
 def _batch(collection: str, documents: Iterable[Document]) -> Document:
