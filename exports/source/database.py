@@ -6,19 +6,18 @@ from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, NamedTuple, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
 
 from exports.clock import millis
 from exports.errors import CollectionMissingError, SnapshotError, SourceUnavailableError
 from exports.server_errors.mongo import MONGO_ERRORS, source_error
-from exports.source.moments import AtClusterTime, advance, moment_of
+from exports.source.moments import AtClusterTime, Reads, advance, moment_of
 from exports.source.types import NotFrozen
 
 Stage = dict[str, Any]
@@ -67,20 +66,6 @@ class RowQuery:
     limit: int | None = None
 
 
-class _Reads(NamedTuple):
-    """How a source reads.
-
-    Attributes:
-        session: In which session.
-        read_concern: With which read concern.
-        moment: The moment of a snapshot.
-    """
-
-    session: AsyncClientSession | None = None
-    read_concern: ReadConcern = ReadConcern("majority")
-    moment: str | None = None
-
-
 class Source:
     """The database that reports read. Nothing is ever written to it.
 
@@ -95,7 +80,7 @@ class Source:
     def __init__(self, database: AsyncDatabase[dict[str, Any]], query_timeout: timedelta) -> None:
         self.database = database
         self._query_timeout = query_timeout
-        self._reads = _Reads()
+        self._reads = Reads()
 
     @asynccontextmanager
     async def at(self, moment: str | None, *, snapshot: bool = False) -> AsyncGenerator[Self]:
@@ -121,11 +106,11 @@ class Source:
             if moment is None:
                 await self._ask_primary(session, snapshot=snapshot)
                 moment = moment_of(session)
-            reads = _Reads(session)
+            reads = Reads(session)
             if moment is not None:
                 time = advance(session, moment)
                 if snapshot:
-                    reads = _Reads(session, AtClusterTime(time), moment)
+                    reads = Reads(session, AtClusterTime(time), moment)
             source = copy(self)
             source._reads = reads  # noqa: SLF001 -- a copy of ours
             yield source

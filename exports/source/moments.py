@@ -5,7 +5,7 @@ time, and the newest cluster time with the server's signature. A server without 
 not sign. One with it refuses a cluster time that was changed, and keeps its keys over restarts.
 """
 
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from bson import Timestamp, json_util
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -32,6 +32,20 @@ class AtClusterTime(ReadConcern):
     def document(self) -> dict[str, Any]:
         """What is sent to the server."""
         return {**super().document, "atClusterTime": self._time}
+
+
+class Reads(NamedTuple):
+    """How a source reads.
+
+    Attributes:
+        session: In which session; None: each read in one of its own.
+        read_concern: With which read concern.
+        moment: The moment of a snapshot.
+    """
+
+    session: AsyncClientSession | None = None
+    read_concern: ReadConcern = ReadConcern("majority")
+    moment: str | None = None
 
 
 def moment_of(session: AsyncClientSession) -> str | None:

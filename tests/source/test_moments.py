@@ -1,5 +1,6 @@
 """The reads of one export belong together, whichever member of a replica set answers each."""
 
+import base64
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,19 @@ async def test_a_secondary_that_lags_behind_loses_no_row_that_another_worker_has
     for sent in lagging.sent[-3:]:
         assert sent["readConcern"] == {"level": "majority", "afterClusterTime": Timestamp(30, 1)}
         assert sent["$clusterTime"] == fresh.cluster_time, "with its signature"
+
+
+async def test_a_moment_whose_signature_was_changed_is_never_read_without_it(
+    primary: Source, secondary: Source
+) -> None:
+    moment = await primary.now()
+    assert moment is not None
+    signature = base64.b64encode(bytes([30]) * 20).decode()
+    forged = moment.replace(signature, base64.b64encode(bytes([31]) * 20).decode())
+    assert forged != moment
+    async with secondary.at(forged) as source:
+        with pytest.raises(SourceUnavailableError, match="KeyNotFound"):
+            await _rows(source)
 
 
 async def test_each_read_of_a_unit_sees_what_the_one_before_it_saw(

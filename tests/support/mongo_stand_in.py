@@ -32,6 +32,7 @@ class Member:
     Attributes:
         written: What the primary has written: each document and the cluster time of its insert.
         applied: The cluster time up to which this member has applied that.
+        heard: The newest cluster time that this member has heard of, or 0: the one it has applied.
         oldest: The oldest cluster time of which it can show a snapshot.
         version: Its `maxWireVersion`; 25 is MongoDB 8.0.
         replica_set: Whether it is a member of one; otherwise it is a single server.
@@ -43,6 +44,7 @@ class Member:
 
     written: list[tuple[int, Document]]
     applied: int
+    heard: int = 0
     oldest: int = 0
     version: int = 25
     replica_set: bool = True
@@ -54,8 +56,7 @@ class Member:
     @property
     def cluster_time(self) -> Document:
         """The newest cluster time that it knows, with its signature."""
-        signature = {"hash": bytes([self.applied]) * 20, "keyId": Int64(7_000_000_000_000_000_000)}
-        return {"clusterTime": Timestamp(self.applied, 1), "signature": signature}
+        return _signed(max(self.applied, self.heard))
 
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[str]:
@@ -137,6 +138,13 @@ class Member:
             kind = {"name": command["filter"]["name"], "type": self.kind}
             return _batch("$cmd.listCollections", [kind])
         concern = command["readConcern"]
+        if (given := command.get("$clusterTime")) is not None:
+            if given != _signed(given["clusterTime"].time):
+                return {"ok": 0, "code": 211, "codeName": "KeyNotFound", "errmsg": "not signed"}
+            self.heard = max(self.heard, given["clusterTime"].time)
+        asked = concern.get("afterClusterTime") or concern.get("atClusterTime")
+        if asked is not None and asked > self.cluster_time["clusterTime"]:
+            return {"ok": 0, "code": 72, "codeName": "InvalidOptions", "errmsg": "in the future"}
         until = self.applied
         if (after := concern.get("afterClusterTime")) is not None:
             # It waits until it has applied that.
@@ -157,6 +165,11 @@ class Member:
 def _decoded(data: bytes) -> Document:
     # pyright cannot see the type of an array among what the driver's functions may take.
     return bson.decode(data)  # pyright: ignore[reportUnknownMemberType] -- see above
+
+
+def _signed(time: int) -> Document:
+    signature = {"hash": bytes([time]) * 20, "keyId": Int64(7_000_000_000_000_000_000)}
+    return {"clusterTime": Timestamp(time, 1), "signature": signature}
 
 
 def _batch(collection: str, documents: Iterable[Document]) -> Document:
