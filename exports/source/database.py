@@ -237,17 +237,17 @@ class Source:
 
     async def _ask_primary(self, session: AsyncClientSession, *, snapshot: bool) -> None:
         """Ask the primary for its time, which the driver keeps in the session."""
-        with self._translate_errors("hello"):
+        admin = self.database.client.admin
+        with self._translate_errors("ping"):
             async with asyncio.timeout(_PRIMARY_TIMEOUT):
-                hello = await self.database.client.admin.command("hello", session=session)
-        if not snapshot:
-            return
-        if session.operation_time is None:
+                await admin.command("ping", session=session)
+                newest = (await admin.command("hello"))["maxWireVersion"] if snapshot else None
+        if snapshot and session.operation_time is None:
             raise SnapshotError(
                 'consistency = "snapshot" needs a replica set as the source database; this one is'
                 " a single server."
             )
-        if hello["maxWireVersion"] < _SNAPSHOT_WIRE_VERSION:
+        if newest is not None and newest < _SNAPSHOT_WIRE_VERSION:
             raise SnapshotError(
                 'consistency = "snapshot" needs MongoDB 5.0 or newer as the source database; this'
                 " one is older."

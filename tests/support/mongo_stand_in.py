@@ -2,7 +2,7 @@
 
 The embedded database has one member and no snapshots, so it can't show what happens on a member
 that lags behind, what a server without the history of a snapshot says, or an old version. This one
-can, and nothing else: it knows `hello`, `find`, `aggregate` (the number of documents),
+can, and nothing else: it knows `hello`, `ping`, `find`, `aggregate` (the number of documents),
 `listCollections` and the commands that make a replica set, and looks at no filter.
 """
 
@@ -96,7 +96,7 @@ class Member:
 
     def _answer(self, command: Document) -> Document:
         name = next(iter(command))
-        if name in ("hello", "ismaster", "isMaster", "endSessions"):
+        if name in ("hello", "ismaster", "isMaster", "ping", "endSessions"):
             answer = self._hello()
         elif name.startswith("replSet"):
             answer = self._replica_set(name, command)
