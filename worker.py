@@ -53,7 +53,7 @@ from exports.storage.features import check_features
 from exports.tasks.collection import Stored, TaskCollection
 from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
-from exports.temporal.search_attributes import ensure_search_attributes
+from exports.temporal.search_attributes import KnownSearchAttributes, ensure_search_attributes
 from exports.watcher.watcher import Watcher
 from workflows.admission import Admission
 from workflows.delivery import DeliveryWorkflow
@@ -186,6 +186,7 @@ def _activities(
         source=source,
         store=store,
         settings=settings,
+        search_attributes=KnownSearchAttributes(temporal),
     )
     aggregate = AggregateActivities(
         attempts=attempts, reports=reports, source=source, store=store, cache=cache

@@ -19,6 +19,7 @@ from exports.tasks.checks import runnable
 from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
+from exports.temporal.search_attributes import KnownSearchAttributes
 from workflows.failures import application_error
 
 
@@ -32,6 +33,7 @@ class ClaimActivities:
         source: The database that the reports read.
         store: The bucket.
         settings: Of this worker.
+        search_attributes: Those of the namespace.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class ClaimActivities:
         source: Source,
         store: ObjectStore,
         settings: Settings,
+        search_attributes: KnownSearchAttributes,
     ) -> None:
         self._tasks = tasks
         self._recurring = recurring
@@ -50,12 +53,17 @@ class ClaimActivities:
         self._source = source
         self._store = store
         self._settings = settings
+        self._search_attributes = search_attributes
 
     @activity.defn(name=names.CLAIM)
     async def claim(self, ask: ClaimInput) -> Claim:
         """Take a task; create its document first if a workflow was started without one."""
         async with boundary(), beating():
-            return await self._claim(ask)
+            claim = await self._claim(ask)
+            if ask.has_search_attributes:
+                return claim
+            there = await self._search_attributes.all_there()
+            return claim.model_copy(update={"search_attributes": there})
 
     async def _claim(self, ask: ClaimInput) -> Claim:
         task = ask.task

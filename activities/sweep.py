@@ -70,8 +70,7 @@ class SweepActivities:
         """Fail the sweep if Temporal refuses every export, so that no document is blamed for it.
 
         Raises:
-            ApplicationError: It does. It is retried, because a search attribute that was just
-                added is known to all servers of a cluster only after a while.
+            ApplicationError: It does. It is retried.
         """
         own = activity.info()
         if own.workflow_id is None or not await accepts_exports(
@@ -79,9 +78,8 @@ class SweepActivities:
         ):
             raise application_error(
                 TemporalRefusedError(
-                    "Temporal refuses to start any export (INVALID_ARGUMENT). The usual reason is "
-                    "a missing search attribute: the namespace needs "
-                    f"{', '.join(names.SEARCH_ATTRIBUTES)}, each a Keyword."
+                    "Temporal refuses to start any export (INVALID_ARGUMENT), so that it is not "
+                    "due to a task; the log of the Temporal server says why."
                 ),
                 final=False,
             )

@@ -255,20 +255,31 @@ class ClaimInput(WireModel):
             run replaces an earlier one, never the other way round.
         planned_for: Of a recurring export: the time that its Schedule started the run for (epoch
             milliseconds), however late that was.
+        has_search_attributes: Whether the run was started with all search attributes, so that the
+            namespace has them.
     """
 
     request: ExportRequest
     task: TaskRef
     run_started_at: int
     planned_for: int | None = None
+    has_search_attributes: bool = True
 
 
 class Claim(WireModel):
-    """The answer to `ClaimInput`: a plan, or the result of a task that has ended already."""
+    """The answer to `ClaimInput`: a plan, or the result of a task that has ended already.
+
+    Attributes:
+        task: The task and its run.
+        plan: The plan; None if the task has ended.
+        ended: How it ended; None if there is a plan.
+        search_attributes: Whether the namespace has the search attributes.
+    """
 
     task: TaskRef
     plan: ExportPlan | None = None
     ended: ExportResult | None = None
+    search_attributes: bool = True
 
 
 class StagedPart(WireModel):

@@ -41,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.failures import application_error, code_and_message, ended_by_server
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
     from workflows.uninterrupted import uninterrupted
+    from workflows.visibility import Visibility
     from workflows.worker_loss import StepHistory, is_left_to_others, run_step
 
 _T = TypeVar("_T")
@@ -62,6 +63,7 @@ class ExportWorkflow:
             workflow_id=info.workflow_id,
             run_id=info.run_id,
         )
+        self._visibility = Visibility()
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequest | None = None
         self._unit_slots = asyncio.Semaphore()
@@ -126,11 +128,13 @@ class ExportWorkflow:
             task=self._task,
             run_started_at=epoch_ms(workflow.info().workflow_start_time),
             planned_for=visibility.planned_for(),
+            has_search_attributes=self._visibility.has_search_attributes,
         )
         refuse_too_large(size_of(ask), "The request")
         claim = await uninterrupted(self._run_step(lambda history: steps.claim(ask, history)))
         self._task = claim.task
         self._claimed = True
+        self._visibility.learn(search_attributes=claim.search_attributes)
         return claim
 
     async def _carry_out(self, request: ExportRequest) -> tuple[ExportResult, list[StagedUnit]]:
@@ -145,7 +149,15 @@ class ExportWorkflow:
                 if not is_left_to_others(error) or self._plans == MOST_PLANS:
                     raise
             claim = await self._plan_again(request)
-        return _ended_before(claim), []
+        return self._ended_before(claim), []
+
+    def _ended_before(self, claim: Claim) -> ExportResult:
+        if claim.ended is None:
+            raise application_error(
+                UnexpectedError("The claim returned neither a plan nor a result."), final=True
+            )
+        self._visibility.show_ended_before(claim.ended)
+        return claim.ended
 
     async def _plan_again(self, request: ExportRequest) -> Claim:
         self._plans += 1
@@ -157,7 +169,7 @@ class ExportWorkflow:
         return claim
 
     async def _stage(self, plan: ExportPlan) -> list[StagedUnit]:
-        visibility.show_plan(plan)
+        self._visibility.show_plan(plan)
         self._stop_if_cancelled()
         visibility.show_progress("aggregate", rows=self._rows, plan=plan)
         self._unit_slots = asyncio.Semaphore(plan.side_by_side)
@@ -222,7 +234,7 @@ class ExportWorkflow:
                 lambda history: steps.writeback_done(ask, history), retries=self._retries
             )
         )
-        visibility.show_done(result)
+        self._visibility.show_done(result)
         return result
 
     async def _run_step(
@@ -251,7 +263,7 @@ class ExportWorkflow:
     async def _close_as_cancelled(self) -> BaseException:
         # The server accepts a reason that is too long for a step.
         asked = self._cancel or CancelRequest.model_validate(workflow.cancellation_reason())
-        visibility.show_cancelling()
+        self._visibility.show_cancelling()
         await self._discard()
         ask = CancelledInput(task=self._task, reason=asked.reason, asked_by=asked.asked_by)
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
@@ -266,7 +278,7 @@ class ExportWorkflow:
 
     async def _close_as_failed(self, error: BaseException) -> BaseException:
         code, msg = code_and_message(error)
-        visibility.show_failed(code, msg)
+        self._visibility.show_failed(code, msg)
         # A worker ends an attempt before the server does and counts it. If it was the server, the
         # worker is frozen, and all attempts were used up without being counted.
         retries = self._task.max_retries if ended_by_server(error) else self._retries
@@ -281,12 +293,3 @@ class ExportWorkflow:
             return
         with suppress(ActivityError):  # the next sweep removes what this could not
             await steps.discard(self._task)
-
-
-def _ended_before(claim: Claim) -> ExportResult:
-    if claim.ended is None:
-        raise application_error(
-            UnexpectedError("The claim returned neither a plan nor a result."), final=True
-        )
-    visibility.show_ended_before(claim.ended)
-    return claim.ended

@@ -9,6 +9,9 @@ with workflow.unsafe.imports_passed_through():
     from exports.models import ExportPlan, ExportResult, TaskStatus
 
 
+# Older runs set search attributes also if no activity has said that they are there.
+_UNKNOWN = "search-attributes-not-known"
+_KEYS = [SearchAttributeKey.for_keyword(name) for name in names.SEARCH_ATTRIBUTES]
 _PLANNED_FOR = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 
@@ -22,42 +25,10 @@ def planned_for() -> int | None:
     return None if planned is None else epoch_ms(planned)
 
 
-def show_plan(plan: ExportPlan) -> None:
-    """Let an export be found by what was planned for it."""
-    _set_search_attributes(
-        {
-            names.SEARCH_STATUS: TaskStatus.RUNNING,
-            names.SEARCH_TYPE: plan.type,
-            names.SEARCH_FORMAT: plan.format,
-            names.SEARCH_CREATED_BY: plan.created_by,
-        }
-    )
-
-
 def show_progress(doing: str, *, rows: int, plan: ExportPlan | None = None) -> None:
     """Show what a run is doing, and how many rows it has staged."""
     name = f"{plan.summary} · " if plan else ""
     workflow.set_current_details(f"{name}**{doing}** · {rows:,} rows so far")
-
-
-def show_done(result: ExportResult) -> None:
-    """Show that a run has finished its export."""
-    _set_search_attributes({names.SEARCH_STATUS: TaskStatus.DONE})
-    workflow.set_current_details(
-        f"**done** · {result.rows:,} rows · {result.bytes:,} bytes · {result.file_name}"
-    )
-
-
-def show_ended_before(result: ExportResult) -> None:
-    """Show that a run found its task ended."""
-    _set_search_attributes({names.SEARCH_STATUS: result.status})
-    workflow.set_current_details(f"**{result.status}** already")
-
-
-def show_cancelling() -> None:
-    """Show that a run was cancelled and is cleaning up."""
-    workflow.set_current_details("**cancelled** · cleaning up")
-    _set_search_attributes({names.SEARCH_STATUS: TaskStatus.CANCELLED})
 
 
 def show_cancelled(reason: str) -> None:
@@ -65,19 +36,73 @@ def show_cancelled(reason: str) -> None:
     workflow.set_current_details(f"**cancelled** · {reason}" if reason else "**cancelled**")
 
 
-def show_failed(code: str, msg: str) -> None:
-    """Show why a run has failed."""
-    workflow.set_current_details(f"**failed** · {code} · {msg}")
-    _set_search_attributes({names.SEARCH_STATUS: TaskStatus.FAILED})
+class Visibility:
+    """What operators see of one run, and can filter by.
 
+    The namespace may not have the search attributes. If a run set one that does not exist, the
+    server would fail its workflow task again and again, and the run would stand still
+    (https://github.com/temporalio/temporal/issues/6647). So a run that was not started with them
+    sets them only once an activity has said that they are there.
 
-def _set_search_attributes(attributes: dict[str, str]) -> None:
-    """Set search attributes; do nothing, so that there is no event, if they are set already."""
-    there = workflow.info().typed_search_attributes
-    if all(
-        there.get(SearchAttributeKey.for_keyword(name)) == text for name, text in attributes.items()
-    ):
-        return
-    workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own generic is bare
-        [SearchAttributeKey.for_keyword(name).value_set(text) for name, text in attributes.items()]
-    )
+    Attributes:
+        has_search_attributes: Whether the run was started with all search attributes.
+    """
+
+    def __init__(self) -> None:
+        there = workflow.info().typed_search_attributes
+        self.has_search_attributes = all(there.get(key) is not None for key in _KEYS)
+        self._known = True if self.has_search_attributes else None
+
+    def learn(self, *, search_attributes: bool) -> None:
+        """Take note of whether the namespace has the search attributes."""
+        self._known = self._known or search_attributes
+
+    def show_plan(self, plan: ExportPlan) -> None:
+        """Let an export be found by what was planned for it."""
+        self._set_search_attributes(
+            {
+                names.SEARCH_STATUS: TaskStatus.RUNNING,
+                names.SEARCH_TYPE: plan.type,
+                names.SEARCH_FORMAT: plan.format,
+                names.SEARCH_CREATED_BY: plan.created_by,
+            }
+        )
+
+    def show_done(self, result: ExportResult) -> None:
+        """Show that a run has finished its export."""
+        self._set_search_attributes({names.SEARCH_STATUS: TaskStatus.DONE})
+        workflow.set_current_details(
+            f"**done** · {result.rows:,} rows · {result.bytes:,} bytes · {result.file_name}"
+        )
+
+    def show_ended_before(self, result: ExportResult) -> None:
+        """Show that a run found its task ended."""
+        self._set_search_attributes({names.SEARCH_STATUS: result.status})
+        workflow.set_current_details(f"**{result.status}** already")
+
+    def show_cancelling(self) -> None:
+        """Show that a run was cancelled and is cleaning up."""
+        workflow.set_current_details("**cancelled** · cleaning up")
+        self._set_search_attributes({names.SEARCH_STATUS: TaskStatus.CANCELLED})
+
+    def show_failed(self, code: str, msg: str) -> None:
+        """Show why a run has failed."""
+        workflow.set_current_details(f"**failed** · {code} · {msg}")
+        self._set_search_attributes({names.SEARCH_STATUS: TaskStatus.FAILED})
+
+    def _set_search_attributes(self, attributes: dict[str, str]) -> None:
+        """Set search attributes; no event if they are set already, or the namespace lacks them."""
+        there = workflow.info().typed_search_attributes
+        if all(
+            there.get(SearchAttributeKey.for_keyword(name)) == text
+            for name, text in attributes.items()
+        ):
+            return
+        if not self._known and (self._known is False or workflow.patched(_UNKNOWN)):
+            return
+        workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own generic is bare
+            [
+                SearchAttributeKey.for_keyword(name).value_set(text)
+                for name, text in attributes.items()
+            ]
+        )

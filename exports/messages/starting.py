@@ -20,6 +20,7 @@ from exports.messages.channel import Address
 from exports.messages.deliveries import DeliveryStore
 from exports.messages.delivery import DeliveryOrder, DeliveryStatus
 from exports.messages.message import Message
+from exports.temporal.search_attributes import with_known_attributes
 
 _MAX_SUMMARY: Final = 200  # bytes, as in exports.temporal.start
 
@@ -84,7 +85,8 @@ class DeliveryStarter:
         attributes = {names.SEARCH_CREATED_BY: message.created_by}
         if message.export is not None:
             attributes[names.SEARCH_TYPE] = message.export.type
-        try:
+
+        async def start(known: TypedSearchAttributes) -> None:
             await self._temporal.start_workflow(
                 names.DELIVERY_WORKFLOW,
                 order,
@@ -94,13 +96,15 @@ class DeliveryStarter:
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 static_summary=_summary(order),
                 priority=Priority(fairness_key=names.person_key(message.created_by)),
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(SearchAttributeKey.for_keyword(name), text)
-                        for name, text in attributes.items()
-                    ]
-                ),
+                search_attributes=known,
             )
+
+        pairs = [
+            SearchAttributePair(SearchAttributeKey.for_keyword(name), text)
+            for name, text in attributes.items()
+        ]
+        try:
+            await with_known_attributes(start, TypedSearchAttributes(pairs))
         except WorkflowAlreadyStartedError:
             return False
         return True

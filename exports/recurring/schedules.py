@@ -27,6 +27,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.common import TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
@@ -34,6 +35,7 @@ from exports.clock import epoch_ms, from_epoch_ms
 from exports.errors import RequestError, TaskStateError
 from exports.recurring.record import Record, RecurringExport, RecurringState
 from exports.server_errors.temporal import temporal_error
+from exports.temporal.search_attributes import with_known_attributes
 from exports.temporal.start import attributes_of, priority_of, summary_of
 
 CATCH_UP: Final = timedelta(days=1)
@@ -91,16 +93,20 @@ class RecurringSchedules:
             RequestError: Temporal can't read when it is due.
         """
 
-        def updated(current: ScheduleUpdateInput) -> ScheduleUpdate:
-            there = current.description.schedule
-            state = replace(there.state, paused=False, note=note)
-            return ScheduleUpdate(replace(there, action=self._action(record), state=state))
+        async def update(attributes: TypedSearchAttributes) -> None:
+            def updated(current: ScheduleUpdateInput) -> ScheduleUpdate:
+                there = current.description.schedule
+                state = replace(there.state, paused=False, note=note)
+                action = self._action(record, attributes)
+                return ScheduleUpdate(replace(there, action=action, state=state))
+
+            await self._handle(record.id).update(updated)
 
         try:
             await self._create(record, note)
         except ScheduleAlreadyRunningError:
             with _translated():
-                await self._handle(record.id).update(updated)
+                await with_known_attributes(update, attributes_of(record.request()))
 
     async def show(self, record: Record) -> RecurringExport:
         """Return a recurring export as its Schedule says; one without a Schedule is `missing`."""
@@ -201,20 +207,27 @@ class RecurringSchedules:
 
     async def _create(self, record: Record, note: str) -> None:
         policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP)
-        with _translated():
+
+        async def create(attributes: TypedSearchAttributes) -> None:
+            own = attributes_of(record.request(), None) if len(attributes) else attributes
             await self._temporal.create_schedule(
                 self._id(record.id),
                 Schedule(
-                    action=self._action(record),
+                    action=self._action(record, attributes),
                     spec=record.when.spec(),
                     policy=policy,
                     state=ScheduleState(note=note),
                 ),
                 memo=_memo(record),
-                search_attributes=attributes_of(record.request(), None),
+                search_attributes=own,
             )
 
-    def _action(self, record: Record) -> ScheduleActionStartWorkflow:
+        with _translated():
+            await with_known_attributes(create, attributes_of(record.request()))
+
+    def _action(
+        self, record: Record, attributes: TypedSearchAttributes
+    ) -> ScheduleActionStartWorkflow:
         request = record.request()
         return ScheduleActionStartWorkflow(
             names.EXPORT_WORKFLOW,
@@ -222,7 +235,7 @@ class RecurringSchedules:
             id=names.workflow_id(record.id),
             task_queue=self._task_queue,
             static_summary=summary_of(request),
-            typed_search_attributes=attributes_of(request),
+            typed_search_attributes=attributes,
             priority=priority_of(request),
         )
 

@@ -1,4 +1,10 @@
-"""Registers the search attributes: a workflow can use only those that exist."""
+"""The search attributes of exports: what a namespace does not know, exports run without."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, TypeVar
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
@@ -6,36 +12,51 @@ from temporalio.api.operatorservice.v1 import (
     ListSearchAttributesRequest,
 )
 from temporalio.client import Client
+from temporalio.common import TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports.errors import SettingsError
 from exports.names import SEARCH_ATTRIBUTES
 from exports.server_errors.temporal import temporal_error
 
+_ANSWER_WITHIN: Final = timedelta(seconds=5)
+_ASK_AGAIN_AFTER: Final = 60.0  # seconds
+_ANY: Final = " AND ".join(f"{name} = 'any'" for name in SEARCH_ATTRIBUTES)
 
-async def ensure_search_attributes(temporal: Client) -> None:
-    """Register the search attributes that exports use; do nothing if they exist.
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+async def knows_search_attributes(temporal: Client) -> bool:
+    """Return whether the namespace has all search attributes of exports.
+
+    Temporal Cloud has no API by which a worker could list them. A query that names one that does
+    not exist is refused by every server.
 
     Raises:
-        SettingsError: One is missing and this client may not register it; the message says how.
-            Or the namespace does not exist.
+        RPCError: Temporal did not answer within 5 seconds, or refused the question.
+    """
+    try:
+        await temporal.count_workflows(_ANY, rpc_timeout=_ANSWER_WITHIN)
+    except RPCError as error:
+        if error.status != RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        return False
+    return True
+
+
+async def ensure_search_attributes(temporal: Client) -> None:
+    """Register the search attributes that are missing; if that is not possible, log how to do it.
+
+    Raises:
+        SettingsError: The namespace does not exist.
         UnreachableError: Temporal could not be reached.
     """
     namespace = temporal.namespace
     try:
-        listed = await temporal.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=namespace)
-        )
-        missing = [name for name in SEARCH_ATTRIBUTES if name not in listed.custom_attributes]
-        if missing:
-            await temporal.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=namespace,
-                    search_attributes=dict.fromkeys(
-                        missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-                    ),
-                )
-            )
+        if await _is_known(temporal):
+            return
+        await _add_missing(temporal)
     except RPCError as error:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
             return
@@ -44,8 +65,92 @@ async def ensure_search_attributes(temporal: Client) -> None:
         known = temporal_error(error.status)
         if not known.permanent:
             raise known from None
-        raise SettingsError(
-            f"Search attributes are missing in the namespace {namespace!r}, or can't be listed "
-            f"({error.status.name}). Register {', '.join(SEARCH_ATTRIBUTES)} as Keyword: "
-            "temporal operator search-attribute create --type Keyword --name …"
-        ) from None
+        _log.warning(
+            "Exports run without search attributes, so that the Web UI can't filter by them: the "
+            "namespace %s lacks some, and this worker may not add them (%s). %s",
+            namespace,
+            error.status.name,
+            how_to_add(namespace),
+        )
+
+
+def how_to_add(namespace: str) -> str:
+    """Return the commands that add the search attributes, for an own cluster and for Cloud."""
+    own = " ".join(f"--name {name} --type Keyword" for name in SEARCH_ATTRIBUTES)
+    cloud = " ".join(f"--search-attribute {name}=Keyword" for name in SEARCH_ATTRIBUTES)
+    return (
+        "Own cluster: temporal operator search-attribute create "
+        f"--namespace {namespace} {own}. "
+        f"Temporal Cloud: tcld namespace search-attributes add --namespace {namespace} {cloud}, "
+        "or the page of the namespace in the Cloud UI."
+    )
+
+
+async def with_known_attributes(
+    start: Callable[[TypedSearchAttributes], Awaitable[_T]], attributes: TypedSearchAttributes
+) -> _T:
+    """Start something with search attributes, or without if Temporal refuses them.
+
+    Args:
+        start: Starts it; called again without attributes if they may be why it is refused.
+        attributes: The search attributes.
+
+    Raises:
+        RPCError: Temporal refuses it in both cases, or did not answer.
+    """
+    try:
+        return await start(attributes)
+    except RPCError as error:
+        if error.status != RPCStatusCode.INVALID_ARGUMENT:
+            raise
+    return await start(TypedSearchAttributes.empty)
+
+
+class KnownSearchAttributes:
+    """Whether the namespace has the search attributes; Temporal is asked once a minute at most.
+
+    Args:
+        temporal: The client.
+    """
+
+    def __init__(self, temporal: Client) -> None:
+        self._temporal = temporal
+        self._asked_at = -_ASK_AGAIN_AFTER
+        self._answer = False
+
+    async def all_there(self) -> bool:
+        """Return whether it has all of them; False if Temporal does not say."""
+        if time.monotonic() - self._asked_at >= _ASK_AGAIN_AFTER:
+            try:
+                self._answer = await knows_search_attributes(self._temporal)
+            except RPCError:
+                self._answer = False
+            self._asked_at = time.monotonic()
+        return self._answer
+
+
+async def _is_known(temporal: Client) -> bool:
+    try:
+        return await knows_search_attributes(temporal)
+    except RPCError as error:
+        # Whoever may not query may still be allowed to add them.
+        if error.status == RPCStatusCode.NOT_FOUND or not temporal_error(error.status).permanent:
+            raise
+        return False
+
+
+async def _add_missing(temporal: Client) -> None:
+    namespace = temporal.namespace
+    listed = await temporal.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=namespace)
+    )
+    missing = [name for name in SEARCH_ATTRIBUTES if name not in listed.custom_attributes]
+    if missing:
+        await temporal.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=namespace,
+                search_attributes=dict.fromkeys(
+                    missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                ),
+            )
+        )

@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from exports import names
 from exports.errors import TaskInvalidError
 from exports.models import ExportRequest, TaskStatus
+from exports.temporal.search_attributes import with_known_attributes
 
 _NOT_FOUND_PAUSE: Final = 1.0
 """Seconds until a start that was answered with NOT_FOUND is repeated."""
@@ -98,8 +99,8 @@ async def describe_export(
 async def accepts_exports(temporal: Client, *, task_queue: str, used_id: str) -> bool:
     """Return whether Temporal accepts the start of an export as such; nothing is started.
 
-    Temporal checks a request, its search attributes included, before it looks for other workflows
-    with the same id. So a valid request with a used id is answered with "already started".
+    Temporal checks a request before it looks for other workflows with the same id. So a valid
+    request with a used id is answered with "already started".
 
     Args:
         temporal: The client.
@@ -133,7 +134,7 @@ async def _start(
     workflow_id: str,
     reuse: WorkflowIDReusePolicy,
 ) -> bool:
-    try:
+    async def start(attributes: TypedSearchAttributes) -> None:
         await temporal.start_workflow(
             names.EXPORT_WORKFLOW,
             request,
@@ -143,8 +144,11 @@ async def _start(
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_summary=summary_of(request),
             priority=priority_of(request),
-            search_attributes=attributes_of(request),
+            search_attributes=attributes,
         )
+
+    try:
+        await with_known_attributes(start, attributes_of(request))
     except WorkflowAlreadyStartedError:
         return False
     return True

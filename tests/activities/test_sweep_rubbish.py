@@ -5,17 +5,13 @@ from typing import Any
 
 import pytest
 from bson import Decimal128, MaxKey, Regex
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from dev.endpoints import Endpoints
 from exports import names
 from exports.clock import now_ms
 from exports.errors import TemporalRefusedError
 from exports.models import SweepResult, TaskStatus
-from exports.temporal.converter import data_converter
 from exports.temporal.start import accepts_exports
 from tests.support import hostile
 from tests.support.service import Service, insert_orders
@@ -151,17 +147,17 @@ async def test_if_temporal_refuses_every_export_no_document_is_blamed(
 ) -> None:
     start = Client.start_workflow
 
-    # A fake answer: what the server says while a search attribute is missing.
+    # A fake answer, of a server that is set up wrongly.
     async def refusing(self: Client, workflow: str, *given: Any, **named: Any) -> Any:
         if workflow == names.EXPORT_WORKFLOW:
-            raise RPCError("no mapping for ExportType", RPCStatusCode.INVALID_ARGUMENT, b"")
+            raise RPCError("not this type", RPCStatusCode.INVALID_ARGUMENT, b"")
         return await start(self, workflow, *given, **named)
 
     await insert_orders(service.database)
     tasks = [await insert_task(service), await insert_task(service, status="running")]
     with monkeypatch.context() as refused:
         refused.setattr(Client, "start_workflow", refusing)
-        with pytest.raises(TemporalRefusedError, match=r"search attribute.*ExportType"):
+        with pytest.raises(TemporalRefusedError, match="refuses to start any export"):
             await service.client.sweep()
     for task_id, status in zip(tasks, ("pending", "running"), strict=True):
         assert (await service.document(task_id))["status"] == status
@@ -171,18 +167,10 @@ async def test_if_temporal_refuses_every_export_no_document_is_blamed(
 
 
 async def test_temporal_says_before_anything_starts_whether_it_accepts_exports(
-    service: Service, endpoints: Endpoints, task_queue: str
+    service: Service, task_queue: str
 ) -> None:
     task = await service.create()
     used = names.workflow_id(task.id)
     assert await accepts_exports(service.temporal, task_queue=task_queue, used_id=used)
-    # A real server answers for a namespace without the search attributes of exports.
-    await service.temporal.workflow_service.register_namespace(
-        RegisterNamespaceRequest(
-            namespace=task_queue, workflow_execution_retention_period=Duration(seconds=86400)
-        )
-    )
-    bare = await Client.connect(
-        endpoints.temporal_address, namespace=task_queue, data_converter=data_converter()
-    )
-    assert not await accepts_exports(bare, task_queue=task_queue, used_id="any")
+    # A real server answers for a queue whose name is too long.
+    assert not await accepts_exports(service.temporal, task_queue="q" * 2000, used_id=used)

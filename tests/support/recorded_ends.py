@@ -10,6 +10,7 @@ from bson import Decimal128, ObjectId
 from exports import names
 from exports.models import ExportRequest
 from exports.reports.rows import reading
+from exports.temporal.search_attributes import KnownSearchAttributes
 from tests.support.recording import Run, closed, recorded
 from tests.support.service import USER, Service, insert_orders, working
 
@@ -55,6 +56,17 @@ async def _without_a_stored_task(service: Service) -> Run:
     run = await _started(service, request)
     async with working(service):
         await run.result()
+    return run
+
+
+@recorded("done-without-search-attributes")
+async def _in_a_namespace_that_has_none(service: Service) -> Run:
+    await insert_orders(service.database)
+    request = {"type": "statsMonthly", "params": {"year": 2026, "month": 10}, "createdBy": USER}
+    run = await _started(service, request)
+    with patch.object(KnownSearchAttributes, "all_there", return_value=False):
+        async with working(service):
+            await run.result()
     return run
 
 
@@ -143,6 +155,13 @@ async def _parameters_that_became_invalid(service: Service) -> Run:
     async with working(service):
         await service.ended(task.id)
     return service.run_of(task.id)
+
+
+@recorded("refused-started-directly")
+async def _an_unknown_type_without_search_attributes(service: Service) -> Run:
+    run = await _started(service, {"type": "statsWeekly", "createdBy": USER})
+    async with working(service):
+        return await closed(run)
 
 
 @recorded("refused-two-inputs")

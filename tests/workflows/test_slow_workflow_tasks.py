@@ -8,7 +8,7 @@ import pytest
 from exports.models import ExportPlan, TaskStatus
 from tests.support.protections import protected_by
 from tests.support.service import MONTH, USER, Service, insert_orders
-from workflows import visibility
+from workflows.visibility import Visibility
 
 _LONGER_THAN_THE_SDK_ALLOWS: Final = 2.5  # seconds
 _FAILED_TASK: Any = "workflow_task_failed_event_attributes"
@@ -18,13 +18,13 @@ _FAILED_TASK: Any = "workflow_task_failed_event_attributes"
 async def test_a_slow_workflow_task_does_not_fail(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    show_plan = visibility.show_plan
+    show_plan = Visibility.show_plan
 
-    def slowly(plan: ExportPlan) -> None:
+    def slowly(self: Visibility, plan: ExportPlan) -> None:
         time.sleep(_LONGER_THAN_THE_SDK_ALLOWS)
-        show_plan(plan)
+        show_plan(self, plan)
 
-    monkeypatch.setattr(visibility, "show_plan", slowly)
+    monkeypatch.setattr(Visibility, "show_plan", slowly)
     await insert_orders(service.database)
     task = await service.client.create("statsMonthly", MONTH, created_by=USER)
     assert (await service.ended(task.id)).status is TaskStatus.DONE
