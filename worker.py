@@ -54,6 +54,7 @@ from exports.tasks.collection import Stored, TaskCollection
 from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.search_attributes import KnownSearchAttributes, ensure_search_attributes
+from exports.temporal.server import check_temporal_version
 from exports.watcher.watcher import Watcher
 from workflows.admission import Admission
 from workflows.delivery import DeliveryWorkflow
@@ -281,6 +282,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         tasks = TaskCollection(tasks_database, origin=temporal.identity)
         await tasks.ensure_indexes()
         await DeliveryStore(tasks_database).ensure_indexes()
+        await check_temporal_version(temporal)
         await ensure_search_attributes(temporal)
         channels = open_channels(settings, tasks_database, reports)
         watcher = Watcher(tasks, temporal, settings.task_queue)
