@@ -14,14 +14,22 @@ from activities.attempts import Attempt, Attempts
 from activities.boundary import boundary, in_thread
 from exports import names
 from exports.errors import ReportChangedError, TypeUnknownError
-from exports.models import AggregateInput, ExportPlan, Stage, StagedPart, StagedUnit, Unit
+from exports.models import (
+    AggregateInput,
+    ExportPlan,
+    PartList,
+    Stage,
+    StagedPart,
+    StagedUnit,
+    Unit,
+)
 from exports.reports.report import Report, ReportCatalog
 from exports.source.database import Source
 from exports.staging.cache import PartCache
 from exports.staging.parts import encode_part
 from exports.storage.bucket import ObjectStore
 from exports.tables.warnings import WarningCounts
-from exports.temporal.payload_size import check_fits
+from exports.temporal.payload_size import check_fits, size_of
 
 PART_BYTES: Final = 4 << 20
 """Bytes of a part in memory, about; the upload holds a few parts at a time."""
@@ -93,7 +101,7 @@ class AggregateActivities:
                 warnings=warn.warnings,
                 retries=attempt.retries,
             )
-            check_fits(staged, "The list of staged parts")
+            check_fits(staged, "What is to be said of the unit")
             return staged
 
     def _report_of(self, plan: ExportPlan) -> Report:
@@ -157,12 +165,32 @@ class _Staging:
             await self._start_part()
 
     async def finished(self) -> list[StagedPart]:
-        """Return all parts, in row order, once all are written."""
+        """Return all parts, in row order, once all are written; or a list of them as one part."""
         if self._batches:
             await self._start_part()
         while self._under_way:
             self._done.append(await self._under_way.popleft())
+        listed, most = PartList(parts=self._done), self._ask.most_listed
+        if len(self._done) > 1 and most is not None and size_of(listed) > most:
+            return [await self._stored(listed)]
         return self._done
+
+    async def _stored(self, listed: PartList) -> StagedPart:
+        """Store a list of parts, and return it as one."""
+        ref = self._ask.task
+        key = names.part_list_key(
+            ref.task_id, ref.run_id, unit=self._ask.unit.key, attempt=self._attempt.key
+        )
+        data = listed.model_dump_json().encode()
+        await in_thread(lambda _: self._put(key, data))
+        return StagedPart(
+            key=key,
+            rows=sum(part.rows for part in listed.parts),
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            schema_id="",
+            lists=len(listed.parts),
+        )
 
     async def _start_part(self) -> None:
         if len(self._under_way) == _PARTS_IN_FLIGHT:
@@ -180,8 +208,7 @@ class _Staging:
 
     def _write(self, key: str, batches: list[pa.RecordBatch]) -> StagedPart:
         part = encode_part(batches[0].schema, batches)
-        self._store.put(key, part.data)
-        self._cache.put(key, part.data)
+        self._put(key, part.data)
         return StagedPart(
             key=key,
             rows=sum(batch.num_rows for batch in batches),
@@ -189,3 +216,7 @@ class _Staging:
             sha256=hashlib.sha256(part.data).hexdigest(),
             schema_id=part.schema_id,
         )
+
+    def _put(self, key: str, data: bytes) -> None:
+        self._store.put(key, data)
+        self._cache.put(key, data)

@@ -1,6 +1,7 @@
 """Cleaning up after an export that did not end well, and closing a cancelled run."""
 
 import threading
+from typing import Final
 
 from temporalio import activity
 from temporalio.client import Client
@@ -11,6 +12,9 @@ from exports.models import DiscardResult, TaskRef, TaskStatus
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
+
+_SIDE_BY_SIDE: Final = 100
+"""Objects that are removed between two looks at whether to stop."""
 
 
 class CleanupActivities:
@@ -46,11 +50,16 @@ class CleanupActivities:
         keep = [] if file is None else [file, names.preview_key(file)]
         for root in (names.STAGING, names.FILES):
             prefix = names.run_prefix(root, task.task_id, task.run_id)
-            for found in (self._store.open_uploads, self._store.objects):
-                for item in list(found(prefix)):
-                    if item.key not in keep and not stop.is_set():
-                        self._store.remove(item)
-                        removed += 1
+            for upload in list(self._store.open_uploads(prefix)):
+                self._store.remove(upload)
+                removed += 1
+            keys = [item.key for item in self._store.objects(prefix) if item.key not in keep]
+            for first in range(0, len(keys), _SIDE_BY_SIDE):
+                if stop.is_set():
+                    return removed
+                # A large export has staged tens of thousands.
+                self._store.remove_all(keys[first : first + _SIDE_BY_SIDE])
+                removed += len(keys[first : first + _SIDE_BY_SIDE])
         return removed
 
     @activity.defn(name=names.CLOSE_AS_CANCELED)

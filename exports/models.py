@@ -283,14 +283,18 @@ class Claim(WireModel):
 
 
 class StagedPart(WireModel):
-    """One staged object: rows of one unit as an Arrow IPC stream.
+    """One staged object: rows of one unit as an Arrow IPC stream, or a list of such parts.
+
+    To an older worker, a list looks like a part that is damaged: it never makes a file without its
+    rows.
 
     Attributes:
         key: Its key in the bucket.
-        rows: Rows in it.
+        rows: Rows in it, or in all parts of the list.
         bytes: Its size.
         sha256: SHA-256 of its content, in hexadecimal.
-        schema_id: Equal for parts with equal Arrow schemas.
+        schema_id: Equal for parts with equal Arrow schemas; empty for a list.
+        lists: How many parts it lists; 0 if it has rows.
     """
 
     key: str
@@ -298,6 +302,17 @@ class StagedPart(WireModel):
     bytes: int
     sha256: str
     schema_id: str
+    lists: int = Field(default=0, ge=0, exclude_if=lambda parts: parts == 0)
+
+
+class PartList(WireModel):
+    """The content of a staged object that lists parts: JSON.
+
+    Attributes:
+        parts: The parts of one unit, in the order of their rows.
+    """
+
+    parts: list[StagedPart]
 
 
 class AggregateInput(WireModel):
@@ -309,6 +324,8 @@ class AggregateInput(WireModel):
         unit: The unit to stage.
         rows_before: Rows that were staged before, for the progress that people see.
         retries_before: Failed attempts of the task before this activity was scheduled.
+        most_listed: Bytes of the longest list of parts that the result may hold; a longer one goes
+            into the bucket. None for no limit: an older workflow knows no lists in the bucket.
     """
 
     task: TaskRef
@@ -316,6 +333,7 @@ class AggregateInput(WireModel):
     unit: Unit
     rows_before: int
     retries_before: int = 0
+    most_listed: int | None = None
 
 
 class StagedUnit(WireModel):
@@ -323,7 +341,7 @@ class StagedUnit(WireModel):
 
     Attributes:
         unit: Key of the unit.
-        parts: The staged objects, in the order of their rows.
+        parts: The staged objects, in the order of their rows; or one that lists them.
         rows: Rows in all of them.
         rest: What the unit has not read because of its limit, in the order of the rows; all of
             them come after these rows.
@@ -345,7 +363,7 @@ class UploadInput(WireModel):
     Attributes:
         task: The task and its run.
         plan: The plan, with empty `units`.
-        parts: The staged objects that the workflow accepted.
+        parts: The staged objects that the workflow accepted; some may be lists of others.
         warnings: What was changed in the rows when they were staged.
         retries_before: Failed attempts of the task before this activity was scheduled.
     """

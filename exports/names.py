@@ -70,10 +70,12 @@ _WORKFLOW_PREFIX: Final = "export-"
 # S3 allows keys of 1,024 bytes, but stores that use a file system allow 255 between two slashes.
 _MAX_SEGMENT_BYTES: Final = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# What `staged_part_key`, `file_key` and `preview_key` build. A bucket may hold other things with
-# similar keys.
+# What `staged_part_key`, `part_list_key`, `file_key` and `preview_key` build. A bucket may hold
+# other things with similar keys.
 _OWNER = r"(?P<task>[^/]+)/(?P<run>[^/]+)"
-_PART_KEY = re.compile(rf"{STAGING}{_OWNER}/.+/part-[0-9]{{5,}}-[0-9a-f]{{32}}\.arrow")
+_PART_KEY = re.compile(
+    rf"{STAGING}{_OWNER}/.+/(?:part-[0-9]{{5,}}-[0-9a-f]{{32}}\.arrow|parts-[0-9a-f]{{32}}\.json)"
+)
 _OF_ATTEMPT = rf"{FILES}{_OWNER}/[^/]+-[0-9a-f]{{32}}"
 _FILE_KEY = re.compile(rf"{_OF_ATTEMPT}/export\.[^/]+")
 _PREVIEW_KEY = re.compile(rf"{_OF_ATTEMPT}/preview\.json")
@@ -352,6 +354,11 @@ def staged_part_key(task_id: str, run_id: str, *, unit: str, attempt: str, index
     """Return a new key for a staged part of one attempt at one unit. It can't be guessed."""
     part = f"part-{index:05d}-{_token()}.arrow"
     return f"{run_prefix(STAGING, task_id, run_id)}{unit}/{attempt}/{part}"
+
+
+def part_list_key(task_id: str, run_id: str, *, unit: str, attempt: str) -> str:
+    """Return a new key for the list of the staged parts of one attempt at one unit."""
+    return f"{run_prefix(STAGING, task_id, run_id)}{unit}/{attempt}/parts-{_token()}.json"
 
 
 def file_key(task_id: str, run_id: str, *, attempt: str, extension: str) -> str:

@@ -35,10 +35,12 @@ with workflow.unsafe.imports_passed_through():
         Unit,
         UploadInput,
     )
+    from exports.tables.warnings import WarningCounts
     from exports.temporal.payload_size import size_of
     from workflows import steps, visibility
     from workflows.admission import refuse_too_large
     from workflows.failures import application_error, code_and_message, ended_by_server
+    from workflows.history_budget import HistoryBudget
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
     from workflows.uninterrupted import uninterrupted
     from workflows.visibility import Visibility
@@ -72,7 +74,7 @@ class ExportWorkflow:
         self._workers_lost = 0
         self._plans = 1
         self._rows = 0
-        self._part_list_bytes = 0
+        self._budget = HistoryBudget()
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
@@ -161,7 +163,7 @@ class ExportWorkflow:
 
     async def _plan_again(self, request: ExportRequest) -> Claim:
         self._plans += 1
-        self._rows = self._part_list_bytes = 0
+        self._rows = 0
         claim = await self._claim(request)
         # It is done if the worker that wrote so was lost before it could say so.
         if claim.ended is not None and claim.ended.status is not TaskStatus.DONE:
@@ -179,6 +181,7 @@ class ExportWorkflow:
 
     async def _stage_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:
         """Stage units and the units that they leave for others; return all in row order."""
+        self._budget.plan_units(plan, units, self._task)
         running = [asyncio.create_task(self._stage_unit(plan, unit)) for unit in units]
         try:
             return [staged for found in await asyncio.gather(*running) for staged in found]
@@ -193,14 +196,19 @@ class ExportWorkflow:
         async with self._unit_slots:
             staged = await self._run_step(
                 lambda history: steps.aggregate(
-                    AggregateInput(task=self._task, plan=plan, unit=unit, rows_before=self._rows),
+                    AggregateInput(
+                        task=self._task,
+                        plan=plan,
+                        unit=unit,
+                        rows_before=self._rows,
+                        most_listed=self._budget.most_listed(plan),
+                    ),
                     history,
                 ),
                 cancellable=True,
             )
         self._rows += staged.rows
-        self._part_list_bytes += size_of(staged)
-        refuse_too_large(self._part_list_bytes, _PARTS)
+        self._budget.add(staged)
         self._retries = max(self._retries, staged.retries)
         self._stop_if_cancelled()
         visibility.show_progress(f"aggregate · {unit.key} read", rows=self._rows, plan=plan)
@@ -213,7 +221,7 @@ class ExportWorkflow:
             task=self._task,
             plan=plan.model_copy(update={"units": []}),
             parts=[part for unit in units for part in unit.parts],
-            warnings=[warning for unit in units for warning in unit.warnings],
+            warnings=WarningCounts(w for unit in units for w in unit.warnings).warnings,
         )
         refuse_too_large(size_of(ask), _PARTS)
         file = await self._run_step(
@@ -256,9 +264,9 @@ class ExportWorkflow:
 
     def _needs_discard(self, units: list[StagedUnit]) -> bool:
         """Return whether there may be more than the accepted parts, or too many to name them."""
-        parts = sum(len(unit.parts) for unit in units)
+        parts = [part for unit in units for part in unit.parts]
         went_wrong = self._retries > 0 or self._workers_lost > 0 or self._plans > 1
-        return went_wrong or parts > MOST_PARTS_NAMED
+        return went_wrong or len(parts) > MOST_PARTS_NAMED or any(part.lists for part in parts)
 
     async def _close_as_cancelled(self) -> BaseException:
         # The server accepts a reason that is too long for a step.

@@ -1,6 +1,6 @@
 """Every timeout, retry policy and limit of the workflows, by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -53,6 +53,20 @@ MOST_PLANS: Final = 8
 # history.
 MOST_PARTS_NAMED: Final = 100
 
+# Lists of staged parts are in the history up to these sizes, in bytes of JSON: that of one unit (a
+# hundred parts), and those of an export. Longer ones, and all later ones, are in the bucket.
+MOST_LISTED_OF_UNIT: Final = 32 * 1024
+MOST_LISTED: Final = 512 * 1024
+
+# The server terminates a run with more than 51,200 events or 50 MB. A unit costs six events and
+# some 2 KB, besides the plan in its input, and an entry of some 250 bytes, besides its prefix in
+# the bucket, in the input of the upload. There is room left for lost workers.
+MOST_UNITS: Final = 4000
+MOST_BYTES_OF_UNITS: Final = 36_000_000
+BYTES_OF_UNIT: Final = 2048
+MOST_BYTES_OF_ENTRIES: Final = 1_400_000
+BYTES_OF_ENTRY: Final = 250
+
 # A worker without the encryption key is one that a new key has not reached yet: some worker has
 # the key, because it encrypted the input.
 FIRST_WAIT_FOR_KEY: Final = timedelta(seconds=5)
@@ -76,6 +90,9 @@ class StepPolicy:
 CLAIM_STEP: Final = StepPolicy(timedelta(minutes=1))
 AGGREGATE_STEP: Final = StepPolicy(timedelta(minutes=30))
 UPLOAD_STEP: Final = StepPolicy(timedelta(hours=2))
+"""Without the time for the rows: see `upload_step`."""
+UPLOADED_ROWS_PER_SECOND: Final = 20_000
+"""The slowest format writes five times as many."""
 WRITEBACK_STEP: Final = StepPolicy(timedelta(minutes=1))
 CLEANUP_STEP: Final = StepPolicy(timedelta(minutes=10))
 SWEEP_STEP: Final = StepPolicy(timedelta(minutes=4))
@@ -123,6 +140,12 @@ CLEANUP: Final = RetryPolicy(
 SWEEP: Final = RetryPolicy(
     initial_interval=FIRST_DELAY, backoff_coefficient=BACKOFF, maximum_attempts=3
 )
+
+
+def upload_step(rows: int) -> StepPolicy:
+    """Return the time limits of the upload of a file with so many rows."""
+    longer = timedelta(seconds=rows // UPLOADED_ROWS_PER_SECOND)
+    return replace(UPLOAD_STEP, start_to_close=UPLOAD_STEP.start_to_close + longer)
 
 
 def retry_delay(failed: int) -> timedelta:

@@ -66,13 +66,14 @@ async def aggregate(ask: AggregateInput, history: StepHistory) -> StagedUnit:
 
 async def upload(ask: UploadInput, history: StepHistory) -> FinishedFile:
     """Encode the staged parts into the finished file."""
+    rows = sum(part.rows for part in ask.parts)
     ask = ask.model_copy(update={"retries_before": history.retries})
     done = await _run(
         names.UPLOAD,
         ask,
-        step=policies.UPLOAD_STEP,
+        step=policies.upload_step(rows),
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
-        summary=f"{sum(part.rows for part in ask.parts):,} rows as {ask.plan.format}",
+        summary=f"{rows:,} rows as {ask.plan.format}",
         bulk=ask.plan.bulk,
         suspect=history.suspect,
     )

@@ -9,7 +9,7 @@ from typing import Final, Self
 import pyarrow as pa
 
 from exports.errors import StagingError
-from exports.models import StagedPart
+from exports.models import PartList, StagedPart
 from exports.staging.cache import KEPT_BYTES, SMALL_PART_BYTES, PartCache
 from exports.staging.parts import PART_DAMAGED, decode_part, schema_at_head_of
 from exports.storage.bucket import ObjectStore
@@ -29,7 +29,8 @@ class StagedParts:
 
     Args:
         store: Where the parts are.
-        parts: The parts that the workflow accepted; at least one.
+        parts: The parts that the workflow accepted; at least one. A list of parts stands for these.
+            It is read twice, so that memory holds one list and not all parts.
         cache: Parts that need not be fetched.
         warn: Counts the numbers and dates of statistics that become text, because other parts have
             other values. (Reports of rows have counted the values that made a column text.)
@@ -71,20 +72,31 @@ class StagedParts:
 
     def _contents(self) -> Iterator[bytes]:
         ahead: deque[Future[bytes]] = deque()
-        for index, part in enumerate(self._parts):
+        for part in self._each():
             if not ahead and (part.key in self._kept or self._cache.get(part.key)):
                 yield self._whole(part)
                 continue
-            while len(ahead) < _PARTS_AHEAD and index + len(ahead) < len(self._parts):
-                ahead.append(self._pool.submit(self._whole, self._parts[index + len(ahead)]))
+            if len(ahead) == _PARTS_AHEAD:
+                yield ahead.popleft().result()
+            ahead.append(self._pool.submit(self._whole, part))
+        while ahead:
             yield ahead.popleft().result()
 
+    def _each(self) -> Iterator[StagedPart]:
+        """Yield the parts that have rows, in their order."""
+        for part in self._parts:
+            if part.lists:
+                yield from PartList.model_validate_json(self._whole(part)).parts
+            else:
+                yield part
+
     def _schemas(self) -> list[pa.Schema]:
-        first_of = {part.schema_id: part for part in reversed(self._parts)}
+        first_of: dict[str, StagedPart] = {}
+        for part in self._each():
+            first_of.setdefault(part.schema_id, part)
         if len(first_of) == 1:  # a thread costs more than a part in memory
             return [self._schema(part) for part in first_of.values()]
-        schemas = dict(zip(first_of, self._pool.map(self._schema, first_of.values()), strict=True))
-        return [schemas[key] for key in dict.fromkeys(part.schema_id for part in self._parts)]
+        return list(self._pool.map(self._schema, first_of.values()))
 
     def _schema(self, part: StagedPart) -> pa.Schema:
         if part.bytes > SMALL_PART_BYTES:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_SIZE: Final = 16 * 1024 * 1024
-"""Bytes of each part but the last.
+"""Bytes of each of the first parts, but of the last.
 
 S3 allows parts of 5 MiB to 5 GiB, and 10,000 parts:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
+PARTS_OF_A_SIZE: Final = 2000
+"""After so many parts, the next ones are twice as large: 10,000 parts are nearly a tebibyte."""
 _PARTS_IN_FLIGHT: Final = 4
 """How many parts are sent at the same time."""
 _READ_BYTES: Final = 1024 * 1024
@@ -267,16 +269,19 @@ class FileUpload:
 
 
 def _in_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the content in parts of `PART_SIZE`; the last part may be smaller."""
+    """Yield the content in parts of `PART_SIZE`, later of more; the last part may be smaller."""
     held: list[memoryview] = []
-    size = 0
+    size = number = 0
+    full = PART_SIZE
     for piece in pieces:
         rest = memoryview(piece)
-        while size + len(rest) >= PART_SIZE:
-            held.append(rest[: PART_SIZE - size])
-            rest = rest[PART_SIZE - size :]
+        while size + len(rest) >= full:
+            held.append(rest[: full - size])
+            rest = rest[full - size :]
             yield b"".join(held)
             held, size = [], 0
+            number += 1
+            full = PART_SIZE << number // PARTS_OF_A_SIZE
         if rest:
             held.append(rest)
             size += len(rest)

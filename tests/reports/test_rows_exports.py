@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 from bson import Decimal128, ObjectId
 
-from exports.models import TaskStatus
+from activities import aggregate
+from exports import names
+from exports.models import TaskStatus, UploadInput
 from exports.reports.rows import reading
 from exports.settings import Settings
+from exports.source import database
 from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, TaskWarning
 from exports.tasks.task import ExportTask
+from exports.temporal.payload_size import size_of
 from tests.support.service import Service, downloaded, open_service, working
+from workflows import policies
 
 OCTOBER = {"from": "2026-10-01", "to": "2026-11-01"}
 FIRST = datetime(2026, 9, 30, 16, tzinfo=UTC)  # midnight in Shanghai
@@ -71,6 +76,11 @@ async def test_a_large_export_is_read_in_many_units_and_is_one_file_in_order(
 ) -> None:
     monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 20)
     monkeypatch.setattr(reading, "ROWS_PER_UNIT", 25)
+    # Many small parts: some units list them in the history, and later ones in the bucket.
+    monkeypatch.setattr(aggregate, "PART_BYTES", 1)
+    monkeypatch.setattr(database, "ROWS_PER_BATCH", 5)
+    monkeypatch.setattr(policies, "MOST_LISTED_OF_UNIT", 2000)
+    monkeypatch.setattr(policies, "MOST_LISTED", 8000)
     # Three of each instant, and later far more in a time than at first.
     hours = [number // 3 * (6 if number < 60 else 1) for number in range(400)]
     await _insert(service, *(FIRST + timedelta(hours=hour) for hour in reversed(hours)))
@@ -79,6 +89,19 @@ async def test_a_large_export_is_read_in_many_units_and_is_one_file_in_order(
     assert task.rows == len(rows) == 400
     assert rows == sorted(rows)
     assert len({row[1] for row in rows}) == 400
+    await service.run_of(task.id).result()
+    uploaded = await _upload_input(service, task.id)
+    assert {bool(part.lists) for part in uploaded.parts} == {False, True}
+    assert size_of(uploaded) < 20_000
+    assert len(service.keys()) == 1  # the file
+
+
+async def _upload_input(service: Service, task_id: str) -> UploadInput:
+    for event in (await service.run_of(task_id).fetch_history()).events:
+        scheduled = event.activity_task_scheduled_event_attributes
+        if scheduled.activity_type.name == names.UPLOAD:
+            return UploadInput.model_validate_json(scheduled.input.payloads[0].data)
+    raise AssertionError("Nothing was uploaded.")
 
 
 @pytest.mark.parametrize(

@@ -276,3 +276,17 @@ def test_memory_does_not_hold_parts_that_have_been_sent(
     upload(store, encoder())
     # One reference is that of `traffic`, the other is the argument of getrefcount.
     assert holders == [2, 2, 2]
+
+
+def test_later_parts_are_larger_so_that_the_store_takes_a_file_of_200_gigabytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    most = 10_000  # parts of an upload
+    sizes = [uploads.PART_SIZE << number // uploads.PARTS_OF_A_SIZE for number in range(most)]
+    assert sum(sizes[:4000]) < 200e9 < sum(sizes)
+    monkeypatch.setattr(uploads, "PART_SIZE", 4)
+    monkeypatch.setattr(uploads, "PARTS_OF_A_SIZE", 3)
+    pieces = [bytes([number]) * 7 for number in range(12)]
+    parts = list(vars(uploads)["_in_parts"](pieces))
+    assert [len(part) for part in parts] == [4, 4, 4, 8, 8, 8, 16, 16, 16]
+    assert b"".join(parts) == b"".join(pieces)

@@ -11,13 +11,26 @@ from pydantic import BaseModel
 from tests.support.paths import REPOSITORY
 
 WORKFLOWS = (
-    *("admission", "delivery", "export", "failures", "policies", "steps", "sweep", "visibility"),
-    *("uninterrupted", "worker_loss"),
+    *(
+        "admission",
+        "delivery",
+        "export",
+        "failures",
+        "history_budget",
+        "policies",
+        "steps",
+        "sweep",
+    ),
+    *("uninterrupted", "visibility", "worker_loss"),
 )
 NOT_TAKEN = {
     ("delivery", "if not is_cancelled_exception(error):"): "takes hours",
     ("export", "if claim.ended is None:"): "each claim has a plan or a result",
     ("failures", "if isinstance(cause, ActivityTimeoutError):"): "no step fails in a third way",
+    (
+        "history_budget",
+        "if self._known <= most or not workflow.patched(_UNITS_COUNTED):",
+    ): "has thousands of units",
     (
         "worker_loss",
         "if workflow.now() - self._began > policies.WAIT_FOR_KEY_WITHIN:",

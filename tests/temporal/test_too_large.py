@@ -1,5 +1,7 @@
 """A payload that Temporal does not accept fails an export once, with a message; never hangs."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from exports.models import (
     TaskStatus,
 )
 from exports.reports.stats.report import StatsReport
+from exports.settings import Settings
 from exports.temporal.payload_size import (
     MOST_BYTES,
     MOST_PARAMS,
@@ -27,7 +30,7 @@ from exports.temporal.payload_size import (
     check_params_fit,
     size_of,
 )
-from tests.support.service import MONTH, USER, Service, insert_orders
+from tests.support.service import MONTH, USER, Service, open_service, working
 
 _SENTENCE = "The list of staged parts is larger than the 2 MB that Temporal accepts"
 
@@ -76,15 +79,46 @@ async def test_a_list_of_parts_that_is_too_large_for_upload_fails_the_export_onc
     await _fails_at_once(service, "statsAnnual")
 
 
-async def test_a_unit_whose_list_of_parts_is_too_large_fails_the_export_once(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def finished(_: object) -> list[StagedPart]:
-        return staged("2026-10", MOST_BYTES + 100_000).parts
+@pytest.fixture
+async def units_of(
+    settings: Settings, temporal_address: str, tmp_path: Path
+) -> AsyncIterator[Service]:
+    """A service with a report of as many units as its parameters say."""
+    reports = tmp_path / "reports.toml"
+    reports.write_text('[reports.many]\npython = "tests.support.many_units:ManyUnits"\n')
+    changed = settings.model_copy(update={"reports_file": reports})
+    async with open_service(changed, temporal_address) as service, working(service):
+        yield service
 
-    monkeypatch.setattr("activities.aggregate._Staging.finished", finished)
-    await insert_orders(service.database)
-    await _fails_at_once(service)
+
+@pytest.mark.parametrize(
+    ("params", "said", "read"),
+    [
+        ({"units": 5000}, "The export has 5,000 units of work or more, and can have 4,000", 0),
+        # The first unit of a report of rows learns how many rows there are.
+        ({"more": 5000}, "The export has about 10,002 rows, in 5,001 units of work or more", 1),
+        # Parameters are in the input of each unit.
+        ({"more": 900, "note": "x" * 60_000}, "901 units of work or more, and can have 5", 1),
+    ],
+    ids=["before it reads", "after the first unit", "long parameters"],
+)
+async def test_an_export_that_its_history_could_not_hold_fails_at_its_beginning(
+    units_of: Service, params: dict[str, JsonValue], said: str, read: int
+) -> None:
+    task = await units_of.ended((await units_of.client.create("many", params, created_by=USER)).id)
+    assert task.error is not None
+    assert (task.status, task.error.code) == (TaskStatus.FAILED, "E_TOO_LARGE")
+    assert said in task.error.msg
+    run = units_of.run_of(task.id)
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+    history = await run.fetch_history()
+    steps = [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in history.events
+    ]
+    assert steps.count("aggregate") == read
+    assert units_of.keys() == []
 
 
 async def test_a_workflow_whose_request_is_too_large_fails_at_once(

@@ -41,16 +41,23 @@ ROWS_TO_LEARN_FROM: Final = 25_000
 A small export needs no other unit. To count the rows of a large one takes as long as to read them.
 """
 ROWS_PER_UNIT: Final = 250_000
-"""Most rows of each unit after the first one."""
+"""Most rows of each unit that comes from the rest of the first one.
+
+What such a unit leaves is divided into units of four times as many, and so on: the history of an
+export holds no more than some thousand units.
+"""
 MAX_UNITS: Final = 64
 """The rest of a unit is divided into at most this many units."""
+_GROWTH: Final = 4
+_MOST_GROWN: Final = 16
+"""How many times `ROWS_PER_UNIT` the rows of a unit may be, so that it is read within minutes."""
 _FEW_UNITS: Final = 8
 """So many units are made without asking the database whether all of them have rows.
 
 A unit without rows costs less than a question to a collection without an index of its time field.
 """
 _FILL_FACTOR: Final = 0.8
-"""Planned rows of a unit, as a part of `ROWS_PER_UNIT`.
+"""Planned rows of a unit, as a part of its limit.
 
 Rows are not spread evenly over time, and the rows that exceed a unit need another one.
 """
@@ -195,7 +202,7 @@ class UnitReader:
         if len(bounds) > _FEW_UNITS:
             bounds = await self._with_rows(bounds, end)
         return [
-            _piece(scan.unit, first, after, limit=ROWS_PER_UNIT)
+            _piece(scan.unit, first, after, limit=scan.limit_of_rest)
             for first, after in pairwise([*bounds, end])
         ]
 
@@ -295,11 +302,19 @@ class _Scan:
             self.cut += 1
         return None
 
+    @property
+    def limit_of_rest(self) -> int:
+        """Most rows of a unit for the part that was not read."""
+        before = self.unit.limit or 0
+        if before < ROWS_PER_UNIT:  # the first unit
+            return ROWS_PER_UNIT
+        return min(_GROWTH * before, _MOST_GROWN * ROWS_PER_UNIT)
+
     def bounds(self, start: int, end: int) -> list[int]:
         """Return where units begin that divide a time evenly, if its rows are as dense as here."""
         length = end - start
         expected = self._rows * length / (self.cut - self._first)
-        count = min(math.ceil(expected / (_FILL_FACTOR * ROWS_PER_UNIT)), MAX_UNITS, length)
+        count = min(math.ceil(expected / (_FILL_FACTOR * self.limit_of_rest)), MAX_UNITS, length)
         return [start + length * index // count for index in range(count)]
 
 
