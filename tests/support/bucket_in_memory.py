@@ -40,12 +40,12 @@ class BucketInMemory(ObjectStore):
         data = self.staged.get(key)
         return data if data is None else data[:first_bytes]
 
-    def objects(self, prefix: str) -> Iterator[StoredObject]:
+    def objects(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """See base class."""
         if not prefix.startswith(names.STAGING):
-            yield from super().objects(prefix)
-        for key in list(self.staged):
-            if key.startswith(prefix):
+            yield from super().objects(prefix, after=after)
+        for key in sorted(self.staged):
+            if key.startswith(prefix) and key > after:
                 yield StoredObject(key, datetime.now(UTC))
 
     def remove_all(self, keys: Sequence[str]) -> None:
