@@ -350,6 +350,11 @@ def run_prefix(root: str, task_id: str, run_id: str) -> str:
     return f"{root}{_quoted(task_id)}/{run_id}/"
 
 
+def new_probe_id() -> str:
+    """Return what stands for the task in the keys of a probe of the bucket. It can't be guessed."""
+    return f"probe-{_token()}"
+
+
 def staged_part_key(task_id: str, run_id: str, *, unit: str, attempt: str, index: int) -> str:
     """Return a new key for a staged part of one attempt at one unit. It can't be guessed."""
     part = f"part-{index:05d}-{_token()}.arrow"

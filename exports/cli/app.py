@@ -9,14 +9,14 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from exports.cli import exports, messages, programs, recurring, schedule, tokens, webhooks
+from exports.cli import exports, messages, programs, recurring, schedule, store, tokens, webhooks
 from exports.cli.boundary import guarded, raise_on_sigterm
 from exports.cli.output import print_version
 from exports.runtime.process import end
 
 _EXIT_CODES: Final = (
     "Exit codes: 0 success, 1 the export failed or was cancelled, a webhook did not take its "
-    "test, or the worker is not alive or not ready, 2 invalid input, "
+    "test, the worker is not alive or not ready, or the bucket failed its probe, 2 invalid input, "
     "3 a server cannot be reached, 130 stopped by Ctrl-C."
 )
 
@@ -31,6 +31,7 @@ app.add_typer(messages.app)
 app.add_typer(programs.app)
 app.add_typer(recurring.app, name="recurring")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(store.app)
 app.add_typer(tokens.app, name="token")
 app.add_typer(webhooks.app, name="webhook")
 

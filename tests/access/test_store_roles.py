@@ -23,6 +23,7 @@ from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
+from exports.storage.probe import probe_store
 from exports.storage.upload import PART_SIZE
 from exports.temporal.converter import data_converter
 from tests.support.lone_servers import LoneStore
@@ -259,6 +260,20 @@ async def test_the_roles_are_enough_for_whole_exports(
         left = admin.list_objects(Bucket="exports").get("Contents", [])
         admin.close()
         assert not [item for item in left if task.id in item.get("Key", "")]
+
+
+def test_the_rights_of_a_worker_are_those_that_a_probe_of_the_bucket_needs(
+    settings: Settings, store_with_roles: LoneStore
+) -> None:
+    found = {
+        user: [
+            result.name
+            for result in probe_store(_settings(settings, store_with_roles, user), thorough=False)
+            if result.outcome != "ok"
+        ]
+        for user in ("worker", "writer", "purger")
+    }
+    assert found == {"worker": [], "writer": ["delete", "clean-up"], "purger": ["put"]}
 
 
 def test_a_writer_aborts_an_upload_that_it_cannot_finish(
