@@ -23,6 +23,7 @@ from activities.attempts import Attempts
 from activities.claim import ClaimActivities
 from activities.cleanup import CleanupActivities
 from activities.deliver import DeliveryActivities, MessageSweep
+from activities.orphans import Orphans
 from activities.purge import PurgeActivities
 from activities.sweep import SweepActivities
 from activities.upload import UploadActivities
@@ -50,6 +51,7 @@ from exports.settings import Settings
 from exports.source.database import Source
 from exports.staging.cache import PartCache
 from exports.storage.features import check_features
+from exports.tasks.bucket_pass import BucketPasses
 from exports.tasks.collection import Stored, TaskCollection
 from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
@@ -203,7 +205,14 @@ def _activities(
     )
     cleanup = CleanupActivities(tasks=tasks, store=store, temporal=temporal)
     sweep = SweepActivities(tasks=swept, temporal=temporal)
-    purge = PurgeActivities(tasks=swept, store=store, retention=settings.retention)
+    orphans = Orphans(
+        tasks=swept,
+        store=store,
+        passes=BucketPasses(collection.documents.database, store.fingerprint),
+        retention=settings.retention,
+        every=settings.orphans_every,
+    )
+    purge = PurgeActivities(tasks=swept, store=store, orphans=orphans)
     return [
         claim.claim,
         aggregate.aggregate,

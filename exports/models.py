@@ -541,11 +541,13 @@ class SweepCount(WireModel):
         changed: Tasks that were started, healed or purged.
         refused: Documents that can't be run and were marked `failed`.
         objects: Orphaned objects and multipart uploads that were removed.
+        bucket: How far the pass through the bucket has come, for people; empty if none was due.
     """
 
     changed: int = 0
     refused: int = 0
     objects: int = 0
+    bucket: str = ""
 
 
 class SweepResult(WireModel):

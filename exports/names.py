@@ -350,6 +350,15 @@ def run_prefix(root: str, task_id: str, run_id: str) -> str:
     return f"{root}{_quoted(task_id)}/{run_id}/"
 
 
+def bucket_pass_id(store: Mapping[str, str]) -> str:
+    """Return the id of what is stored of the passes through a bucket.
+
+    Args:
+        store: The fingerprint of the bucket.
+    """
+    return f"bucket-{_digest(json.dumps(store, sort_keys=True))}"
+
+
 def new_probe_id() -> str:
     """Return what stands for the task in the keys of a probe of the bucket. It can't be guessed."""
     return f"probe-{_token()}"

@@ -211,6 +211,11 @@ class Settings(ReportsSettings, MessageSettings):
         default=timedelta(hours=24),
         description="How long a finished file is kept, at least as long as its link is valid",
     )
+    orphans_every: Annotated[timedelta, Ge(timedelta(0)), Le(_MAX_RETENTION), _Seconds] = Field(
+        default=timedelta(hours=1),
+        description="How often sweeps look through the whole bucket for what no export needs. "
+        "0: each sweep",
+    )
     max_concurrent_activities: Annotated[int, Gt(0)] = Field(
         default=8,
         description="Activities of small exports, and other short ones, that a worker runs at once",

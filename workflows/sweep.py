@@ -43,6 +43,7 @@ class SweepWorkflow:
             f"started {result.started}, healed {result.healed}, purged {result.purged}; "
             f"{expired.objects} orphaned objects removed, "
             f"{done[names.SWEEP_MESSAGES].changed} messages handed over"
+            + (f"; the pass through the bucket {expired.bucket}" if expired.bucket else "")
         )
         if failures:
             raise failures[0]

@@ -124,9 +124,9 @@ async def test_the_two_users_have_all_permissions_that_an_export_needs(
         async with watcher.at_work():
             bare = await insert_task(service, type=kind, params=params)
             assert (await service.ended(bare)).status is TaskStatus.DONE
-        assert (await service.database["ExportWatch"].find_one({}, {"_id": 0, "holder": 1})) == {
-            "holder": None
-        }
+        lease = {"_id": service.settings.task_queue}
+        found = await service.database["ExportWatch"].find_one(lease, {"_id": 0, "holder": 1})
+        assert found == {"holder": None}
         tokens = TokenStore(service.database)
         await tokens.prepare()
         text, token = await tokens.create("u1")

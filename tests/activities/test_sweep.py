@@ -195,7 +195,7 @@ async def test_expired_files_are_removed_and_their_tasks_are_expired(service: Se
 
 
 @protected_by(
-    "activities/purge.py",
+    "activities/orphans.py",
     "item.key in (file, names.preview_key(file))",
     instead="bool(names)",
 )
@@ -230,7 +230,7 @@ async def test_an_open_upload_that_no_run_needs_is_aborted(
 
 
 @protected_by(
-    "activities/purge.py", 'return bool(task.get("runId") == run_id)', instead="return False"
+    "activities/orphans.py", 'return bool(task.get("runId") == run_id)', instead="return False"
 )
 async def test_the_staged_parts_of_an_open_run_are_kept(idle_service: Service) -> None:
     task = await idle_service.asked.create(

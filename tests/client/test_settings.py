@@ -49,6 +49,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "url_ttl": ("60", timedelta(minutes=1)),
     "short_url_ttl": ("PT2M", timedelta(minutes=2)),
     "join_within": ("0", timedelta(0)),
+    "orphans_every": ("PT30M", timedelta(minutes=30)),
     "quota_open": ("0", 0),
     "quota_per_day": ("7", 7),
     "retention": ("P2D", timedelta(days=2)),

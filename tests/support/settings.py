@@ -28,6 +28,8 @@ def settings_of(
         task_queue=task_queue,
         # Most tests ask for the same export again and again, and mean another one.
         join_within=timedelta(0),
+        # ... and sweep again, and mean the whole bucket.
+        orphans_every=timedelta(0),
         quota_open=0,
         quota_per_day=0,
     )

@@ -32,7 +32,7 @@ class Traffic:
         self.events: list[tuple[str, str]] = []
         self.bodies: dict[int, bytes] = {}
         self._lock = threading.Lock()
-        self._before: dict[str, Callable[[], None]] = {}
+        self._before: dict[str, Callable[[], object]] = {}
         self._params: dict[str, dict[str, object]] = {}
         self._bodies: dict[str, Callable[[bytes], bytes]] = {}
         self._answers: dict[str, dict[str, object]] = {}
@@ -49,7 +49,7 @@ class Traffic:
         monkeypatch.setattr(bucket, "s3_client", watched)
         return traffic
 
-    def before(self, operation: str, do: Callable[[], None]) -> None:
+    def before(self, operation: str, do: Callable[[], object]) -> None:
         """Call `do` before each request of an operation is sent; an error it raises is a fault."""
         self._before[operation] = do
 

@@ -144,6 +144,7 @@ def environment_of(settings: Settings, endpoints: Endpoints, **more: str) -> dic
         "EXPORTS_SOURCE_DATABASE": source_database,
         "EXPORTS_MONGO_DATABASE": settings.mongo_database,
         "EXPORTS_S3_PREFIX": settings.s3_prefix,
+        "EXPORTS_ORPHANS_EVERY": "0",
         "EXPORTS_TASK_QUEUE": settings.task_queue,
         "EXPORTS_REPORTS_FILE": str(settings.reports_file),
         "EXPORTS_MAX_CONCURRENT_ACTIVITIES": str(settings.max_concurrent_activities),
