@@ -30,6 +30,7 @@ from activities.upload import UploadActivities
 from activities.writeback import WritebackActivities
 from exports import names
 from exports.connections import Connections, open_source
+from exports.documents import Stored
 from exports.errors import ExportError
 from exports.messages.channel import Channel
 from exports.messages.channels import open_channels
@@ -52,7 +53,8 @@ from exports.source.database import Source
 from exports.staging.cache import PartCache
 from exports.storage.features import check_features
 from exports.tasks.bucket_pass import BucketPasses
-from exports.tasks.collection import Stored, TaskCollection
+from exports.tasks.collection import TaskCollection
+from exports.tasks.indexes import task_indexes
 from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.search_attributes import KnownSearchAttributes, ensure_search_attributes
@@ -170,7 +172,9 @@ def _activities(
 ) -> list[Activity]:
     store, temporal = connections.store, connections.temporal
     collection = TaskCollection(
-        connections.mongo[settings.mongo_database], origin=temporal.identity
+        connections.mongo[settings.mongo_database],
+        origin=temporal.identity,
+        kept=settings.tasks_kept,
     )
     tasks, swept = RunTransitions(collection), SweepStore(collection)
     attempts = Attempts(tasks, store)
@@ -288,10 +292,10 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
         source = make_source(database, settings.query_timeout)
         temporal = connections.temporal
         tasks_database = connections.mongo[settings.mongo_database]
-        tasks = TaskCollection(tasks_database, origin=temporal.identity)
-        await tasks.ensure_indexes()
-        await DeliveryStore(tasks_database).ensure_indexes()
         await check_temporal_version(temporal)
+        tasks = TaskCollection(tasks_database, origin=temporal.identity, kept=settings.tasks_kept)
+        await task_indexes(tasks).ensure()
+        await DeliveryStore(tasks_database).indexes.ensure()
         await ensure_search_attributes(temporal)
         channels = open_channels(settings, tasks_database, reports)
         watcher = Watcher(tasks, temporal, settings.task_queue)

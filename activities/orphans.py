@@ -12,10 +12,10 @@ from typing import Final
 from activities.boundary import in_thread
 from exports import names
 from exports.clock import from_epoch_ms, now_ms
+from exports.documents import Stored
 from exports.models import SweepCount, TaskStatus
 from exports.storage.bucket import ObjectStore, StoredObject
 from exports.tasks.bucket_pass import BucketPass, BucketPasses
-from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
 from exports.tasks.task import ExportTask
 

@@ -13,10 +13,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.boundary import beating, boundary, check_worker_clock
 from exports import names
 from exports.clock import now_ms
+from exports.documents import Stored
 from exports.errors import TaskInvalidError, TemporalRefusedError
 from exports.models import SweepCount
 from exports.task_starts import TaskStarter, each
-from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
 from exports.temporal.pollers import nobody_polls
 from exports.temporal.start import accepts_exports, describe_export

@@ -28,6 +28,7 @@ from benchmarks.waiting import p95
 from dev.process import Process
 from exports.models import AttemptBeat, Stage, TaskRef
 from exports.tasks.collection import TaskCollection
+from exports.tasks.indexes import task_indexes
 from exports.tasks.transitions import RunTransitions
 from exports.tokens import TokenStore
 
@@ -129,7 +130,7 @@ class _Listening:
 async def _measured(listeners: int, seconds: int) -> dict[str, float]:
     async with opened() as bench:
         run = RunTransitions(TaskCollection(bench.database))
-        await TaskCollection(bench.database).ensure_indexes()
+        await task_indexes(TaskCollection(bench.database)).ensure()
         refs = [
             TaskRef(task_id=f"t{n}", workflow_id=f"export-t{n}", run_id="r")
             for n in range(_EXPORTS)

@@ -17,6 +17,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
 from exports.clock import check_clock
+from exports.documents import Stored, server_time
 from exports.encryption.keys import EncryptionKeys
 from exports.errors import (
     DatabaseAccessError,
@@ -29,7 +30,6 @@ from exports.runtime.threads import in_own_thread
 from exports.server_errors.mongo import tasks_error
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
-from exports.tasks.collection import Stored, server_time
 from exports.temporal.converter import data_converter
 
 OLDEST_MONGODB: Final = "4.4"

@@ -4,7 +4,7 @@ Field names are snake_case in Python and camelCase in JSON, because clients in o
 start workflows and read documents. Times are epoch milliseconds (UTC).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Self, cast
 
@@ -27,6 +27,7 @@ DEFAULT_FORMAT: Final = "csv"
 DEFAULT_MAX_RETRIES: Final = 3
 MAX_RETRIES: Final = 100
 DEFAULT_UNITS_SIDE_BY_SIDE: Final = 4
+DEFAULT_TASKS_KEPT: Final = timedelta(days=90)
 DEFAULT_CHANNELS: Final = "default"
 """Stands in `notify` for the channels that the person has chosen."""
 _MAX_CHANNELS: Final = 20

@@ -23,7 +23,7 @@ from pydantic import (
 from exports.encryption.keys import EncryptionKeys, EncryptionKeyText
 from exports.environment import EnvironmentSettings
 from exports.message_settings import MessageSettings
-from exports.models import DEFAULT_UNITS_SIDE_BY_SIDE
+from exports.models import DEFAULT_TASKS_KEPT, DEFAULT_UNITS_SIDE_BY_SIDE
 from exports.names import DEFAULT_TASK_QUEUE
 
 # A presigned URL of signature version 4 is valid for seven days at most:
@@ -73,6 +73,12 @@ def _build_id(value: str) -> str:
 def _endpoint(value: str) -> str:
     if not _ENDPOINT.fullmatch(value):
         raise ValueError("must be http://host:port or https://host:port, without a user name")
+    return value
+
+
+def _kept(value: timedelta) -> timedelta:
+    if timedelta(0) != value < timedelta(days=1):
+        raise ValueError("must be at least a day, or 0 for ever")
     return value
 
 
@@ -206,6 +212,11 @@ class Settings(ReportsSettings, MessageSettings):
     quota_recurring: Annotated[int, Ge(0)] = Field(
         default=20,
         description="How many recurring exports one person may have. 0: no limit",
+    )
+    tasks_kept: Annotated[timedelta, AfterValidator(_kept), Le(_MAX_RETENTION), _Seconds] = Field(
+        default=DEFAULT_TASKS_KEPT,
+        description="How long a task, with its audit record and its idempotency keys, is kept "
+        "after its end, at least a day. 0: for ever",
     )
     retention: Annotated[timedelta, Gt(timedelta(0)), Le(_MAX_RETENTION), _Seconds] = Field(
         default=timedelta(hours=24),

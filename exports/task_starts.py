@@ -10,10 +10,10 @@ from temporalio.exceptions import ApplicationError
 
 from exports import names
 from exports.clock import now_ms
+from exports.documents import Stored
 from exports.errors import EncryptionKeyError, TaskInvalidError, UnexpectedError
 from exports.models import SweepCount
 from exports.tasks.checks import check_takable
-from exports.tasks.collection import Stored
 from exports.tasks.sweep import SweepStore
 from exports.tasks.task import ExportTask, TaskError
 from exports.temporal.start import describe_export, start_export

@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
+from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
 from exports.clock import epoch_ms, from_epoch_ms, now_ms
+from exports.documents import Indexes, Sort, Stored, deadline, majority_collection, read, read_one
 from exports.errors import RequestError
 from exports.mail_addresses import is_mail_address
 from exports.models import WireModel
-from exports.tasks.collection import Stored, deadline, majority_collection
 
 CACHED_FOR: Final = 10.0
 """Seconds after which a token that was revoked is refused by every process."""
@@ -33,6 +34,11 @@ LONGEST: Final = timedelta(days=3650)
 _TOKEN: Final = re.compile(r"exp_(?P<id>[0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 _MAX_CACHED: Final = 10_000
 _EXPIRES: Final = "expiresAt"
+_OLDEST: Final[Sort] = [("createdAt", ASCENDING)]
+_INDEXES: Final = [
+    IndexModel([(_EXPIRES, ASCENDING)], expireAfterSeconds=0),
+    IndexModel([("session", ASCENDING), *_OLDEST]),
+]
 
 
 class Token(WireModel):
@@ -79,6 +85,9 @@ class TokenStore:
 
     Args:
         database: The database of `ExportTokens`.
+
+    Attributes:
+        indexes: Those of the collection. One removes tokens that have ended.
     """
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
@@ -87,12 +96,8 @@ class TokenStore:
             names.TOKENS_COLLECTION,
             codec_options=database.codec_options.with_options(tz_aware=True),
         )
+        self.indexes = Indexes(self._tokens, _INDEXES)
         self._cache: dict[bytes, tuple[Token, float]] = {}
-
-    async def prepare(self) -> None:
-        """Make the index that removes tokens that have ended."""
-        async with deadline(self._tokens):
-            await self._tokens.create_index(_EXPIRES, expireAfterSeconds=0)
 
     async def create(
         self,
@@ -175,8 +180,7 @@ class TokenStore:
 
     async def list(self) -> list[Token]:
         """Return all tokens but sessions, oldest first, without those that have ended."""
-        async with deadline(self._tokens):
-            found = await self._tokens.find({"session": False}, sort=[("createdAt", 1)]).to_list()
+        found = await read(self._tokens, {"session": False}, sort=_OLDEST)
         return [token for token in map(Token.from_document, found) if not _ended(token)]
 
     async def revoke(self, token_id: str) -> None:
@@ -199,8 +203,7 @@ class TokenStore:
 
     async def valid(self, token_ids: set[str]) -> set[str]:
         """Return which of these tokens, by their ids, have neither ended nor been revoked."""
-        async with deadline(self._tokens):
-            found = await self._tokens.find({"_id": {"$in": [*token_ids]}}).to_list()
+        found = await read(self._tokens, {"_id": {"$in": [*token_ids]}})
         tokens = [token for token in map(Token.from_document, found) if not _ended(token)]
         parents = {token.parent for token in tokens if token.parent is not None}
         there = await self.valid(parents) if parents else parents
@@ -224,15 +227,15 @@ class TokenStore:
         return None if _ended(token) else token
 
     async def _read(self, token_id: str, text: str) -> Token | None:
-        async with deadline(self._tokens):
-            document = await self._tokens.find_one({"_id": token_id})
-            if document is None or not hmac.compare_digest(document["hash"], _hash(text)):
-                return None
-            token = Token.from_document(document)
-            if token.parent is None or await self._tokens.find_one(
-                {"_id": token.parent, "$nor": [{_EXPIRES: {"$lte": datetime.now(UTC)}}]}
-            ):
-                return token
+        document = await read_one(self._tokens, {"_id": token_id})
+        if document is None or not hmac.compare_digest(document["hash"], _hash(text)):
+            return None
+        token = Token.from_document(document)
+        if token.parent is None or await read_one(
+            self._tokens,
+            {"_id": token.parent, "$nor": [{_EXPIRES: {"$lte": datetime.now(UTC)}}]},
+        ):
+            return token
         return None  # a session that was opened while its token was revoked
 
 

@@ -21,6 +21,7 @@ from exports.runtime.process import configure_logging, end, keep_temporal_off_st
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.tasks.collection import TaskCollection
+from exports.tasks.indexes import task_indexes
 from exports.temporal.search_attributes import ensure_search_attributes
 from worker import at_work, create_workers
 
@@ -65,7 +66,7 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as closing:
         connections = await Connections.open(settings, closing)
         database = connections.mongo[settings.mongo_database]
-        await TaskCollection(database).ensure_indexes()
+        await task_indexes(TaskCollection(database)).ensure()
         await ensure_search_attributes(connections.temporal)
         config = connections.temporal.config()
         config["interceptors"] = [_Noting()]

@@ -135,6 +135,6 @@ def build_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     parts: Parts = app.state.parts
-    await parts.tokens.prepare()
+    await parts.tokens.indexes.ensure()
     app.openapi()  # takes a while, and the first request would wait for it
     yield

@@ -19,8 +19,9 @@ from exports.errors import (
     TaskNotFoundError,
     TaskStateError,
 )
-from exports.models import TaskStatus, WireModel
+from exports.models import TaskStatus
 from exports.tasks.audit import AuditEntry
+from exports.tasks.listing import Page
 from exports.tasks.task import ExportTask
 
 router = APIRouter(prefix="/exports", tags=["exports"])
@@ -39,18 +40,6 @@ _Millis = Annotated[int | None, Query(ge=0, le=YEAR_9999_MS)]
 def retry_after(task: ExportTask) -> dict[str, str]:
     """Return the header that says when an open export may look different."""
     return {} if task.status.ended else {"Retry-After": str(POLL_AFTER)}
-
-
-class Page(WireModel):
-    """Some exports, newest first.
-
-    Attributes:
-        items: The exports.
-        next: The `after` of the next page; None if this is the last one.
-    """
-
-    items: list[ExportTask]
-    next: str | None
 
 
 class Cancel(BaseModel):
@@ -90,7 +79,7 @@ async def list_exports(
     limit: Annotated[int, Query(ge=1, le=_MAX_PER_PAGE)] = 50,
 ) -> Ok[Page]:
     """Return your exports, newest first; to an operator, those of everybody."""
-    tasks = await client.list(
+    page = await client.page(
         created_by=whose(person, created_by),
         status=status,
         type=type,
@@ -99,11 +88,9 @@ async def list_exports(
         created_from=created_from,
         created_before=created_before,
         after=after,
-        limit=limit + 1,
+        limit=limit,
     )
-    more = len(tasks) > limit
-    items = tasks[:limit]
-    return Ok(data=Page(items=items, next=items[-1].id if more else None))
+    return Ok(data=page)
 
 
 @router.get(

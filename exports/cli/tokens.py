@@ -1,22 +1,16 @@
 """`exports token`: makes, lists and revokes tokens of the HTTP API."""
 
-import re
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from exports.cli.boundary import with_tokens
-from exports.cli.options import AsJson
+from exports.cli.options import AsJson, parse_duration
 from exports.cli.output import local_time, print_json, say, show, tokens_table
-from exports.errors import RequestError
 
 if TYPE_CHECKING:
     from exports.tokens import Token, TokenStore
-
-_DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 app = typer.Typer(help="Manage the tokens of the HTTP API.")
 
@@ -39,10 +33,10 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a token, and print it: it can't be shown again."""
-    valid_for = None if expires is None else _duration(expires)
+    valid_for = None if expires is None else parse_duration(expires)
 
     async def work(store: "TokenStore") -> "tuple[str, Token]":
-        await store.prepare()
+        await store.indexes.ensure()
         return await store.create(user, operator=operator, expires_in=valid_for, email=email)
 
     text, token = with_tokens(work)
@@ -74,10 +68,3 @@ def revoke(
     with_tokens(lambda store: store.revoke(token_id))
     if as_json:
         print_json({"ok": True})
-
-
-def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise RequestError("A duration is a number with s, m, h or d, such as 30d.")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})

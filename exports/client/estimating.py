@@ -89,13 +89,13 @@ class Estimating(Asking):
             for limit, quota in used.items():
                 if limit.report in (None, type):
                     check_quota(limit, quota)
-        done = await self._tasks.newest(
+        done = await self._tasks.page(
             created_by=created_by if report.per_person else None,
             wanted=Wanted(status=TaskStatus.DONE, type=type),
             limit=_ESTIMATED_BY,
         )
         length = _length(report, request.params)
-        rates = list(_rates(report, done))
+        rates = list(_rates(report, done.items))
         return Estimate(
             rows=round(median(rows for rows, _ in rates) * length) if rates else None,
             seconds=max(1, round(median(time for _, time in rates) * length)) if rates else None,

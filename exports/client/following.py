@@ -14,10 +14,10 @@ from exports.errors import RequestError, WaitTimeoutError
 from exports.models import TaskStatus
 from exports.tasks.audit import AuditEntry
 from exports.tasks.listener import Listener
-from exports.tasks.listing import Wanted
+from exports.tasks.listing import Page, Wanted
 from exports.tasks.task import ExportTask
 
-_MAX_LISTED: Final = 1000  # tasks
+_MAX_PER_PAGE: Final = 1000  # tasks
 
 
 class Following(ClientPart):
@@ -52,7 +52,55 @@ class Following(ClientPart):
         after: str | None = None,
         limit: int = 50,
     ) -> list[ExportTask]:
-        """Return tasks, newest first. Those whose creation has no time come last.
+        """Return tasks, newest first, however many; the arguments and errors are those of `page`.
+
+        Args:
+            created_by: As for `page`, like the others.
+            status: Same.
+            type: Same.
+            format: Same.
+            recurring: Same.
+            created_from: Same.
+            created_before: Same.
+            after: Same.
+            limit: How many at most, at least 1.
+        """
+        found: builtins.list[ExportTask] = []
+        limit = max(1, limit)
+        while True:
+            page = await self.page(
+                created_by=created_by,
+                status=status,
+                type=type,
+                format=format,
+                recurring=recurring,
+                created_from=created_from,
+                created_before=created_before,
+                after=after,
+                limit=limit - len(found),
+            )
+            found += page.items
+            after = page.next
+            if after is None or len(found) >= limit:
+                return found
+
+    async def page(
+        self,
+        *,
+        created_by: str | None,
+        status: TaskStatus | None = None,
+        type: str | None = None,  # noqa: A002 -- the field's name everywhere
+        format: str | None = None,  # noqa: A002 -- same
+        recurring: str | None = None,
+        created_from: int | None = None,
+        created_before: int | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Return some tasks, newest first, and where the list goes on.
+
+        Those whose creation is a date come after those whose creation is a number, and those whose
+        creation is no time come last.
 
         Args:
             created_by: Whose tasks; None for all.
@@ -62,8 +110,9 @@ class Following(ClientPart):
             recurring: Only tasks of the recurring export with this id.
             created_from: Only tasks that were created then or later (epoch milliseconds).
             created_before: Only tasks that were created before (epoch milliseconds).
-            after: Only what follows the task with this id, which was the last one of a page.
-            limit: How many, from 1 to 1,000.
+            after: The `next` of the page before, which stays good when tasks are removed; or the id
+                of a task, only what follows it.
+            limit: How many at most, from 1 to 1,000.
 
         Raises:
             RequestError: A text is not valid, a time is not one, or the person has no task `after`.
@@ -79,11 +128,11 @@ class Following(ClientPart):
         if any(not 0 <= (time or 0) <= YEAR_9999_MS for time in (created_from, created_before)):
             raise RequestError("A time must be in epoch milliseconds, from 1970 to 9999.")
         wanted = Wanted(status, type, format, recurring, created_from, created_before)
-        return await self._tasks.newest(
+        return await self._tasks.page(
             created_by=created_by,
             wanted=wanted,
             after=after,
-            limit=max(1, min(limit, _MAX_LISTED)),
+            limit=max(1, min(limit, _MAX_PER_PAGE)),
         )
 
     async def watch(self, task_id: str, *, created_by: str | None) -> AsyncGenerator[ExportTask]:

@@ -14,7 +14,7 @@ from exports.settings import Settings
 from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
 from exports.tasks.feed import TaskFeed
-from exports.tasks.indexes import Indexes
+from exports.tasks.indexes import task_indexes
 from exports.tasks.store import TaskStore
 
 
@@ -33,14 +33,14 @@ class ClientPart:
         self._temporal = connections.temporal
         self._store = connections.store
         self._database = connections.mongo[settings.mongo_database]
+        self._settings = settings
         self._take_origin(origin)
         self._feed = TaskFeed(TaskCollection(self._database))
-        self._settings = settings
         self._reports = reports
         self._closing = closing or AsyncExitStack()
         self._closing.push_async_callback(self._feed.close)
         self._polled = PolledQueues(self._temporal)
-        self._indexes = Indexes(TaskCollection(self._database))
+        self._indexes = task_indexes(TaskCollection(self._database))
 
     @property
     def reports(self) -> ReportCatalog:
@@ -48,7 +48,7 @@ class ClientPart:
         return self._reports
 
     def _take_origin(self, origin: str) -> None:
-        tasks = TaskCollection(self._database, origin=origin)
+        tasks = TaskCollection(self._database, origin=origin, kept=self._settings.tasks_kept)
         self._origin = origin
         self._tasks = TaskStore(tasks)
         self._asked = AskingStore(tasks)

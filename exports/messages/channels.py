@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.documents import Stored
 from exports.errors import ChannelError
 from exports.messages.channel import Channel
 from exports.messages.email import kind as email
@@ -13,7 +14,6 @@ from exports.messages.wechat import kind as wechat
 from exports.models import DEFAULT_CHANNELS
 from exports.reports.report import ReportCatalog
 from exports.settings import Settings
-from exports.tasks.collection import Stored
 
 
 class ChannelKind(NamedTuple):

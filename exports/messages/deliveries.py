@@ -10,16 +10,24 @@ from typing import Any, Final, Self
 from pydantic import ConfigDict, Field
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
 
 from exports import names
 from exports.clock import now_ms
+from exports.documents import (
+    ConflictError,
+    Indexes,
+    Sort,
+    Stored,
+    deadline,
+    majority_collection,
+    read,
+    read_one,
+)
 from exports.errors import TaskNotFoundError
 from exports.messages.channel import Address
 from exports.messages.delivery import AttemptResult, DeliveryOrder, DeliveryStatus
 from exports.messages.message import Event, Message
 from exports.models import WireModel
-from exports.tasks.collection import INDEX_TIMEOUT, Stored, deadline, majority_collection
 
 KEPT_FOR: Final = timedelta(days=30)
 _MAX_ANSWER: Final = 1024  # characters
@@ -98,28 +106,28 @@ class Delivery(WireModel):
         return cls.model_validate({**document, "id": document["_id"]}, by_alias=True, by_name=False)
 
 
+_NEWEST: Final[Sort] = [("createdAt", DESCENDING), ("_id", DESCENDING)]
+_INDEXES: Final = [
+    IndexModel([("removeAt", ASCENDING)], expireAfterSeconds=0),
+    IndexModel([("createdBy", ASCENDING), *_NEWEST]),
+    IndexModel([("taskId", ASCENDING), *_NEWEST]),
+    IndexModel(_NEWEST),
+]
+
+
 class DeliveryStore:
     """Stores deliveries. Every write may be repeated.
 
     Args:
         database: The database of `ExportDeliveries`.
+
+    Attributes:
+        indexes: Those of the collection.
     """
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
         self._deliveries = majority_collection(database, names.DELIVERIES_COLLECTION)
-
-    async def ensure_indexes(self) -> None:
-        """Create the indexes; nothing if they exist."""
-        newest = [("createdAt", DESCENDING), ("_id", DESCENDING)]
-        async with deadline(self._deliveries, INDEX_TIMEOUT):
-            await self._deliveries.create_indexes(
-                [
-                    IndexModel([("removeAt", ASCENDING)], expireAfterSeconds=0),
-                    IndexModel([("createdBy", ASCENDING), *newest]),
-                    IndexModel([("taskId", ASCENDING), *newest]),
-                    IndexModel(newest),
-                ]
-            )
+        self.indexes = Indexes(self._deliveries, _INDEXES)
 
     async def begin(self, order: DeliveryOrder, address: Address) -> DeliveryStatus:
         """Store a delivery, unless it is stored; return its status."""
@@ -140,12 +148,12 @@ class DeliveryStore:
             "message": message.model_dump(mode="json"),
             "removeAt": datetime.now(UTC) + KEPT_FOR,
         }
-        async with deadline(self._deliveries):
-            try:
+        try:
+            async with deadline(self._deliveries):
                 await self._deliveries.insert_one(document)
-            except DuplicateKeyError:
-                found = await self._deliveries.find_one({"_id": order.id}, {"status": True})
-                return DeliveryStatus((found or document)["status"])
+        except ConflictError:
+            found = await read_one(self._deliveries, {"_id": order.id}, {"status": True})
+            return DeliveryStatus((found or document)["status"])
         return DeliveryStatus.PENDING
 
     async def record(
@@ -215,8 +223,7 @@ class DeliveryStore:
     async def _find(self, delivery_id: str, created_by: str | None) -> Stored:
         found = None
         if names.is_text(delivery_id):
-            async with deadline(self._deliveries):
-                found = await self._deliveries.find_one({"_id": delivery_id})
+            found = await read_one(self._deliveries, {"_id": delivery_id})
         if found is None or created_by not in (None, found["createdBy"]):
             raise TaskNotFoundError("There is no such delivery.")
         return found
@@ -245,12 +252,8 @@ class DeliveryStore:
             query["taskId"] = task_id
         if after is not None:
             last = await self.get(after, created_by=created_by)
-            query["$or"] = [
-                {"createdAt": {"$lt": last.created_at}},
-                {"createdAt": last.created_at, "_id": {"$lt": last.id}},
-            ]
-        async with deadline(self._deliveries):
-            found = await self._deliveries.find(
-                query, sort=[("createdAt", DESCENDING), ("_id", DESCENDING)], limit=limit
-            ).to_list()
+            query["createdAt"] = {"$lte": last.created_at}
+            # No `$or`, so that an index gives the order.
+            query["$nor"] = [{"createdAt": last.created_at, "_id": {"$gte": last.id}}]
+        found = await read(self._deliveries, query, sort=_NEWEST, limit=limit)
         return [Delivery.from_document(document) for document in found]

@@ -5,11 +5,11 @@ from typing import Any, Final, NamedTuple, cast
 
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.documents import Stored, read
 from exports.mail_addresses import is_mail_address
 from exports.message_settings import MessageSettings
 from exports.messages.people import PeopleStore
 from exports.messages.wording import Language
-from exports.tasks.collection import Stored, deadline
 from exports.tasks.task import stored_ids
 
 _NOT_AN_ARRAY: Final = {"$not": {"$type": "array"}}
@@ -75,8 +75,7 @@ class Directory:
             return {}
         # Of two entries, it is not known which one is the person: neither counts.
         query = {self._settings.directory_uid_field: {"$in": stored_ids(uid), **_NOT_AN_ARRAY}}
-        async with deadline(self._entries):
-            found = await self._entries.find(query, self._fields, limit=2).to_list()
+        found = await read(self._entries, query, self._fields, limit=2)
         return found[0] if len(found) == 1 else {}
 
 

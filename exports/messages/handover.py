@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from exports import names
 from exports.clock import now_ms
+from exports.documents import Stored, deadline, majority_collection, pages
 from exports.errors import ExportError, RequestError
 from exports.messages.channel import Channel
 from exports.messages.channels import exists
@@ -23,15 +24,7 @@ from exports.messages.starting import DeliveryStarter
 from exports.models import DEFAULT_CHANNELS, TaskStatus
 from exports.reports.report import ReportCatalog
 from exports.server_errors.temporal import temporal_error
-from exports.tasks.collection import (
-    IN_OUTBOX,
-    OUTBOX,
-    Stored,
-    TaskCollection,
-    deadline,
-    majority_collection,
-    pages,
-)
+from exports.tasks.collection import IN_OUTBOX, OUTBOX, TaskCollection
 from exports.tasks.outbox import Outbox, OutboxEntry
 from exports.tasks.task import ExportTask
 

@@ -11,9 +11,10 @@ The next sweep hands it over. A collection with notices has the index `OUTBOX_IN
 from collections.abc import Sequence
 from typing import Final
 
+from exports.documents import Stored
 from exports.messages.message import Message
 from exports.models import DEFAULT_CHANNELS, WireModel
-from exports.tasks.collection import OUTBOX, Stored
+from exports.tasks.collection import OUTBOX
 
 TELL_OWNER: Final = (DEFAULT_CHANNELS, "email", "webhook")
 """How an owner is told that something of theirs was switched off or paused: also one who has chosen

@@ -6,8 +6,8 @@ from pydantic import Field
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
+from exports.documents import Stored, deadline, majority_collection, read_one
 from exports.models import WireModel
-from exports.tasks.collection import Stored, deadline, majority_collection
 
 
 class Person(WireModel):
@@ -38,8 +38,7 @@ class PeopleStore:
 
     async def find(self, uid: str) -> Person:
         """Return what is known of a person: nothing, if they have set nothing."""
-        async with deadline(self._people):
-            document = await self._people.find_one({"_id": {"$eq": uid}})
+        document = await read_one(self._people, {"_id": {"$eq": uid}})
         return Person.model_validate({**(document or {}), "uid": uid}, by_alias=True)
 
     async def default_notify(self, uid: str) -> list[str]:

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from exports import names
 from exports.clock import YEAR_9999_MS, now_ms
+from exports.documents import Stored
 from exports.errors import RequestError
 from exports.formats import format_named
 from exports.messages.channels import checked_request
@@ -27,7 +28,6 @@ from exports.recurring.schedules import RecurringSchedules
 from exports.recurring.store import RecurringStore
 from exports.reports.report import ReportCatalog
 from exports.settings import Settings
-from exports.tasks.collection import Stored
 
 MOST_BACKFILLED: Final = 100
 """How many exports one backfill makes at most."""

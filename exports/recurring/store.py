@@ -10,19 +10,22 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
 from exports.clock import now_ms
-from exports.errors import IdempotencyKeyError, QuotaError, TaskNotFoundError
-from exports.models import Author
-from exports.recurring.record import Asked, Record, RecurringAction, RecurringEntry
-from exports.tasks.collection import (
+from exports.documents import (
     ANY_TEXT,
-    INDEX_TIMEOUT,
-    OUTBOX,
-    OUTBOX_INDEX,
     ConflictError,
+    Indexes,
+    Sort,
     Stored,
     deadline,
     majority_collection,
+    read,
+    read_one,
 )
+from exports.errors import IdempotencyKeyError, QuotaError, TaskNotFoundError
+from exports.models import Author
+from exports.recurring.record import Asked, Record, RecurringAction, RecurringEntry
+from exports.tasks.collection import OUTBOX
+from exports.tasks.indexes import OUTBOX_INDEX
 
 _SLOT: Final = "slot"
 """Field with the place among those of its owner, which only one document can have."""
@@ -38,6 +41,13 @@ _ATTEMPTS: Final = 50
 _SHOWN: Final = {_AUDIT: False, OUTBOX: False}
 _THERE: Final[Stored] = {"deletedAt": None}
 _MOST_LISTED: Final = 1000
+_NEWEST: Final[Sort] = [("createdAt", DESCENDING)]
+_INDEXES: Final = [
+    IndexModel([(_SLOT, ASCENDING)], unique=True, partialFilterExpression={_SLOT: ANY_TEXT}),
+    IndexModel([("createdBy", ASCENDING), *_NEWEST]),
+    IndexModel(_NEWEST),
+    OUTBOX_INDEX,
+]
 
 
 class RecurringStore:
@@ -45,10 +55,14 @@ class RecurringStore:
 
     Args:
         database: The database of `ExportRecurring`.
+
+    Attributes:
+        indexes: Those of the collection.
     """
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
         self._documents = majority_collection(database, names.RECURRING_COLLECTION)
+        self.indexes = Indexes(self._documents, _INDEXES)
 
     async def create(
         self,
@@ -72,18 +86,7 @@ class RecurringStore:
             IdempotencyKeyError: The key was used for another one, or for one that was deleted.
             QuotaError: The owner has as many as they may have.
         """
-        async with deadline(self._documents, INDEX_TIMEOUT):
-            await self._documents.create_indexes(
-                [
-                    IndexModel(
-                        [(_SLOT, ASCENDING)],
-                        unique=True,
-                        partialFilterExpression={_SLOT: ANY_TEXT},
-                    ),
-                    IndexModel([("createdBy", ASCENDING), ("createdAt", DESCENDING)]),
-                    OUTBOX_INDEX,
-                ]
-            )
+        await self.indexes.ensure()
         now = now_ms()
         document: Stored = {
             "_id": recurring_id or str(ObjectId()),
@@ -112,10 +115,8 @@ class RecurringStore:
         raise QuotaError("Too many ask at the same moment. Ask again.")
 
     async def _free_slot(self, created_by: str, most: int) -> str:
-        async with deadline(self._documents):
-            held = await self._documents.find(
-                {"createdBy": {"$eq": created_by}, **_THERE}, {_SLOT: True}
-            ).to_list()
+        own: Stored = {"createdBy": {"$eq": created_by}, **_THERE}
+        held = await read(self._documents, own, {_SLOT: True})
         if len(held) >= most:
             raise QuotaError(
                 f"You have {len(held)} recurring exports, and the limit is {most}. Delete one."
@@ -146,20 +147,15 @@ class RecurringStore:
         return found if found is not None and found.deleted_at is None else None
 
     async def _read(self, recurring_id: str) -> Record | None:
-        async with deadline(self._documents):
-            found = await self._documents.find_one({"_id": recurring_id}, _SHOWN)
+        found = await read_one(self._documents, {"_id": recurring_id}, _SHOWN)
         return None if found is None else Record.from_document(found)
 
     async def list(self, *, created_by: str | None) -> builtins.list[Record]:
         """Return the recurring exports of a person, newest first; None for everybody's."""
         of: Stored = {} if created_by is None else {"createdBy": {"$eq": created_by}}
-        async with deadline(self._documents):
-            found = await self._documents.find(
-                {**of, **_THERE},
-                _SHOWN,
-                sort=[("createdAt", DESCENDING)],
-                limit=_MOST_LISTED,
-            ).to_list()
+        found = await read(
+            self._documents, {**of, **_THERE}, _SHOWN, sort=_NEWEST, limit=_MOST_LISTED
+        )
         return [Record.from_document(document) for document in found]
 
     async def audit(
@@ -171,8 +167,7 @@ class RecurringStore:
             TaskNotFoundError: There is none, or it belongs to somebody else.
         """
         await self.get(recurring_id, created_by=created_by)
-        async with deadline(self._documents):
-            found = await self._documents.find_one({"_id": recurring_id}, {_AUDIT: True})
+        found = await read_one(self._documents, {"_id": recurring_id}, {_AUDIT: True})
         return [RecurringEntry.model_validate(item) for item in (found or {}).get(_AUDIT, [])]
 
     async def record(
@@ -213,8 +208,7 @@ class RecurringStore:
             entry[_KEY] = names.trigger_key(recurring_id, key)
             where = {f"{_AUDIT}.{_KEY}": {"$ne": entry[_KEY]}}
         if not await self._update(recurring_id, {"$push": _newest(entry)}, where):
-            async with deadline(self._documents):
-                found = await self._documents.find_one({"_id": recurring_id}, {_AUDIT: True})
+            found = await read_one(self._documents, {"_id": recurring_id}, {_AUDIT: True})
             same = [item for item in (found or {}).get(_AUDIT, []) if item.get(_KEY) == entry[_KEY]]
             entry = next(iter(same), entry)
         return int(entry["at"]) // 1000 * 1000

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, cast
 from bson import ObjectId
 
 from exports.clock import now_ms
+from exports.documents import ConflictError, Stored, read_one
 from exports.errors import IdempotencyKeyError, QuotaError, TaskNotFoundError
 from exports.models import (
     DEFAULT_CHANNELS,
@@ -25,9 +26,8 @@ from exports.tasks.collection import (
     ASKED_WITH,
     JOIN_KEY,
     NOTIFY,
+    REMOVE_AT,
     WITHOUT_AUDIT,
-    ConflictError,
-    Stored,
     TaskCollection,
     is_known,
     new_document,
@@ -138,7 +138,9 @@ class AskingStore:
                         "progress": {"stage": Stage.QUEUED.value, "rows": 0, "bytes": 0},
                         **slots,
                     },
-                    "$unset": {"error": "", "finishedAt": "", "runId": "", "sweepStarts": ""},
+                    "$unset": dict.fromkeys(
+                        ("error", "finishedAt", REMOVE_AT, "runId", "sweepStarts"), ""
+                    ),
                 },
                 entry(Author.person(asked_by, origin=self._tasks.origin), AuditAction.RETRIED, now),
             )
@@ -243,8 +245,7 @@ class AskingStore:
             await self._tasks.update({"_id": stored_id}, {"$set": {JOIN_KEY: key}})
 
     async def _holder(self, query: Stored) -> Stored | None:
-        async with self._tasks.operation():
-            return await self._tasks.documents.find_one(query, WITHOUT_AUDIT)
+        return await read_one(self._tasks.documents, query, WITHOUT_AUDIT)
 
 
 def _is_of(document: Stored, created_by: str) -> bool:

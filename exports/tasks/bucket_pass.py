@@ -9,8 +9,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
 from exports.clock import millis, now_ms
+from exports.documents import ConflictError, Stored, deadline, majority_collection, read_one
 from exports.models import WireModel
-from exports.tasks.collection import ConflictError, Stored, deadline, majority_collection
 
 
 class BucketPass(WireModel):
@@ -68,8 +68,7 @@ class BucketPasses:
         Args:
             every: How much time is between the beginnings of two passes.
         """
-        async with deadline(self._places):
-            found = await self._places.find_one({"_id": self._id})
+        found = await read_one(self._places, {"_id": self._id})
         last = _read(found)
         if last is not None and last.ended_at is None:
             return last

@@ -8,9 +8,10 @@ from typing import Any, Final
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.errors import ConnectionFailure, OperationFailure
 
+from exports.documents import Stored
 from exports.errors import DatabaseRefusedError
 from exports.server_errors.mongo import MONGO_ERRORS, tasks_error
-from exports.tasks.collection import Stored, TaskCollection
+from exports.tasks.collection import TaskCollection
 
 _LONGEST_WAIT: Final = 1.0  # seconds that the server waits for a change before it answers
 _NO_STREAMS: Final = {

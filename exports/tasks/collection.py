@@ -1,43 +1,32 @@
 """The collection `ExportTasks`: how its documents are read and written, each within a deadline."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Final
 
 from bson import ObjectId
-from bson.codec_options import CodecOptions, DatetimeConversion
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
-from pymongo.asynchronous.collection import AsyncCollection
+from bson.codec_options import DatetimeConversion
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError, WriteError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
+from pymongo.errors import WriteError
 
 from exports import names
-from exports.clock import check_clock, now_ms
-from exports.errors import DatabaseRefusedError
-from exports.models import Author, ExportRequest, TaskStatus
+from exports.clock import check_clock, from_epoch_ms, now_ms
+from exports.documents import (
+    ANY_TEXT,
+    Sort,
+    Stored,
+    deadline,
+    majority_collection,
+    pages,
+    read,
+    read_one,
+    server_time,
+)
+from exports.models import DEFAULT_TASKS_KEPT, Author, ExportRequest, TaskStatus
 from exports.names import TASKS_COLLECTION
-from exports.server_errors.mongo import MONGO_ERRORS, UNCONFIRMED, tasks_error
 from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entry, last_place, stored
 from exports.tasks.task import stored_ids
-
-# Other systems insert documents too, which may hold anything: there is no narrower type.
-Stored = dict[str, Any]
-
-OPERATION_TIMEOUT: Final = 10.0
-"""Seconds for one operation, with its retries; `timeoutMS` in the URI replaces them."""
-MAJORITY_TIMEOUT: Final = 8000
-"""Milliseconds that the server lets a write wait for the majority: `wtimeout`.
-
-Shorter than `OPERATION_TIMEOUT`, so that the server can still answer, with code 64.
-"""
-PAGE: Final = 500
-"""Documents that the sweep reads at once."""
-INDEX_TIMEOUT: Final = 600.0
-"""Seconds for the creation of indexes: the server reads the whole collection for them."""
 
 JOIN_KEY: Final = "joinKey"
 """Field with the digest of what a task was asked for, while others may join it."""
@@ -54,10 +43,11 @@ OUTBOX: Final = "outbox"
 """Array of what is still to be told of a task: see `exports.tasks.outbox`."""
 RECURRING: Final = "recurring"
 """The id of the recurring export that a task is of."""
+REMOVE_AT: Final = "removeAt"
+"""Field with the date from which on the database removes a task. Only one that has ended has it,
+and one that is done only after its file has been removed."""
 UNIQUE: Final = (JOIN_KEY, ASKED_WITH, OPEN_SLOTS, DAY_SLOTS)
 """Fields whose texts only one task can have."""
-ANY_TEXT: Final = {"$gt": ""}  # to MongoDB, nothing of another type is more or less than a text
-
 IN_OUTBOX: Final[Stored] = {f"{OUTBOX}.id": ANY_TEXT}
 """The condition that there is something to be told of a document."""
 
@@ -65,8 +55,6 @@ WITHOUT_AUDIT: Final = {AUDIT: False}
 """The projection of a task without its audit record, which may be long."""
 OPEN: Final = [TaskStatus.PENDING.value, TaskStatus.RUNNING.value]
 KNOWN: Final = [status.value for status in TaskStatus]
-
-OUTBOX_INDEX: Final = IndexModel([(f"{OUTBOX}.id", ASCENDING)], partialFilterExpression=IN_OUTBOX)
 
 _BAD_VALUE: Final = 2  # the answer to $push on a field that exists and is not an array
 
@@ -82,106 +70,6 @@ def has_status(*statuses: TaskStatus) -> Stored:
     return {"$in": [status.value for status in statuses], "$not": {"$type": "array"}}
 
 
-class ConflictError(DatabaseRefusedError):
-    """A document can't be stored, because another one has a text that must be unique.
-
-    Attributes:
-        field: The field.
-        value: The text.
-    """
-
-    def __init__(self, error: DuplicateKeyError) -> None:
-        super().__init__(tasks_error(error).msg)
-        details: Mapping[str, Any] = error.details or {}
-        self.field, self.value = next(iter(details.get("keyValue", {"": None}).items()))
-
-
-@contextmanager
-def translated() -> Generator[None]:
-    """Translate the driver's errors to domain errors, which repeat no value of a document."""
-    try:
-        yield
-    except DuplicateKeyError as error:
-        raise ConflictError(error) from None
-    except MONGO_ERRORS as error:
-        raise tasks_error(error) from None
-
-
-async def server_time(database: AsyncDatabase[Stored]) -> datetime:
-    """Return the time of a database server's clock, with its time zone."""
-    local: datetime = (await database.command("hello"))["localTime"]
-    return local if local.tzinfo else local.replace(tzinfo=UTC)
-
-
-@asynccontextmanager
-async def deadline(
-    documents: AsyncCollection[Stored], seconds: float | None = None
-) -> AsyncGenerator[None]:
-    """Give what this block asks of the database a deadline, and translate its errors.
-
-    Not the driver's own deadline (`pymongo.timeout`), which replaces the time for finding a
-    server, so that a server that is away would be noticed late.
-
-    Args:
-        documents: The collection.
-        seconds: How long it may take; by default the URI's `timeoutMS`, or `OPERATION_TIMEOUT`.
-
-    Raises:
-        DatabaseUnavailableError: The deadline passed. A write may have been applied.
-    """
-    seconds = seconds or documents.database.client.options.timeout or OPERATION_TIMEOUT
-    try:
-        async with asyncio.timeout(seconds):
-            with translated():
-                yield
-    except TimeoutError:
-        raise UNCONFIRMED.to_error(what=f"no answer within {seconds:g} s") from None
-
-
-def majority_collection(
-    database: AsyncDatabase[Stored], name: str, *, codec_options: CodecOptions[Stored] | None = None
-) -> AsyncCollection[Stored]:
-    """Return a collection whose writes wait for the majority, and whose reads see no others.
-
-    Args:
-        database: Its database.
-        name: Its name.
-        codec_options: How its documents are decoded; None: as the database's are.
-    """
-    return database.get_collection(
-        name,
-        codec_options=codec_options,
-        write_concern=WriteConcern("majority", wtimeout=MAJORITY_TIMEOUT),
-        read_concern=ReadConcern("majority"),
-        # A write must be visible to the next read, even if the URI has a `readPreference`.
-        read_preference=ReadPreference.PRIMARY,
-    )
-
-
-async def pages(
-    documents: AsyncCollection[Stored],
-    query: Stored,
-    fields: Stored | None = None,
-    *,
-    sort: list[tuple[str, int]] | None = None,
-) -> AsyncIterator[list[Stored]]:
-    """Yield, in pages, the documents that match a query.
-
-    Args:
-        documents: The collection.
-        query: Which ones.
-        fields: Which of their fields; None for all.
-        sort: In which order.
-    """
-    found = documents.find(query, fields, sort=sort, batch_size=PAGE)
-    while True:
-        async with deadline(documents):
-            page = await found.to_list(PAGE)
-        if not page:
-            return
-        yield page
-
-
 class TaskCollection:
     """Finds and updates single documents. It does not know what a change means.
 
@@ -191,10 +79,18 @@ class TaskCollection:
         database: The database of `ExportTasks`. Writes wait for the majority, and reads see only
             what a majority holds, so that nothing that was seen is ever rolled back.
         origin: Where the changes come from, for the audit record: see `Author`.
+        kept: How long a task is kept after its end; zero for ever.
     """
 
-    def __init__(self, database: AsyncDatabase[Stored], *, origin: str = names.FROM_CLIENT) -> None:
+    def __init__(
+        self,
+        database: AsyncDatabase[Stored],
+        *,
+        origin: str = names.FROM_CLIENT,
+        kept: timedelta = DEFAULT_TASKS_KEPT,
+    ) -> None:
         self.origin = origin
+        self._kept = kept
         self.documents = majority_collection(
             database,
             TASKS_COLLECTION,
@@ -206,45 +102,17 @@ class TaskCollection:
             ),
         )
 
-    def operation(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
+    def operation(self) -> AbstractAsyncContextManager[None]:
         """Give what a block asks of the database a deadline: see `deadline`."""
-        return deadline(self.documents, seconds)
+        return deadline(self.documents)
 
-    async def ensure_indexes(self) -> None:
-        """Create the indexes that clients and the sweep need; nothing if they exist."""
-        async with self.operation(INDEX_TIMEOUT):
-            await self.documents.create_indexes(
-                [
-                    IndexModel([("status", ASCENDING), ("nextRunAt", ASCENDING)]),
-                    IndexModel([("status", ASCENDING), ("purgeAt", ASCENDING)]),
-                    IndexModel(
-                        [("createdBy", ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)]
-                    ),
-                    IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
-                    IndexModel([("updatedAt", DESCENDING)]),
-                    OUTBOX_INDEX,
-                    IndexModel(
-                        [(REMIND_AT, ASCENDING)],
-                        partialFilterExpression={REMIND_AT: {"$gt": 0}},
-                    ),
-                    IndexModel(
-                        [(RECURRING, ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)],
-                        partialFilterExpression={RECURRING: ANY_TEXT},
-                    ),
-                    IndexModel(
-                        [("createdBy", ASCENDING)],
-                        partialFilterExpression={OPEN_SLOTS: ANY_TEXT},
-                    ),
-                    *(
-                        IndexModel(
-                            [(field, ASCENDING)],
-                            unique=True,
-                            partialFilterExpression={field: ANY_TEXT},
-                        )
-                        for field in UNIQUE
-                    ),
-                ]
-            )
+    def removal(self, ended: int) -> dict[str, datetime]:
+        """Return what the update that ends a task sets, so that the database removes it in time.
+
+        Args:
+            ended: When it ended (epoch milliseconds).
+        """
+        return {REMOVE_AT: from_epoch_ms(ended) + self._kept} if self._kept else {}
 
     async def find(self, task_id: str, fields: Stored | None = None) -> Stored | None:
         """Return the document of a task of any owner; None if there is none.
@@ -256,23 +124,17 @@ class TaskCollection:
         if not names.is_text(task_id):  # no document has such an id
             return None
         ids = stored_ids(task_id)
-        async with self.operation():
-            found = await self.documents.find(
-                {"_id": {"$in": ids}}, fields or WITHOUT_AUDIT
-            ).to_list()
+        found = await read(self.documents, {"_id": {"$in": ids}}, fields or WITHOUT_AUDIT)
         meant = min(found, key=lambda document: ids.index(document["_id"]), default=None)
         return meant if meant is not None and is_known(meant) else None
 
-    def pages(
-        self, query: Stored, *, sort: list[tuple[str, int]] | None = None
-    ) -> AsyncIterator[list[Stored]]:
+    def pages(self, query: Stored, *, sort: Sort | None = None) -> AsyncIterator[list[Stored]]:
         """Yield, in pages, the documents that match a query, without their audit records."""
         return pages(self.documents, query, WITHOUT_AUDIT, sort=sort)
 
     async def exists(self, stored_id: ObjectId | str) -> bool:
         """Return whether there is a document with this `_id`, whatever else is in it."""
-        async with self.operation():
-            return await self.documents.find_one({"_id": stored_id}, {"_id": True}) is not None
+        return await read_one(self.documents, {"_id": stored_id}, {"_id": True}) is not None
 
     async def check_clock(self) -> None:
         """Compare this machine's clock with the server's.
@@ -355,7 +217,7 @@ class TaskCollection:
 
     async def _update(self, query: Stored, update: Stored) -> bool:
         if not update:
-            return await self.documents.find_one(query, {"_id": True}) is not None
+            return await read_one(self.documents, query, {"_id": True}) is not None
         return (await self.documents.update_one(query, update)).matched_count > 0
 
 

@@ -9,17 +9,11 @@ from typing import Final
 
 from exports import names
 from exports.clock import MAX_SKEW_MS, now_ms
+from exports.documents import Stored, read
 from exports.errors import ExportError, TaskNotFoundError
 from exports.models import TaskStatus
 from exports.tasks.changes import Stream, next_change, open_changes
-from exports.tasks.collection import (
-    OPEN,
-    WITHOUT_AUDIT,
-    Stored,
-    TaskCollection,
-    has_status,
-    is_known,
-)
+from exports.tasks.collection import OPEN, WITHOUT_AUDIT, TaskCollection, has_status, is_known
 from exports.tasks.listener import Key, Listener, State
 from exports.tasks.store import owned
 from exports.tasks.task import stored_ids
@@ -33,7 +27,6 @@ _PAUSE: Final = 0.05  # seconds after an empty answer of the stream: what comes,
 _POLL: Final = 1.0  # seconds between two queries, and until a lost stream is opened again
 _SLOWEST: Final = 10.0  # seconds between two queries while the database is away
 _POLLS: Final = 60  # queries until a change stream is tried again
-_PAGE: Final = 500  # documents of one answer
 # Two writers' clocks may differ by this many milliseconds.
 _MARGIN: Final = 2 * MAX_SKEW_MS
 _CHANGES: Final[list[Stored]] = [{"$project": {"fullDocument.audit": 0, "updateDescription": 0}}]
@@ -127,10 +120,7 @@ class TaskFeed:
         if since is not None:
             query["updatedAt"] = {"$gte": since}
             sort, limit = [("updatedAt", -1)], MOST_CHANGED
-        async with self._tasks.operation():
-            found = await self._tasks.documents.find(
-                query, WITHOUT_AUDIT, sort=sort, limit=limit
-            ).to_list()
+        found = await read(self._tasks.documents, query, WITHOUT_AUDIT, sort=sort, limit=limit)
         return reversed(found)
 
     async def _follow(self) -> None:
@@ -202,15 +192,10 @@ class TaskFeed:
     async def _catch_up(self) -> None:
         """Read everything that is listened to, in one query, and tell of what has changed."""
         began, missing = now_ms(), set(self._of_task)
-        found = self._tasks.documents.find(self._listened_to(), WITHOUT_AUDIT, batch_size=_PAGE)
-        more = True
-        while more:
-            async with self._tasks.operation():
-                page = await found.to_list(_PAGE)
+        async for page in self._tasks.pages(self._listened_to()):
             for document in page:
                 missing.discard(str(document["_id"]))
                 self._tell(document)
-            more = bool(page)
         for task_id in missing:
             for key in (Key(task_id, is_object_id=True), Key(task_id, is_object_id=False)):
                 self._end(key)

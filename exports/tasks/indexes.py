@@ -1,24 +1,67 @@
-"""Makes sure that the indexes of the collection are there before a client relies on them."""
+"""The indexes of `ExportTasks`.
 
-import asyncio
+Each query has one that leads to little else than what it finds, and in its order: first the fields
+that are equal, then those of the order, then what is left of the condition. `tests/tasks/
+test_queries.py` compares all queries with them.
+"""
 
-from exports.tasks.collection import TaskCollection
+from typing import Final
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from exports.documents import ANY_TEXT, Indexes
+from exports.models import TaskStatus
+from exports.tasks.collection import (
+    IN_OUTBOX,
+    OPEN_SLOTS,
+    OUTBOX,
+    RECURRING,
+    REMIND_AT,
+    REMOVE_AT,
+    UNIQUE,
+    TaskCollection,
+)
+from exports.tasks.listing import ODD_TIME
+
+OUTBOX_INDEX: Final = IndexModel([(f"{OUTBOX}.id", ASCENDING)], partialFilterExpression=IN_OUTBOX)
+"""For each collection of which something is told."""
+
+_NEWEST: Final = [("createdAt", DESCENDING), ("_id", DESCENDING)]
+
+INDEXES: Final = [
+    IndexModel([("createdBy", ASCENDING), *_NEWEST]),
+    IndexModel(_NEWEST),
+    # All statuses but `expired`, which nearly all tasks of a large collection have, in two halves
+    # of the alphabet: before 6.0, a server knows no $in here, nor two indexes with equal fields.
+    IndexModel(
+        [("status", ASCENDING), *_NEWEST],  # failed, pending, running
+        partialFilterExpression={"status": {"$gte": TaskStatus.FAILED.value}},
+    ),
+    IndexModel(
+        [("status", DESCENDING), *_NEWEST],  # cancelled, done
+        partialFilterExpression={"status": {"$lte": TaskStatus.DONE.value}},
+    ),
+    IndexModel(
+        [("_id", DESCENDING), ("createdBy", ASCENDING)],
+        partialFilterExpression={"createdAt": ODD_TIME},
+    ),
+    IndexModel([("purgeAt", ASCENDING)], partialFilterExpression={"status": TaskStatus.DONE.value}),
+    IndexModel([("updatedAt", DESCENDING)]),
+    OUTBOX_INDEX,
+    IndexModel([(REMIND_AT, ASCENDING)], partialFilterExpression={REMIND_AT: {"$gt": 0}}),
+    IndexModel([(REMOVE_AT, ASCENDING)], expireAfterSeconds=0),
+    IndexModel([(RECURRING, ASCENDING), *_NEWEST], partialFilterExpression={RECURRING: ANY_TEXT}),
+    IndexModel([("createdBy", ASCENDING)], partialFilterExpression={OPEN_SLOTS: ANY_TEXT}),
+    *(
+        IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: ANY_TEXT})
+        for field in UNIQUE
+    ),
+]
 
 
-class Indexes:
-    """The indexes of a collection, without which its unique texts are not unique.
+def task_indexes(tasks: TaskCollection) -> Indexes:
+    """Return the indexes of a collection, which a worker makes when it starts.
 
-    A worker makes them when it starts. A client may ask before the first worker does.
+    A client that relies on unique texts may ask before the first worker does.
     """
-
-    def __init__(self, tasks: TaskCollection) -> None:
-        self._tasks = tasks
-        self._lock = asyncio.Lock()
-        self._are_there = False
-
-    async def ensure(self) -> None:
-        """Create those that are missing, once for this object."""
-        async with self._lock:
-            if not self._are_there:
-                await self._tasks.ensure_indexes()
-                self._are_there = True
+    return Indexes(tasks.documents, INDEXES)

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, Self
 
 from bson import ObjectId
 
-from exports.tasks.collection import Stored
+from exports.documents import Stored
 from exports.tasks.task import ExportTask
 
 MAX_WAITING: Final = 1000

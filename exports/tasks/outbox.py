@@ -10,15 +10,9 @@ from typing import Any, Final, Self, cast
 from pydantic import ConfigDict, ValidationError
 
 from exports import names
+from exports.documents import Stored
 from exports.models import TaskStatus, WireModel
-from exports.tasks.collection import (
-    IN_OUTBOX,
-    OUTBOX,
-    REMIND_AT,
-    Stored,
-    TaskCollection,
-    has_status,
-)
+from exports.tasks.collection import IN_OUTBOX, OUTBOX, REMIND_AT, TaskCollection, has_status
 from exports.tasks.task import TaskError
 
 EXPIRING: Final = "export.expiring"

@@ -15,17 +15,10 @@ from pydantic import Field
 
 from exports import names
 from exports.clock import epoch_ms, from_epoch_ms, now_ms
+from exports.documents import ANY_TEXT, ConflictError, Stored, read
 from exports.errors import QuotaError
 from exports.models import WireModel
-from exports.tasks.collection import (
-    ANY_TEXT,
-    DAY_SLOTS,
-    OPEN,
-    OPEN_SLOTS,
-    ConflictError,
-    Stored,
-    TaskCollection,
-)
+from exports.tasks.collection import DAY_SLOTS, OPEN, OPEN_SLOTS, TaskCollection
 
 _FIELDS: Final = {"open": OPEN_SLOTS, "day": DAY_SLOTS}
 _ATTEMPTS: Final = 50
@@ -158,10 +151,9 @@ class Slots:
     async def _release_taken(self, conflict: ConflictError, created_by: str) -> None:
         """Free a slot that could not be taken, if it is in a task that can't hold it."""
         if conflict.field in _FIELDS.values():
-            async with self._tasks.operation():
-                found = await self._tasks.documents.find(
-                    {conflict.field: conflict.value}, {"_id": True}
-                ).to_list()
+            found = await read(
+                self._tasks.documents, {conflict.field: conflict.value}, {"_id": True}
+            )
             await self._release(conflict.field, [item["_id"] for item in found], created_by)
 
     async def _held(
@@ -179,10 +171,7 @@ class Slots:
             query: Stored = {"createdBy": created_by} | (
                 {"createdAt": {"$gte": epoch_ms(today)}} if by_day else {OPEN_SLOTS: ANY_TEXT}
             )
-            async with self._tasks.operation():
-                holders = await self._tasks.documents.find(
-                    query, {**_HOLDER, field: True}
-                ).to_list()
+            holders = await read(self._tasks.documents, query, {**_HOLDER, field: True})
             taken, ended = set[str](), dict[str, object]()
             for holder in holders:
                 for slot in _slots(holder.get(field), prefix):
@@ -203,9 +192,9 @@ class Slots:
         holds: Stored = {"createdBy": {"$eq": created_by, "$not": {"$type": "array"}}}
         if field == OPEN_SLOTS:
             holds["status"] = {"$in": OPEN, "$not": {"$type": "array"}}
-        async with self._tasks.operation():
-            await self._tasks.documents.update_many(
-                {"_id": {"$in": list(ids)}, "$nor": [holds]}, {"$unset": {field: ""}}
+        for stored_id in ids:
+            await self._tasks.update(
+                {"_id": {"$eq": stored_id}, "$nor": [holds]}, {"$unset": {field: ""}}
             )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from exports import names
+from exports.documents import ConflictError, Stored
 from exports.errors import QuotaError
 from exports.models import (
     DEFAULT_MAX_RETRIES,
@@ -12,13 +13,7 @@ from exports.models import (
     TaskStatus,
 )
 from exports.tasks.audit import AUDIT, AuditAction, entry, stored
-from exports.tasks.collection import (
-    OUTBOX,
-    ConflictError,
-    Stored,
-    TaskCollection,
-    new_document,
-)
+from exports.tasks.collection import OUTBOX, TaskCollection, new_document
 from exports.tasks.outbox import to_tell
 from exports.tasks.quotas import Limit, Slots
 
@@ -57,7 +52,8 @@ class ScheduledStore:
                 request.created_by, limits, lambda slots: self._insert({**new, **slots})
             )
         except QuotaError as error:
-            if await self._insert(_failed(new, error)):
+            failed = _failed(new, error) | self._tasks.removal(new["createdAt"])
+            if await self._insert(failed):
                 raise
 
     async def _insert(self, document: Stored) -> bool:

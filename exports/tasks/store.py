@@ -4,16 +4,21 @@ New ones are in `asking`, what runs may do is in `transitions`, the sweep in `sw
 """
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
-from exports.clock import now_ms
+from exports.clock import from_epoch_ms, now_ms
+from exports.documents import Stored, read
 from exports.errors import RequestError, TaskNotFoundError
 from exports.models import Author, TaskStatus
 from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
-from exports.tasks.collection import OPEN, WITHOUT_AUDIT, Stored, TaskCollection
-from exports.tasks.listing import EVERYTHING, Part, Wanted, parts
+from exports.tasks.collection import OPEN, WITHOUT_AUDIT, TaskCollection
+from exports.tasks.listing import EVERYTHING, Page, Part, Place, Wanted, parts
 from exports.tasks.outbox import to_tell
 from exports.tasks.task import ExportTask, TaskError, stored_ids
+
+_AFTER_FILE: Final = timedelta(days=1)
+"""How long a task is kept at least after its file has been removed."""
 
 
 class TaskStore:
@@ -39,49 +44,51 @@ class TaskStore:
         document = await self._tasks.find(task_id)
         return ExportTask.from_document(owned(document, created_by))
 
-    async def newest(
+    async def page(
         self,
         *,
         created_by: str | None,
         wanted: Wanted = EVERYTHING,
         after: str | None = None,
         limit: int,
-    ) -> list[ExportTask]:
-        """Return up to `limit` tasks, newest first.
+    ) -> Page:
+        """Return up to `limit` tasks, newest first, and where the list goes on.
 
         Args:
             created_by: Whose tasks; None for everybody's.
             wanted: Which of them.
-            after: Only what comes after the task with this id in the list.
+            after: Only what comes after this in the list: the `next` of a page, or the id of a
+                task.
             limit: How many.
 
         Raises:
-            RequestError: There is no task `after`, or it belongs to somebody else.
+            RequestError: There is no such place, or no such task, or it belongs to somebody else.
         """
-        last: Stored | None = None
-        if after is not None:
-            try:
-                last = owned(await self._tasks.find(after), created_by)
-            except TaskNotFoundError:
-                raise RequestError(
-                    "There is no export `after` which the list could go on."
-                ) from None
+        last = None if after is None else await self._place(after, created_by)
         found: list[Stored] = []
         for part in parts(wanted, created_by, last):
-            found += await self._of(created_by, part, limit - len(found))
-            if len(found) >= limit:
+            found += await self._of(created_by, part, limit + 1 - len(found))
+            if len(found) > limit:
                 break
-        return [ExportTask.from_document(document) for document in found]
+        more = str(Place.of(found[limit - 1])) if len(found) > limit else None
+        return Page(items=[ExportTask.from_document(item) for item in found[:limit]], next=more)
+
+    async def _place(self, after: str, created_by: str | None) -> Place:
+        if (place := Place.read(after)) is not None:
+            return place
+        try:
+            return Place.of(owned(await self._tasks.find(after), created_by))
+        except TaskNotFoundError:
+            raise RequestError("There is no export `after` which the list could go on.") from None
 
     async def _of(self, created_by: str | None, part: Part, limit: int) -> list[Stored]:
         """Find tasks of a person that they can ask for by their id."""
         others: list[object] = []
         while True:
             query = {**part.query, "_id": {**part.query["_id"], "$nin": others}}
-            async with self._tasks.operation():
-                found = await self._tasks.documents.find(
-                    query, WITHOUT_AUDIT, sort=part.sort, limit=limit
-                ).to_list()
+            found = await read(
+                self._tasks.documents, query, WITHOUT_AUDIT, sort=part.sort, limit=limit
+            )
             hidden = [item["_id"] for item in found if not await self._is_of(created_by, item)]
             if not hidden:
                 return found
@@ -146,7 +153,7 @@ class TaskStore:
         return await self._tasks.update_task(
             task.id,
             {"status": TaskStatus.DONE.value, "objectKey": task.object_key},
-            *expiry(self._person(asked_by)),
+            *expiry(self._tasks, task.finished_at, self._person(asked_by)),
         )
 
     async def close_cancelled(self, task_id: str, *, reason: str, asked_by: str | None) -> bool:
@@ -179,17 +186,27 @@ async def close_cancelled(
     )
 
 
-def expiry(author: Author, error: TaskError | None = None) -> tuple[Stored, AuditEntry]:
+def expiry(
+    tasks: TaskCollection, finished_at: object, author: Author, error: TaskError | None = None
+) -> tuple[Stored, AuditEntry]:
     """Return the change that moves a task to `expired`, and its entry in the audit record.
 
     Args:
+        tasks: The collection.
+        finished_at: When the task ended (epoch milliseconds); another system may have stored
+            anything.
         author: Who removes the file.
         error: Why it has no file that may be removed; None if it has one.
     """
     now = now_ms()
     why = {"error": error.model_dump()} if error else {}
+    ended = now
+    if isinstance(finished_at, int | float) and 0 <= finished_at <= now:
+        ended = int(finished_at)
+    soonest = from_epoch_ms(now) + _AFTER_FILE
+    removal = {name: max(at, soonest) for name, at in tasks.removal(ended).items()}
     change: Stored = {
-        "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now, **why},
+        "$set": {"status": TaskStatus.EXPIRED.value, "updatedAt": now, **removal, **why},
         "$unset": {"downloadUrl": "", "expiresAt": ""},
     }
     return change, entry(author, AuditAction.EXPIRED, now, code=error.code if error else None)
@@ -202,7 +219,12 @@ async def close(
     return await tasks.update(
         unmoved(document),
         {
-            "$set": {**fields, "finishedAt": ended.at, "updatedAt": ended.at},
+            "$set": {
+                **fields,
+                "finishedAt": ended.at,
+                "updatedAt": ended.at,
+                **tasks.removal(ended.at),
+            },
             "$unset": {"nextRunAt": ""},
             "$push": to_tell(
                 str(document["_id"]),

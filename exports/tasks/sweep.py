@@ -6,18 +6,15 @@ from typing import Any, Final
 from bson import Decimal128
 
 from exports.clock import LAST_MS, from_epoch_ms, now_ms
+from exports.documents import Stored, read
 from exports.errors import TaskInvalidError
 from exports.models import Author, AuthorRole, TaskStatus
 from exports.tasks.audit import AuditAction, entry
-from exports.tasks.collection import (
-    Stored,
-    TaskCollection,
-    has_status,
-    is_known,
-)
+from exports.tasks.collection import TaskCollection, has_status, is_known
 from exports.tasks.store import close, close_cancelled, expiry, unmoved
 from exports.tasks.task import TaskError, stored_ids
 
+_OLDEST: Final = [("createdAt", 1), ("_id", 1)]
 # MongoDB counts these as numbers, and they are neither before nor after any other.
 _NOT_A_NUMBER: Final = [float("nan"), Decimal128("NaN")]
 
@@ -55,7 +52,7 @@ class SweepStore:
                 {"nextRunAt": {"$gt": LAST_MS}},
             ],
         }
-        return self._tasks.pages(query, sort=[("createdAt", 1), ("_id", 1)])
+        return self._tasks.pages(query, sort=_OLDEST)
 
     def taken(self) -> AsyncIterator[list[Stored]]:
         """Yield, in pages, the tasks that a run has taken and not ended, oldest first.
@@ -63,20 +60,18 @@ class SweepStore:
         Their workflow should be open; if it is not, they were left behind.
         """
         query: Stored = {
-            "$or": [
-                {"status": has_status(TaskStatus.RUNNING)},
-                {"status": has_status(TaskStatus.PENDING), "runId": {"$ne": None}},
-            ]
+            "status": has_status(TaskStatus.PENDING, TaskStatus.RUNNING),
+            # No `$or` with the status in it, so that its index gives the order.
+            "$nor": [{"status": TaskStatus.PENDING.value, "runId": None}],
         }
-        return self._tasks.pages(query, sort=[("createdAt", 1), ("_id", 1)])
+        return self._tasks.pages(query, sort=_OLDEST)
 
-    def expired(self, now: int) -> AsyncIterator[list[Stored]]:
+    async def expired(self, now: int) -> AsyncIterator[list[Stored]]:
         """Yield, in pages, the tasks whose file has been kept long enough."""
-        query: Stored = {
-            "status": has_status(TaskStatus.DONE),
-            "$or": [{"purgeAt": {"$lte": now}}, {"purgeAt": {"$lte": from_epoch_ms(now)}}],
-        }
-        return self._tasks.pages(query, sort=[("purgeAt", 1)])
+        for until in (now, from_epoch_ms(now)):  # of other systems it may be a date
+            query: Stored = {"status": has_status(TaskStatus.DONE), "purgeAt": {"$lte": until}}
+            async for page in self._tasks.pages(query, sort=[("purgeAt", 1)]):
+                yield page
 
     async def check_meant(self, document: Mapping[str, Any]) -> None:
         """Check that a document is the one that its id means: see `stored_ids`.
@@ -127,7 +122,7 @@ class SweepStore:
         """
         return await self._tasks.update(
             {"_id": {"$eq": document["_id"]}, "status": TaskStatus.DONE.value},
-            *expiry(self._sweep, error),
+            *expiry(self._tasks, document.get("finishedAt"), self._sweep, error),
         )
 
     async def owners(self, task_ids: list[str]) -> dict[str, list[Stored]]:
@@ -136,10 +131,8 @@ class SweepStore:
         There may be two documents of one id: an object that either of them needs is needed.
         """
         ids = [stored_id for task_id in task_ids for stored_id in stored_ids(task_id)]
-        async with self._tasks.operation():
-            found = await self._tasks.documents.find(
-                {"_id": {"$in": ids}}, {"status": True, "runId": True, "objectKey": True}
-            ).to_list()
+        fields = {"status": True, "runId": True, "objectKey": True}
+        found = await read(self._tasks.documents, {"_id": {"$in": ids}}, fields)
         owners: dict[str, list[Stored]] = {}
         for document in filter(is_known, found):
             owners.setdefault(str(document["_id"]), []).append(document)

@@ -4,12 +4,12 @@ A run may change a task only while it owns it (`runId`) and only while the task 
 write that matches no document raises `TaskLostError`.
 """
 
+from contextlib import suppress
 from typing import Final
-
-from pymongo.errors import DuplicateKeyError
 
 from exports import names
 from exports.clock import now_ms
+from exports.documents import ConflictError, Stored, read_one
 from exports.errors import TaskLostError
 from exports.models import (
     AttemptBeat,
@@ -23,7 +23,7 @@ from exports.models import (
     TaskStatus,
 )
 from exports.tasks.audit import AuditAction, AuditEntry, entry
-from exports.tasks.collection import OPEN, REMIND_AT, Stored, TaskCollection, new_document
+from exports.tasks.collection import OPEN, REMIND_AT, REMOVE_AT, TaskCollection, new_document
 from exports.tasks.outbox import REMINDER_SHARE, to_tell
 from exports.tasks.task import TaskError, stored_ids
 
@@ -54,17 +54,12 @@ class RunTransitions:
         """Store the task of a workflow that was started directly, unless it exists."""
         document = new_document(request, ref.max_retries, origin=names.FROM_TEMPORAL)
         document["_id"] = ref.task_id
-        async with self._tasks.operation():
-            # A text that looks like the ObjectId of a stored task is the id of that task.
-            known = await self._tasks.documents.find_one(
-                {"_id": {"$in": stored_ids(ref.task_id)}}, {"_id": True}
-            )
-            if known is not None:
-                return
-            try:
-                await self._tasks.documents.insert_one(document)
-            except DuplicateKeyError:
-                return
+        # A text that looks like the ObjectId of a stored task is the id of that task.
+        same: Stored = {"_id": {"$in": stored_ids(ref.task_id)}}
+        if await read_one(self._tasks.documents, same, {"_id": True}) is None:
+            with suppress(ConflictError):
+                async with self._tasks.operation():
+                    await self._tasks.documents.insert_one(document)
 
     async def claim(self, ref: TaskRef, *, run_started_at: int) -> Stored | None:
         """Make a run the owner of a task. A later run replaces an earlier one.
@@ -94,7 +89,7 @@ class RunTransitions:
             # These two keep what was stored before: the first start and the counted attempts.
             "$min": {"startedAt": now},
             "$max": {"retries": 0},
-            "$unset": {"nextRunAt": "", "sweepStarts": "", "dataUntil": ""},
+            "$unset": dict.fromkeys(("nextRunAt", "sweepStarts", "dataUntil", REMOVE_AT), ""),
         }
         # Two updates, because for an `$or` the embedded database reads all tasks. If the run owns
         # the task already, its start is in the audit record.
@@ -227,7 +222,7 @@ class RunTransitions:
         return await self._end(
             ref,
             TaskStatus.FAILED,
-            {"error": error.model_dump()},
+            {"error": error.model_dump(), **self._tasks.removal(now)},
             entry(self._worker, AuditAction.FAILED, now, run=ref.run_id, code=error.code),
             now=now,
             retries=retries,
@@ -248,7 +243,7 @@ class RunTransitions:
         return await self._end(
             ref,
             TaskStatus.CANCELLED,
-            {"cancelReason": reason},
+            {"cancelReason": reason, **self._tasks.removal(now)},
             entry(author, AuditAction.CANCELLED, now, run=ref.run_id),
             now=now,
             unset=("error", "nextRunAt"),

@@ -10,8 +10,8 @@ from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
+from exports.documents import ConflictError, Stored, deadline, majority_collection, read_one
 from exports.errors import ExportError
-from exports.tasks.collection import ConflictError, Stored, deadline, majority_collection
 
 if TYPE_CHECKING:
     from exports.tasks.changes import Place
@@ -50,8 +50,7 @@ class Lease:
 
     async def take(self) -> bool:
         """Take the lease if it is free, with the token of the last holder; return whether so."""
-        async with deadline(self._leases):
-            found = await self._leases.find_one({"_id": self._queue})
+        found = await read_one(self._leases, {"_id": self._queue})
         mine: Stored = {"holder": self._me, "beat": ObjectId()}
         if found is None:
             with suppress(ConflictError):

@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports.clock import now_ms
+from exports.documents import Stored
 from exports.errors import ExportError
 from exports.models import SweepCount
 from exports.task_starts import TaskStarter, each
@@ -22,7 +23,7 @@ from exports.tasks.changes import (
     next_change,
     open_changes,
 )
-from exports.tasks.collection import Stored, TaskCollection
+from exports.tasks.collection import TaskCollection
 from exports.tasks.sweep import SweepStore
 from exports.watcher.lease import RENEWED_EVERY, Lease
 

@@ -26,13 +26,15 @@ from dev.endpoints import Endpoints
 from dev.mongo_users import READER, SOURCE_DATABASE, TASKS, TASKS_ACTIONS, TASKS_ROLE
 from exports import connections
 from exports.connections import open_source
+from exports.documents import Stored
 from exports.errors import DatabaseAccessError, SourceAccessError
 from exports.models import TaskStatus
 from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.source.database import Source
-from exports.tasks.collection import Stored, TaskCollection
+from exports.tasks.collection import TaskCollection
 from exports.tasks.feed import TaskFeed
+from exports.tasks.indexes import task_indexes
 from exports.tokens import TokenStore
 from exports.watcher.watcher import Watcher
 from tests.support.lone_servers import LoneDatabase
@@ -128,7 +130,7 @@ async def test_the_two_users_have_all_permissions_that_an_export_needs(
         found = await service.database["ExportWatch"].find_one(lease, {"_id": 0, "holder": 1})
         assert found == {"holder": None}
         tokens = TokenStore(service.database)
-        await tokens.prepare()
+        await tokens.indexes.ensure()
         text, token = await tokens.create("u1")
         assert await tokens.find(text) == token
         await tokens.revoke(token.id)
@@ -142,7 +144,7 @@ async def _at_work(service: Service) -> AsyncGenerator[None]:
     async with AsyncExitStack() as closing:
         database = await open_source(service.settings, service.connections, closing)
         source = Source(database, service.settings.query_timeout)
-        await service.collection.ensure_indexes()
+        await task_indexes(service.collection).ensure()
         reports = load_reports(service.settings.reports_file)
         async with at_work(create_workers(service.settings, reports, service.connections, source)):
             yield

@@ -13,7 +13,6 @@ from exports import names
 from exports.clock import now_ms
 from exports.models import ExportRequest, SweepResult, TaskRef, TaskStatus
 from exports.storage.bucket import ObjectStore
-from exports.tasks import collection
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.schedule import SweepSchedule
 from exports.temporal.start import start_export
@@ -54,7 +53,7 @@ async def test_a_task_that_is_not_due_yet_is_not_started(service: Service) -> No
 async def test_a_sweep_starts_everything_that_is_due(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collection, "PAGE", 25)
+    monkeypatch.setattr("exports.documents.PAGE", 25)
     await insert_orders(idle_service.database)
     documents = [{"_id": ObjectId(), **TASK, "createdBy": f"u{n % 3}"} for n in range(60)]
     await idle_service.database["ExportTasks"].insert_many(documents)

@@ -27,6 +27,7 @@ from exports.errors import DatabaseUnavailableError, ExportError
 from exports.settings import Settings
 from exports.source import database as source
 from exports.tasks import feed
+from exports.tasks.indexes import task_indexes
 from exports.tasks.task import ExportTask
 from tests.support.chaos.fail_points import FailingDatabase, failing_database
 from tests.support.chaos.forms import LONG
@@ -140,7 +141,7 @@ async def failing(
     assert not heard.sent
     elsewhere = settings.model_copy(update={"mongo_uri": SecretStr(database.uri)})
     async with open_service(elsewhere, temporal_address) as service:
-        await service.collection.ensure_indexes()
+        await task_indexes(service.collection).ensure()
         await service.database["orders"].insert_many(
             {
                 "_id": ObjectId(f"{index:024x}"),

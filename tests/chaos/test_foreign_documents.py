@@ -28,6 +28,7 @@ from exports.tasks.collection import (
     OPEN_SLOTS,
     OUTBOX,
     REMIND_AT,
+    REMOVE_AT,
     UNIQUE,
 )
 from exports.tasks.task import ExportTask
@@ -147,6 +148,7 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
         [{"id": "2", "event": "webhook.disabled", "at": 1}],
     ],
     REMIND_AT: lambda _: _TIMES,
+    REMOVE_AT: lambda _: _TIMES,
     # Texts are unique, like ids.
     JOIN_KEY: lambda _: [names.join_key(**REQUEST), [names.join_key(**REQUEST) + "?"], 7, {}],
     ASKED_WITH: lambda others: [others.done, [others.running], 7, {"a": 1}],
@@ -168,7 +170,16 @@ def test_the_table_has_a_line_for_each_field_that_is_read_and_no_other() -> None
     read = {to_camel(name) for name in ExportTask.model_fields} - {"id", "joined"}
     listed = [field for row in ROWS for field in row]
     assert sorted(listed) == sorted(VALUES)
-    assert set(listed) == {*read, "_id", "runStartedAt", AUDIT, OUTBOX, REMIND_AT, *UNIQUE}
+    assert set(listed) == {
+        *read,
+        "_id",
+        "runStartedAt",
+        AUDIT,
+        OUTBOX,
+        REMIND_AT,
+        REMOVE_AT,
+        *UNIQUE,
+    }
 
 
 def _documents(others: Others, fields: list[str], status: str) -> Iterator[dict[str, Any]]:

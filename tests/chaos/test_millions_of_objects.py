@@ -9,10 +9,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from activities import orphans as module
 from activities.orphans import Orphans
+from exports.documents import Stored
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
 from exports.tasks.bucket_pass import BucketPasses
-from exports.tasks.collection import Stored, TaskCollection
+from exports.tasks.collection import TaskCollection
 from exports.tasks.sweep import SweepStore
 from tests.support.bucket_of_millions import PAGE, BucketOfMillions
 

@@ -56,7 +56,7 @@ def _done(task_id: str, **fields: object) -> dict[str, object]:
 
 
 @protected_by(
-    "exports/tasks/collection.py",
+    "exports/tasks/indexes.py",
     "unique=True,",
     instead="unique=False,",
 )

@@ -11,10 +11,10 @@ from pymongo import AsyncMongoClient
 
 from exports import connections
 from exports.client import ExportClient
+from exports.documents import Stored
 from exports.errors import RequestError, TaskNotFoundError, WaitTimeoutError
 from exports.models import AttemptBeat, Stage, TaskRef, TaskStatus
 from exports.settings import Settings
-from exports.tasks.collection import Stored
 from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from tests.support.sent_commands import SentCommands

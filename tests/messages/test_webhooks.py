@@ -277,7 +277,7 @@ async def test_keys_of_secrets_can_be_changed_and_are_needed(world: World) -> No
 async def test_of_thirty_who_add_at_once_no_more_succeed_than_one_person_may_have(
     world: World,
 ) -> None:
-    await world.store.prepare()
+    await world.store.indexes.ensure()
     urls = [f"http://localhost:8000/{number % 15}" for number in range(30)]
     calls = (world.webhooks.add(url, created_by=OWNER) for url in urls)
     done = await asyncio.gather(*calls, return_exceptions=True)

@@ -1,11 +1,13 @@
 """A task, and the changes that a run makes to it, for the tests of `exports.tasks`."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.models import (
+    DEFAULT_TASKS_KEPT,
     AttemptBeat,
     ExportRequest,
     ExportResult,
@@ -44,8 +46,13 @@ ENDED = [TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EX
 class Tasks:
     """One collection, as a run, a client and the sweep use it."""
 
-    def __init__(self, database: AsyncDatabase[dict[str, Any]], origin: str = "client") -> None:
-        self.collection = TaskCollection(database, origin=origin)
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        origin: str = "client",
+        kept: timedelta = DEFAULT_TASKS_KEPT,
+    ) -> None:
+        self.collection = TaskCollection(database, origin=origin, kept=kept)
         self.run = RunTransitions(self.collection)
         self.client = TaskStore(self.collection)
         self.asked = AskingStore(self.collection)

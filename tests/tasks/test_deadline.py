@@ -61,7 +61,7 @@ async def test_every_operation_has_a_deadline_even_if_the_uri_sets_none(
     mongo_database: AsyncDatabase[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("exports.tasks.collection.OPERATION_TIMEOUT", 1.0)
+    monkeypatch.setattr("exports.documents.OPERATION_TIMEOUT", 1.0)
     async with AsyncMongoClient[dict[str, Any]](silent_uri) as client:
         store = AskingStore(TaskCollection(client[mongo_database.name]))
         with pytest.raises(DatabaseUnavailableError, match="may have been applied"):

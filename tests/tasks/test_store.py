@@ -12,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
 from exports.clock import now_ms
+from exports.documents import MAJORITY_TIMEOUT, translated
 from exports.errors import (
     DatabaseAccessError,
     DatabaseUnavailableError,
@@ -20,7 +21,7 @@ from exports.errors import (
     TaskNotFoundError,
 )
 from exports.models import TaskStatus
-from exports.tasks.collection import MAJORITY_TIMEOUT, translated
+from exports.tasks.indexes import task_indexes
 from exports.tasks.listing import Wanted
 from exports.tasks.task import ExportTask
 from tests.support.sent_commands import SentCommands
@@ -58,12 +59,12 @@ async def test_the_newest_tasks_come_first(tasks: Tasks, collection: Any) -> Non
     for number, owner in enumerate(["u1", "u2", "u1", "u1"]):
         await insert(collection, _id=str(number), createdAt=number, createdBy=owner)
     await insert(collection, _id="rubbish", status="on hold", createdAt=9)
-    found = await tasks.client.newest(created_by="u1", limit=2)
+    found = (await tasks.client.page(created_by="u1", limit=2)).items
     assert [task.id for task in found] == ["3", "2"]
-    assert len(await tasks.client.newest(created_by=None, limit=10)) == 4
+    assert len((await tasks.client.page(created_by=None, limit=10)).items) == 4
     assert (
-        await tasks.client.newest(created_by=None, wanted=Wanted(TaskStatus.DONE), limit=10) == []
-    )
+        await tasks.client.page(created_by=None, wanted=Wanted(TaskStatus.DONE), limit=10)
+    ).items == []
 
 
 async def test_the_document_of_a_run_is_created_once(tasks: Tasks, collection: Any) -> None:
@@ -119,7 +120,7 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
     commands = SentCommands()
     async with AsyncMongoClient[dict[str, Any]](mongo_uri, event_listeners=[commands]) as client:
         tasks = Tasks(client[mongo_database.name])
-        await tasks.collection.ensure_indexes()
+        await task_indexes(tasks.collection).ensure()
         task = await tasks.asked.create(REQUEST)
         await tasks.run.create_for_run(REQUEST, ME)
         await tasks.run.claim(ME, run_started_at=100)
@@ -129,7 +130,7 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
         document = await tasks.collection.find(task.id)
         assert document is not None
         await tasks.sweep.close_failed(document, WHY)
-        await tasks.client.newest(created_by=None, limit=5)
+        await tasks.client.page(created_by=None, limit=5)
         await tasks.sweep.owners([task.id])
         for pages in (tasks.sweep.due(now_ms()), tasks.sweep.taken(), tasks.sweep.expired(0)):
             async for _ in pages:
@@ -146,13 +147,11 @@ async def test_writes_wait_for_the_majority_and_reads_see_what_it_holds(
 
 
 async def test_indexes_may_be_there_already(tasks: Tasks, collection: Any) -> None:
-    await tasks.collection.ensure_indexes()
+    await task_indexes(tasks.collection).ensure()
     first = await collection.index_information()
-    await tasks.collection.ensure_indexes()
+    await task_indexes(tasks.collection).ensure()
     assert await collection.index_information() == first
-    assert {"status_1_nextRunAt_1", "status_1_purgeAt_1", "createdBy_1_createdAt_-1__id_-1"} < set(
-        first
-    )
+    assert {"purgeAt_1", "removeAt_1", "createdBy_1_createdAt_-1__id_-1"} < set(first)
 
 
 async def _first_page(pages: AsyncIterator[object]) -> None:
@@ -163,13 +162,13 @@ AWAY: dict[str, Callable[[Tasks], Awaitable[object]]] = {
     "create": lambda tasks: tasks.asked.create(REQUEST),
     "create for run": lambda tasks: tasks.run.create_for_run(REQUEST, ME),
     "find": lambda tasks: tasks.collection.find("s3cr3t-id"),
-    "newest": lambda tasks: tasks.client.newest(created_by="u1", limit=1),
+    "page": lambda tasks: tasks.client.page(created_by="u1", limit=1),
     "claim": lambda tasks: tasks.run.claim(ME, run_started_at=1),
     "due": lambda tasks: _first_page(tasks.sweep.due(1)),
     "taken": lambda tasks: _first_page(tasks.sweep.taken()),
     "expired": lambda tasks: _first_page(tasks.sweep.expired(1)),
     "owners": lambda tasks: tasks.sweep.owners(["t1"]),
-    "ensure indexes": lambda tasks: tasks.collection.ensure_indexes(),
+    "ensure indexes": lambda tasks: task_indexes(tasks.collection).ensure(),
     "done": lambda tasks: done(tasks.run, ME, "https://s3cr3t"),
 }
 

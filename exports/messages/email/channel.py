@@ -10,6 +10,7 @@ from typing import Final
 import aiosmtplib
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.documents import Stored
 from exports.errors import SettingsError
 from exports.mail_addresses import parse_sender
 from exports.message_settings import MessageSettings
@@ -20,7 +21,6 @@ from exports.messages.message import Message
 from exports.messages.webhook.naming import with_host
 from exports.messages.wording import HEADLINES, Language, one_line
 from exports.reports.report import ReportCatalog
-from exports.tasks.collection import Stored
 
 _ATTEMPT: Final = 12.0  # seconds, of the 15 that an attempt may take
 _GOODBYE: Final = 1.0  # seconds after it; the e-mail is on its way by then

@@ -4,11 +4,11 @@ import logging
 
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.documents import Stored
 from exports.messages.channel import Channel
 from exports.reports.report import ReportCatalog
 from exports.runtime.listening import not_installed
 from exports.settings import Settings
-from exports.tasks.collection import Stored
 
 _log = logging.getLogger("exports.messages.email")
 

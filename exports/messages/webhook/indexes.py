@@ -5,7 +5,8 @@ from typing import Final
 
 from pymongo import ASCENDING, IndexModel
 
-from exports.tasks.collection import ANY_TEXT, OUTBOX_INDEX
+from exports.documents import ANY_TEXT
+from exports.tasks.indexes import OUTBOX_INDEX
 
 SLOT: Final = "slot"
 ADDRESS: Final = "address"

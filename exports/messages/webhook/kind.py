@@ -4,10 +4,10 @@ from importlib.util import find_spec
 
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.documents import Stored
 from exports.messages.channel import Channel
 from exports.reports.report import ReportCatalog
 from exports.settings import Settings
-from exports.tasks.collection import Stored
 
 
 def missing(settings: Settings) -> str:

@@ -3,9 +3,9 @@
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
+from exports.documents import Stored, majority_collection, read_one
 from exports.messages.message import Event, Message
 from exports.messages.webhook.model import Webhook
-from exports.tasks.collection import Stored, deadline
 
 
 async def with_host(message: Message, database: AsyncDatabase[Stored]) -> Message:
@@ -23,9 +23,8 @@ async def with_host(message: Message, database: AsyncDatabase[Stored]) -> Messag
     subject = message.subject
     if message.event is not Event.WEBHOOK_DISABLED or subject is None:
         return message
-    webhooks = database[names.WEBHOOKS_COLLECTION]
-    async with deadline(webhooks):
-        found = await webhooks.find_one({"_id": subject.id, "createdBy": message.created_by})
+    own = {"_id": subject.id, "createdBy": message.created_by}
+    found = await read_one(majority_collection(database, names.WEBHOOKS_COLLECTION), own)
     if found is None or "url" not in found:  # it was removed
         return message
     named = subject.model_copy(update={"name": Webhook.from_document(found).host})

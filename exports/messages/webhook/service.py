@@ -1,6 +1,5 @@
 """What people can do with their webhooks."""
 
-import asyncio
 import secrets
 import time
 
@@ -36,8 +35,6 @@ class Webhooks:
     def __init__(self, store: WebhookStore, sender: Sender) -> None:
         self._store = store
         self._sender = sender
-        self._preparing = asyncio.Lock()
-        self._prepared = False
 
     async def add(self, url: str, *, created_by: str) -> WebhookWithSecret:
         """Add an address, which gets the person's messages from now on.
@@ -57,7 +54,7 @@ class Webhooks:
             RequestError: `created_by` is not the name of a person.
         """
         names.check_uid(created_by)
-        await self._prepare()
+        await self._store.indexes.ensure()
         webhook, secret = await self._store.add(created_by, await self._sender.check(url))
         return WebhookWithSecret(
             **dict(webhook), secret=None if secret is None else written(secret)
@@ -119,9 +116,3 @@ class Webhooks:
     async def remove(self, webhook_id: str, *, created_by: str) -> None:
         """Remove a webhook, with its address and its secrets."""
         await self._store.remove(created_by, webhook_id)
-
-    async def _prepare(self) -> None:
-        async with self._preparing:
-            if not self._prepared:
-                await self._store.prepare()
-                self._prepared = True

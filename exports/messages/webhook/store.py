@@ -17,6 +17,16 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
 from exports.clock import millis, now_ms
+from exports.documents import (
+    ANY_TEXT,
+    ConflictError,
+    Indexes,
+    Stored,
+    deadline,
+    majority_collection,
+    read,
+    read_one,
+)
 from exports.encryption.sealed import Safe
 from exports.errors import QuotaError, RateError, SettingsError, TaskNotFoundError
 from exports.messages.message import Event, Message, Subject
@@ -26,13 +36,6 @@ from exports.messages.webhook.model import SwitchedOff, Webhook
 from exports.messages.webhook.signature import Signing, new_secret
 from exports.messages.webhook.stored_secrets import first, opened, rotated
 from exports.settings import Settings
-from exports.tasks.collection import (
-    ANY_TEXT,
-    ConflictError,
-    Stored,
-    deadline,
-    majority_collection,
-)
 
 MAX_WEBHOOKS: Final = 10
 """How many webhooks one person may have."""
@@ -59,10 +62,14 @@ class WebhookStore:
     Args:
         database: The database of `ExportWebhooks`.
         safe: Encrypts their secrets.
+
+    Attributes:
+        indexes: Those of the collection.
     """
 
     def __init__(self, database: AsyncDatabase[Stored], safe: Safe) -> None:
         self._webhooks = majority_collection(database, names.WEBHOOKS_COLLECTION)
+        self.indexes = Indexes(self._webhooks, INDEXES)
         self._safe = safe
 
     @classmethod
@@ -71,11 +78,6 @@ class WebhookStore:
         own = settings.webhook_encryption_key is not None
         setting = "EXPORTS_WEBHOOK_ENCRYPTION_KEY" if own else "EXPORTS_ENCRYPTION_KEY"
         return cls(database, Safe(settings.webhook_keys, setting=setting))
-
-    async def prepare(self) -> None:
-        """Make the indexes; nothing if they exist."""
-        async with deadline(self._webhooks):
-            await self._webhooks.create_indexes(INDEXES)
 
     async def add(self, uid: str, url: str) -> tuple[Webhook, bytes | None]:
         """Add a webhook.
@@ -203,9 +205,8 @@ class WebhookStore:
         if _ID.fullmatch(webhook_id):
             if await self._change(known, update):
                 return
-            async with deadline(self._webhooks):
-                if await self._webhooks.find_one(known, {"_id": True}) is not None:
-                    return
+            if await read_one(self._webhooks, known, {"_id": True}) is not None:
+                return
         raise _missing()
 
     async def begin_test(self, uid: str, webhook_id: str) -> None:
@@ -285,8 +286,7 @@ class WebhookStore:
         )
 
     async def _documents(self, query: Stored) -> list[Stored]:
-        async with deadline(self._webhooks):
-            return await self._webhooks.find({**query, **_IS_THERE}).to_list()
+        return await read(self._webhooks, {**query, **_IS_THERE})
 
     async def _document(self, uid: str, webhook_id: str) -> Stored:
         # What can't be an id, such as half a character, never reaches the database.

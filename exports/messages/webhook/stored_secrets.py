@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from exports.clock import millis
+from exports.documents import Stored
 from exports.encryption.sealed import Safe, Sealed
 from exports.errors import EncryptionKeyError, QuotaError
-from exports.tasks.collection import Stored
 
 OVERLAP: Final = timedelta(hours=24)
 """How long the old secret signs as well, after a rotation."""

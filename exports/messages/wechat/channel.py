@@ -7,6 +7,7 @@ from typing import Final
 import httpx2
 from pymongo.asynchronous.database import AsyncDatabase
 
+from exports.documents import Stored
 from exports.message_settings import MessageSettings
 from exports.messages.channel import Address, Outcome, Verdict
 from exports.messages.directory import Directory
@@ -17,7 +18,6 @@ from exports.messages.wechat.grants import WechatGrants
 from exports.messages.wechat.templates import filled, parse_templates
 from exports.messages.wording import Language
 from exports.reports.report import ReportCatalog
-from exports.tasks.collection import Stored
 
 _ATTEMPT: Final = 13.0  # seconds, of the 15 that an attempt may take
 _OWN: Final = "own"

@@ -4,7 +4,6 @@ WeChat lets a person grant single messages of a template, and does not tell how 
 the mini-program says each time that somebody has granted one, and a message takes one.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,13 +12,21 @@ from typing import Final
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
 
 from exports import names
+from exports.documents import (
+    ANY_TEXT,
+    READ_TIMEOUT,
+    ConflictError,
+    Indexes,
+    Stored,
+    deadline,
+    majority_collection,
+    read_one,
+)
 from exports.errors import ChannelError, RequestError
 from exports.messages.wechat.templates import Templates
 from exports.models import WireModel
-from exports.tasks.collection import ANY_TEXT, INDEX_TIMEOUT, Stored, deadline, majority_collection
 
 MOST_LEFT: Final = 100
 """How many unused grants of a template are kept for one person."""
@@ -29,6 +36,13 @@ _KEPT: Final = timedelta(days=31)
 _TAKEN_BY: Final = "takenBy"
 _TAKEN_AT: Final = "takenAt"
 _TEMPLATE: Final = "templateId"
+_INDEXES: Final = [
+    IndexModel([("uid", ASCENDING), (_TEMPLATE, ASCENDING)]),
+    IndexModel(
+        [(_TAKEN_BY, ASCENDING)], unique=True, partialFilterExpression={_TAKEN_BY: ANY_TEXT}
+    ),
+    IndexModel([(_TAKEN_AT, ASCENDING)], expireAfterSeconds=int(_KEPT.total_seconds())),
+]
 
 
 class WechatGrant(WireModel):
@@ -51,13 +65,15 @@ class WechatGrants:
     Args:
         database: The database of `ExportWechatGrants`.
         templates: The templates.
+
+    Attributes:
+        indexes: Those of the collection.
     """
 
     def __init__(self, database: AsyncDatabase[Stored], templates: Templates) -> None:
         self._templates = templates
         self._grants = majority_collection(database, names.WECHAT_GRANTS_COLLECTION)
-        self._lock = asyncio.Lock()
-        self._is_prepared = False
+        self.indexes = Indexes(self._grants, _INDEXES)
 
     async def of(self, uid: str) -> Sequence[WechatGrant]:
         """Return what a person has granted, of each template."""
@@ -81,7 +97,7 @@ class WechatGrants:
             raise RequestError(
                 f"A key must have 1 to {names.MAX_IDEMPOTENCY_KEY_LENGTH} characters."
             )
-        await self._prepare()
+        await self.indexes.ensure()
         if await self.left(uid, template_id) < MOST_LEFT:
             grant: Stored = {
                 "_id": ObjectId() if key is None else names.wechat_grant_id(uid, template_id, key),
@@ -89,27 +105,29 @@ class WechatGrants:
                 _TEMPLATE: template_id,
                 "grantedAt": datetime.now(UTC),
             }
-            async with deadline(self._grants):
-                with suppress(DuplicateKeyError):  # the call was repeated
+            with suppress(ConflictError):  # the call was repeated
+                async with deadline(self._grants):
                     await self._grants.insert_one(grant)
         return await self._grant(uid, template_id)
 
     async def left(self, uid: str, template_id: str) -> int:
         """Return how many grants are not used."""
         async with deadline(self._grants):
-            return await self._grants.count_documents(_unused(uid, template_id))
+            return await self._grants.count_documents(
+                _unused(uid, template_id), maxTimeMS=READ_TIMEOUT
+            )
 
     async def take(self, uid: str, template_id: str, delivery_id: str) -> bool:
         """Take a grant for a delivery, the same one each time; return whether there is one."""
-        await self._prepare()
+        await self.indexes.ensure()
         taken: Stored = {_TAKEN_BY: delivery_id, _TAKEN_AT: datetime.now(UTC)}
-        async with deadline(self._grants):
-            if await self._grants.find_one({_TAKEN_BY: delivery_id}):
-                return True
-            try:
+        if await read_one(self._grants, {_TAKEN_BY: delivery_id}):
+            return True
+        try:
+            async with deadline(self._grants):
                 found = await self._grants.update_one(_unused(uid, template_id), {"$set": taken})
-            except DuplicateKeyError:  # another attempt at the same delivery has taken one
-                return True
+        except ConflictError:  # another attempt at the same delivery has taken one
+            return True
         return found.matched_count > 0
 
     async def give_back(self, delivery_id: str) -> None:
@@ -128,28 +146,6 @@ class WechatGrants:
         for event, template in self._templates.items():
             events.setdefault(template.template, []).append(event.value)
         return events
-
-    async def _prepare(self) -> None:
-        """Make the indexes, once for this object."""
-        async with self._lock:
-            if self._is_prepared:
-                return
-            async with deadline(self._grants, INDEX_TIMEOUT):
-                await self._grants.create_indexes(
-                    [
-                        IndexModel([("uid", ASCENDING), (_TEMPLATE, ASCENDING)]),
-                        IndexModel(
-                            [(_TAKEN_BY, ASCENDING)],
-                            unique=True,
-                            partialFilterExpression={_TAKEN_BY: ANY_TEXT},
-                        ),
-                        IndexModel(
-                            [(_TAKEN_AT, ASCENDING)],
-                            expireAfterSeconds=int(_KEPT.total_seconds()),
-                        ),
-                    ]
-                )
-            self._is_prepared = True
 
 
 def _unused(uid: str, template_id: str) -> Stored:
