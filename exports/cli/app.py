@@ -9,7 +9,17 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from exports.cli import exports, messages, programs, recurring, schedule, store, tokens, webhooks
+from exports.cli import (
+    exports,
+    messages,
+    programs,
+    recurring,
+    retry,
+    schedule,
+    store,
+    tokens,
+    webhooks,
+)
 from exports.cli.boundary import guarded, raise_on_sigterm
 from exports.cli.output import print_version
 from exports.runtime.process import end
@@ -27,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(exports.app)
+app.add_typer(retry.app)
 app.add_typer(messages.app)
 app.add_typer(programs.app)
 app.add_typer(recurring.app, name="recurring")

@@ -194,9 +194,7 @@ def list_tasks(
         typer.Option(metavar="ID", help="Go on after this export, the last one of a list."),
     ] = None,
     created_by: OnBehalfOf = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=1000, help="The largest number of exports to list.")
-    ] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The largest number of exports to list.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List exports, newest first."""
@@ -247,12 +245,6 @@ def renew(task_id: TaskId, *, created_by: OnBehalfOf = None, as_json: AsJson = F
 def delete(task_id: TaskId, *, created_by: OnBehalfOf = None, as_json: AsJson = False) -> None:
     """Remove the file of a finished export, before its time is over."""
     _task(lambda client: client.delete_file(task_id, created_by=created_by), as_json=as_json)
-
-
-@app.command()
-def retry(task_id: TaskId, *, created_by: OnBehalfOf = None, as_json: AsJson = False) -> None:
-    """Run a failed export again."""
-    _task(lambda client: client.retry(task_id, created_by=created_by), as_json=as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Asks for exports: a new one, or a failed one again."""
+"""Asks for exports."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 from exports import names
 from exports.client.files import Files
 from exports.clock import millis, now_ms
-from exports.errors import FileExpiredError, RequestError, TaskStateError, explain
+from exports.errors import FileExpiredError, RequestError, explain
 from exports.formats import format_named
 from exports.messages.channels import checked_request
 from exports.models import DEFAULT_FORMAT, ExportRequest, TaskStatus
@@ -25,9 +25,6 @@ from exports.temporal.start import start_export
 
 _LINK_LEFT: Final = 60_000
 """Milliseconds that the link of an export that is joined should still be valid."""
-_FIRST_PAUSE: Final = 0.05  # seconds
-LONGEST_PAUSE: Final = 1.0  # seconds
-_LONGER: Final = 1.5  # than the pause before
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +59,8 @@ class Asking(Files):
             format: Name of a file format.
             idempotency_key: 1 to 200 characters. If it is not known whether a call succeeded, it
                 can be repeated with the same key: it returns the task of the first call, with
-                `joined` True. A key belongs to one person, and is valid as long as the document
-                exists.
+                `joined` True. A key belongs to one person, and is valid as long as the task is
+                kept: `EXPORTS_TASKS_KEPT` after its end.
             force: Make a new export, even if there is one to join. Later calls join the new one.
             notify: The channels by which the person is told how it ended: `email`, `wechat`,
                 `webhook`, and `default` for the person's own choice, which is also meant by None:
@@ -160,53 +157,24 @@ class Asking(Files):
         names.check_idempotency_key(idempotency_key)
         return names.task_id_for(self._settings.task_queue, request.created_by, idempotency_key)
 
-    async def retry(self, task_id: str, *, created_by: str | None) -> ExportTask:
-        """Run a failed export again, with all its attempts.
-
-        If the run that failed is still cleaning up, or Temporal can't be reached, the next sweep
-        starts it.
-
-        Raises:
-            TaskNotFoundError: There is no such task, or it belongs to somebody else.
-            TaskStateError: It has not failed.
-            QuotaError: The person has as many open exports as they may have. An operator can retry
-                it all the same.
-            TaskInvalidError: Its workflow is no export.
-        """
-        task = await self._tasks.get(task_id, created_by=created_by)
-        again = None
-        if task.status is TaskStatus.FAILED:
-            its = [report for report in self._reports if report.type == task.type]
-            limits = [limit for limit in self._limits(its) if limit.per == "open" and created_by]
-            if limits:
-                await self._indexes.ensure()
-            again = await self._asked.reset(task, asked_by=created_by, limits=limits)
-        if again is None:
-            raise TaskStateError(f"The export is {task.status}; only a failed one can be retried.")
-        # While the run that failed cleans up, no other can start. If Temporal can't be reached, it
-        # is not asked again, because each call would take half a minute.
-        pause = _FIRST_PAUSE
-        while not await self._start(again) and pause < LONGEST_PAUSE:
-            await asyncio.sleep(pause)
-            pause *= _LONGER
-        await self._look_for_workers()
-        return again
-
     async def _start(self, task: ExportTask) -> bool:
         """Start a task's workflow, or leave that to the sweep; False if one is still open."""
         try:
-            return await start_export(
-                self._temporal,
-                task.request(),
-                task_queue=self._settings.task_queue,
-                workflow_id=task.workflow_id,
-            )
+            return await self._start_now(task)
         except RPCError as error:
             # Nothing is lost: the task is stored and due.
             _log.warning(
                 "Temporal did not start task %s (%s); the sweep will", task.id, error.status.name
             )
             return True
+
+    async def _start_now(self, task: ExportTask) -> bool:
+        return await start_export(
+            self._temporal,
+            task.request(),
+            task_queue=self._settings.task_queue,
+            workflow_id=task.workflow_id,
+        )
 
     async def _look_for_workers(self, *, bulk: bool = False) -> None:
         queue = self._settings.task_queue

@@ -10,6 +10,7 @@ from exports.client.cancelling import Cancelling
 from exports.client.estimating import Estimating
 from exports.client.files import Files
 from exports.client.previews import Previews
+from exports.client.retrying import Retrying
 from exports.client.sweeping import Sweeping
 from exports.client.telling import Telling
 from exports.client.webhooks import WebhooksOfPeople
@@ -21,7 +22,15 @@ from exports.settings import Settings
 
 
 class ExportClient(
-    Estimating, Cancelling, Files, Previews, Telling, WebhooksOfPeople, GrantingWechat, Sweeping
+    Estimating,
+    Retrying,
+    Cancelling,
+    Files,
+    Previews,
+    Telling,
+    WebhooksOfPeople,
+    GrantingWechat,
+    Sweeping,
 ):
     """Everything that a person or a service can do with exports.
 

@@ -16,6 +16,7 @@ from exports.settings import Settings
 from exports.tasks.task import ExportTask
 from tests.support.command_line import CommandLine, ended, environment_of
 from tests.support.service import MONTH, Service, insert_orders
+from tests.support.stored_tasks import insert_task
 
 ASK = ["create", "statsMonthly", "-p", "year=2026", "-p", "month=10", "--created-by", "u1"]
 
@@ -212,6 +213,13 @@ async def test_a_finished_export_can_be_renewed_and_neither_cancelled_nor_retrie
         assert refused.err.startswith("E_STATE: ")
     deleted = await exports.run("delete", task.id, "--json")
     assert (deleted.code, deleted.json["status"]) == (0, "expired")
+    failed = await insert_task(service, status="failed", error={"code": "E_STORE", "msg": ""})
+    every = ["retry", "--all", "--code", "E_STORE", "--type", "statsMonthly"]
+    counted = await exports.run(*every, "--dry-run")
+    assert counted.out == "1 failed exports would be retried\n"
+    again = await exports.run(*every, "--json")
+    assert (again.code, again.json) == (0, {"found": 1, "retried": 1, "refused": {}})
+    assert (await service.ended(failed)).status is TaskStatus.DONE
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from exports import envelope, names
-from exports.client import asking
+from exports.client import retrying
 from exports.clock import now_ms
 from exports.errors import IdempotencyKeyError
 from exports.models import TaskRef, TaskStatus
@@ -89,7 +89,7 @@ async def test_an_export_is_joined_until_ten_minutes_after_it_is_done(asked: Ser
 async def test_what_can_not_be_joined_any_more_is_made_again(
     asked: Service, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "LONGEST_PAUSE", 0)  # the run that failed never closes here
+    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0)  # the run that failed never closes here
     first = await asked.create()
     late: dict[str, dict[str, object]] = {
         "late": _done(first.id, finishedAt=now_ms() - 11 * MINUTES),

@@ -88,6 +88,7 @@ NO_TASK: Final = {
     "create": "test_one_key_of_two_people_makes_two_exports",
     "list": "test_nobody_is_listed_what_is_not_theirs",
     "page": "test_nobody_is_listed_what_is_not_theirs",
+    "retry_all": "tests/client/test_retrying.py",
     "quotas": "tests/client/test_quotas.py",
     "estimate": "tests/client/test_estimates.py",
     "watch_all": "test_nobody_is_told_of_somebody_elses_exports",

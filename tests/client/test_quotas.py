@@ -10,13 +10,15 @@ import pytest
 from bson import ObjectId
 
 from exports import names
-from exports.client import asking
+from exports.client import retrying
+from exports.client.retrying import RetriedAll
 from exports.clock import now_ms
 from exports.errors import QuotaError
 from exports.models import TaskStatus
 from exports.settings import Settings
 from exports.tasks import quotas as quotas_module
 from tests.support.service import MONTH, USER, Service, open_service, write_reports
+from tests.support.stored_tasks import insert_task
 
 DAY = 86_400_000  # milliseconds
 
@@ -118,7 +120,7 @@ async def test_a_report_has_limits_of_its_own(
 async def test_a_failed_export_that_is_retried_needs_room_unless_an_operator_retries_it(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "LONGEST_PAUSE", 0)  # the runs that failed never close here
+    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0)  # the runs that failed never close here
     first, second, _ = await _made(service, 3)
     for task_id in (first, second):
         await _end(service, task_id, "failed")
@@ -128,6 +130,14 @@ async def test_a_failed_export_that_is_retried_needs_room_unless_an_operator_ret
         await service.client.retry(second, created_by=USER)
     assert (await service.client.get(second, created_by=USER)).status is TaskStatus.FAILED
     assert (await service.client.retry(second, created_by=None)).status is TaskStatus.PENDING
+
+
+async def test_all_failed_exports_are_retried_as_far_as_there_is_room(service: Service) -> None:
+    for _ in range(5):
+        await insert_task(service, status="failed")
+    result = await service.client.retry_all(created_by=USER)
+    assert result == RetriedAll(found=5, retried=3, refused={"E_QUOTA": 2})
+    assert await service.client.retry_all(created_by=None) == RetriedAll(found=2, retried=2)
 
 
 async def test_calls_that_make_no_export_cost_nothing(
