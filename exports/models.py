@@ -588,6 +588,7 @@ class ScheduleView(WireModel):
         every_seconds: Seconds between two sweeps.
         next_runs: The times of the next sweeps (epoch milliseconds).
         last_runs: The times of the last sweeps (epoch milliseconds).
+        up_to_date: Whether it is as this release makes it.
     """
 
     schedule_id: str
@@ -596,3 +597,4 @@ class ScheduleView(WireModel):
     every_seconds: int
     next_runs: list[int]
     last_runs: list[int]
+    up_to_date: bool

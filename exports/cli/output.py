@@ -260,6 +260,8 @@ def schedule_grid(view: ScheduleView) -> Table:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_row("schedule", Text(plain(view.schedule_id)))
     grid.add_row("state", "paused" if view.paused else f"every {view.every_seconds} s")
+    if not view.up_to_date:
+        grid.add_row("", "older than this release: exports schedule apply")
     if view.note:
         grid.add_row("note", Text(plain(view.note)))
     grid.add_row("last runs", ", ".join(map(local_time, view.last_runs)) or "none yet")

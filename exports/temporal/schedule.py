@@ -9,6 +9,7 @@ from typing import Final
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleAction,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleHandle,
@@ -72,6 +73,7 @@ class SweepSchedule:
             every_seconds=int(spec.intervals[0].every.total_seconds()) if spec.intervals else 0,
             next_runs=[epoch_ms(time) for time in info.next_action_times[:3]],
             last_runs=[epoch_ms(result.started_at) for result in info.recent_actions[-3:]],
+            up_to_date=self._is_current(found.schedule),
         )
 
     async def pause(self, note: str) -> ScheduleView:
@@ -115,9 +117,28 @@ class SweepSchedule:
             ),
         )
 
+    def _is_current(self, found: Schedule) -> bool:
+        meant = self._schedule()
+        if (found.spec, found.policy) != (meant.spec, meant.policy):
+            return False
+        # The summary is left out, because it may be encrypted.
+        return _does(found.action) == _does(meant.action)
+
     def _updated(self, current: ScheduleUpdateInput) -> ScheduleUpdate:
         state = current.description.schedule.state
         return ScheduleUpdate(schedule=replace(self._schedule(), state=state))
+
+
+def _does(action: ScheduleAction) -> tuple[object, ...]:
+    if not isinstance(action, ScheduleActionStartWorkflow):
+        return ()
+    return (
+        action.workflow,
+        action.id,
+        action.task_queue,
+        action.execution_timeout,
+        list(action.args),
+    )
 
 
 @contextmanager
