@@ -84,8 +84,8 @@ class Connections:
         try:
             async with asyncio.TaskGroup() as group:
                 temporal = group.create_task(connect_temporal(settings.encryption_keys))
-                there = group.create_task(_check_mongo(mongo, settings.mongo_uri))
-                group.create_task(_check_store(store, settings))
+                there = group.create_task(check_mongo(mongo, settings.mongo_uri))
+                group.create_task(check_store(store, settings))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         check_clock(there.result(), whose="the database's")
@@ -122,7 +122,7 @@ async def open_source(
     else:
         source = mongo_client(uri)
         closing.push_async_callback(source.close)
-        await _check_mongo(source, uri)
+        await check_mongo(source, uri)
     return source[database]
 
 
@@ -201,8 +201,13 @@ def _address(uri: SecretStr) -> str:
     return found[1]
 
 
-async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> datetime:
-    """Return the time of the server's clock."""
+async def check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> datetime:
+    """Ask a server whether it takes the credentials; return the time of its clock.
+
+    Raises:
+        UnreachableError: It did not answer within 7 seconds, or answers with errors.
+        DatabaseAccessError: It refused the credentials.
+    """
     address = _address(uri)
     try:
         return await _in_time(server_time(client.admin))
@@ -219,7 +224,13 @@ async def _check_mongo(client: AsyncMongoClient[Stored], uri: SecretStr) -> date
         raise UnreachableError(f"MongoDB can't be reached at {address}.") from None
 
 
-async def _check_store(store: ObjectStore, settings: Settings) -> None:
+async def check_store(store: ObjectStore, settings: Settings) -> None:
+    """Ask the object store whether it takes the keys and has the bucket.
+
+    Raises:
+        UnreachableError: It did not answer within 7 seconds.
+        ExportError: What `ObjectStore.check` raises.
+    """
     address = settings.s3_endpoint_url or f"AWS S3 in {settings.s3_region}"
     try:
         await _in_time(in_own_thread(store.check, "check-store"))

@@ -1,7 +1,8 @@
 """Reads settings from environment variables, and says what is wrong with them."""
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,9 +12,11 @@ from exports.errors import SettingsError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_PREFIX = "EXPORTS_"
+PREFIX: Final = "EXPORTS_"
+_NAMED: Final = re.compile(rf"{PREFIX}\w+")
 # What to say for pydantic's types of errors; the names in braces are those of its context.
 _PROBLEMS = {
+    "missing": "is needed and not set",
     "value_error": "{error}",
     "literal_error": "must be {expected}",
     "bool_parsing": "must be on or off",
@@ -29,7 +32,7 @@ class EnvironmentSettings(BaseSettings):
     """Settings that are read from the variables `EXPORTS_…`. An empty variable is not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -41,27 +44,35 @@ class EnvironmentSettings(BaseSettings):
         """Read the environment.
 
         Raises:
-            SettingsError: A variable is missing or wrong. The message names the variables, and
-                never contains their values.
+            SettingsError: A variable is missing or wrong. The message and `fields` name the
+                variables, and never contain their values.
         """
         try:
             return cls()
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
         missing = [_variable(item) for item in found if item["type"] == "missing"]
+        msg = f"Settings are wrong: {'; '.join(_problems(found))}."
         if missing:
-            raise SettingsError(f"These settings are needed and not set: {', '.join(missing)}.")
-        raise SettingsError(f"Settings are wrong: {'; '.join(_problems(found))}.")
+            msg = f"These settings are needed and not set: {', '.join(missing)}."
+        raise SettingsError(msg, fields={_variable(item): _problem(item) for item in found})
+
+    @classmethod
+    def variables(cls) -> set[str]:
+        """Return the names of the variables that are read."""
+        return {f"{PREFIX}{name.upper()}" for name in cls.model_fields}
 
 
 def _variable(item: "ErrorDetails") -> str:
-    return f"{_PREFIX}{str(item['loc'][0]).upper()}"
+    if item["loc"]:
+        return f"{PREFIX}{str(item['loc'][0]).upper()}"
+    # What concerns several variables names them itself.
+    return next(iter(_NAMED.findall(_problem(item))), PREFIX)
 
 
 def _problems(found: "list[ErrorDetails]") -> Iterator[str]:
     for item in found:
         problem = _problem(item)
-        # What concerns several variables names them itself.
         yield f"{_variable(item)}: {problem}" if item["loc"] else problem
 
 

@@ -72,7 +72,7 @@ async def test_when_one_server_refuses_nobody_waits_for_the_others(
                 await Connections.open(away, closing)
             # One that fails later would be reported with a traceback when the program ends.
             left = [repr(task.get_coro()) for task in asyncio.all_tasks()]
-            assert not [coroutine for coroutine in left if "_check_" in coroutine]
+            assert not [coroutine for coroutine in left if "check_" in coroutine]
 
 
 @pytest.mark.parametrize("turns", range(12))
