@@ -6,11 +6,11 @@ admin.createRole({
   privileges: [
     {
       resource: { db: "exports", collection: "ExportTasks" },
-      actions: ["find", "insert", "update", "createIndex", "changeStream"],
+      actions: ["find", "insert", "update", "createIndex", "listIndexes", "changeStream"],
     },
     {
       resource: { db: "exports", collection: "ExportTokens" },
-      actions: ["find", "insert", "update", "createIndex"],
+      actions: ["find", "insert", "update", "createIndex", "listIndexes"],
     },
     {
       resource: { db: "exports", collection: "ExportPeople" },
@@ -18,19 +18,19 @@ admin.createRole({
     },
     {
       resource: { db: "exports", collection: "ExportWechatGrants" },
-      actions: ["find", "insert", "update", "createIndex"],
+      actions: ["find", "insert", "update", "createIndex", "listIndexes"],
     },
     {
       resource: { db: "exports", collection: "ExportDeliveries" },
-      actions: ["find", "insert", "update", "createIndex"],
+      actions: ["find", "insert", "update", "createIndex", "listIndexes"],
     },
     {
       resource: { db: "exports", collection: "ExportWebhooks" },
-      actions: ["find", "insert", "update", "createIndex"],
+      actions: ["find", "insert", "update", "createIndex", "listIndexes"],
     },
     {
       resource: { db: "exports", collection: "ExportRecurring" },
-      actions: ["find", "insert", "update", "createIndex"],
+      actions: ["find", "insert", "update", "createIndex", "listIndexes"],
     },
     {
       resource: { db: "exports", collection: "ExportWatch" },

@@ -11,33 +11,14 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pymongo import MongoClient
 
-from exports.names import (
-    DELIVERIES_COLLECTION,
-    PEOPLE_COLLECTION,
-    RECURRING_COLLECTION,
-    TASKS_COLLECTION,
-    TOKENS_COLLECTION,
-    WATCH_COLLECTION,
-    WEBHOOKS_COLLECTION,
-    WECHAT_GRANTS_COLLECTION,
-)
+from exports.doctor.rights import ACTIONS
 
 ADMIN: Final = "root"
 TASKS: Final = "exports"
 READER: Final = "exports-reader"
 SOURCE_DATABASE: Final = "shop"
 TASKS_ROLE: Final = "exportsTasks"
-TASKS_ACTIONS: Final = {
-    TASKS_COLLECTION: ["find", "insert", "update", "createIndex", "changeStream"],
-    TOKENS_COLLECTION: ["find", "insert", "update", "createIndex"],
-    PEOPLE_COLLECTION: ["find", "insert", "update"],
-    WECHAT_GRANTS_COLLECTION: ["find", "insert", "update", "createIndex"],
-    DELIVERIES_COLLECTION: ["find", "insert", "update", "createIndex"],
-    WEBHOOKS_COLLECTION: ["find", "insert", "update", "createIndex"],
-    RECURRING_COLLECTION: ["find", "insert", "update", "createIndex"],
-    WATCH_COLLECTION: ["find", "insert", "update"],
-}
-"""All that this service does with each collection; it never deletes anything."""
+TASKS_ACTIONS: Final = {name: list(actions) for name, actions in ACTIONS.items()}
 
 
 class Passwords(BaseModel):

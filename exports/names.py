@@ -319,6 +319,11 @@ def messages_task_queue(task_queue: str) -> str:
     return f"{task_queue}-messages"
 
 
+def doctor_task_queue(task_queue: str) -> str:
+    """Return the task queue that nobody but the doctor polls, to learn Temporal's time."""
+    return f"{task_queue}-doctor"
+
+
 def schedule_id(task_queue: str) -> str:
     """Return the id of the Schedule that sweeps for a task queue."""
     return f"{task_queue}-sweep"

@@ -35,7 +35,7 @@ _TOKEN: Final = re.compile(r"exp_(?P<id>[0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 _MAX_CACHED: Final = 10_000
 _EXPIRES: Final = "expiresAt"
 _OLDEST: Final[Sort] = [("createdAt", ASCENDING)]
-_INDEXES: Final = [
+INDEXES: Final = [
     IndexModel([(_EXPIRES, ASCENDING)], expireAfterSeconds=0),
     IndexModel([("session", ASCENDING), *_OLDEST]),
 ]
@@ -96,7 +96,7 @@ class TokenStore:
             names.TOKENS_COLLECTION,
             codec_options=database.codec_options.with_options(tz_aware=True),
         )
-        self.indexes = Indexes(self._tokens, _INDEXES)
+        self.indexes = Indexes(self._tokens, INDEXES)
         self._cache: dict[bytes, tuple[Token, float]] = {}
 
     async def create(

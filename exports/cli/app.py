@@ -10,6 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from exports.cli import (
+    doctor,
     exports,
     messages,
     programs,
@@ -26,7 +27,7 @@ from exports.runtime.process import end
 
 _EXIT_CODES: Final = (
     "Exit codes: 0 success, 1 the export failed or was cancelled, a webhook did not take its "
-    "test, the worker is not alive or not ready, or the bucket failed its probe, 2 invalid input, "
+    "test, the worker is not alive or not ready, or a check failed, 2 invalid input, "
     "3 a server cannot be reached, 130 stopped by Ctrl-C."
 )
 
@@ -36,6 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(doctor.app)
 app.add_typer(exports.app)
 app.add_typer(retry.app)
 app.add_typer(messages.app)

@@ -16,8 +16,6 @@ from exports.settings import Settings
 
 # The worker touches its file twelve times in a minute. A busy machine may skip some of them.
 _ALIVE_WITHIN: Final = timedelta(minutes=1)
-# A poll waits up to a minute for work. So Temporal sees a poll of each worker once a minute.
-_POLLED_WITHIN: Final = timedelta(minutes=2)
 
 
 class WorkerView(WireModel):
@@ -57,7 +55,7 @@ async def worker_ready() -> WorkerView:
     """
     # These take a second to import. The check for liveness, which runs often, does not need them.
     from exports.connections import connect_temporal  # noqa: PLC0415 -- see above
-    from exports.temporal.pollers import pollers  # noqa: PLC0415 -- same
+    from exports.temporal.pollers import POLLED_WITHIN, pollers  # noqa: PLC0415 -- same
 
     alive = worker_alive()
     if not alive.ok:
@@ -71,7 +69,7 @@ async def worker_ready() -> WorkerView:
         for poller in await pollers(temporal, alive.task_queue, activities=True)
         if poller.identity.partition("@")[2] == alive.host
     ]
-    return _view(settings, max(polls, default=None), _POLLED_WITHIN)
+    return _view(settings, max(polls, default=None), POLLED_WITHIN)
 
 
 def _view(settings: Settings, last_seen: int | None, within: timedelta) -> WorkerView:

@@ -107,7 +107,7 @@ class Delivery(WireModel):
 
 
 _NEWEST: Final[Sort] = [("createdAt", DESCENDING), ("_id", DESCENDING)]
-_INDEXES: Final = [
+INDEXES: Final = [
     IndexModel([("removeAt", ASCENDING)], expireAfterSeconds=0),
     IndexModel([("createdBy", ASCENDING), *_NEWEST]),
     IndexModel([("taskId", ASCENDING), *_NEWEST]),
@@ -127,7 +127,7 @@ class DeliveryStore:
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
         self._deliveries = majority_collection(database, names.DELIVERIES_COLLECTION)
-        self.indexes = Indexes(self._deliveries, _INDEXES)
+        self.indexes = Indexes(self._deliveries, INDEXES)
 
     async def begin(self, order: DeliveryOrder, address: Address) -> DeliveryStatus:
         """Store a delivery, unless it is stored; return its status."""

@@ -42,7 +42,7 @@ _SHOWN: Final = {_AUDIT: False, OUTBOX: False}
 _THERE: Final[Stored] = {"deletedAt": None}
 _MOST_LISTED: Final = 1000
 _NEWEST: Final[Sort] = [("createdAt", DESCENDING)]
-_INDEXES: Final = [
+INDEXES: Final = [
     IndexModel([(_SLOT, ASCENDING)], unique=True, partialFilterExpression={_SLOT: ANY_TEXT}),
     IndexModel([("createdBy", ASCENDING), *_NEWEST]),
     IndexModel(_NEWEST),
@@ -62,7 +62,7 @@ class RecurringStore:
 
     def __init__(self, database: AsyncDatabase[Stored]) -> None:
         self._documents = majority_collection(database, names.RECURRING_COLLECTION)
-        self.indexes = Indexes(self._documents, _INDEXES)
+        self.indexes = Indexes(self._documents, INDEXES)
 
     async def create(
         self,

@@ -10,6 +10,9 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+POLLED_WITHIN: Final = timedelta(minutes=2)
+"""A worker that is there has polled within this time: a poll waits up to a minute for work, so that
+Temporal sees a poll of each worker once a minute."""
 _ANSWER_WITHIN: Final = timedelta(seconds=5)
 
 

@@ -20,7 +20,18 @@ from exports.tasks.task import ExportTask, Progress, TaskError
 from tests.support.command_line import CommandLine
 from tests.support.paths import REPOSITORY
 
-COMMANDS = ["types", "create", "show", "list", "cancel", "renew", "retry", "sweep", "worker"]
+COMMANDS = [
+    "types",
+    "create",
+    "show",
+    "list",
+    "cancel",
+    "renew",
+    "retry",
+    "sweep",
+    "worker",
+    "doctor",
+]
 SCHEDULE_COMMANDS = ["apply", "show", "pause", "resume", "trigger"]
 
 

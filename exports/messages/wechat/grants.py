@@ -36,7 +36,7 @@ _KEPT: Final = timedelta(days=31)
 _TAKEN_BY: Final = "takenBy"
 _TAKEN_AT: Final = "takenAt"
 _TEMPLATE: Final = "templateId"
-_INDEXES: Final = [
+INDEXES: Final = [
     IndexModel([("uid", ASCENDING), (_TEMPLATE, ASCENDING)]),
     IndexModel(
         [(_TAKEN_BY, ASCENDING)], unique=True, partialFilterExpression={_TAKEN_BY: ANY_TEXT}
@@ -73,7 +73,7 @@ class WechatGrants:
     def __init__(self, database: AsyncDatabase[Stored], templates: Templates) -> None:
         self._templates = templates
         self._grants = majority_collection(database, names.WECHAT_GRANTS_COLLECTION)
-        self.indexes = Indexes(self._grants, _INDEXES)
+        self.indexes = Indexes(self._grants, INDEXES)
 
     async def of(self, uid: str) -> Sequence[WechatGrant]:
         """Return what a person has granted, of each template."""

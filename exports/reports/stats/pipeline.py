@@ -23,7 +23,7 @@ from exports.reports.filter import match
 from exports.source.database import Stage
 from exports.source.types import GroupType, OnMismatch
 
-_TYPES: Final[Mapping[GroupType, Sequence[str]]] = {
+TYPES: Final[Mapping[GroupType, Sequence[str]]] = {
     "text": ["string"],
     "datetime": ["date"],
     "boolean": ["bool"],
@@ -163,7 +163,7 @@ def _mismatch(value: str, kind: GroupType, on_mismatch: OnMismatch) -> Stage:
 def _fits(value: str, kind: GroupType) -> Stage:
     if kind == "number":
         return {"$isNumber": value}  # far faster than to look for its type in a list
-    return {"$in": [{"$type": value}, _TYPES[kind]]}
+    return {"$in": [{"$type": value}, TYPES[kind]]}
 
 
 def _or_null(value: object) -> Stage:

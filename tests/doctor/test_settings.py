@@ -1,0 +1,70 @@
+"""Each setting that is wrong is named, and so is each name that no program reads."""
+
+import re
+
+import pytest
+
+from exports.doctor.settings import PROGRAMS, check_settings
+from tests.support.doctor import wrong_of
+from tests.support.paths import REPOSITORY
+
+NEEDED = {"EXPORTS_MONGO_URI": "mongodb://db", "EXPORTS_S3_BUCKET": "bucket"}
+SECRET = "s3cr3t"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_good_settings_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EXPORTS_API_TOKEN_U2", "EXPORTS_API_URL", "EXPORTS_CODEC_TOKEN"):
+        monkeypatch.setenv(name, "")  # not set
+    settings, checks = check_settings()
+    assert settings is not None
+    assert [(check.name, check.outcome) for check in checks] == [("environment", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"EXPORTS_MONGO_URI": "", "EXPORTS_S3_BUCKET": ""}, list(NEEDED)),
+        (
+            {"EXPORTS_MONGO_URI": "", "EXPORTS_URL_TTL": SECRET},
+            ["EXPORTS_URL_TTL", "EXPORTS_MONGO_URI"],
+        ),
+        ({"EXPORTS_RETENTION": "60"}, ["EXPORTS_RETENTION"]),
+        ({"EXPORTS_S3_ACCESS_KEY_ID": SECRET}, ["EXPORTS_S3_ACCESS_KEY_ID"]),
+        ({"EXPORTS_API_JWT_SECRET": SECRET}, ["EXPORTS_API_JWT_SECRET"]),
+        (
+            {"EXPORTS_CODEC_TOKEN": SECRET},
+            ["EXPORTS_ENCRYPTION_KEY", "EXPORTS_CODEC_TOKEN"],
+        ),
+    ],
+)
+def test_each_broken_variable_is_named_and_its_value_is_not(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: list[str]
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    _, checks = check_settings()
+    assert wrong_of(checks) == dict.fromkeys(named, "failed")
+    assert SECRET not in str(checks)
+
+
+def test_a_misspelt_variable_is_a_warning_that_says_what_may_be_meant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EXPORTS_S3_BUKET", SECRET)
+    settings, checks = check_settings()
+    assert settings is not None
+    assert wrong_of(checks) == {"EXPORTS_S3_BUKET": "warning"}
+    assert "Is EXPORTS_S3_BUCKET meant?" in str(checks)
+    assert SECRET not in str(checks)
+
+
+def test_every_documented_variable_is_known() -> None:
+    page = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(EXPORTS_\w+)`", page, re.MULTILINE))
+    assert documented == {name for program in PROGRAMS for name in program.variables()}
