@@ -24,6 +24,7 @@ from activities.claim import ClaimActivities
 from activities.cleanup import CleanupActivities
 from activities.deliver import DeliveryActivities, MessageSweep
 from activities.orphans import Orphans
+from activities.patience import Outages
 from activities.purge import PurgeActivities
 from activities.sweep import SweepActivities
 from activities.upload import UploadActivities
@@ -63,7 +64,6 @@ from exports.watcher.watcher import Watcher
 from workflows.admission import Admission
 from workflows.delivery import DeliveryWorkflow
 from workflows.export import ExportWorkflow
-from workflows.policies import HEARTBEAT_THROTTLE
 from workflows.sandbox import workers_runner
 from workflows.sweep import SweepWorkflow
 
@@ -110,6 +110,8 @@ def create_workers(
     )
     activities = _activities(settings, reports, connections, source, messenger)
     workers = [
+        # Without a limit, the SDK holds heartbeats back for 80 percent of their timeout. A cancel
+        # comes with the answer to a heartbeat, so a step would be stopped that much later.
         Worker(
             connections.temporal,
             task_queue=queue,
@@ -119,8 +121,8 @@ def create_workers(
             workflow_runner=workers_runner(),
             max_concurrent_activities=slots,
             max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
-            default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            default_heartbeat_throttle_interval=settings.heartbeat / 2,
+            max_heartbeat_throttle_interval=settings.heartbeat / 2,
             graceful_shutdown_timeout=settings.shutdown_grace,
             # An export ends on the version that it began on: it takes minutes, at most hours.
             deployment_config=_version(settings, VersioningBehavior.PINNED),
@@ -155,8 +157,8 @@ def _deliverer(
         # There is little to do here: the fewest pollers that the SDK allows.
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=1,
-        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=settings.heartbeat / 2,
+        max_heartbeat_throttle_interval=settings.heartbeat / 2,
         graceful_shutdown_timeout=settings.shutdown_grace,
         # A delivery takes up to three days, and goes on with any version.
         deployment_config=_version(settings, VersioningBehavior.AUTO_UPGRADE),
@@ -177,7 +179,11 @@ def _activities(
         kept=settings.tasks_kept,
     )
     tasks, swept = RunTransitions(collection), SweepStore(collection)
-    attempts = Attempts(tasks, store)
+    outages = Outages(
+        settings.outage_patience,
+        {"database": connections.mongo, "source": source.database.client},
+    )
+    attempts = Attempts(tasks, store, outages)
     cache = PartCache()
     recurring = RecurringRuns(
         tasks=collection,
@@ -194,6 +200,7 @@ def _activities(
         store=store,
         settings=settings,
         search_attributes=KnownSearchAttributes(temporal),
+        outages=outages,
     )
     aggregate = AggregateActivities(
         attempts=attempts, reports=reports, source=source, store=store, cache=cache
@@ -206,8 +213,9 @@ def _activities(
         url_ttl=settings.url_ttl,
         retention=settings.retention,
         messenger=messenger,
+        outages=outages,
     )
-    cleanup = CleanupActivities(tasks=tasks, store=store, temporal=temporal)
+    cleanup = CleanupActivities(tasks=tasks, store=store, temporal=temporal, outages=outages)
     sweep = SweepActivities(tasks=swept, temporal=temporal)
     orphans = Orphans(
         tasks=swept,

@@ -12,17 +12,16 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.boundary import beating, boundary, domain_error
+from activities.patience import Outages, time_limit
 from exports.clock import millis, now_ms
 from exports.errors import ExportError, StepTimeoutError, TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef
+from exports.runtime.outages import Patience
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import TaskError
 from exports.tasks.transitions import RunTransitions
 from workflows.failures import application_error
 from workflows.policies import STEP_TIMED_OUT, retry_delay
-
-ENDED_AFTER = 0.95
-"""Share of a step's time limit after which the worker ends an attempt, before the server does."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +34,7 @@ class Attempt:
         stage: Which step it is.
         retries: Failed attempts of the task before this one.
         rows: Rows that are there already.
+        patience: How long it waits for servers, and for which one it waits.
 
     Attributes:
         rows: Rows so far.
@@ -42,9 +42,12 @@ class Attempt:
         total: Rows that there will be, if that is known.
     """
 
-    def __init__(self, ref: TaskRef, stage: Stage, *, retries: int, rows: int = 0) -> None:
+    def __init__(
+        self, ref: TaskRef, stage: Stage, *, retries: int, rows: int, patience: Patience
+    ) -> None:
         self.ref = ref
         self.retries = retries
+        self.patience = patience
         self._stage = stage
         self.rows = rows
         self.bytes = 0
@@ -69,6 +72,7 @@ class Attempt:
             bytes=self.bytes,
             total=self.total,
             retries=self.retries,
+            waiting_for=self.patience.waiting_for,
         )
 
 
@@ -78,11 +82,13 @@ class Attempts:
     Args:
         tasks: The store of the documents.
         store: The bucket.
+        outages: Gives each attempt its patience.
     """
 
-    def __init__(self, tasks: RunTransitions, store: ObjectStore) -> None:
+    def __init__(self, tasks: RunTransitions, store: ObjectStore, outages: Outages) -> None:
         self._tasks = tasks
         self._store = store
+        self._outages = outages
 
     @asynccontextmanager
     async def at(
@@ -93,35 +99,42 @@ class Attempts:
         Raises:
             ApplicationError: The step failed; its type is the code of the error.
         """
+        patience = self._outages.patience()
         attempt = Attempt(
-            ref, stage, retries=retries_before + activity.info().attempt - 1, rows=rows
+            ref,
+            stage,
+            retries=retries_before + activity.info().attempt - 1,
+            rows=rows,
+            patience=patience,
         )
         progress = _Progress(self._tasks, attempt)
         if attempt.retries:
             # At once, so that the workflow knows this count even if the worker is lost soon.
             activity.heartbeat(attempt.heartbeat)
-        async with (
-            boundary(lambda: attempt.heartbeat),
-            beating(lambda: attempt.heartbeat, progress.write),
-        ):
-            self._store.check_is(ref.store)  # leaving a step to another worker is no failed attempt
-            try:
-                async with _time_limit():
-                    # The claim has written that the task runs; only a failed attempt has changed
-                    # that. A repeated writeback may find the task done, which is fine; the other
-                    # steps must not go on with a task that has ended.
-                    if stage is not Stage.WRITEBACK and attempt.retries:
-                        await self._tasks.attempt_started(ref, attempt.heartbeat)
-                    yield attempt
-            except TaskLostError:
-                raise
-            except asyncio.CancelledError:
-                progress.check()
-                raise
-            except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
-                raise await self._failed(attempt, error) from None
-            finally:
-                progress.end()
+        with patience.in_use():
+            async with (
+                boundary(lambda: attempt.heartbeat),
+                beating(lambda: attempt.heartbeat, progress.write),
+            ):
+                # Leaving a step to another worker is no failed attempt.
+                self._store.check_is(ref.store)
+                try:
+                    async with _time_limit():
+                        # The claim has written that the task runs; only a failed attempt has
+                        # changed that. A repeated writeback may find the task done, which is fine;
+                        # the other steps must not go on with a task that has ended.
+                        if stage is not Stage.WRITEBACK and attempt.retries:
+                            await self._tasks.attempt_started(ref, attempt.heartbeat)
+                        yield attempt
+                except TaskLostError:
+                    raise
+                except asyncio.CancelledError:
+                    progress.check()
+                    raise
+                except Exception as error:  # noqa: BLE001 -- the boundary is where every error ends
+                    raise await self._failed(attempt, error) from None
+                finally:
+                    progress.end()
 
     async def _failed(self, attempt: Attempt, error: Exception) -> ApplicationError:
         cause = domain_error(error)
@@ -138,7 +151,8 @@ class Attempts:
         except ExportError as uncounted:
             # The next attempt finds out whether the task is lost, or the write was done after all.
             _log.warning("A failed attempt could not be counted: %s", uncounted.code)
-        return application_error(cause, final=final, delay=delay)
+        beat = attempt.heartbeat.model_copy(update={"retries": retries})
+        return application_error(cause, final=final, delay=delay, beat=beat)
 
 
 class _Progress:
@@ -158,7 +172,10 @@ class _Progress:
     async def write(self) -> None:
         """Write the progress; cancel the body if the task is gone, or another run's."""
         # After a writeback no run may write to the task, and a writeback notices this by itself.
-        if self._attempt.heartbeat.stage is Stage.WRITEBACK:
+        # If the database is away, the next one may be written.
+        if self._attempt.heartbeat.stage is Stage.WRITEBACK or self._attempt.patience.knows_away(
+            "database"
+        ):
             return
         try:
             await self._tasks.progress(self._attempt.ref, self._attempt.heartbeat)
@@ -182,9 +199,8 @@ class _Progress:
 @asynccontextmanager
 async def _time_limit() -> AsyncGenerator[None]:
     """End an attempt shortly before the server does, so that it is counted and explained."""
-    limit = activity.info().start_to_close_timeout
     try:
-        async with asyncio.timeout(limit.total_seconds() * ENDED_AFTER if limit else None):
+        async with asyncio.timeout(time_limit()):
             yield
     except TimeoutError:
         raise StepTimeoutError(STEP_TIMED_OUT) from None

@@ -19,10 +19,12 @@ from temporalio.service import RPCError
 
 from exports.clock import check_clock
 from exports.errors import ExportError, UnexpectedError
-from exports.models import AttemptBeat
+from exports.models import AttemptBeat, WaitBeat
+from exports.runtime import outages
 from exports.server_errors.temporal import temporal_error
 from workflows import policies
 from workflows.failures import application_error
+from workflows.policies import HEARTBEATS_PER_TIMEOUT
 
 _T = TypeVar("_T")
 
@@ -38,13 +40,19 @@ def check_worker_clock() -> None:
     check_clock(activity.info().started_time, whose="Temporal's")
 
 
+def heartbeat_interval() -> float:
+    """Return how many seconds are between two heartbeats of this attempt."""
+    silence = activity.info().heartbeat_timeout or policies.HEARTBEAT_TIMEOUT
+    return silence.total_seconds() / HEARTBEATS_PER_TIMEOUT
+
+
 async def _nothing() -> None:
     return
 
 
 @asynccontextmanager
 async def beating(
-    beat: Callable[[], AttemptBeat | None] = lambda: None,
+    beat: Callable[[], AttemptBeat | WaitBeat | None] = lambda: None,
     also: Callable[[], Awaitable[None]] = _nothing,
 ) -> AsyncGenerator[None]:
     """Send heartbeats while the body runs, so that the server does not count this worker as lost.
@@ -54,7 +62,7 @@ async def beating(
         also: Called as often, unless it takes longer.
     """
     ended = asyncio.Event()
-    interval = policies.HEARTBEAT_INTERVAL.total_seconds()
+    interval = heartbeat_interval()
 
     async def keep_beating() -> None:
         while True:
@@ -143,7 +151,12 @@ async def in_thread(work: Callable[[threading.Event], _T]) -> _T:
             ended, so that it leaves nothing behind.
     """
     stop = threading.Event()
-    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
+
+    def run() -> _T:
+        outages.stopped_by(stop)
+        return work(stop)
+
+    running = asyncio.ensure_future(asyncio.to_thread(run))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities.boundary import beating, boundary
+from activities.patience import Outages
 from exports import names
 from exports.clock import now_ms
 from exports.errors import QuotaError, RequestError, TaskLostError, TaskNotFoundError
@@ -34,6 +34,7 @@ class ClaimActivities:
         store: The bucket.
         settings: Of this worker.
         search_attributes: Those of the namespace.
+        outages: Lets it wait for servers.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ClaimActivities:
         store: ObjectStore,
         settings: Settings,
         search_attributes: KnownSearchAttributes,
+        outages: Outages,
     ) -> None:
         self._tasks = tasks
         self._recurring = recurring
@@ -54,11 +56,12 @@ class ClaimActivities:
         self._store = store
         self._settings = settings
         self._search_attributes = search_attributes
+        self._outages = outages
 
     @activity.defn(name=names.CLAIM)
     async def claim(self, ask: ClaimInput) -> Claim:
         """Take a task; create its document first if a workflow was started without one."""
-        async with boundary(), beating():
+        async with self._outages.waited_for():
             claim = await self._claim(ask)
             if ask.has_search_attributes:
                 return claim
@@ -87,7 +90,12 @@ class ClaimActivities:
         plan = await self._plan(request, asked_at=ExportTask.from_document(document).created_at)
         claim = Claim(
             task=task.model_copy(
-                update={"max_retries": max_retries, "store": self._store.fingerprint}
+                update={
+                    "max_retries": max_retries,
+                    "store": self._store.fingerprint,
+                    "patience": self._settings.outage_patience,
+                    "heartbeat": self._settings.heartbeat,
+                }
             ),
             plan=plan,
         )

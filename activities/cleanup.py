@@ -7,6 +7,7 @@ from temporalio import activity
 from temporalio.client import Client
 
 from activities.boundary import beating, boundary, in_thread
+from activities.patience import Outages
 from exports import names
 from exports.models import DiscardResult, TaskRef, TaskStatus
 from exports.storage.bucket import ObjectStore
@@ -24,17 +25,22 @@ class CleanupActivities:
         tasks: The store of the documents; they name the finished files.
         store: The bucket.
         temporal: Asks the server to cancel a run.
+        outages: Lets it wait for servers.
     """
 
-    def __init__(self, *, tasks: RunTransitions, store: ObjectStore, temporal: Client) -> None:
+    def __init__(
+        self, *, tasks: RunTransitions, store: ObjectStore, temporal: Client, outages: Outages
+    ) -> None:
         self._tasks = tasks
         self._store = store
         self._temporal = temporal
+        self._outages = outages
 
     @activity.defn(name=names.DISCARD)
     async def discard(self, task: TaskRef) -> DiscardResult:
         """Remove all objects and open uploads of a run, except the file of a task that is done."""
-        async with boundary(), beating():
+        # The first attempt is enough: a cancelled export has not ended before this has.
+        async with self._outages.waited_for(waits=activity.info().attempt == 1):
             self._store.check_is(task.store)
             document = await self._tasks.find(task.task_id)
             keep = (

@@ -6,7 +6,8 @@ from datetime import timedelta
 from temporalio import activity
 
 from activities.attempts import Attempts
-from activities.boundary import beating, boundary, check_worker_clock, in_thread
+from activities.boundary import check_worker_clock, in_thread
+from activities.patience import Outages
 from exports import names
 from exports.clock import millis, now_ms
 from exports.errors import ExportError, StoreUnavailableError
@@ -18,6 +19,7 @@ from exports.models import (
     FailedInput,
     Stage,
 )
+from exports.runtime.outages import at_once, waits
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import TaskError
 from exports.tasks.transitions import RunTransitions
@@ -33,6 +35,7 @@ class WritebackActivities:
         url_ttl: How long a link is valid.
         retention: How long a file is kept.
         messenger: Tells the person.
+        outages: Lets it wait for servers.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class WritebackActivities:
         url_ttl: timedelta,
         retention: timedelta,
         messenger: Messenger,
+        outages: Outages,
     ) -> None:
         self._attempts = attempts
         self._tasks = tasks
@@ -51,6 +55,7 @@ class WritebackActivities:
         self._url_ttl = url_ttl
         self._retention = retention
         self._messenger = messenger
+        self._outages = outages
 
     @activity.defn(name=names.WRITEBACK_DONE)
     async def done(self, ask: DoneInput) -> ExportResult:
@@ -60,26 +65,30 @@ class WritebackActivities:
         ):
             check_worker_clock()
             await self._check_stored(ask)
-            purge_at = now_ms() + millis(self._retention)
-            link = await in_thread(
-                lambda _: self._store.link(
-                    ask.file.key,
-                    file_name=ask.file.file_name,
-                    ttl=min(self._url_ttl, self._retention),
-                )
-            )
-            result = await self._tasks.done(
-                ask.task,
-                ask.file,
-                url=link.url,
-                expires_at=min(link.expires_at, purge_at),
-                purge_at=purge_at,
-            )
+            result = await self._written(ask)
             # If this fails, the task is done nevertheless: the next sweep removes the parts.
-            with suppress(ExportError):
+            with at_once(), suppress(ExportError):
                 await in_thread(lambda _: self._store.remove_all(ask.leftovers))
             await self._messenger.hand_over_now(ask.task.task_id)
             return result
+
+    @waits  # with a link of its own for each try: it may be valid for less time than that takes
+    async def _written(self, ask: DoneInput) -> ExportResult:
+        purge_at = now_ms() + millis(self._retention)
+        link = await in_thread(
+            lambda _: self._store.link(
+                ask.file.key,
+                file_name=ask.file.file_name,
+                ttl=min(self._url_ttl, self._retention),
+            )
+        )
+        return await self._tasks.done(
+            ask.task,
+            ask.file,
+            url=link.url,
+            expires_at=min(link.expires_at, purge_at),
+            purge_at=purge_at,
+        )
 
     async def _check_stored(self, ask: DoneInput) -> None:
         """Check that the file is in the bucket, unless the task has ended or is another run's.
@@ -98,7 +107,7 @@ class WritebackActivities:
     @activity.defn(name=names.WRITEBACK_FAILED)
     async def failed(self, ask: FailedInput) -> ExportResult:
         """Move the task to `failed`, with the reason."""
-        async with boundary(), beating():
+        async with self._outages.waited_for():
             error = TaskError(code=ask.code, msg=ask.msg)
             result = await self._tasks.failed(ask.task, error, retries=ask.retries)
             await self._messenger.hand_over_now(ask.task.task_id)
@@ -107,7 +116,7 @@ class WritebackActivities:
     @activity.defn(name=names.WRITEBACK_CANCELLED)
     async def cancelled(self, ask: CancelledInput) -> ExportResult:
         """Move the task to `cancelled`."""
-        async with boundary(), beating():
+        async with self._outages.waited_for():
             result = await self._tasks.cancelled(ask.task, ask.reason, asked_by=ask.asked_by)
             await self._messenger.hand_over_now(ask.task.task_id)
             return result

@@ -74,12 +74,13 @@ help, up to the task's `maxRetries`; it fails at once with any other.
 
 An error of a server becomes one of these codes, with a message. `…` stands for the collection, \
 the bucket or the address, and for the server's own code. The server's own text is never shown, \
-because it may contain a row or a key. An error that is not listed may pass: it is retried.
+because it may contain a row or a key. An error that is not listed may pass: it is retried. If the \
+error says that the server is away, it is "waited for": an attempt asks again, for \
+`EXPORTS_OUTAGE_PATIENCE`, before it counts as failed.
 
 ### MongoDB
 
-By error code. An error with one of the labels {_names(mongo.PASSING_LABELS)} counts as any \
-other code.
+By error code, unless the error has one of the labels {_names(mongo.PASSING_LABELS)}.
 
 {_table(("MongoDB's error", "when a report is read", "when a task is read or written"), _mongo())}
 
@@ -168,6 +169,7 @@ def _mongo() -> Iterator[tuple[str, ...]]:
     rows = [(_listed(row.codes), row) for row in mongo.MONGO]
     rows += [
         ("any other code", mongo.OTHER_CODES),
+        ("any error with one of the labels", mongo.PASSING),
         ("no code: no connection, no primary", mongo.NO_CODE),
         ("no code: no answer in time", mongo.NO_ANSWER),
         ("a value that the driver can't encode or decode", mongo.NOT_BSON),
@@ -192,7 +194,8 @@ def _temporal() -> Iterator[tuple[str, ...]]:
 
 def _becomes(translation: Translation) -> str:
     message = translation.sentence.format(where="…", what="…")
-    return f"`{translation.error.code}`: {message}"
+    waits = ", waited for" if translation.away else ""
+    return f"`{translation.error.code}`{waits}: {message}"
 
 
 def _listed(codes: Mapping[int, str]) -> str:

@@ -18,9 +18,9 @@ LAST_MS: Final = 8_640_000_000_000_000
 MAX_SKEW_MS: Final = 60_000
 """By how many milliseconds the clock of a worker or client may differ from a server's.
 
-It is more than `HEARTBEAT_TIMEOUT` of workflows/policies.py: an attempt that starts late, but is
-not yet replaced, must not look like an attempt on a machine with a wrong clock. It is short
-compared with the 30 minutes for which a link is valid.
+It is not less than any heartbeat timeout, which is six times `EXPORTS_HEARTBEAT`: an attempt that
+starts late, but is not yet replaced, must not look like an attempt on a machine with a wrong clock.
+It is short compared with the 30 minutes for which a link is valid.
 """
 
 _MILLISECOND: Final = timedelta(milliseconds=1)

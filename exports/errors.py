@@ -7,7 +7,7 @@ generated from this module: the meaning of a code is the first sentence of its c
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import JsonValue, ValidationError
 
@@ -16,6 +16,10 @@ from exports.characters import can_mislead
 _MAX_PROBLEMS: Final = 5
 _MAX_NAME_CHARACTERS: Final = 40
 _MAX_PATH_PARTS: Final = 8
+
+Server = Literal["database", "source", "store", "temporal"]
+"""A server that may be away: the database of the tasks, the one that reports read, the object store
+and Temporal."""
 
 
 class ExportError(Exception):
@@ -28,12 +32,14 @@ class ExportError(Exception):
         exit_code: What a program exits with: 2 for wrong input, 3 if a server can't be reached.
         msg: What is wrong and what would be right, for the person who asked. Has no secret in it.
         fields: What is wrong with which field of the input, if that is known: see `problems`.
+        away: The server that is to blame, if the same request may succeed once it is back.
     """
 
     code: ClassVar[str] = "E_INTERNAL"
     fixed_by: ClassVar[str] = "the developers"
     permanent: ClassVar[bool] = True
     exit_code: ClassVar[int] = 2
+    away: Server | None = None
 
     def __init__(self, msg: str, *, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(msg)

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from exports.clock import epoch_ms, from_epoch_ms
-from exports.errors import TooManyRowsError
+from exports.errors import Server, TooManyRowsError
 from exports.names import MAX_CREATED_BY_LENGTH
 from exports.tables.warnings import TaskWarning
 
@@ -28,6 +28,8 @@ DEFAULT_MAX_RETRIES: Final = 3
 MAX_RETRIES: Final = 100
 DEFAULT_UNITS_SIDE_BY_SIDE: Final = 4
 DEFAULT_TASKS_KEPT: Final = timedelta(days=90)
+DEFAULT_OUTAGE_PATIENCE: Final = timedelta(minutes=10)
+DEFAULT_HEARTBEAT: Final = timedelta(seconds=2)
 DEFAULT_CHANNELS: Final = "default"
 """Stands in `notify` for the channels that the person has chosen."""
 _MAX_CHANNELS: Final = 20
@@ -134,6 +136,9 @@ class TaskRef(WireModel):
         max_retries: Failed attempts at which the task fails.
         store: The object store that the run writes to: `ObjectStore.fingerprint` of the worker that
             took the task. None before that, and if it was an older worker.
+        patience: How long its steps wait for a server that is away, by the settings of the worker
+            that took the task; their time limits leave room for it.
+        heartbeat: The time between two heartbeats of its steps, by the same settings.
     """
 
     task_id: str
@@ -141,6 +146,8 @@ class TaskRef(WireModel):
     run_id: str
     max_retries: int = Field(default=DEFAULT_MAX_RETRIES, ge=1, le=MAX_RETRIES)
     store: dict[str, str] | None = None
+    patience: timedelta = DEFAULT_OUTAGE_PATIENCE
+    heartbeat: timedelta = DEFAULT_HEARTBEAT
 
 
 class Unit(WireModel):
@@ -424,6 +431,7 @@ class AttemptBeat(WireModel):
         bytes: Bytes it has written.
         total: Rows that it will have handled; None if that is not known yet.
         retries: Failed attempts of the task before this attempt.
+        waiting_for: The server that it waits for, because it is away; None if it waits for none.
     """
 
     stage: Stage
@@ -431,6 +439,17 @@ class AttemptBeat(WireModel):
     bytes: int = 0
     total: int | None = None
     retries: int = Field(default=0, ge=0)
+    waiting_for: Server | None = None
+
+
+class WaitBeat(WireModel):
+    """The details of a heartbeat of a step without progress, while it waits for a server.
+
+    Attributes:
+        waiting_for: The server, which is away.
+    """
+
+    waiting_for: Server
 
 
 class FailedInput(WireModel):

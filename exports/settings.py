@@ -23,7 +23,12 @@ from pydantic import (
 from exports.encryption.keys import EncryptionKeys, EncryptionKeyText
 from exports.environment import EnvironmentSettings
 from exports.message_settings import MessageSettings
-from exports.models import DEFAULT_TASKS_KEPT, DEFAULT_UNITS_SIDE_BY_SIDE
+from exports.models import (
+    DEFAULT_HEARTBEAT,
+    DEFAULT_OUTAGE_PATIENCE,
+    DEFAULT_TASKS_KEPT,
+    DEFAULT_UNITS_SIDE_BY_SIDE,
+)
 from exports.names import DEFAULT_TASK_QUEUE
 
 # A presigned URL of signature version 4 is valid for seven days at most:
@@ -31,6 +36,9 @@ from exports.names import DEFAULT_TASK_QUEUE
 _MAX_URL_TTL = timedelta(days=7)
 # Longer than any file is kept, and within what Python can add to a date.
 _MAX_RETENTION = timedelta(days=3650)
+_MAX_PATIENCE = timedelta(hours=1)
+# Six of them are no more than `exports.clock.MAX_SKEW_MS`, which says why.
+_MAX_HEARTBEAT = timedelta(seconds=10)
 # maxTimeMS is a 32-bit integer: https://www.mongodb.com/docs/manual/reference/limits/
 _MAX_QUERY_TIMEOUT = timedelta(days=24)
 # https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
@@ -238,6 +246,16 @@ class Settings(ReportsSettings, MessageSettings):
     units_side_by_side: Annotated[int, Gt(0)] = Field(
         default=DEFAULT_UNITS_SIDE_BY_SIDE,
         description="Units of one export that are read at once, by all workers together",
+    )
+    outage_patience: Annotated[timedelta, Ge(timedelta(0)), Le(_MAX_PATIENCE), _Seconds] = Field(
+        default=DEFAULT_OUTAGE_PATIENCE,
+        description="How long an attempt at a step waits for a server that is away, before it "
+        "counts as failed; at most an hour. 0: not at all",
+    )
+    heartbeat: Annotated[timedelta, Ge(timedelta(seconds=1)), Le(_MAX_HEARTBEAT), _Seconds] = Field(
+        default=DEFAULT_HEARTBEAT,
+        description="Time between two heartbeats of a step, 1 to 10 seconds: so soon it hears of a "
+        "cancel. After six times as long without one, its worker counts as lost",
     )
     worker_takes: Literal["all", "small", "bulk"] = Field(
         default="all",

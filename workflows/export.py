@@ -39,7 +39,12 @@ with workflow.unsafe.imports_passed_through():
     from exports.temporal.payload_size import size_of
     from workflows import steps, visibility
     from workflows.admission import refuse_too_large
-    from workflows.failures import application_error, code_and_message, ended_by_server
+    from workflows.failures import (
+        application_error,
+        code_and_message,
+        ended_by_server,
+        failed_attempts,
+    )
     from workflows.history_budget import HistoryBudget
     from workflows.policies import MOST_PARTS_NAMED, MOST_PLANS
     from workflows.uninterrupted import uninterrupted
@@ -287,9 +292,11 @@ class ExportWorkflow:
     async def _close_as_failed(self, error: BaseException) -> BaseException:
         code, msg = code_and_message(error)
         self._visibility.show_failed(code, msg)
-        # A worker ends an attempt before the server does and counts it. If it was the server, the
-        # worker is frozen, and all attempts were used up without being counted.
+        # A worker ends an attempt before the server does and counts it, but not while the database
+        # is away. If it was the server, the worker is frozen, and no attempt was counted.
         retries = self._task.max_retries if ended_by_server(error) else self._retries
+        if isinstance(error, ActivityError):
+            retries = max(retries, failed_attempts(error.cause))
         ask = FailedInput(task=self._task, code=code, msg=msg, retries=retries)
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_failed(ask)

@@ -2,17 +2,23 @@
 
 from datetime import timedelta
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from exports.errors import ExportError, StepTimeoutError, UnexpectedError
+    from exports.models import AttemptBeat
     from workflows.policies import STEP_TIMED_OUT
 
 
 def application_error(
-    error: ExportError, *, final: bool | None = None, delay: timedelta | None = None
+    error: ExportError,
+    *,
+    final: bool | None = None,
+    delay: timedelta | None = None,
+    beat: AttemptBeat | None = None,
 ) -> ApplicationError:
     """Return a domain error as Temporal's history holds it: its code and its message, no more.
 
@@ -20,10 +26,12 @@ def application_error(
         error: The error.
         final: Whether no further attempt is made; by default, whether the error is permanent.
         delay: When to try again; by default, as the retry policy says.
+        beat: How far the attempt had come.
     """
     final = error.permanent if final is None else final
     return ApplicationError(
         error.msg,
+        *([] if beat is None else [beat]),
         type=error.code,
         non_retryable=final,
         next_retry_delay=None if final else delay,
@@ -38,6 +46,28 @@ def code_and_message(error: BaseException) -> tuple[str, str]:
     if isinstance(cause, ActivityTimeoutError):
         return StepTimeoutError.code, STEP_TIMED_OUT
     return UnexpectedError.code, "Something went wrong inside the service."
+
+
+def failed_attempts(cause: BaseException | None) -> int:
+    """Return how many attempts at a step had failed when it ended, as its failure says.
+
+    It says 0 if nobody knows: there are no details, or somebody sent them by hand.
+    """
+    details = (
+        cause.last_heartbeat_details
+        if isinstance(cause, ActivityTimeoutError)
+        else cause.details
+        if isinstance(cause, ApplicationError)
+        else ()
+    )
+    return max(map(_retries_in, details), default=0)
+
+
+def _retries_in(details: object) -> int:
+    try:
+        return AttemptBeat.model_validate(details).retries
+    except ValidationError:
+        return 0
 
 
 def ended_by_server(error: BaseException) -> bool:

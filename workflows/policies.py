@@ -7,15 +7,12 @@ from typing import Final
 from temporalio.common import RetryPolicy
 
 from exports.errors import EncryptionKeyError, ReportChangedError, StoreDiffersError
+from exports.models import DEFAULT_HEARTBEAT, TaskRef
 
-HEARTBEAT_TIMEOUT: Final = timedelta(seconds=12)
-"""An attempt that sends no heartbeat for this long is timed out: its worker counts as lost."""
-HEARTBEAT_INTERVAL: Final = HEARTBEAT_TIMEOUT / 6
-"""Time between two heartbeats of an attempt."""
-# Without a limit, the SDK holds heartbeats back for 80 percent of the heartbeat timeout. A cancel
-# request comes with the answer to a heartbeat, so a step would be stopped that much later.
-HEARTBEAT_THROTTLE: Final = HEARTBEAT_INTERVAL / 2
-"""Longest time for which the SDK of a worker holds a heartbeat back."""
+HEARTBEATS_PER_TIMEOUT: Final = 6
+"""An attempt that misses this many heartbeats in a row is timed out: its worker counts as lost."""
+HEARTBEAT_TIMEOUT: Final = DEFAULT_HEARTBEAT * HEARTBEATS_PER_TIMEOUT
+"""The same as a time, for the steps that belong to no run that has taken its task."""
 
 # The type of the failure of an attempt that was stopped together with its worker.
 WORKER_SHUTDOWN: Final = "WorkerShutdown"
@@ -79,12 +76,18 @@ class StepPolicy:
     """Time limits of one attempt of an activity.
 
     Attributes:
-        start_to_close: Longest time of the attempt.
+        start_to_close: Longest time of the attempt, but for the time that it waits for servers.
         heartbeat: Longest time without a heartbeat.
     """
 
     start_to_close: timedelta
     heartbeat: timedelta = HEARTBEAT_TIMEOUT
+
+    def of_run(self, task: TaskRef) -> "StepPolicy":
+        """Return the time limits of a step of a run, by the settings that it began with."""
+        return StepPolicy(
+            self.start_to_close + task.patience, task.heartbeat * HEARTBEATS_PER_TIMEOUT
+        )
 
 
 CLAIM_STEP: Final = StepPolicy(timedelta(minutes=1))

@@ -42,6 +42,7 @@ async def claim(ask: ClaimInput, history: StepHistory) -> Claim:
         names.CLAIM,
         ask,
         step=policies.CLAIM_STEP,
+        task=ask.task,
         retry=policies.attempts(ask.task.max_retries),
         summary="claim the task",
         suspect=history.suspect,
@@ -56,6 +57,7 @@ async def aggregate(ask: AggregateInput, history: StepHistory) -> StagedUnit:
         names.AGGREGATE,
         ask,
         step=policies.AGGREGATE_STEP,
+        task=ask.task,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"rows of {ask.unit.key}",
         bulk=ask.plan.bulk,
@@ -72,6 +74,7 @@ async def upload(ask: UploadInput, history: StepHistory) -> FinishedFile:
         names.UPLOAD,
         ask,
         step=policies.upload_step(rows),
+        task=ask.task,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary=f"{rows:,} rows as {ask.plan.format}",
         bulk=ask.plan.bulk,
@@ -87,6 +90,7 @@ async def writeback_done(ask: DoneInput, history: StepHistory) -> ExportResult:
         names.WRITEBACK_DONE,
         ask,
         step=policies.WRITEBACK_STEP,
+        task=ask.task,
         retry=policies.attempts(ask.task.max_retries - ask.retries_before),
         summary="done",
         suspect=history.suspect,
@@ -100,6 +104,7 @@ async def writeback_failed(ask: FailedInput) -> None:
         names.WRITEBACK_FAILED,
         ask,
         step=policies.WRITEBACK_STEP,
+        task=ask.task,
         retry=policies.LAST_WORD,
         within=policies.LAST_WORD_WITHIN,
         summary=f"failed: {ask.code}",
@@ -112,6 +117,7 @@ async def writeback_cancelled(ask: CancelledInput) -> None:
         names.WRITEBACK_CANCELLED,
         ask,
         step=policies.WRITEBACK_STEP,
+        task=ask.task,
         retry=policies.LAST_WORD,
         within=policies.LAST_WORD_WITHIN,
         summary="cancelled",
@@ -124,6 +130,7 @@ async def discard(task: TaskRef) -> None:
         names.DISCARD,
         task,
         step=policies.CLEANUP_STEP,
+        task=task,
         retry=policies.CLEANUP,
         summary="remove what the run left",
     )
@@ -184,6 +191,7 @@ async def _run(
     retry: RetryPolicy,
     summary: str,
     within: timedelta | None = None,
+    task: TaskRef | None = None,
     bulk: bool = False,
     suspect: bool = False,
 ) -> RawValue | None:
@@ -196,9 +204,11 @@ async def _run(
         retry: When another attempt is made.
         summary: What the Web UI shows for it.
         within: Time limit of all attempts together; None: there is none.
+        task: The run that it is a step of; None if it waits for no server.
         bulk: Whether it runs on the queue of heavy steps.
         suspect: Whether it runs on the queue of suspect steps, one at a time on each worker.
     """
+    limits = step if task is None else step.of_run(task)
     queue = workflow.info().task_queue
     if suspect:
         queue = names.suspect_task_queue(queue)
@@ -209,9 +219,9 @@ async def _run(
         args=ask,
         result_type=RawValue,
         task_queue=queue,
-        start_to_close_timeout=step.start_to_close,
+        start_to_close_timeout=limits.start_to_close,
         schedule_to_close_timeout=within,
-        heartbeat_timeout=step.heartbeat,
+        heartbeat_timeout=limits.heartbeat,
         retry_policy=retry,
         # A step that is cancelled has cleaned up after itself before the run goes on.
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

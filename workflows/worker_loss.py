@@ -9,16 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from exports.errors import EncryptionKeyError, WorkerLostError
-    from exports.models import AttemptBeat
     from workflows import policies
-    from workflows.failures import application_error
+    from workflows.failures import application_error, failed_attempts
 
 _T = TypeVar("_T")
 
@@ -78,13 +76,12 @@ async def run_step(
                 continue
             if isinstance(cause, ActivityTimeoutError) and cause.type == TimeoutType.HEARTBEAT:
                 lost_in_a_row += 1
-                heartbeat = cause.last_heartbeat_details
-            elif isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN:
-                heartbeat = cause.details
-            else:
+            elif not (
+                isinstance(cause, ApplicationError) and cause.type == policies.WORKER_SHUTDOWN
+            ):
                 raise
             on_worker_lost()
-            retries = max(retries, *map(_retries_in, heartbeat), 0)
+            retries = max(retries, failed_attempts(cause))
         if lost_in_a_row >= policies.MOST_WORKERS_LOST:
             raise application_error(
                 WorkerLostError(f"{lost_in_a_row} workers in a row were lost during this step.")
@@ -131,10 +128,3 @@ class _PlanBackoff:
 def is_left_to_others(error: ActivityError) -> bool:
     """Return whether a worker refused a step because it does not fit the plan."""
     return isinstance(error.cause, ApplicationError) and error.cause.type in policies.LEFT_TO_OTHERS
-
-
-def _retries_in(details: object) -> int:
-    try:
-        return AttemptBeat.model_validate(details).retries
-    except ValidationError:  # there are none, or somebody sent a heartbeat by hand
-        return 0

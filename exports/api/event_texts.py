@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from fastapi.sse import format_sse_event
 
+from exports.errors import Server
 from exports.models import Stage, TaskStatus, WireModel
 from exports.tasks.task import ExportTask, TaskError
 
@@ -30,6 +31,8 @@ class ExportEvent(WireModel):
         rows: Rows so far; at the end, those of the file.
         total: How many rows there will be, as soon as it is known.
         bytes: Bytes of the file so far; at the end, its size.
+        waiting_for: The server that it waits for, because it is away: `database`, `source`, `store`
+            or `temporal`.
         retries: Failed attempts so far.
         next_run_at: When the next attempt is due, while it waits for one (epoch milliseconds).
         error: Why it failed, or why the last attempt did.
@@ -44,6 +47,7 @@ class ExportEvent(WireModel):
     rows: int
     total: int | None
     bytes: int
+    waiting_for: Server | None
     retries: int
     next_run_at: int | None
     error: TaskError | None
@@ -62,6 +66,7 @@ class ExportEvent(WireModel):
             rows=task.rows if has_file else task.progress.rows,
             total=task.rows if has_file else task.progress.total,
             bytes=task.bytes if has_file else task.progress.bytes,
+            waiting_for=task.progress.waiting_for,
             retries=task.retries,
             next_run_at=task.next_run_at,
             error=task.error,

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from exports.characters import can_mislead
 from exports.clock import from_epoch_ms
+from exports.errors import Server
 from exports.models import ScheduleView, SweepResult, TaskStatus, WireModel
 from exports.reports.described import ParamDescription
 from exports.tables.described import ColumnDescription
@@ -27,6 +28,12 @@ _UNLIMITED: Final = 100_000
 """Columns of a line in a pipe or a file, so that nothing is wrapped."""
 _LONGEST_VALUE: Final = 40
 """Characters of a parameter's value."""
+_SERVERS: Final[Mapping[Server, str]] = {
+    "database": "the database of the tasks",
+    "source": "the database of the reports",
+    "store": "the object store",
+    "temporal": "Temporal",
+}
 _STYLES: Final = {
     TaskStatus.PENDING: "yellow",
     TaskStatus.RUNNING: "cyan",
@@ -145,7 +152,7 @@ def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
     yield "created", local_time(task.created_at)
     yield "status", _status(task)
     if not task.status.ended:
-        yield "stage", f"{task.progress.stage}, {task.progress.rows:,} rows so far"
+        yield "stage", progress_text(task)
     if task.retries:
         yield "failed attempts", f"{task.retries} of {task.max_retries}"
     if task.status is TaskStatus.PENDING and task.next_run_at is not None:
@@ -157,6 +164,13 @@ def _task_rows(task: ExportTask) -> Iterable[tuple[str, str | Text]]:
     if task.finished_at is not None:
         yield "finished", local_time(task.finished_at)
     yield from _file_rows(task)
+
+
+def progress_text(task: ExportTask) -> str:
+    """Return how far an export has come, and for which server it waits."""
+    progress = task.progress
+    waits = f", waiting for {_SERVERS[progress.waiting_for]}" if progress.waiting_for else ""
+    return f"{progress.stage}, {progress.rows:,} rows{waits}"
 
 
 def _file_rows(task: ExportTask) -> Iterable[tuple[str, str]]:

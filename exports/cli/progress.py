@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from exports.cli.output import console, local_time, plain
+from exports.cli.output import console, local_time, plain, progress_text
 from exports.models import Stage, TaskStatus
 from exports.tasks.task import ExportTask
 
@@ -49,7 +49,9 @@ class ProgressView:
         if self._bars:
             self._move_bar(self._bars, task)
             return
-        news = (task.status.ended, task.progress.stage, task.next_run_at if task.error else None)
+        at = task.progress
+        again_at = task.next_run_at if task.error else None
+        news = (task.status.ended, at.stage, at.waiting_for, again_at)
         if news != self._printed.get(task.id):
             self._printed[task.id] = news
             self._console.print(Text(f"{_name(task)}: {_state(task)}"), soft_wrap=True)
@@ -90,4 +92,4 @@ def _state(task: ExportTask) -> str:
     if task.error is not None and task.status is TaskStatus.PENDING:
         again = f", next attempt at {local_time(task.next_run_at)}" if task.next_run_at else ""
         return plain(f"attempt {task.retries} failed ({task.error.code}){again}")
-    return f"{task.progress.stage}, {task.progress.rows:,} rows"
+    return progress_text(task)

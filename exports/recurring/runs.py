@@ -19,6 +19,7 @@ from exports.recurring.schedules import RecurringSchedules, ScheduleGoneError
 from exports.recurring.store import RecurringStore
 from exports.reports.limits import limits_of
 from exports.reports.report import ReportCatalog
+from exports.runtime.outages import waits
 from exports.settings import Settings
 from exports.tasks.collection import RECURRING, TaskCollection
 from exports.tasks.scheduled import ScheduledStore
@@ -51,6 +52,7 @@ class RecurringRuns:
         self._reports = reports
         self._settings = settings
 
+    @waits
     async def prepare(
         self, request: ExportRequest, of: Recurrence, *, task_id: str, planned_for: int
     ) -> None:

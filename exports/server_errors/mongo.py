@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from bson.errors import BSONError
-from pymongo.errors import NetworkTimeout, PyMongoError
+from pymongo.errors import ConnectionFailure, NetworkTimeout, PyMongoError
 
 from exports import errors
 from exports.server_errors.translation import Translation
@@ -39,6 +39,7 @@ UNCONFIRMED: Final = Translation(
     errors.DatabaseUnavailableError,
     "The database that holds the tasks did not confirm the request ({what}). A write may have been "
     "applied.",
+    away="database",
 )
 """A request that was sent and not answered, or not confirmed by the majority, in time."""
 _TASKS_REFUSED: Final = Translation(
@@ -60,6 +61,34 @@ _PIPELINE_TOO_LARGE: Final = Translation(
     errors.PipelineError,
     "A row or a group of the aggregation over {where} is too large for the database ({what}).",
 )
+
+PASSING: Final = MongoRow(
+    replace(_SOURCE_FAILED, away="source"),
+    replace(_TASKS_FAILED, away="database"),
+    {
+        6: "HostUnreachable",
+        7: "HostNotFound",
+        43: "CursorNotFound",
+        89: "NetworkTimeout",
+        91: "ShutdownInProgress",
+        133: "FailedToSatisfyReadPreference",
+        134: "ReadConcernMajorityNotAvailableYet",
+        189: "PrimarySteppedDown",
+        202: "NetworkInterfaceExceededTimeLimit",
+        237: "CursorKilled",
+        9001: "SocketException",
+        10107: "NotWritablePrimary",
+        11600: "InterruptedAtShutdown",
+        11602: "InterruptedDueToReplStateChange",
+        13435: "NotPrimaryNoSecondaryOk",
+        13436: "NotPrimaryOrSecondary",
+    },
+)
+"""What is over once there is a primary again, and every error with one of `PASSING_LABELS`.
+
+A cursor is lost with its server, or if nothing is asked of it for ten minutes: while a step waits
+for the object store.
+"""
 
 MONGO: Final = (
     MongoRow(
@@ -179,6 +208,7 @@ MONGO: Final = (
         _TASKS_FAILED,
         {146: "ExceededMemoryLimit", 292: "QueryExceededMemoryLimitNoDiskUseAllowed"},
     ),
+    PASSING,
     MongoRow(
         _SOURCE_FAILED,
         UNCONFIRMED,
@@ -197,17 +227,22 @@ MONGO: Final = (
 )
 
 OTHER_CODES: Final = MongoRow(_SOURCE_FAILED, _TASKS_FAILED, {})
-"""Every other code, and every error with one of `PASSING_LABELS`."""
+"""Every other code, and what the driver raises about something else than a connection."""
 
 NO_CODE: Final = MongoRow(
-    Translation(errors.SourceUnavailableError, "The source database can't be reached ({what})."),
+    Translation(
+        errors.SourceUnavailableError,
+        "The source database can't be reached ({what}).",
+        away="source",
+    ),
     Translation(
         errors.DatabaseUnavailableError,
         "The database that holds the tasks can't be reached ({what}).",
+        away="database",
     ),
     {},
 )
-"""What the driver raises without an answer of the server."""
+"""What the driver raises if there is no connection, or no primary."""
 
 NO_ANSWER: Final = MongoRow(NO_CODE.source, UNCONFIRMED, {})
 """What the driver raises when a request was sent and the answer did not come in time."""
@@ -260,10 +295,12 @@ def _row(error: Exception) -> MongoRow:
     if not isinstance(error, PyMongoError):
         return NOT_BSON
     code = _code(error)
+    if isinstance(error, NetworkTimeout):
+        return NO_ANSWER
     if code is None:
-        return NO_ANSWER if isinstance(error, NetworkTimeout) else NO_CODE
+        return NO_CODE if isinstance(error, ConnectionFailure) else OTHER_CODES
     if any(error.has_error_label(label) for label in PASSING_LABELS):
-        return OTHER_CODES
+        return PASSING
     return _BY_CODE.get(code, OTHER_CODES)
 
 

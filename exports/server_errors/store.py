@@ -152,6 +152,15 @@ STORE: Final = (
         codes=("MethodNotAllowed", "NotImplemented"),
         statuses=(405, 501),
     ),
+    StoreRow(
+        Translation(
+            errors.StoreUnavailableError,
+            "The object store answers that it can't serve a request now ({what}).",
+            away="store",
+        ),
+        codes=("InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"),
+        statuses=(408, 429, 500, 502, 503, 504),
+    ),
 )
 
 OTHER_ANSWERS: Final = Translation(
@@ -159,7 +168,7 @@ OTHER_ANSWERS: Final = Translation(
 )
 """Every other code and status."""
 NO_ANSWER: Final = Translation(
-    errors.StoreUnavailableError, "The object store can't be reached ({what})."
+    errors.StoreUnavailableError, "The object store can't be reached ({what}).", away="store"
 )
 """Every other exception of botocore and of the libraries below it."""
 

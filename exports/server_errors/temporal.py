@@ -37,7 +37,9 @@ TEMPORAL: Final = {
 }
 
 OTHER_STATUSES: Final = Translation(
-    errors.UnreachableError, "{where} did not answer, or answered with an error ({what})."
+    errors.UnreachableError,
+    "{where} did not answer, or answered with an error ({what}).",
+    away="temporal",
 )
 """Every other status."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from exports.errors import ExportError
+from exports.errors import ExportError, Server
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,15 @@ class Translation:
         sentence: The message. `{where}` is the collection, the bucket or Temporal's address, and
             `{what}` is the code that the server or the library gives its error. The server's own
             text is never part of it, because it may repeat values of a row or a key.
+        away: The server, if the error says that it is away: steps wait for it.
     """
 
     error: type[ExportError]
     sentence: str
+    away: Server | None = None
 
     def to_error(self, *, what: str, where: str = "") -> ExportError:
         """Return the error."""
-        return self.error(self.sentence.format(what=what, where=where))
+        error = self.error(self.sentence.format(what=what, where=where))
+        error.away = self.away
+        return error

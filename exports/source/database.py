@@ -15,8 +15,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports.clock import millis
-from exports.errors import CollectionMissingError, SnapshotError, SourceUnavailableError
-from exports.server_errors.mongo import MONGO_ERRORS, source_error
+from exports.errors import CollectionMissingError, SnapshotError
+from exports.runtime.outages import waits
+from exports.server_errors.mongo import MONGO_ERRORS, NO_CODE, source_error
 from exports.source.moments import AtClusterTime, Reads, advance, moment_of
 from exports.source.types import NotFrozen
 
@@ -129,6 +130,7 @@ class Source:
         async with self.at(None, snapshot=snapshot) as source:
             return source.moment
 
+    @waits
     async def aggregate(self, collection: str, pipeline: list[Stage]) -> list[dict[str, Any]]:
         """Run an aggregation and return its whole result.
 
@@ -184,6 +186,7 @@ class Source:
             if not found:
                 await self._check_exists(collection)
 
+    @waits
     async def newest_id(self, collection: str) -> ObjectId | NotFrozen | None:
         """Return the greatest `_id` of a collection.
 
@@ -207,6 +210,7 @@ class Source:
         newest: object = document["_id"]
         return newest if isinstance(newest, ObjectId) else "_id"
 
+    @waits
     async def first(self, collection: str, query: RowQuery) -> dict[str, Any] | None:
         """Return the first document of a query, or None; its `limit` is not used.
 
@@ -235,6 +239,7 @@ class Source:
             name, codec_options=CODEC, read_concern=self._reads.read_concern
         )
 
+    @waits
     async def _ask_primary(self, session: AsyncClientSession, *, snapshot: bool) -> None:
         """Ask the primary for its time, which the driver keeps in the session."""
         admin = self.database.client.admin
@@ -289,7 +294,7 @@ class Source:
         try:
             yield
         except TimeoutError:
-            raise SourceUnavailableError("The source database did not answer in time.") from None
+            raise NO_CODE.source.to_error(what="no answer in time") from None
         except MONGO_ERRORS as error:
             raise source_error(error, collection) from None
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from exports.errors import StagingError
 from exports.models import PartList, StagedPart
+from exports.runtime.outages import as_here
 from exports.staging.cache import KEPT_BYTES, SMALL_PART_BYTES, PartCache
 from exports.staging.parts import PART_DAMAGED, decode_part, schema_at_head_of
 from exports.storage.bucket import ObjectStore
@@ -51,7 +52,7 @@ class StagedParts:
         self._cache = cache
         self._warn = warn
         self._kept: dict[str, bytes] = {}
-        self._pool = ThreadPoolExecutor(_PARTS_AHEAD, "staged-part")
+        self._pool = ThreadPoolExecutor(_PARTS_AHEAD, "staged-part", as_here())
         self.schema = unify(self._schemas())
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from exports import names
 from exports.errors import StagingError, StoreDiffersError
+from exports.runtime.outages import waits_in_thread
 from exports.settings import Settings
 from exports.storage.links import end_of_link, lifetime, temporary_credentials
 from exports.storage.s3 import (
@@ -137,6 +138,7 @@ class ObjectStore:
             raise StagingError("A staged part is no longer in the bucket.")
         return found
 
+    @waits_in_thread
     def find(self, key: str, *, first_bytes: int | None = None) -> bytes | None:
         """Return the content of an object; None if there is no such object.
 

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from exports.errors import SettingsError
 from exports.server_errors.store import answer_error, library_error
 from exports.settings import Settings
+from exports.storage.outages import wait_in_outages
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,10 +43,12 @@ def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
         SettingsError: The settings are wrong, or the variables and files that the SDK reads are.
     """
     try:
-        return _client(settings, endpoint)
+        client = _client(settings, endpoint)
     except (BotoCoreError, ValueError, OSError) as error:
         what = "endpoint" if type(error) is ValueError else type(error).__name__
         raise SettingsError(f"The settings of the object store are not valid ({what}).") from None
+    wait_in_outages(client)
+    return client
 
 
 def link_client(settings: Settings) -> "S3Client | None":
@@ -87,7 +90,7 @@ def _client(settings: Settings, endpoint: str | None) -> "S3Client":
             s3={"addressing_style": style},
             request_checksum_calculation=settings.s3_checksums,
             response_checksum_validation=settings.s3_checksums,
-            # Temporal retries too; this retry is for faults of a moment.
+            # Steps wait and retry too; this retry is for faults of a moment.
             retries={"mode": "standard", "total_max_attempts": 2},
             connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,

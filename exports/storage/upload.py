@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from exports.errors import ExportError, StoreUnavailableError
-from exports.storage.s3 import content_disposition
+from exports.runtime.outages import as_here, waits_in_thread
+from exports.storage.s3 import content_disposition, translate_errors
 from exports.storage.stored_bytes import etag_of, has_checksum_of, md5_of, multipart_etag
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class FileUpload:
         completed = False
         try:
             # At its end, the pool waits for the parts in flight: none arrives after an abort.
-            with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
+            with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part", as_here()) as pool:
                 sent: list[Future[_SentPart]] = []
                 for number, data in enumerate(parts, start=1):
                     if number > _PARTS_IN_FLIGHT:
@@ -258,14 +259,19 @@ class FileUpload:
             )
         if etag_of(stored) == sent.etag or sent.has_checksums:
             return
-        digest = hashlib.sha256()
-        found = self._client.get_object(Bucket=self._bucket, Key=self._key)
-        with closing(found["Body"]) as body:
-            for piece in body.iter_chunks(_READ_BYTES):
-                self._check_not_stopped()
-                digest.update(piece)
-        if digest.hexdigest() != uploaded.sha256:
+        if self._stored_sha256() != uploaded.sha256:
             raise StoreUnavailableError("The object store does not hold the bytes that were sent.")
+
+    @waits_in_thread
+    def _stored_sha256(self) -> str:
+        digest = hashlib.sha256()
+        with translate_errors(self._bucket):
+            found = self._client.get_object(Bucket=self._bucket, Key=self._key)
+            with closing(found["Body"]) as body:
+                for piece in body.iter_chunks(_READ_BYTES):
+                    self._check_not_stopped()
+                    digest.update(piece)
+        return digest.hexdigest()
 
 
 def _in_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:

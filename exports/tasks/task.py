@@ -4,14 +4,14 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
-from typing import Annotated, Final, Self, cast
+from typing import Annotated, Final, Self, cast, get_args
 
 from bson import DatetimeMS, ObjectId
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from exports import names
 from exports.clock import LAST_MS
-from exports.errors import TaskInvalidError
+from exports.errors import Server, TaskInvalidError
 from exports.models import (
     DEFAULT_FORMAT,
     DEFAULT_MAX_RETRIES,
@@ -83,6 +83,10 @@ def _link(value: object) -> str | None:
     return value if isinstance(value, str) and _LINK.fullmatch(value) else None
 
 
+def _server(value: object) -> object:
+    return value if isinstance(value, str) and value in get_args(Server) else None
+
+
 _Text = Annotated[str, BeforeValidator(_text)]
 _Number = Annotated[int, BeforeValidator(_number)]
 _Millis = Annotated[int | None, BeforeValidator(_millis)]
@@ -91,7 +95,15 @@ _Link = Annotated[str | None, BeforeValidator(_link)]
 
 
 class Progress(WireModel):
-    """How far a run has come, for a progress bar. `total` is how many rows there will be."""
+    """How far a run has come, for a progress bar.
+
+    Attributes:
+        stage: What it is doing.
+        rows: Rows so far.
+        bytes: Bytes of the file so far.
+        total: How many rows there will be, as soon as it is known.
+        waiting_for: The server that it waits for, because it is away.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -99,6 +111,7 @@ class Progress(WireModel):
     rows: _Number = 0
     bytes: _Number = 0
     total: Annotated[int | None, BeforeValidator(_known_number)] = None
+    waiting_for: Annotated[Server | None, BeforeValidator(_server)] = None
 
 
 class TaskError(WireModel):

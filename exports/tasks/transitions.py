@@ -2,6 +2,9 @@
 
 A run may change a task only while it owns it (`runId`) and only while the task has not ended. A
 write that matches no document raises `TaskLostError`.
+
+In a step that has patience, they wait for a database that is away: all but `progress`, which is
+written again soon, and `done`, whose link would get old meanwhile.
 """
 
 from contextlib import suppress
@@ -22,6 +25,7 @@ from exports.models import (
     TaskRef,
     TaskStatus,
 )
+from exports.runtime.outages import waits
 from exports.tasks.audit import AuditAction, AuditEntry, entry
 from exports.tasks.collection import OPEN, REMIND_AT, REMOVE_AT, TaskCollection, new_document
 from exports.tasks.outbox import REMINDER_SHARE, to_tell
@@ -30,6 +34,8 @@ from exports.tasks.task import TaskError, stored_ids
 # A worker may be lost right after it wrote `done`. When the write is repeated, the sweep may have
 # expired the file already.
 _SEEN_AS: Final = {TaskStatus.DONE: (TaskStatus.DONE.value, TaskStatus.EXPIRED.value)}
+
+_WAITING_FOR: Final = "progress.waitingFor"
 
 
 class RunTransitions:
@@ -46,10 +52,12 @@ class RunTransitions:
     def __init__(self, tasks: TaskCollection) -> None:
         self._tasks = tasks
 
+    @waits
     async def find(self, task_id: str) -> Stored | None:
         """Return the document of a task of any owner; None if there is none."""
         return await self._tasks.find(task_id)
 
+    @waits
     async def create_for_run(self, request: ExportRequest, ref: TaskRef) -> None:
         """Store the task of a workflow that was started directly, unless it exists."""
         document = new_document(request, ref.max_retries, origin=names.FROM_TEMPORAL)
@@ -61,6 +69,7 @@ class RunTransitions:
                 async with self._tasks.operation():
                     await self._tasks.documents.insert_one(document)
 
+    @waits
     async def claim(self, ref: TaskRef, *, run_started_at: int) -> Stored | None:
         """Make a run the owner of a task. A later run replaces an earlier one.
 
@@ -110,6 +119,7 @@ class RunTransitions:
             and document.get("runId") == ref.run_id
         )
 
+    @waits
     async def planned(self, ref: TaskRef, *, data_until: int) -> None:
         """Store that the period is not over, and when the run took the task (epoch milliseconds).
 
@@ -117,6 +127,7 @@ class RunTransitions:
         """
         await self._move(ref, {"$set": {}, "$max": {"dataUntil": data_until}})
 
+    @waits
     async def attempt_started(self, ref: TaskRef, heartbeat: AttemptBeat) -> None:
         """Store that an attempt is at work, and how far it is."""
         await self._move(
@@ -124,20 +135,23 @@ class RunTransitions:
             {
                 "$set": {"status": TaskStatus.RUNNING.value, **_stage(heartbeat)},
                 "$max": {"progress.rows": heartbeat.rows, "progress.bytes": heartbeat.bytes},
-                "$unset": {"nextRunAt": ""},
+                "$unset": {"nextRunAt": "", _WAITING_FOR: ""},
             },
         )
 
     async def progress(self, ref: TaskRef, heartbeat: AttemptBeat) -> None:
-        """Store how far an attempt has come."""
+        """Store how far an attempt has come, and which server it waits for."""
+        waits_for = heartbeat.waiting_for
         await self._move(
             ref,
             {
-                "$set": _stage(heartbeat),
+                "$set": _stage(heartbeat) | ({_WAITING_FOR: waits_for} if waits_for else {}),
                 "$max": {"progress.rows": heartbeat.rows, "progress.bytes": heartbeat.bytes},
+                **({} if waits_for else {"$unset": {_WAITING_FOR: ""}}),
             },
         )
 
+    @waits
     async def attempt_failed(
         self, ref: TaskRef, error: TaskError, *, retries: int, next_run_at: int | None
     ) -> None:
@@ -153,6 +167,7 @@ class RunTransitions:
         change: Stored = {
             "$set": {"error": error.model_dump()},
             "$max": {"retries": min(retries, ref.max_retries)},
+            "$unset": {_WAITING_FOR: ""},
         }
         if next_run_at is None:  # the audit record gets `failed` instead, from the next write
             await self._move(ref, change)
@@ -210,6 +225,7 @@ class RunTransitions:
             file=file,
         )
 
+    @waits
     async def failed(self, ref: TaskRef, error: TaskError, *, retries: int = 0) -> ExportResult:
         """Move a task to `failed`.
 
@@ -228,6 +244,7 @@ class RunTransitions:
             retries=retries,
         )
 
+    @waits
     async def cancelled(
         self, ref: TaskRef, reason: str, *, asked_by: Author | None = None
     ) -> ExportResult:
@@ -246,7 +263,7 @@ class RunTransitions:
             {"cancelReason": reason, **self._tasks.removal(now)},
             entry(author, AuditAction.CANCELLED, now, run=ref.run_id),
             now=now,
-            unset=("error", "nextRunAt"),
+            unset=("error", "nextRunAt", _WAITING_FOR),
         )
 
     async def _end(
@@ -256,7 +273,7 @@ class RunTransitions:
         fields: Stored,
         *entries: AuditEntry,
         now: int,
-        unset: tuple[str, ...] = ("nextRunAt",),
+        unset: tuple[str, ...] = ("nextRunAt", _WAITING_FOR),
         retries: int = 0,
         file: FinishedFile | None = None,
     ) -> ExportResult:

@@ -49,9 +49,10 @@ async def _leaks(service: Service, *task_ids: str) -> list[str]:
 
 @protected_by(
     "activities/writeback.py",
-    "            return result\n\n    async def _check_stored",
-    instead='            return result.model_copy(update={"file_name": link.url})\n\n'
-    "    async def _check_stored",
+    "        return await self._tasks.done(",
+    instead="        named = ask.file.model_copy(update={'file_name': link.url})\n"
+    "        ask = ask.model_copy(update={'file': named})\n"
+    "        return await self._tasks.done(",
 )
 async def test_the_history_of_an_export_holds_neither_rows_nor_links_nor_keys(
     service: Service,

@@ -2,20 +2,18 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.boundary import beating
 from tests.support.protections import protected_by
-from workflows import policies
 
 
 async def test_an_attempt_ends_even_if_a_library_swallows_the_cancel_of_its_heartbeats(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.01)
     telling = asyncio.Event()
 
     async def swallows_the_cancel() -> None:
@@ -40,7 +38,7 @@ async def test_an_attempt_ends_even_if_a_library_swallows_the_cancel_of_its_hear
 async def test_heartbeats_go_on_while_the_database_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.01)
     heartbeats = asyncio.Semaphore(0)
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *_: heartbeats.release()

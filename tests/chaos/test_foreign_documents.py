@@ -137,7 +137,11 @@ VALUES: Final[dict[str, Callable[[Others], list[object]]]] = {
     "purgeAt": lambda _: _TIMES,
     "downloadUrl": lambda _: ["javascript:alert(1)", "file:///etc/passwd", *_NO_TEXTS, *_TEXTS],
     "error": lambda _: [7, ["a"], {"code": 7, "msg": [VICTIM]}],
-    "progress": lambda _: [7, ["a"], {"stage": "done", "rows": float("inf"), "total": "all"}],
+    "progress": lambda _: [
+        7,
+        ["a"],
+        {"stage": "done", "rows": float("inf"), "total": "all", "waitingFor": {"$gt": ""}},
+    ],
     "warnings": lambda _: [7, "a", [{"$gt": ""}]],
     AUDIT: lambda _: [7, [{"at": 1}], {"499": 1}],
     "notify": lambda _: [7, [7], "email", ["pigeon"], {"$gt": ""}],

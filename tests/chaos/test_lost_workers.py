@@ -6,8 +6,6 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +132,8 @@ async def test_a_deploy_waits_for_a_step_that_fits_into_the_grace(
 @pytest.fixture
 def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Activities send no heartbeats, as if their worker were killed; it is noticed after 2 s."""
-    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=1000))
-    monkeypatch.setattr(
-        policies, "AGGREGATE_STEP", replace(policies.AGGREGATE_STEP, heartbeat=timedelta(seconds=2))
-    )
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 1000)
+    monkeypatch.setattr(policies, "HEARTBEATS_PER_TIMEOUT", 1)
 
 
 @protected_by(
@@ -206,7 +202,7 @@ async def test_an_attempt_that_goes_on_after_its_timeout_changes_nothing(
         if attempts == 1:
             # This attempt goes on without heartbeats; those after it send them.
             await asyncio.sleep(0.1)
-            monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.5))
+            monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.5)
             await risen.wait()
         async for batch in read(self, *given, **named):
             yield batch

@@ -254,6 +254,9 @@ def test_progress_is_a_line_per_stage_without_a_terminal(
         view.update(task(status="pending"))
         for rows in (0, 100, 200):
             view.update(task(progress=Progress(stage=Stage.AGGREGATE, rows=rows)))
+        waits = Progress(stage=Stage.AGGREGATE, rows=200, waiting_for="store")
+        for _ in range(2):
+            view.update(task(progress=waits))
         waiting = task(status="pending", error=error, retries=1, next_run_at=2_000)
         view.update(waiting.model_copy(update={"progress": Progress(stage=Stage.AGGREGATE)}))
         view.update(task(status=TaskStatus.DONE, rows=300))
@@ -263,6 +266,7 @@ def test_progress_is_a_line_per_stage_without_a_terminal(
     assert lines == [
         "queued, 0 rows",
         "aggregate, 0 rows",
+        "aggregate, 200 rows, waiting for the object store",
         f"attempt 1 failed (E_SOURCE), next attempt at {local_time(2_000)}",
         "done, 300 rows",
     ]

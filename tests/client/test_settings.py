@@ -81,6 +81,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "quota_recurring": ("7", 7),
     "tasks_kept": ("P30D", timedelta(days=30)),
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
+    "outage_patience": ("PT5M", timedelta(minutes=5)),
+    "heartbeat": ("10", timedelta(seconds=10)),
     "deployment_name": ("exports", ...),
     "build_id": ("1.4.0+3f2a", ...),
 }

@@ -70,9 +70,9 @@ def _answer(code: str, status: int) -> ClientError:
         (64, "E_SOURCE", "E_DATABASE"),
         (121, "E_SOURCE", "E_DATABASE_REFUSED"),
         (292, "E_PIPELINE", "E_DATABASE"),
-        (10107, "E_SOURCE", "E_DATABASE"),  # not listed
+        (10107, "E_SOURCE", "E_DATABASE"),
         (10334, "E_PIPELINE", "E_TASK"),
-        (11600, "E_SOURCE", "E_DATABASE"),  # not listed
+        (11600, "E_SOURCE", "E_DATABASE"),
         (40324, "E_PIPELINE", "E_DATABASE_REFUSED"),
         (99_999, "E_SOURCE", "E_DATABASE"),  # unknown
     ],
@@ -153,7 +153,7 @@ def test_what_the_driver_can_not_encode_fails_at_once(error: Exception) -> None:
         (_answer("QuotaExceeded", 403), "E_STORE", False),
         (_answer("EntityTooLarge", 400), "E_TOO_LARGE", True),
         (_answer("InvalidArgument", 400), "E_STORE_REFUSED", True),
-        (_answer("SlowDown", 503), "E_STORE", False),  # not listed
+        (_answer("SlowDown", 503), "E_STORE", False),
         (_answer("BadDigest", 400), "E_STORE", False),  # not listed
         (_answer("InternalError", 200), "E_STORE", False),  # CompleteMultipartUpload may say so
         # The code is not listed, or it is the status, because an answer to HEAD has no body.
@@ -225,6 +225,63 @@ def test_an_error_of_temporal_has_the_right_code(status: str, code: str) -> None
     assert found.permanent is (code == "E_TEMPORAL")
     assert "4711" not in found.msg
     assert status in found.msg
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AutoReconnect(SECRET),
+        NetworkTimeout(SECRET),
+        NotPrimaryError(SECRET, {"code": 10107}),
+        _mongo(91),  # ShutdownInProgress
+        _mongo(43),  # CursorNotFound: it was lost with its server
+        _mongo(13, "RetryableError"),
+    ],
+    ids=repr,
+)
+def test_a_database_that_is_away_is_waited_for(error: PyMongoError) -> None:
+    assert (_while_reading(error).away, _while_writing(error).away) == ("source", "database")
+
+
+@pytest.mark.parametrize("code", [11, 13, 18, 26, 59, 121, 168, 10334, 11000, 99_999])
+def test_what_mongodb_refuses_is_not_waited_for(code: int) -> None:
+    assert _while_reading(_mongo(code)).away is None
+    assert _while_writing(_mongo(code)).away is None
+
+
+def test_a_query_that_takes_too_long_is_not_sent_again_within_the_attempt() -> None:
+    assert _while_reading(_mongo(50)).away is None
+
+
+def test_a_write_that_no_majority_confirmed_is_sent_again() -> None:
+    assert _while_writing(WTimeoutError(SECRET, 64)).away == "database"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(_answer("SlowDown", 503), _answer("ServiceUnavailable", 503), _answer("502", 502)),
+        *(_answer("InternalError", 500), _answer("RequestTimeout", 400), _answer("Unknown", 429)),
+        *(EndpointConnectionError(endpoint_url=SECRET), HTTPError(SECRET)),
+    ],
+    ids=str,
+)
+def test_an_object_store_that_is_away_or_overloaded_is_waited_for(error: Exception) -> None:
+    assert _by_the_store(error).away == "store"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(_answer("AccessDenied", 403), _answer("ExpiredToken", 400), _answer("403", 403)),
+        *(_answer("NoSuchKey", 404), _answer("NoSuchUpload", 404), _answer("NoSuchBucket", 404)),
+        *(_answer("QuotaExceeded", 403), _answer("507", 507), _answer("501", 501)),
+        *(_answer("BadDigest", 400), _answer("InvalidArgument", 400), NoCredentialsError()),
+    ],
+    ids=str,
+)
+def test_what_the_object_store_refuses_is_not_waited_for(error: Exception) -> None:
+    assert _by_the_store(error).away is None
 
 
 def test_every_error_of_this_service_has_a_code_of_its_own() -> None:

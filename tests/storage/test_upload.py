@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exports.errors import FormatLimitError, StoreUnavailableError
+from exports.runtime.outages import Patience
 from exports.settings import Settings
 from exports.storage import upload as uploads
 from exports.storage.bucket import ObjectStore
@@ -191,6 +192,22 @@ def test_a_connection_that_is_lost_once_is_tried_again(
     data = content(3 * PART)
     upload(store, in_pieces(data))
     assert store.get("files/export.csv") == data
+
+
+def test_after_an_outage_only_the_parts_that_were_not_sent_are_sent(
+    store: ObjectStore, traffic: Traffic
+) -> None:
+    traffic.cut("UploadPart", times=7)  # more than botocore tries again by itself
+    data = content(3 * PART)
+    with Patience(60).in_use():
+        upload(store, in_pieces(data))
+    assert store.get("files/export.csv") == data
+    answered = [what for kind, what in traffic.events if kind == "answer"]
+    assert answered.count("CreateMultipartUpload") == 1
+    assert sorted(what for what in answered if "UploadPart" in what) == [
+        *("UploadPart 1", "UploadPart 2", "UploadPart 3")
+    ]
+    assert list(store.open_uploads("files/")) == []
 
 
 def test_an_upload_that_cannot_be_completed_is_aborted(

@@ -251,6 +251,27 @@ async def test_a_run_begins_without_progress(tasks: Tasks, collection: Any) -> N
     assert progress == {"stage": "aggregate", "rows": 0, "bytes": 0}
 
 
+async def test_progress_says_which_server_is_waited_for_until_it_is_back_or_the_run_ends(
+    tasks: Tasks, collection: Any
+) -> None:
+    await claimed(tasks, collection)
+    waiting = AttemptBeat(stage=Stage.UPLOAD, waiting_for="store")
+
+    async def waits_for() -> str | None:
+        return ExportTask.from_document(await collection.find_one({})).progress.waiting_for
+
+    for end in (
+        lambda: tasks.run.progress(ME, AttemptBeat(stage=Stage.UPLOAD)),
+        lambda: tasks.run.attempt_failed(ME, WHY, retries=1, next_run_at=2),
+        lambda: tasks.run.attempt_started(ME, AttemptBeat(stage=Stage.UPLOAD)),
+        lambda: tasks.run.cancelled(ME, "enough"),
+    ):
+        await tasks.run.progress(ME, waiting)
+        assert await waits_for() == "store"
+        await end()
+        assert await waits_for() is None
+
+
 async def test_progress_never_goes_back(tasks: Tasks, collection: Any) -> None:
     await claimed(tasks, collection)
     await tasks.run.progress(ME, AttemptBeat(stage=Stage.AGGREGATE, rows=10, bytes=100))

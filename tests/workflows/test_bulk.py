@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from exports.settings import Settings
 from exports.tables.warnings import WarningCounts
 from tests.support.held_report import GATE
 from tests.support.service import Service, insert_orders, open_service, working, write_reports
-from workflows import policies
 
 EVENTS_OF_A_SMALL_EXPORT = [
     *("WORKFLOW_EXECUTION_STARTED", "WORKFLOW_TASK_SCHEDULED", "WORKFLOW_TASK_STARTED"),
@@ -185,7 +183,7 @@ async def test_a_busy_encoder_does_not_delay_heartbeats(
         yield from encode(self, schema, batches, warn)
 
     monkeypatch.setattr("activities.boundary.activity.heartbeat", counted)
-    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.05))
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.05)
     monkeypatch.setattr(Csv, "encode", busy)
     await insert_orders(service.database)
     assert (await service.exported()).status is TaskStatus.DONE

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities import attempts
 from exports import names
 from exports.clock import now_ms
 from exports.errors import (
@@ -28,7 +27,7 @@ from exports.errors import (
     TaskStateError,
     TypeUnknownError,
 )
-from exports.models import TaskStatus
+from exports.models import DEFAULT_OUTAGE_PATIENCE, TaskStatus
 from exports.reports.stats.report import StatsReport
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
@@ -111,7 +110,10 @@ async def test_an_object_store_that_is_away_is_tried_three_times_in_all(
     settings: Settings, temporal_address: str
 ) -> None:
     away = "http://127.0.0.1:9"
-    async with _service_with(settings, temporal_address, s3_endpoint_url=away) as service:
+    impatient = timedelta(0)
+    async with _service_with(
+        settings, temporal_address, s3_endpoint_url=away, outage_patience=impatient
+    ) as service:
         with quick_retries():
             task = await service.create()
             await _ended_with(service, task.id, "E_STORE", attempts=3)
@@ -291,10 +293,11 @@ def _hanging(
         raise AssertionError
         yield
 
-    step = replace(policies.AGGREGATE_STEP, start_to_close=timedelta(seconds=seconds))
+    limit = timedelta(seconds=seconds) - DEFAULT_OUTAGE_PATIENCE  # which is added
+    step = replace(policies.AGGREGATE_STEP, start_to_close=limit)
     monkeypatch.setattr(policies, "AGGREGATE_STEP", step)
-    monkeypatch.setattr(attempts, "ENDED_AFTER", ended_after)
-    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.2))
+    monkeypatch.setattr("activities.patience.ENDED_AFTER", ended_after)
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.2)
     monkeypatch.setattr(StatsReport, "read", hang)
     return ended
 
@@ -340,7 +343,7 @@ async def test_a_writeback_that_takes_longer_than_a_heartbeat_interval_is_done(
         remove_all(self, keys)
 
     monkeypatch.setattr(ObjectStore, "remove_all", slow)
-    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.1))
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.1)
     await insert_orders(service.database)
     task = await service.exported()
     result = await service.run_of(task.id).result()
@@ -360,7 +363,7 @@ async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_heartbeat(
         yield
 
     monkeypatch.setattr(StatsReport, "read", endless)
-    monkeypatch.setattr(policies, "HEARTBEAT_INTERVAL", timedelta(seconds=0.1))
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.1)
     task = await service.create()
     await asyncio.wait_for(reading.wait(), LONGEST)
     await service.collection.documents.delete_one({"_id": ObjectId(task.id)})

@@ -49,7 +49,9 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
 async def _failing(
     settings: Settings, skipping: WorkflowEnvironment, max_retries: int
 ) -> AsyncGenerator[Service]:
-    away = settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:9"})
+    away = settings.model_copy(
+        update={"s3_endpoint_url": "http://127.0.0.1:9", "outage_patience": timedelta(0)}
+    )
     async with open_service(away, "", temporal=skipping.client) as service:
         await insert_orders(service.database)
         await service.database["ExportTasks"].insert_one(

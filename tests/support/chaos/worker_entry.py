@@ -27,6 +27,7 @@ from temporalio.worker import (
 )
 
 import worker
+from exports.models import DEFAULT_HEARTBEAT
 from exports.runtime.process import end
 from exports.storage import upload as uploads
 from tests.support.chaos import receiver
@@ -41,7 +42,6 @@ _STEP_POLICIES: Final = (
     *("CLAIM_STEP", "AGGREGATE_STEP", "UPLOAD_STEP", "WRITEBACK_STEP", "CLEANUP_STEP"),
     *("SWEEP_STEP", "DELIVER_STEP"),
 )
-_HEARTBEATS_PER_TIMEOUT: Final = 6
 
 
 class _StepLines(Interceptor):
@@ -89,7 +89,8 @@ def _end_with_parent() -> None:
 def _missed_within(silence: timedelta) -> dict[str, Any]:
     for name in _STEP_POLICIES:
         setattr(policies, name, replace(getattr(policies, name), heartbeat=silence))
-    setattr(policies, "HEARTBEAT_INTERVAL", silence / _HEARTBEATS_PER_TIMEOUT)  # noqa: B010 -- it is Final
+    per_timeout = silence / DEFAULT_HEARTBEAT
+    setattr(policies, "HEARTBEATS_PER_TIMEOUT", per_timeout)  # noqa: B010 -- it is Final
     # For ten seconds the server offers a run only to the worker that has it cached, even if dead.
     return {"sticky_queue_schedule_to_start_timeout": silence}
 
