@@ -65,6 +65,16 @@ class RowSorter:
         """The instant of the rows that are kept."""
         return int(self._held[0].times[0])
 
+    @property
+    def holds(self) -> bool:
+        """Whether rows are kept."""
+        return bool(self._held)
+
+    def drop(self) -> int:
+        """Forget the rows that are kept; return how many there were."""
+        held, self._held = self._held, []
+        return sum(len(chunk.times) for chunk in held)
+
     def push(self, chunk: Chunk) -> pa.RecordBatch | None:
         """Take a chunk, not empty; return the rows that are complete."""
         last = int(chunk.times[-1])

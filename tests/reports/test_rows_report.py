@@ -1,6 +1,8 @@
 """A row-level report gives exactly the documents of its period, in the same order each time."""
 
+import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +19,8 @@ from exports.reports.report import Rows
 from exports.reports.rows import reading
 from exports.reports.rows.definition import RowsDefinition
 from exports.reports.rows.report import RowsReport
+from exports.runtime.outages import Patience
+from exports.server_errors.mongo import PASSING
 from exports.source.database import RowQuery, Source
 from exports.tables.columns import columns_of, sheet_of
 from exports.tables.warnings import MISMATCH_NULL, MISMATCH_TEXT, NOT_FROZEN, TaskWarning
@@ -411,6 +415,43 @@ async def test_values_that_were_replaced_in_an_instant_with_many_rows_are_counte
 
     counts = [item.count for item in _warnings(units) if item.code != NOT_FROZEN]
     assert counts == [6]
+
+
+@pytest.mark.usefixtures("small_units")
+@pytest.mark.parametrize("batches", range(5))
+async def test_a_cursor_that_breaks_is_gone_on_with_and_no_row_or_warning_is_lost_or_doubled(
+    mongo_database: Database, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_TO_LEARN_FROM", 8)
+    monkeypatch.setattr("exports.source.database.ROWS_PER_BATCH", 2)
+    monkeypatch.setattr("exports.runtime.outages.SHORTEST_WAIT", 0)
+    monkeypatch.setattr("exports.runtime.outages.FIRST_WAIT", 0)
+    raw_batches, queries = Source.raw_batches, itertools.count()
+    asked: list[dict[str, Any]] = []
+
+    async def breaks(self: Source, collection: str, query: RowQuery) -> AsyncGenerator[bytes]:
+        asked.append(query.filter)
+        left = batches if next(queries) % 2 == 0 else 1000
+        async with aclosing(raw_batches(self, collection, query)) as found:
+            async for batch in found:
+                if left == 0:
+                    raise PASSING.source.to_error(what="code 43", where="orders")
+                yield batch
+                left -= 1
+
+    monkeypatch.setattr(Source, "raw_batches", breaks)
+    moments = [0] * 3 + [1] * 5 + [5, 5, 9, 40, 41, 41, 41, 90_000, 90_001, 2_000_000_000]
+    await _insert(
+        mongo_database,
+        *({"at": START + timedelta(milliseconds=at), "n": 1.5} for at in moments),
+    )
+    with Patience(60).in_use():
+        units = await _all(_source(mongo_database), _report(on_mismatch="null"))
+    assert [int(row["id"]) for row in _rows(units)] == list(range(len(moments)))
+    counts = [warning.count for unit in units for rows in unit for warning in rows.warnings]
+    assert sum(counts) == len(moments)
+    if batches == 4:  # what was read before is not read again
+        assert asked[0] != asked[1]
 
 
 async def test_a_value_of_another_type_fails_the_export_unless_the_report_says_otherwise(

@@ -14,9 +14,11 @@ import pyarrow as pa
 from bson import ObjectId
 
 from exports.clock import epoch_ms, from_epoch_ms
+from exports.errors import SourceUnavailableError
 from exports.models import Unit
 from exports.reports.filter import match
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
+from exports.runtime.outages import Tries
 from exports.source.database import RowQuery, Source
 from exports.source.decoder import BatchDecoder, Field, arrow_type
 from exports.source.order import Chunk, RowSorter
@@ -165,7 +167,27 @@ class UnitReader:
         return unit
 
     async def _scanned(self, scan: "_Scan") -> AsyncGenerator[pa.RecordBatch]:
-        raw_batches = self._source.raw_batches(self._definition.collection, self._query(scan.unit))
+        """Yield the rows of a scan; if the database was away, go on after the last whole instant.
+
+        To the rows, that is as if the unit had been cut there.
+        """
+        with Tries() as tries:
+            while not scan.finished:
+                try:
+                    async with aclosing(self._queried(scan)) as batches:
+                        async for ready in batches:
+                            tries.end()
+                            yield ready
+                except SourceUnavailableError as error:
+                    await tries.wait(error)
+                    self._go_back(scan)
+
+    def _go_back(self, scan: "_Scan") -> None:
+        since = scan.go_back()
+        self._mismatches = [[times[times < since] for times in batch] for batch in self._mismatches]
+
+    async def _queried(self, scan: "_Scan") -> AsyncGenerator[pa.RecordBatch]:
+        raw_batches = self._source.raw_batches(self._definition.collection, self._query(scan.left))
         async with aclosing(one_ahead(raw_batches)) as ahead:
             async for raw in ahead:
                 # In a thread, because it takes some milliseconds. Meanwhile the next batch is
@@ -271,6 +293,7 @@ class _Scan:
 
     Attributes:
         unit: What is queried.
+        finished: Whether all of it has been.
         cut: At the end: where the part that was not read begins.
         again: At the end: a unit that has to be queried instead, if even the rows of the first
             instant exceed the limit. It has only these rows and no limit, because rows of one
@@ -279,11 +302,26 @@ class _Scan:
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
+        self.finished = False
         self.cut = unit.end
         self.again: Unit | None = None
         self._ordered = RowSorter()
         self._rows = 0
         self._first = 0
+        self._since = unit.start
+
+    @property
+    def left(self) -> Unit:
+        """What is not read yet."""
+        limit = None if self.unit.limit is None else self.unit.limit - self._rows
+        return self.unit.model_copy(update={"start": self._since, "limit": limit})
+
+    def go_back(self) -> int:
+        """Forget the rows of the last instant, which may not be all; return from when to read."""
+        if self._ordered.holds:
+            self._since = self._ordered.held_since
+            self._rows -= self._ordered.drop()
+        return self._since
 
     def push(self, chunk: Chunk) -> pa.RecordBatch | None:
         """Take rows; return those that are complete, in order."""
@@ -294,6 +332,7 @@ class _Scan:
 
     def finish(self) -> pa.RecordBatch | None:
         """Return the rows that were kept, unless they exceed the limit."""
+        self.finished = True
         if self.unit.limit is None or self._rows <= self.unit.limit:
             return self._ordered.finish()
         self.cut = self._ordered.held_since
