@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from exports import names
 from exports.errors import StagingError, StoreDiffersError
-from exports.runtime.outages import waits_in_thread
+from exports.runtime.outages import as_here, waits_in_thread
 from exports.settings import Settings
 from exports.storage.links import end_of_link, lifetime, temporary_credentials
 from exports.storage.s3 import (
@@ -300,7 +300,7 @@ class ObjectStore:
             if len(keys) == 1:
                 remove(keys[0])
                 return
-            with ThreadPoolExecutor(_DELETES_IN_FLIGHT, "delete") as pool:
+            with ThreadPoolExecutor(_DELETES_IN_FLIGHT, "delete", as_here()) as pool:
                 for _ in pool.map(remove, keys):
                     pass
 
