@@ -22,6 +22,7 @@ from activities.aggregate import AggregateActivities
 from activities.attempts import Attempts
 from activities.claim import ClaimActivities
 from activities.cleanup import CleanupActivities
+from activities.counting import Counting
 from activities.deliver import DeliveryActivities, MessageSweep
 from activities.orphans import Orphans
 from activities.patience import Outages
@@ -45,8 +46,11 @@ from exports.recurring.store import RecurringStore
 from exports.reports.file import load_reports
 from exports.reports.report import ReportCatalog
 from exports.runtime.liveness import LivenessFile
+from exports.runtime.log_settings import LogSettings
+from exports.runtime.logs import configure_logging, logged_as_json
 from exports.runtime.memory import give_back_memory
-from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.metrics import start_temporal
+from exports.runtime.process import end
 from exports.runtime.stopping import StopSignals
 from exports.runtime.threads import in_own_thread
 from exports.settings import Settings
@@ -117,7 +121,7 @@ def create_workers(
             task_queue=queue,
             workflows=[ExportWorkflow, SweepWorkflow] if queue == settings.task_queue else [],
             activities=activities,
-            interceptors=[Admission()],
+            interceptors=[Admission(), Counting()],
             workflow_runner=workers_runner(),
             max_concurrent_activities=slots,
             max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
@@ -330,9 +334,10 @@ def serve() -> None:
     Raises:
         ExportError: A setting or a report is wrong, or a server can't be used.
     """
-    configure_logging()
-    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
-    asyncio.run(run(Settings.load()))
+    configure_logging(LogSettings.load())
+    settings = Settings.load()
+    start_temporal(logging.getLogger("temporalio.core"), metrics_listen=settings.metrics_listen)
+    asyncio.run(run(settings))
 
 
 def main() -> int:
@@ -340,7 +345,8 @@ def main() -> int:
     try:
         serve()
     except ExportError as error:
-        print(f"{error.code}: {error.msg}", file=sys.stderr)  # noqa: T201 -- for the person who started it
+        if not logged_as_json(error):
+            print(f"{error.code}: {error.msg}", file=sys.stderr)  # noqa: T201 -- for the person who started it
         return error.exit_code
     return 0
 

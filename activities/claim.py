@@ -4,7 +4,7 @@ from temporalio import activity
 
 from activities.patience import Outages
 from exports import names
-from exports.clock import now_ms
+from exports.clock import MAX_SKEW_MS, now_ms
 from exports.errors import QuotaError, RequestError, TaskLostError, TaskNotFoundError
 from exports.formats import format_named
 from exports.messages.channels import checked_request
@@ -12,6 +12,8 @@ from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, Export
 from exports.recurring.runs import RecurringRuns
 from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
+from exports.runtime.ended import EndedExport
+from exports.runtime.metrics import Kind
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
@@ -87,7 +89,8 @@ class ClaimActivities:
         if ask.request.recurring is None:
             checked_request(ask.request.notify or [], self._settings)
         request, max_retries = runnable(document)
-        plan = await self._plan(request, asked_at=ExportTask.from_document(document).created_at)
+        known = ExportTask.from_document(document)
+        plan = await self._plan(request, asked_at=known.created_at)
         claim = Claim(
             task=task.model_copy(
                 update={
@@ -98,6 +101,7 @@ class ClaimActivities:
                 }
             ),
             plan=plan,
+            asked_at=_asked_at(known, ask.run_started_at),
         )
         check_fits(claim, "The list of the export's units")
         if plan.data_until is not None:
@@ -119,6 +123,9 @@ class ClaimActivities:
                 planned_for=planned_for,
             )
         except QuotaError as error:  # the task has failed, and says so
+            EndedExport(
+                task_id=ask.task.task_id, kind=Kind(), outcome="failed", code=error.code
+            ).record()
             raise application_error(error, final=True) from None
 
     async def _check_same(self, ask: ClaimInput) -> None:
@@ -183,3 +190,10 @@ class ClaimActivities:
             else None,
             units=units,
         )
+
+
+def _asked_at(task: ExportTask, run_started_at: int) -> int | None:
+    """Return when a task was asked for; None if an earlier run has taken it, or it is no past."""
+    first = task.started_at is not None and task.started_at > run_started_at - MAX_SKEW_MS
+    asked_at = task.created_at
+    return asked_at if first and asked_at is not None and 0 <= asked_at <= now_ms() else None

@@ -16,6 +16,7 @@ from exports.clock import now_ms
 from exports.documents import Stored
 from exports.errors import TaskInvalidError, TemporalRefusedError
 from exports.models import SweepCount
+from exports.runtime import metrics
 from exports.task_starts import TaskStarter, each
 from exports.tasks.sweep import SweepStore
 from exports.temporal.pollers import nobody_polls
@@ -44,6 +45,8 @@ class SweepActivities:
         """Start every task that is due and that no run has taken yet."""
         async with boundary(), beating():
             check_worker_clock()
+            if metrics.are_wanted():
+                await self._show_open()
             return await each(self._tasks.due(now_ms()), partial(self._handle, do=self._begin))
 
     @activity.defn(name=names.SWEEP_LEFT_BEHIND)
@@ -52,6 +55,12 @@ class SweepActivities:
         async with boundary(), beating():
             check_worker_clock()
             return await each(self._tasks.taken(), partial(self._handle, do=self._heal))
+
+    async def _show_open(self) -> None:
+        now = now_ms()
+        found = await self._tasks.open()
+        due = now if found.oldest_due is None else found.oldest_due
+        metrics.show_open(found.tasks, oldest_pending=max(0, now - due) / 1000)
 
     async def _handle(
         self, document: Stored, *, do: Callable[[Stored], Awaitable[bool]]

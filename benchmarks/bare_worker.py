@@ -9,7 +9,10 @@ from temporalio.worker import Worker
 from benchmarks.bare import QUEUE, BareWorkflow, nothing
 from benchmarks.bench import READY
 from exports.connections import connect_temporal
-from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.log_settings import LogSettings
+from exports.runtime.logs import configure_logging
+from exports.runtime.metrics import start_temporal
+from exports.runtime.process import end
 from exports.settings import Settings
 from workflows.sandbox import workers_runner
 
@@ -32,8 +35,8 @@ async def run(settings: Settings) -> None:
 
 def main() -> int:
     """Run a worker; return the exit code of the process."""
-    configure_logging()
-    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    configure_logging(LogSettings())
+    start_temporal(logging.getLogger("temporalio.core"), metrics_listen=None)
     asyncio.run(run(Settings.load()))
     return 0
 

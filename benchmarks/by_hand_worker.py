@@ -16,7 +16,10 @@ from benchmarks.replay import ReplaySource
 from exports.connections import Connections
 from exports.reports.file import load_reports
 from exports.reports.stats.report import StatsReport
-from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.log_settings import LogSettings
+from exports.runtime.logs import configure_logging
+from exports.runtime.metrics import start_temporal
+from exports.runtime.process import end
 from exports.settings import Settings
 from workflows.sandbox import workers_runner
 
@@ -54,8 +57,8 @@ async def run(settings: Settings, directory: Path) -> None:
 
 def main() -> int:
     """Run a worker; return the exit code of the process."""
-    configure_logging()
-    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    configure_logging(LogSettings())
+    start_temporal(logging.getLogger("temporalio.core"), metrics_listen=None)
     asyncio.run(run(Settings.load(), Path(sys.argv[1])))
     return 0
 

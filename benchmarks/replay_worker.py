@@ -19,7 +19,10 @@ from typing import Final
 import boto3
 
 from benchmarks.replay import ReplaySource
-from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.log_settings import LogSettings
+from exports.runtime.logs import configure_logging
+from exports.runtime.metrics import start_temporal
+from exports.runtime.process import end
 from exports.settings import Settings
 from worker import run
 
@@ -40,8 +43,8 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0, help="seconds before each answer")
     parser.add_argument("--store-delay", type=float, default=0, help="seconds before each request")
     options = parser.parse_args()
-    configure_logging()
-    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    configure_logging(LogSettings())
+    start_temporal(logging.getLogger("temporalio.core"), metrics_listen=None)
     if options.store_delay:
         _slow_down_requests(float(options.store_delay))
     make_source = partial(

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from exports.clock import epoch_ms, from_epoch_ms
+from exports.clock import YEAR_9999_MS, epoch_ms, from_epoch_ms
 from exports.errors import Server, TooManyRowsError
 from exports.names import MAX_CREATED_BY_LENGTH
 from exports.tables.warnings import TaskWarning
@@ -280,14 +280,17 @@ class Claim(WireModel):
     Attributes:
         task: The task and its run.
         plan: The plan; None if the task has ended.
-        ended: How it ended; None if there is a plan.
+        ended: How the task has ended; None if it has not.
         search_attributes: Whether the namespace has the search attributes.
+        asked_at: When somebody asked for the export (epoch milliseconds). None if that is not
+            known, and for a run after the first one.
     """
 
     task: TaskRef
     plan: ExportPlan | None = None
     ended: ExportResult | None = None
     search_attributes: bool = True
+    asked_at: int | None = Field(default=None, ge=0, le=YEAR_9999_MS)
 
 
 class StagedPart(WireModel):

@@ -30,6 +30,8 @@ from exports.models import (
     DEFAULT_UNITS_SIDE_BY_SIDE,
 )
 from exports.names import DEFAULT_TASK_QUEUE
+from exports.runtime.listening import ListenAddress
+from exports.runtime.log_settings import LogSettings
 
 # A presigned URL of signature version 4 is valid for seven days at most:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-Expires).
@@ -112,7 +114,7 @@ class ReportsSettings(EnvironmentSettings):
     )
 
 
-class Settings(ReportsSettings, MessageSettings):
+class Settings(ReportsSettings, MessageSettings, LogSettings):
     """Settings of workers and clients. Durations are in seconds or ISO 8601: `1800`, `PT30M`."""
 
     mongo_uri: SecretStr = Field(
@@ -273,6 +275,11 @@ class Settings(ReportsSettings, MessageSettings):
         default=True,
         description="`off`: a worker does not watch for what other systems insert into "
         "`ExportTasks`; the next sweep starts it",
+    )
+    metrics_listen: ListenAddress | None = Field(
+        default=None,
+        description="Address and port of the Prometheus endpoint of a worker or of the HTTP API, "
+        "`127.0.0.1:9464`. Default: there is none",
     )
     shutdown_grace: Annotated[timedelta, Gt(timedelta(0)), _Seconds] = Field(
         default=timedelta(seconds=30),

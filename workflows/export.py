@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
     from exports.tables.warnings import WarningCounts
     from exports.temporal.payload_size import size_of
     from workflows import steps, visibility
+    from workflows.account import Account
     from workflows.admission import refuse_too_large
     from workflows.failures import (
         application_error,
@@ -80,6 +81,7 @@ class ExportWorkflow:
         self._plans = 1
         self._rows = 0
         self._budget = HistoryBudget()
+        self._account = Account(self._task.task_id)
 
     @workflow.run
     async def run(self, request: ExportRequest) -> ExportResult:
@@ -102,6 +104,7 @@ class ExportWorkflow:
             cancelled = self._cancel_requested or is_cancelled_exception(error)
             close = self._close_as_cancelled() if cancelled else self._close_as_failed(error)
             raise await uninterrupted(close) from None
+        self._account.done(result, retries=self._retries)
         if self._needs_discard(units):
             await uninterrupted(self._discard())
         return result
@@ -142,6 +145,7 @@ class ExportWorkflow:
         self._task = claim.task
         self._claimed = True
         self._visibility.learn(search_attributes=claim.search_attributes)
+        self._account.started(claim)
         return claim
 
     async def _carry_out(self, request: ExportRequest) -> tuple[ExportResult, list[StagedUnit]]:
@@ -281,6 +285,7 @@ class ExportWorkflow:
         ask = CancelledInput(task=self._task, reason=asked.reason, asked_by=asked.asked_by)
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_cancelled(ask)
+            self._account.cancelled(retries=self._retries)
         visibility.show_cancelled(asked.reason)
         # After a reset, the claim, and with it the task, is that of the run before.
         this_run = self._task.model_copy(update={"run_id": workflow.info().run_id})
@@ -300,6 +305,7 @@ class ExportWorkflow:
         ask = FailedInput(task=self._task, code=code, msg=msg, retries=retries)
         with suppress(ActivityError):  # the task is gone, or has ended otherwise
             await steps.writeback_failed(ask)
+            self._account.failed(code, retries=retries)
         await self._discard()
         return ApplicationError(msg, type=code, non_retryable=True)
 

@@ -53,14 +53,11 @@ def failed_attempts(cause: BaseException | None) -> int:
 
     It says 0 if nobody knows: there are no details, or somebody sent them by hand.
     """
-    details = (
-        cause.last_heartbeat_details
-        if isinstance(cause, ActivityTimeoutError)
-        else cause.details
-        if isinstance(cause, ApplicationError)
-        else ()
-    )
-    return max(map(_retries_in, details), default=0)
+    if isinstance(cause, ActivityTimeoutError):
+        return max(map(_retries_in, cause.last_heartbeat_details), default=0)
+    if isinstance(cause, ApplicationError):
+        return max(map(_retries_in, cause.details), default=0)
+    return 0
 
 
 def _retries_in(details: object) -> int:

@@ -15,6 +15,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from exports.errors import EncryptionKeyError, WorkerLostError
+    from exports.runtime.metrics import count_lost_worker, count_uncounted_wait
     from workflows import policies
     from workflows.failures import application_error, failed_attempts
 
@@ -81,6 +82,7 @@ async def run_step(
             ):
                 raise
             on_worker_lost()
+            count_lost_worker("timeout" if cause.type == TimeoutType.HEARTBEAT else "shutdown")
             retries = max(retries, failed_attempts(cause))
         if lost_in_a_row >= policies.MOST_WORKERS_LOST:
             raise application_error(
@@ -101,6 +103,7 @@ class _KeyBackoff:
                 EncryptionKeyError("No worker has the key that this export is encrypted with."),
                 final=True,
             )
+        count_uncounted_wait("key")
         await workflow.sleep(self._next, summary="for a worker that has the encryption key")
         self._next = min(self._next * 2, policies.LONGEST_WAIT_FOR_KEY)
 
@@ -122,6 +125,7 @@ class _PlanBackoff:
         if self._refused >= policies.MOST_WORKERS_THAT_DIFFER:
             raise error
         wait = policies.retry_delay(self._refused)
+        count_uncounted_wait("plan")
         await workflow.sleep(wait, summary="for a worker that fits the plan")
 
 

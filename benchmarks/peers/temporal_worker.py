@@ -17,7 +17,10 @@ from benchmarks.peers.steps import Step, ran_to_its_end
 from exports import names
 from exports.connections import Connections
 from exports.reports.file import load_reports
-from exports.runtime.process import configure_logging, end, keep_temporal_off_stdout
+from exports.runtime.log_settings import LogSettings
+from exports.runtime.logs import configure_logging
+from exports.runtime.metrics import start_temporal
+from exports.runtime.process import end
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.tasks.collection import TaskCollection
@@ -79,9 +82,9 @@ async def run(settings: Settings) -> None:
 
 def main() -> int:
     """Run a worker; return the exit code of the process."""
-    configure_logging()
+    configure_logging(LogSettings())
     logging.getLogger().setLevel(logging.WARNING)
-    keep_temporal_off_stdout(logging.getLogger("temporalio.core"))
+    start_temporal(logging.getLogger("temporalio.core"), metrics_listen=None)
     asyncio.run(run(Settings.load()))
     return 0
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exports.api.errors import answer_of
 from exports.errors import UnexpectedError
+from exports.runtime.metrics import time_request
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -64,12 +65,14 @@ class Boundary:
                 message = "Something went wrong inside the service."
                 await answer_of(UnexpectedError(message))(scope, receive, send_on)
         finally:
+            took = time.perf_counter() - began
+            time_request(scope["method"], _template(scope), status, took)
             _log.info(
                 "%s %s %d, %.0f ms, %s",
                 scope["method"],
                 _template(scope),
                 status,
-                (time.perf_counter() - began) * 1000,
+                took * 1000,
                 getattr(scope.get("state", {}).get("person"), "uid", "-"),
             )
 

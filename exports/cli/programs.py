@@ -1,6 +1,7 @@
 """The commands that run a program until it is stopped: the worker and the servers."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from exports.cli.boundary import EXPORT_FAILED
 from exports.cli.options import AsJson
 from exports.cli.output import local_time, print_json, say
+from exports.errors import ExportError
 from exports.runtime.process import keep_temporal_off_stdout
 
 app = typer.Typer()
@@ -47,7 +49,7 @@ def codec_server(*, as_json: AsJson = False) -> None:
     """Run the codec server, which decrypts payloads for the Temporal Web UI, until Ctrl-C."""
     from exports.codec_server.process import serve  # noqa: PLC0415 -- no other command needs a web server
 
-    serve()
+    _run(serve, as_json=as_json)
     if as_json:
         print_json({"ok": True})
 
@@ -57,9 +59,20 @@ def api(*, as_json: AsJson = False) -> None:
     """Run the HTTP API until Ctrl-C or SIGTERM."""
     from exports.api.process import serve  # noqa: PLC0415 -- no other command needs a web server
 
-    serve()
+    _run(serve, as_json=as_json)
     if as_json:
         print_json({"ok": True})
+
+
+def _run(serve: Callable[[], None], *, as_json: bool) -> None:
+    try:
+        serve()
+    except ExportError as error:
+        from exports.runtime.logs import logged_as_json  # noqa: PLC0415 -- as above
+
+        if as_json or not logged_as_json(error):
+            raise
+        raise typer.Exit(error.exit_code) from None
 
 
 def _check_worker(*, ready: bool, as_json: bool) -> int:

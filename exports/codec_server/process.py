@@ -5,7 +5,8 @@ from typing import Final
 
 from exports.codec_server.settings import CodecSettings
 from exports.runtime.listening import not_installed, open_socket, url_of
-from exports.runtime.process import configure_logging
+from exports.runtime.log_settings import LogSettings
+from exports.runtime.logs import configure_logging
 
 _log = logging.getLogger("exports.codec_server")
 _PACKAGES: Final = frozenset({"itsdangerous", "starlette", "uvicorn"})
@@ -29,7 +30,7 @@ def serve() -> None:
         raise not_installed(
             error, program="The codec server", extra="codec", packages=_PACKAGES
         ) from None
-    configure_logging()
+    configure_logging(LogSettings.load())
     settings = CodecSettings.load()
     server = uvicorn.Server(
         uvicorn.Config(

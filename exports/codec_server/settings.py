@@ -10,8 +10,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, SecretStr
 
 from exports.encryption.keys import EncryptionKeys, EncryptionKeyText
-from exports.environment import EnvironmentSettings
 from exports.runtime.listening import ListenAddress, Origins
+from exports.runtime.log_settings import LogSettings
 
 _TOKEN: Final = re.compile(r"[!-~]{24,}")  # ASCII without the space
 
@@ -24,7 +24,7 @@ def _token(token: SecretStr) -> SecretStr:
     return token
 
 
-class CodecSettings(EnvironmentSettings):
+class CodecSettings(LogSettings):
     """Settings of `exports codec-server`."""
 
     encryption_key: EncryptionKeyText = Field(description="Keys of the workers and clients")

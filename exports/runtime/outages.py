@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from exports.errors import ExportError, Server
+from exports.runtime.metrics import count_uncounted_wait
 
 SHORTEST_WAIT: Final = 0.5
 """Seconds between two tries of a request, at least."""
@@ -82,6 +83,7 @@ class Patience:
         """Note that a request begins to wait."""
         if server not in self._waiting:
             _log.warning("The %s is away; a step waits up to %g s for it", server, self._seconds)
+            count_uncounted_wait(server)
         self._waiting.append(server)
 
     def end(self, server: Server) -> None:

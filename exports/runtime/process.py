@@ -1,4 +1,4 @@
-"""How the programs of this service log, and how they end."""
+"""How the programs of this service begin and end."""
 
 import logging
 import os
@@ -6,58 +6,15 @@ import sys
 from typing import NoReturn
 
 
-class _OneLineErrors(logging.Filter):
-    """Logs an error that has a code in one line, without its stack trace."""
+def keep_temporal_off_stdout() -> None:
+    """Log nothing of Temporal's core, which would write to standard output.
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        # Imported only when there is something to log, so that `exports --help` is quick.
-        from temporalio.exceptions import ApplicationError  # noqa: PLC0415 -- see above
-
-        from exports.errors import ExportError  # noqa: PLC0415 -- same
-
-        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        if isinstance(error, ApplicationError) and isinstance(error.__cause__, ExportError):
-            error = error.__cause__  # the SDK wraps it, for example if it can't decode an input
-        if isinstance(error, ApplicationError | ExportError):
-            code = f"{error.code}: " if isinstance(error, ExportError) else ""
-            record.msg = f"{record.getMessage()}: {code}{error}"
-            record.args = None
-            record.exc_info = None
-        return True
-
-
-def configure_logging() -> None:
-    """Log to standard error, where the log of a container comes from."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_OneLineErrors())
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[handler],
-    )
-
-
-def keep_temporal_off_stdout(logger: logging.Logger | None = None) -> None:
-    """Send the log of Temporal's core to a logger or nowhere, instead of to standard output.
-
-    To be called before anything connects.
-
-    Args:
-        logger: Gets the log; without one, nothing is logged.
+    To be called before anything connects, by a program that does not call `start_temporal`.
     """
-    from temporalio.runtime import (  # noqa: PLC0415 -- as above
-        LogForwardingConfig,
-        LoggingConfig,
-        Runtime,
-        TelemetryConfig,
-    )
+    # Imported only by who connects, so that `exports --help` is quick.
+    from temporalio.runtime import Runtime, TelemetryConfig  # noqa: PLC0415 -- see above
 
-    forwarded = None
-    if logger:
-        forwarded = LoggingConfig(
-            filter=LoggingConfig.default.filter, forwarding=LogForwardingConfig(logger)
-        )
-    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=forwarded)))
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
 
 
 def end(code: int) -> NoReturn:

@@ -11,6 +11,8 @@ from exports.clock import from_epoch_ms, now_ms
 from exports.documents import Stored, read
 from exports.errors import RequestError, TaskNotFoundError
 from exports.models import Author, TaskStatus
+from exports.runtime.ended import EndedExport
+from exports.runtime.metrics import Kind
 from exports.tasks.audit import AUDIT, AuditAction, AuditEntry, entries_of, entry
 from exports.tasks.collection import OPEN, WITHOUT_AUDIT, TaskCollection
 from exports.tasks.listing import EVERYTHING, Page, Part, Place, Wanted, parts
@@ -216,7 +218,7 @@ async def close(
     tasks: TaskCollection, document: Mapping[str, Any], fields: Stored, ended: AuditEntry
 ) -> bool:
     """End a task that no workflow runs, unless a run takes it meanwhile; return whether so."""
-    return await tasks.update(
+    closed = await tasks.update(
         unmoved(document),
         {
             "$set": {
@@ -236,6 +238,20 @@ async def close(
         },
         ended,
     )
+    if closed:
+        _record(ExportTask.from_document({**document, **fields}), ended)
+    return closed
+
+
+def _record(task: ExportTask, ended: AuditEntry) -> None:
+    EndedExport(
+        task_id=task.id,
+        kind=Kind(),  # what it names may be no report
+        outcome="cancelled" if task.status is TaskStatus.CANCELLED else "failed",
+        code=ended.code,
+        seconds=max(0, ended.at - (task.created_at or ended.at)) / 1000,
+        attempts=task.retries,
+    ).record()
 
 
 def unmoved(document: Mapping[str, Any]) -> Stored:

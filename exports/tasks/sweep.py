@@ -1,22 +1,37 @@
 """What the sweep may do with tasks: find those that nothing else looks after, and end them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bson import Decimal128
 
 from exports.clock import LAST_MS, from_epoch_ms, now_ms
-from exports.documents import Stored, read
+from exports.documents import READ_TIMEOUT, Stored, read
 from exports.errors import TaskInvalidError
 from exports.models import Author, AuthorRole, TaskStatus
 from exports.tasks.audit import AuditAction, entry
-from exports.tasks.collection import TaskCollection, has_status, is_known
+from exports.tasks.collection import OPEN, TaskCollection, has_status, is_known
 from exports.tasks.store import close, close_cancelled, expiry, unmoved
-from exports.tasks.task import TaskError, stored_ids
+from exports.tasks.task import ExportTask, TaskError, stored_ids
 
 _OLDEST: Final = [("createdAt", 1), ("_id", 1)]
 # MongoDB counts these as numbers, and they are neither before nor after any other.
 _NOT_A_NUMBER: Final = [float("nan"), Decimal128("NaN")]
+
+
+@dataclass(frozen=True)
+class OpenTasks:
+    """The tasks that have not ended.
+
+    Attributes:
+        tasks: How many there are, by their status.
+        oldest_due: Since when the one has been due that has waited for longest (epoch
+            milliseconds); None if none is pending. It may be in the future.
+    """
+
+    tasks: dict[str, int]
+    oldest_due: int | None
 
 
 class SweepStore:
@@ -72,6 +87,29 @@ class SweepStore:
             query: Stored = {"status": has_status(TaskStatus.DONE), "purgeAt": {"$lte": until}}
             async for page in self._tasks.pages(query, sort=[("purgeAt", 1)]):
                 yield page
+
+    async def open(self) -> OpenTasks:
+        """Count the tasks that have not ended."""
+        # Other systems may leave `nextRunAt` out, or store 0 there.
+        since: Stored = {"$max": ["$nextRunAt", "$createdAt"]}
+        async with self._tasks.operation():
+            cursor = await self._tasks.documents.aggregate(
+                [
+                    {"$match": {"status": has_status(TaskStatus.PENDING, TaskStatus.RUNNING)}},
+                    {"$group": {"_id": "$status", "tasks": {"$sum": 1}, "due": {"$min": since}}},
+                ],
+                maxTimeMS=READ_TIMEOUT,
+            )
+            found = {group["_id"]: group async for group in cursor}
+        pending = found.get(TaskStatus.PENDING.value, {})
+        # Other systems may have stored anything there.
+        oldest = ExportTask.from_document(
+            {"_id": "", "status": TaskStatus.PENDING, "createdAt": pending.get("due")}
+        )
+        return OpenTasks(
+            tasks={status: found.get(status, {}).get("tasks", 0) for status in OPEN},
+            oldest_due=oldest.created_at,
+        )
 
     async def check_meant(self, document: Mapping[str, Any]) -> None:
         """Check that a document is the one that its id means: see `stored_ids`.

@@ -1,6 +1,7 @@
 """`exports api` as a process: how it starts, how it stops, and what it says if it can't."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -15,14 +16,16 @@ from exports.settings import Settings
 from tests.support import leaks
 from tests.support.api import open_api
 from tests.support.command_line import CommandLine, environment_of
+from tests.support.metrics import scraped
 from tests.support.service import PATIENCE, Service
 
 
-async def test_it_answers_until_sigterm_and_finishes_what_it_has_begun(
+async def test_it_answers_measures_and_logs_until_sigterm(
     settings: Settings, temporal_address: str
 ) -> None:
     environment = environment_of(settings, temporal_address)
-    exports = CommandLine(environment | {"EXPORTS_API_LISTEN": "127.0.0.1:0"})
+    environment |= {"EXPORTS_API_LISTEN": "127.0.0.1:0", "EXPORTS_LOG_FORMAT": "json"}
+    exports = CommandLine(environment | {"EXPORTS_METRICS_LISTEN": "localhost:0"})
     process = await exports.start("api")
     assert process.stderr
     log = ""
@@ -31,13 +34,20 @@ async def test_it_answers_until_sigterm_and_finishes_what_it_has_begun(
             line = (await process.stderr.readline()).decode()
             assert line, log
             log += line
-    url = log.rpartition("The API listens on ")[2].strip()
+    said = [json.loads(line)["message"] for line in log.splitlines()]
+    metrics, url = (line.rpartition(" ")[2] for line in (said[0], said[-1]))
     async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
         ready = (await http.get("/readyz")).json()
         assert ready == {"ok": True, "data": {"temporal": True, "database": True, "store": True}}
+        await http.get("/exports/5f1d")
+    seen = await asyncio.to_thread(scraped, metrics)
+    requests = seen.sums("exports_api_request_seconds_count", "method", "route", "status")
+    assert requests == {("GET", "/readyz", "200"): 1, ("GET", "/exports/{id}", "401"): 1}
+    assert seen.sums("temporal_request_total", "operation")
     process.send_signal(signal.SIGTERM)
     _, rest = await process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
+    assert all(json.loads(line) for line in rest.splitlines())
     leaks.keep("api", log + rest.decode())
 
 

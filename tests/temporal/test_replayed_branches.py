@@ -12,6 +12,7 @@ from tests.support.paths import REPOSITORY
 
 WORKFLOWS = (
     *(
+        "account",
         "admission",
         "delivery",
         "export",
@@ -24,9 +25,11 @@ WORKFLOWS = (
     *("uninterrupted", "visibility", "worker_loss"),
 )
 NOT_TAKEN = {
+    ("account", "if not workflow.unsafe.is_replaying():"): "a replay neither counts nor logs",
     ("delivery", "if not is_cancelled_exception(error):"): "takes hours",
     ("export", "if claim.ended is None:"): "each claim has a plan or a result",
     ("failures", "if isinstance(cause, ActivityTimeoutError):"): "no step fails in a third way",
+    ("failures", "if isinstance(cause, ApplicationError):"): "the same",
     (
         "history_budget",
         "if self._known <= most or not workflow.patched(_UNITS_COUNTED):",
