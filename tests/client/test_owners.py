@@ -109,7 +109,7 @@ COMMANDS: dict[str, list[str]] = {
     "deliveries": [],
 }
 NO_TASK_COMMANDS: Final = {
-    *("types", "create", "list", "sweep", "worker", "api", "codec-server"),
+    *("types", "create", "list", "sweep", "worker", "api", "codec-server", "doctor", "probe-store"),
     *(
         f"recurring {name}"
         for name in (

@@ -83,6 +83,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "shutdown_grace": ("2.5", timedelta(seconds=2.5)),
     "outage_patience": ("PT5M", timedelta(minutes=5)),
     "heartbeat": ("10", timedelta(seconds=10)),
+    "log_format": ("json", ...),
+    "metrics_listen": ("127.0.0.1:9464", ...),
     "deployment_name": ("exports", ...),
     "build_id": ("1.4.0+3f2a", ...),
 }

@@ -16,7 +16,6 @@ from exports.reports.report import Rows
 from exports.reports.stats.report import StatsReport
 from exports.runtime import metrics
 from exports.settings import Settings
-from exports.storage.bucket import ObjectStore
 from exports.temporal.converter import data_converter
 from tests.support.logs import logged
 from tests.support.metrics import Scraped, measured_runtime
@@ -30,21 +29,19 @@ PLANNED = ("retried", "finished", "refused", "held")
 
 
 class Faults:
-    """Reads that fail or never end, and one write that fails, by who has asked."""
+    """Reads that fail, fail once or never end, by who has asked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.held = asyncio.Event()
-        self.broken_writes = iter([OSError("the cable")])
-        put, read = ObjectStore.put, StatsReport.read
-
-        def shaky(store: ObjectStore, key: str, data: bytes) -> None:
-            for fault in self.broken_writes:
-                raise fault
-            put(store, key, data)
+        once = iter([OSError("the cable")])
+        read = StatsReport.read
 
         async def reading(
             report: StatsReport, *given: Any, created_by: str, **named: Any
         ) -> AsyncGenerator[Rows]:
+            if created_by == "retried":
+                for fault in once:
+                    raise fault
             if created_by == "refused":
                 raise PipelineError("MongoDB refused the pipeline.")
             if created_by == "held":
@@ -53,7 +50,6 @@ class Faults:
             async for rows in read(report, *given, created_by=created_by, **named):
                 yield rows
 
-        monkeypatch.setattr(ObjectStore, "put", shaky)
         monkeypatch.setattr(StatsReport, "read", reading)
 
 
