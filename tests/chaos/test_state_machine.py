@@ -31,7 +31,7 @@ from tests.support.chaos.machine_world import BROKEN, GOOD, BlockingUser, World
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-EXAMPLES: Final = int(os.environ.get("EXPORTS") or "10")
+EXAMPLES: Final = int(os.environ.get("EXPORTS") or "6")
 STEPS: Final = 10
 OPEN: Final = ("pending", "running")
 
