@@ -17,7 +17,6 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from exports.errors import SettingsError
 from exports.names import SEARCH_ATTRIBUTES
-from exports.server_errors.temporal import temporal_error
 
 _ANSWER_WITHIN: Final = timedelta(seconds=5)
 _ASK_AGAIN_AFTER: Final = 60.0  # seconds
@@ -50,7 +49,6 @@ async def ensure_search_attributes(temporal: Client) -> None:
 
     Raises:
         SettingsError: The namespace does not exist.
-        UnreachableError: Temporal could not be reached.
     """
     namespace = temporal.namespace
     try:
@@ -62,12 +60,10 @@ async def ensure_search_attributes(temporal: Client) -> None:
             return
         if error.status == RPCStatusCode.NOT_FOUND:
             raise SettingsError(f"Temporal has no namespace {namespace!r}.") from None
-        known = temporal_error(error.status)
-        if not known.permanent:
-            raise known from None
         _log.warning(
-            "Exports run without search attributes, so that the Web UI can't filter by them: the "
-            "namespace %s lacks some, and this worker may not add them (%s). %s",
+            "The namespace %s may lack search attributes, and this worker could not add them (%s). "
+            "While one is missing, exports run without any, and the Web UI can't filter by them. "
+            "%s",
             namespace,
             error.status.name,
             how_to_add(namespace),
@@ -133,8 +129,8 @@ async def _is_known(temporal: Client) -> bool:
     try:
         return await knows_search_attributes(temporal)
     except RPCError as error:
-        # Whoever may not query may still be allowed to add them.
-        if error.status == RPCStatusCode.NOT_FOUND or not temporal_error(error.status).permanent:
+        # Whoever may not query, or can't at the moment, may still be able to add them.
+        if error.status == RPCStatusCode.NOT_FOUND:
             raise
         return False
 
