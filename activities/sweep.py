@@ -1,5 +1,6 @@
 """The sweep: starts tasks that are due, and heals tasks whose workflow is gone."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from activities.boundary import beating, boundary, check_worker_clock
 from exports import names
 from exports.clock import now_ms
 from exports.documents import Stored
-from exports.errors import TaskInvalidError, TemporalRefusedError
+from exports.errors import ExportError, TaskInvalidError, TemporalRefusedError
 from exports.models import SweepCount
 from exports.runtime import metrics
 from exports.task_starts import TaskStarter, each
@@ -25,6 +26,8 @@ from workflows.failures import application_error
 
 _BEGUN_WITHIN: Final = timedelta(minutes=5)
 """How long a run may wait for a worker to begin it on a queue that nobody polls."""
+
+_log = logging.getLogger(__name__)
 
 
 class SweepActivities:
@@ -58,7 +61,11 @@ class SweepActivities:
 
     async def _show_open(self) -> None:
         now = now_ms()
-        found = await self._tasks.open()
+        try:
+            found = await self._tasks.open()
+        except ExportError as error:
+            _log.warning("The open exports could not be counted: %s", error.msg)
+            return
         due = now if found.oldest_due is None else found.oldest_due
         metrics.show_open(found.tasks, oldest_pending=max(0, now - due) / 1000)
 

@@ -2,17 +2,23 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import Decimal128, ObjectId
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
 
+from activities.sweep import SweepActivities
 from exports import names
 from exports.clock import now_ms
+from exports.errors import DatabaseUnavailableError
 from exports.models import ExportRequest, SweepResult, TaskRef, TaskStatus
+from exports.runtime import metrics
 from exports.storage.bucket import ObjectStore
+from exports.tasks.sweep import SweepStore
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.schedule import SweepSchedule
 from exports.temporal.start import start_export
@@ -60,6 +66,24 @@ async def test_a_sweep_starts_everything_that_is_due(
     async with working(idle_service):
         swept = await idle_service.client.sweep()
     assert swept == SweepResult(started=60, healed=0, purged=0, handled=60)
+
+
+async def test_what_is_due_is_started_although_the_open_ones_can_not_be_counted(
+    idle_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(_: object) -> None:
+        raise DatabaseUnavailableError("It took longer than 8 s.")
+
+    monkeypatch.setattr(SweepStore, "open", refuse)
+    monkeypatch.setattr(metrics, "are_wanted", lambda: True)
+    task_id = await insert_task(idle_service)
+    attempt = ActivityEnvironment()
+    attempt.info = replace(attempt.info, started_time=datetime.now(UTC))
+    tasks = SweepStore(idle_service.collection)
+    activities = SweepActivities(tasks=tasks, temporal=idle_service.temporal)
+    assert (await attempt.run(activities.due)).changed == 1
+    assert (await idle_service.run_of(task_id).describe()).status == WorkflowExecutionStatus.RUNNING
+    assert "It took longer than 8 s." in caplog.text
 
 
 async def test_two_sweeps_at_once_start_one_run_of_each_task(service: Service) -> None:
