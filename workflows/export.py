@@ -173,6 +173,7 @@ class ExportWorkflow:
     async def _plan_again(self, request: ExportRequest) -> Claim:
         self._plans += 1
         self._rows = 0
+        self._budget.plan_again()
         claim = await self._claim(request)
         # It is done if the worker that wrote so was lost before it could say so.
         if claim.ended is not None and claim.ended.status is not TaskStatus.DONE:

@@ -25,6 +25,10 @@ class HistoryBudget:
         self._rows = 0
         self._listed = 0
 
+    def plan_again(self) -> None:
+        """Forget those units of the last plan that were not read, and so are not in the history."""
+        self._known = self._read
+
     def plan_units(self, plan: ExportPlan, units: Sequence[Unit], task: TaskRef) -> None:
         """Fail as soon as it is known that the history can't hold all units.
 
