@@ -221,7 +221,8 @@ class RunTransitions:
             entry(self._worker, AuditAction.SIGNED, now, run=ref.run_id, until=expires_at),
             entry(self._worker, AuditAction.DONE, now, run=ref.run_id),
             now=now,
-            unset=("error", "nextRunAt"),
+            # An older client or worker, which does not know `removeAt`, may have left it.
+            unset=("error", "nextRunAt", REMOVE_AT),
             file=file,
         )
 

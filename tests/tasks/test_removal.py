@@ -85,6 +85,10 @@ async def test_a_task_that_runs_again_is_not_removed(tasks: Tasks, collection: A
     await collection.update_one({}, {"$set": {"removeAt": datetime.now(UTC)}})
     assert await tasks.run.claim(ME, run_started_at=200) is not None
     assert "removeAt" not in await collection.find_one({})
+    # A retry and a claim of an older release leave it.
+    await collection.update_one({}, {"$set": {"removeAt": datetime.now(UTC)}})
+    await done(tasks.run, ME)
+    assert "removeAt" not in await collection.find_one({})
 
 
 async def test_tasks_are_kept_for_ever_if_the_setting_says_so(
