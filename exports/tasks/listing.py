@@ -20,7 +20,6 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import DESCENDING
 
 from exports.documents import Sort, Stored
-from exports.errors import RequestError
 from exports.models import DEFAULT_FORMAT, TaskStatus, WireModel
 from exports.server_errors.mongo import MONGO_ERRORS
 from exports.tasks.collection import RECURRING, has_status
@@ -110,10 +109,9 @@ class Place(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """Read the `next` of a page; None if the text is the id of a task.
+        """Read the `next` of a page; None if the text is none, so that it may be the id of a task.
 
-        Raises:
-            RequestError: It is neither.
+        The id of an export that was started directly may begin like a `next`.
         """
         if not text.startswith(_CURSOR):
             return None
@@ -122,24 +120,20 @@ class Place(NamedTuple):
             place: Stored = bson.decode(packed, _DECODED)  # pyright: ignore[reportUnknownMemberType] -- bson's own annotation of what it decodes
             group, created_at, stored_id = (place[name] for name in cls._fields)
         except (*MONGO_ERRORS, KeyError, ValueError):
-            raise _no_place() from None
+            return None
         timed = group in (_NUMBERS, _DATES)
         if not (
             group in range(4)
             and _group_of(created_at) == (group if timed else _NONE)
             and isinstance(stored_id, ObjectId | str)
         ):
-            raise _no_place()
+            return None
         return cls(group, created_at, stored_id)
 
     def __str__(self) -> str:
         """Return the place as the `next` of a page."""
         packed = bson.encode(self._asdict())
         return _CURSOR + base64.urlsafe_b64encode(packed).decode()
-
-
-def _no_place() -> RequestError:
-    return RequestError("`after` must be the `next` of a page, or the id of an export.")
 
 
 class Part(NamedTuple):
@@ -236,8 +230,8 @@ def _group_of(created_at: object) -> int:
 
 def _is_nan(value: object) -> bool:
     if isinstance(value, Decimal128):
-        value = value.to_decimal()
-    return isinstance(value, float | Decimal) and isnan(value)
+        return value.to_decimal().is_nan()
+    return isinstance(value, float) and isnan(value)
 
 
 def _comparable(time: float | Decimal128 | datetime | DatetimeMS) -> float | Decimal:

@@ -64,7 +64,7 @@ class TaskStore:
             limit: How many.
 
         Raises:
-            RequestError: There is no such place, or no such task, or it belongs to somebody else.
+            RequestError: `after` is neither, or that task belongs to somebody else.
         """
         last = None if after is None else await self._place(after, created_by)
         found: list[Stored] = []
@@ -81,7 +81,9 @@ class TaskStore:
         try:
             return Place.of(owned(await self._tasks.find(after), created_by))
         except TaskNotFoundError:
-            raise RequestError("There is no export `after` which the list could go on.") from None
+            raise RequestError(
+                "`after` must be the `next` of a page, or the id of an export of the list."
+            ) from None
 
     async def _of(self, created_by: str | None, part: Part, limit: int) -> list[Stored]:
         """Find tasks of a person that they can ask for by their id."""
