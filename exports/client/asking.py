@@ -85,7 +85,7 @@ class Asking(Files):
         task_id = self._task_id(request, idempotency_key)
         joining, limits = self._joining(report, request), self._limits([report])
         if joining or limits:
-            await self._indexes.ensure()
+            await self._unique_indexes.ensure()
         task = await self._asked.create(
             request, task_id=task_id, joining=joining, force=force, limits=limits
         )

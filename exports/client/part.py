@@ -14,7 +14,7 @@ from exports.settings import Settings
 from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
 from exports.tasks.feed import TaskFeed
-from exports.tasks.indexes import task_indexes
+from exports.tasks.indexes import unique_indexes
 from exports.tasks.store import TaskStore
 
 
@@ -40,7 +40,7 @@ class ClientPart:
         self._closing = closing or AsyncExitStack()
         self._closing.push_async_callback(self._feed.close)
         self._polled = PolledQueues(self._temporal)
-        self._indexes = task_indexes(TaskCollection(self._database))
+        self._unique_indexes = unique_indexes(TaskCollection(self._database))
 
     @property
     def reports(self) -> ReportCatalog:

@@ -168,5 +168,5 @@ class Retrying(Asking):
         its = [report for report in self._reports if report.type == task.type]
         limits = [limit for limit in self._limits(its) if limit.per == "open" and created_by]
         if limits:
-            await self._indexes.ensure()
+            await self._unique_indexes.ensure()
         return await self._asked.reset(task, asked_by=created_by, limits=limits)

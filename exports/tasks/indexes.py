@@ -28,6 +28,11 @@ OUTBOX_INDEX: Final = IndexModel([(f"{OUTBOX}.id", ASCENDING)], partialFilterExp
 
 _NEWEST: Final = [("createdAt", DESCENDING), ("_id", DESCENDING)]
 
+_UNIQUE_INDEXES: Final = [
+    IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: ANY_TEXT})
+    for field in UNIQUE
+]
+
 INDEXES: Final = [
     IndexModel([("createdBy", ASCENDING), *_NEWEST]),
     IndexModel(_NEWEST),
@@ -52,16 +57,19 @@ INDEXES: Final = [
     IndexModel([(REMOVE_AT, ASCENDING)], expireAfterSeconds=0),
     IndexModel([(RECURRING, ASCENDING), *_NEWEST], partialFilterExpression={RECURRING: ANY_TEXT}),
     IndexModel([("createdBy", ASCENDING)], partialFilterExpression={OPEN_SLOTS: ANY_TEXT}),
-    *(
-        IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: ANY_TEXT})
-        for field in UNIQUE
-    ),
+    *_UNIQUE_INDEXES,
 ]
 
 
 def task_indexes(tasks: TaskCollection) -> Indexes:
-    """Return the indexes of a collection, which a worker makes when it starts.
-
-    A client that relies on unique texts may ask before the first worker does.
-    """
+    """Return the indexes of a collection, which a worker makes when it starts."""
     return Indexes(tasks.documents, INDEXES)
+
+
+def unique_indexes(tasks: TaskCollection) -> Indexes:
+    """Return those that decide who joins and who has reached a limit.
+
+    A client that relies on them may ask before the first worker has started. It makes no others:
+    those of a new release take minutes in a large collection.
+    """
+    return Indexes(tasks.documents, _UNIQUE_INDEXES)
