@@ -9,6 +9,7 @@ import pytest
 import temporalio.bridge
 import yaml
 
+from exports.errors import ExportError
 from exports.runtime import metrics
 from tests.support import pages
 from tests.support.metrics import measured_runtime
@@ -60,6 +61,23 @@ def test_the_rules_use_metrics_that_there_are() -> None:
             elif name.startswith("temporal_"):
                 base = _SUFFIXES.sub("", _SUFFIXES.sub("", name)).removeprefix("temporal_")
                 assert base.encode() in core, name
+
+
+def _fixers(alert: str) -> dict[str, str]:
+    """Return who fixes each error whose code the rule of this name lists."""
+    [text] = [rule["expr"] for rule in _rules() if alert in rule.values()]
+    codes = re.compile(next(iter(re.findall(r'code[!=]~"([^"]+)"', text))))
+    kinds = ExportError.__subclasses__()
+    return {kind.code: kind.fixed_by for kind in kinds if codes.fullmatch(kind.code)}
+
+
+def test_no_alert_is_about_what_somebody_asked_for_wrongly() -> None:
+    not_counted = _fixers("exports:failed_in_30m")
+    assert len(not_counted) == 11
+    assert all(who.startswith(("who ", "nobody")) for who in not_counted.values()), not_counted
+    somebody = _fixers("SomebodyHasToAct")
+    assert {"E_STORE_REFUSED", "E_DATABASE_REFUSED", "E_SNAPSHOT", "E_STAGING"} <= somebody.keys()
+    assert not not_counted.keys() & somebody.keys()
 
 
 def test_the_page_explains_every_alert() -> None:
