@@ -1,6 +1,7 @@
 """Looks at the bucket: what the service does to it, its lifecycle rules, and its CORS rules."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
@@ -12,7 +13,13 @@ from exports import names
 from exports.api.settings import ApiSettings
 from exports.connections import check_store
 from exports.doctor.check import Check, Question, Server, failed, ok, warning
-from exports.errors import ExportError, StoreAccessError, StoreRefusedError, UnreachableError
+from exports.errors import (
+    ExportError,
+    SettingsError,
+    StoreAccessError,
+    StoreRefusedError,
+    UnreachableError,
+)
 from exports.runtime.threads import in_own_thread
 from exports.settings import Settings
 from exports.storage.bucket import ObjectStore
@@ -29,6 +36,8 @@ _PROBED_WITHIN: Final = 120.0
 """Seconds for all that the probe tries: some fifty requests, and a bucket may be far away."""
 _DAYS: Final = 3
 """Days after which the bucket removes what a disaster left. No export takes as long."""
+_SMALLEST: Final = "TransitionDefaultMinimumObjectSize"
+"""What AWS keeps beside the rules, and sets anew if a request does not have it."""
 _NO_RULES: Final = frozenset({"NoSuchLifecycleConfiguration", "NoSuchCORSConfiguration"})
 
 
@@ -84,58 +93,68 @@ class BucketDoctor:
         return [Check.model_validate(result.model_dump()) for result in results]
 
     async def _lifecycle(self) -> list[Check]:
-        by_hand = (
-            f"aws s3api get-bucket-lifecycle-configuration --bucket {self._settings.s3_bucket}"
-        )
+        by_hand = _s3api("get-bucket-lifecycle-configuration", self._settings)
         try:
-            rules = await in_own_thread(self._rules, "lifecycle")
+            found = await in_own_thread(self._lifecycle_rules, "lifecycle")
         except (StoreAccessError, StoreRefusedError) as error:
             what = f"The rules can't be read with this key: {error.msg}"
             return [warning("lifecycle", what, f"As an administrator: {by_hand}")]
-        return [lifecycle(rules, self._settings)]
+        return [lifecycle(found.get("Rules", []), self._settings)]
 
     async def _add_rules(self) -> None:
         def add() -> None:
-            # What is there stays: the request replaces all rules.
-            found = self._rules()
-            rules = cast("list[LifecycleRuleTypeDef]", found + missing_rules(found, self._settings))
+            # What is there stays: the request replaces everything.
+            found = self._lifecycle_rules()
+            rules: list[_Rule] = found.get("Rules", [])
+            made = [
+                rule
+                for rule in missing_rules(rules, self._settings)
+                if rule["ID"] not in _ids(rules)
+            ]
+            if not made:
+                return
+            kept = {_SMALLEST: found[_SMALLEST]} if _SMALLEST in found else {}
             with translate_errors(self._settings.s3_bucket):
                 self._client.put_bucket_lifecycle_configuration(
-                    Bucket=self._settings.s3_bucket, LifecycleConfiguration={"Rules": rules}
+                    Bucket=self._settings.s3_bucket,
+                    LifecycleConfiguration={
+                        "Rules": cast("list[LifecycleRuleTypeDef]", rules + made)
+                    },
+                    **kept,
                 )
 
         await in_own_thread(add, "lifecycle")
 
-    def _rules(self) -> list[_Rule]:
-        bucket = self._settings.s3_bucket
+    def _lifecycle_rules(self) -> dict[str, Any]:
         get = self._client.get_bucket_lifecycle_configuration
-        return self._found(lambda: [dict(rule) for rule in get(Bucket=bucket)["Rules"]])
+        return self._found(lambda: dict(get(Bucket=self._settings.s3_bucket)))
 
     async def _cors(self) -> list[Check]:
-        bucket = self._settings.s3_bucket
-        origins = list(ApiSettings.load().api_cors_origins)
+        try:
+            origins = list(ApiSettings.load().api_cors_origins)
+        except SettingsError:
+            return []  # which is a wrong setting
         if not origins:
             return [ok("cors", "No rule is needed: EXPORTS_API_CORS_ORIGINS names no page.")]
 
-        def get() -> list[_Rule]:
-            rules = self._client.get_bucket_cors(Bucket=bucket)["CORSRules"]
-            return [dict(rule) for rule in rules]
+        def get() -> dict[str, Any]:
+            return dict(self._client.get_bucket_cors(Bucket=self._settings.s3_bucket))
 
         try:
-            rules = await in_own_thread(lambda: self._found(get), "cors")
+            found = await in_own_thread(lambda: self._found(get), "cors")
         except (StoreAccessError, StoreRefusedError) as error:
             what = f"The rules can't be read with this key: {error.msg}"
-            by_hand = f"As an administrator: aws s3api get-bucket-cors --bucket {bucket}"
+            by_hand = f"As an administrator: {_s3api('get-bucket-cors', self._settings)}"
             return [warning("cors", what, by_hand)]
-        return [cors(rules, origins, bucket)]
+        return [cors(found.get("CORSRules", []), origins, self._settings)]
 
-    def _found(self, get: Callable[[], list[_Rule]]) -> list[_Rule]:
+    def _found(self, get: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         with translate_errors(self._settings.s3_bucket):
             try:
                 return get()
             except ClientError as error:
                 if error_code(error) in _NO_RULES:
-                    return []
+                    return {}
                 raise
 
 
@@ -153,16 +172,17 @@ def lifecycle(rules: list[_Rule], settings: Settings) -> Check:
         if days is not None and reaches and days * 86_400 < settings.retention.total_seconds():
             what = f"The rule {rule.get('ID')!r} removes files after {days} days: too early."
             return failed("lifecycle", what, "Change the rule, or make EXPORTS_RETENTION shorter.")
-    missing = missing_rules(rules, settings)
+    missing: list[str] = [rule["ID"] for rule in missing_rules(rules, settings)]
     if not missing:
         return ok("lifecycle", "The bucket removes staged parts and uploads that were left.")
-    return warning(
-        "lifecycle",
-        f"No rule for {' and '.join(rule['ID'] for rule in missing)}: what a disaster left stays.",
-        "exports doctor --fix, or as an administrator: aws s3api "
-        f"put-bucket-lifecycle-configuration --bucket {settings.s3_bucket} "
-        "--lifecycle-configuration file://compose/bucket-lifecycle.json",
-    )
+    what = f"No rule for {' and '.join(missing)} is in force: what a disaster left stays."
+    changed = [name for name in missing if name in _ids(rules)]
+    mends: list[str] = []
+    if changed:
+        mends.append(f"Somebody switched off or changed {' and '.join(changed)}: undo it by hand.")
+    if len(changed) < len(missing):
+        mends.append("exports doctor --fix, with keys that may change the rules of the bucket")
+    return warning("lifecycle", what, " ".join(mends))
 
 
 def missing_rules(rules: list[_Rule], settings: Settings) -> list[_Rule]:
@@ -199,6 +219,10 @@ def missing_rules(rules: list[_Rule], settings: Settings) -> list[_Rule]:
     return missing
 
 
+def _ids(rules: list[_Rule]) -> set[str | None]:
+    return {rule.get("ID") for rule in rules}
+
+
 def _prefixes(rules: list[_Rule], action: str) -> Iterator[str]:
     for rule in rules:
         prefix = _prefix(rule)
@@ -217,13 +241,13 @@ def _prefix(rule: _Rule) -> str | None:
     return prefix
 
 
-def cors(rules: list[_Rule], origins: list[str], bucket: str) -> Check:
+def cors(rules: list[_Rule], origins: list[str], settings: Settings) -> Check:
     """Return whether pages of these origins may download files by `fetch`.
 
     Args:
         rules: The CORS rules of the bucket, as S3 returns them.
         origins: The origins.
-        bucket: Its name.
+        settings: With the bucket and its address.
     """
     allowed = [
         pattern
@@ -240,6 +264,11 @@ def cors(rules: list[_Rule], origins: list[str], bucket: str) -> Check:
     return warning(
         "cors",
         f"Pages of {', '.join(refused)} can't download by fetch; links that people follow work.",
-        f"aws s3api put-bucket-cors --bucket {bucket} --cors-configuration "
-        f"'{json.dumps({'CORSRules': [*rules, rule]})}'",
+        f"{_s3api('put-bucket-cors', settings)} --cors-configuration "
+        f"{shlex.quote(json.dumps({'CORSRules': [*rules, rule]}))}",
     )
+
+
+def _s3api(command: str, settings: Settings) -> str:
+    endpoint = ' --endpoint-url "$EXPORTS_S3_ENDPOINT_URL"' if settings.s3_endpoint_url else ""
+    return f"aws s3api {command} --bucket {settings.s3_bucket}{endpoint}"

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from exports.doctor.bucket import BucketDoctor, cors, lifecycle, missing_rules
+from exports.doctor.check import Server, examine
 from exports.settings import Settings
 from tests.support.doctor import wrong
 from tests.support.paths import REPOSITORY
@@ -123,7 +125,54 @@ def test_the_rules_that_are_made_are_those_of_compose(settings: Settings) -> Non
     ],
 )
 def test_a_page_may_download_if_a_rule_of_the_bucket_allows_it(
-    allowed: list[str], methods: list[str], outcome: str
+    settings: Settings, allowed: list[str], methods: list[str], outcome: str
 ) -> None:
     rules = [{"AllowedOrigins": allowed, "AllowedMethods": methods}]
-    assert cors(rules, [ORIGIN], "b").outcome == outcome
+    assert cors(rules, [ORIGIN], settings).outcome == outcome
+
+
+def test_a_printed_command_keeps_the_rules_of_others_and_names_the_store(
+    settings: Settings,
+) -> None:
+    others = {"AllowedOrigins": ["https://o'hare.example.com"], "AllowedMethods": ["GET"]}
+    mend = cors([others], [ORIGIN], settings).mend
+    assert mend is not None
+    words = shlex.split(mend)
+    assert words[-3:-1] == ["$EXPORTS_S3_ENDPOINT_URL", "--cors-configuration"]
+    assert json.loads(words[-1])["CORSRules"][0] == others
+    mend = lifecycle([], settings).mend
+    assert mend is not None
+    assert mend.startswith("exports doctor --fix"), "which keeps them too"
+
+
+async def test_a_rule_that_a_person_switched_off_stays_off_and_what_aws_keeps_beside_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = {**missing_rules([], settings)[0], "Status": "Disabled"}
+    there: dict[str, Any] = {
+        "Rules": [off],
+        "TransitionDefaultMinimumObjectSize": "varies_by_storage_class",
+    }
+    sent: list[dict[str, Any]] = []
+
+    class Store:
+        """A store that has what the embedded one does not: a setting beside the rules."""
+
+        def get_bucket_lifecycle_configuration(self, **_: str) -> dict[str, Any]:
+            return there
+
+        def put_bucket_lifecycle_configuration(self, **request: Any) -> None:
+            sent.append(request)
+            there["Rules"] = request["LifecycleConfiguration"]["Rules"]
+
+    async with AsyncExitStack() as closing:
+        doctor = BucketDoctor(settings, closing)
+        monkeypatch.setattr(doctor, "_connected", Store())
+        [question] = [item for item in doctor.server().questions() if item.name == "lifecycle"]
+        for _ in range(2):
+            [found] = await examine(Server("bucket", question, list), fix=True)
+            assert found.outcome == "warning"
+            assert found.mend == f"Somebody switched off or changed {off['ID']}: undo it by hand."
+    [request] = sent
+    assert request["TransitionDefaultMinimumObjectSize"] == "varies_by_storage_class"
+    assert there["Rules"] == [off, missing_rules([], settings)[1]]
