@@ -34,7 +34,7 @@ class Examination(WireModel):
 async def examined(*, fix: bool = False) -> Examination:
     """Look at the settings of the environment, and at all that they name.
 
-    Without valid settings no server is asked.
+    Without valid settings of a worker no server is asked.
 
     Args:
         fix: Whether what can be created safely is created: the Schedule, indexes, search

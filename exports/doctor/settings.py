@@ -16,6 +16,13 @@ PROGRAMS: Final[tuple[type[EnvironmentSettings], ...]] = (Settings, ApiSettings,
 """The settings of all programs."""
 _OF_CLIENTS: Final = re.compile(f"{PREFIX}(API_(URL|TOKEN(_\\w+)?)|TEST_\\w+)")
 """What the clients of docs/clients.md, `make dev` and the tests read."""
+_OF_KUBERNETES: Final = re.compile(
+    f"{PREFIX}(\\w+_)?(SERVICE_(HOST|PORT(_\\w+)?)=.*"
+    "|PORT(_\\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*|=(tcp|udp|sctp)://.*))",
+    re.DOTALL,
+)
+"""What Kubernetes sets, if there is a Service `exports` or `exports-…`, also when nobody reads it:
+https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables"""
 
 
 def check_settings() -> tuple[Settings | None, list[Check]]:
@@ -51,8 +58,9 @@ def _of_codec_server(name: str) -> bool:
 def _unknown() -> list[Check]:
     known = {name for program in PROGRAMS for name in program.variables()}
     found: list[Check] = []
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known and not _OF_CLIENTS.fullmatch(name):
+    for name, value in sorted(os.environ.items()):
+        others = _OF_CLIENTS.fullmatch(name) or _OF_KUBERNETES.fullmatch(f"{name}={value}")
+        if name.startswith(PREFIX) and name not in known and not others:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Is {close[0]} meant?" if close else ""
             found.append(warning(name, f"No program reads it.{hint}", f"unset {name}"))

@@ -26,6 +26,32 @@ def test_good_settings_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(check.name, check.outcome) for check in checks] == [("environment", "ok")]
 
 
+KUBERNETES = {
+    f"{service}_{name}": value
+    for service in ("EXPORTS", "EXPORTS_API")
+    for name, value in {
+        "SERVICE_HOST": "10.0.0.11",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.0.0.11:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.11:8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.11",
+    }.items()
+}
+
+
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EXPORTS_SMPT_PORT", "25")
+    _, checks = check_settings()
+    assert wrong_of(checks) == {"EXPORTS_SMPT_PORT": "warning"}
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
