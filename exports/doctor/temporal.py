@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from contextlib import suppress
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -16,10 +16,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
-from exports.clock import millis, now_ms
 from exports.connections import connect_temporal
 from exports.doctor.check import Check, Question, Server, failed, ok, same_clock, warning
-from exports.errors import ScheduleMissingError
+from exports.errors import ReportsFileError, ScheduleMissingError
+from exports.reports.file import load_reports
 from exports.settings import Settings
 from exports.temporal.pollers import POLLED_WITHIN, pollers
 from exports.temporal.schedule import SweepSchedule
@@ -131,6 +131,8 @@ class TemporalDoctor:
             names.suspect_task_queue(self._queue): ("steps that have lost two workers", True),
             names.messages_task_queue(self._queue): ("messages", False),
         }
+        # Only Temporal's clock is compared with what Temporal has noted.
+        now = await self._now()
         polled = await asyncio.gather(
             *(
                 pollers(self._client, queue, activities=activities)
@@ -139,21 +141,32 @@ class TemporalDoctor:
         )
         checks: list[Check] = []
         for (queue, (what, _)), found in zip(queues.items(), polled, strict=True):
-            last = max((item.last_access_time.ToMilliseconds() for item in found), default=0)
-            if now_ms() - last > millis(POLLED_WITHIN):
-                waits = f"Nobody polls it: {what} wait."
-                checks.append(failed(f"workers on {queue}", waits, _START_ONE))
-            else:
+            name = f"workers on {queue}"
+            if any(now - item.last_access_time.ToDatetime(UTC) <= POLLED_WITHIN for item in found):
                 count = len({item.identity for item in found})
                 said = f"{count} workers poll it." if count > 1 else "1 worker polls it."
-                checks.append(ok(f"workers on {queue}", said))
-        if all(check.outcome == "failed" for check in checks):
+                checks.append(ok(name, said))
+            elif queue == names.bulk_task_queue(self._queue) and not self._reads_rows():
+                unused = "Nobody polls it, and no report has row-level exports."
+                checks.append(warning(name, unused))
+            else:
+                checks.append(failed(name, f"Nobody polls it: {what} wait.", _START_ONE))
+        if all(check.outcome != "ok" for check in checks):
             what = f"Nobody polls {self._queue} or a queue that belongs to it: all exports wait."
             return [failed("workers", what, _START_ONE)]
         return checks
 
+    def _reads_rows(self) -> bool:
+        try:
+            return any(report.bulk for report in load_reports(self._settings.reports_file))
+        except ReportsFileError:
+            return True  # nobody knows
+
     async def _clock(self) -> list[Check]:
-        """Compare the clocks.
+        return [same_clock(await self._now(), whose="Temporal's")]
+
+    async def _now(self) -> datetime:
+        """Return Temporal's time.
 
         Temporal tells its time nowhere but in what it has noted. It notes when a worker polls: so
         this polls a queue that nobody else uses, and looks when that was.
@@ -175,8 +188,7 @@ class TemporalDoctor:
                 for poller in await pollers(self._client, queue):
                     if poller.identity == me:
                         polled = poller.last_access_time.ToDatetime(UTC)
-                        since = timedelta(seconds=time.monotonic() - began)
-                        return [same_clock(polled + since, whose="Temporal's")]
+                        return polled + timedelta(seconds=time.monotonic() - began)
                 await asyncio.sleep(_PAUSE)
         finally:
             polling.cancel()

@@ -1,20 +1,23 @@
 """Each fault of Temporal is named by the check that is for it, and by no other."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, ScheduleIntervalSpec, ScheduleUpdate, ScheduleUpdateInput
 
-from exports import clock, names
+from exports import names
 from exports.doctor.temporal import TemporalDoctor
 from exports.settings import Settings
 from exports.temporal.schedule import SweepSchedule
 from tests.support.doctor import polled, wrong
+from tests.support.service import write_reports
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +77,19 @@ async def test_a_fault_of_the_schedule_or_of_the_workers_is_named_and_mended_twi
             assert left == {key.format(queue): it for key, it in mended.items()}
 
 
+async def test_without_a_report_that_reads_rows_nobody_has_to_take_bulk_exports(
+    settings: Settings, temporal_client: Client, tmp_path: Path
+) -> None:
+    queue = settings.task_queue
+    await SweepSchedule(temporal_client, task_queue=queue).apply()
+    reports = await asyncio.to_thread(write_reports, tmp_path / "reports.toml")
+    small = settings.model_copy(update={"reports_file": reports})
+    async with polled(temporal_client, queue, but=[f"{queue}-bulk"]):
+        assert await wrong(TemporalDoctor(small).server()) == {
+            f"workers on {queue}-bulk": "warning"
+        }
+
+
 async def test_without_any_worker_one_check_says_so(
     settings: Settings, temporal_client: Client
 ) -> None:
@@ -96,11 +112,11 @@ async def test_what_can_not_be_reached_is_named_once(
     assert await wrong(TemporalDoctor(settings).server()) == {named: "failed"}
 
 
-async def test_a_clock_that_is_wrong_is_named(
+async def test_a_clock_that_is_wrong_is_named_and_no_worker_is_missed_for_it(
     settings: Settings, temporal_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = clock.now_ms
-    monkeypatch.setattr(clock, "now_ms", lambda: there() + 90_000)
+    there = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: there() + 180 * 1_000_000_000)
     await SweepSchedule(temporal_client, task_queue=settings.task_queue).apply()
     async with polled(temporal_client, settings.task_queue):
         assert await wrong(TemporalDoctor(settings).server()) == {"clock": "failed"}
