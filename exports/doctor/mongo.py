@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SLOW: Final = 2.0
 """Seconds for one write. An export makes three, and one more every two seconds."""
+_MONGOSH: Final = 'mongosh "$EXPORTS_MONGO_URI" --eval'
+"""Without an address, it would ask this machine."""
 
 
 class MongoDoctor:
@@ -50,7 +52,7 @@ class MongoDoctor:
             Question("version", self._version),
             Question("rights", self._rights),
             Question("indexes", self._indexes, fix=self._make_indexes),
-            Question("majority", self._majority, "mongosh --eval 'rs.status()'"),
+            Question("majority", self._majority, f"{_MONGOSH} 'rs.status()'"),
             Question("channels", self._channels, "Correct the settings of this channel."),
             Question("clock", self._clock, "Set the clock of this machine by NTP."),
         ]
@@ -84,7 +86,10 @@ class MongoDoctor:
             f"actions: {actions}}}".replace("'", '"')
             for name, actions in missing.items()
         )
-        mend = f"mongosh admin --eval 'db.grantPrivilegesToRole(\"exportsTasks\", [{privileges}])'"
+        mend = (
+            f'With an administrator in EXPORTS_MONGO_URI: {_MONGOSH} \'db.getSiblingDB("admin")'
+            f'.grantPrivilegesToRole("exportsTasks", [{privileges}])\''
+        )
         if all(actions == ["listIndexes"] for actions in missing.values()):
             return [warning("rights", f"The indexes can't be listed here ({said}).", mend)]
         return [failed("rights", f"The user may not: {said}.", mend)]
@@ -116,9 +121,8 @@ class MongoDoctor:
         took = time.monotonic() - began
         said = f"The majority confirmed a write after {took * 1000:.0f} ms."
         if took > _SLOW:
-            return [
-                warning("majority", said, "mongosh --eval 'rs.printSecondaryReplicationInfo()'")
-            ]
+            mend = f"{_MONGOSH} 'rs.printSecondaryReplicationInfo()'"
+            return [warning("majority", said, mend)]
         return [ok("majority", said)]
 
     async def _channels(self) -> list[Check]:
@@ -143,7 +147,7 @@ def replica_set(hello: Mapping[str, Any]) -> Check:
     if name is None:
         what = "It is none: a write can be lost, and what other systems insert waits for a sweep."
         return warning(
-            "replica set", what, "mongod --replSet rs0, then: mongosh --eval 'rs.initiate()'"
+            "replica set", what, f"mongod --replSet rs0, then: {_MONGOSH} 'rs.initiate()'"
         )
     if not hello.get("isWritablePrimary"):
         what = f"This member of {name!r} is no primary, and takes no writes."
