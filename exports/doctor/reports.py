@@ -22,7 +22,7 @@ from exports.reports.file import load_reports
 from exports.reports.report import Report
 from exports.server_errors.mongo import MONGO_ERRORS, source_error
 from exports.settings import Settings
-from exports.source.database import CODEC
+from exports.source.database import CODEC, Source
 
 _SAMPLE: Final = 100
 """Documents of each report that are looked at: half of them the oldest, half the newest."""
@@ -30,7 +30,10 @@ _MAX_TIME_MS: Final = 5000
 """How long the database may look for them."""
 _SCAN: Final = "COLLSCAN"
 _NOBODY: Final = "doctor"
-_REACH_IT: Final = 'Check EXPORTS_SOURCE_URI and that MongoDB runs: mongosh "$EXPORTS_SOURCE_URI"'
+_SNAPSHOTS: Final = (
+    'Remove consistency = "snapshot" from the reports file, or read from a replica set of MongoDB '
+    "5.0 or newer."
+)
 
 
 class ReportsDoctor:
@@ -46,13 +49,19 @@ class ReportsDoctor:
         self._closing = closing
         self._reports: list[Report] = []
         self._connected: AsyncDatabase[Stored] | None = None
+        # The name of the variable, in which a password may be.
+        self._uri = "EXPORTS_SOURCE_URI" if settings.source_uri else "EXPORTS_MONGO_URI"
+        self._reach_it = f'Check {self._uri} and that MongoDB runs: mongosh "${self._uri}"'
 
     def server(self) -> Server:
         """Return the questions."""
-        return Server("reports", Question("source", self._source, _REACH_IT), self._questions)
+        return Server("reports", Question("source", self._source, self._reach_it), self._questions)
 
     def _questions(self) -> list[Question]:
-        return [Question(report.type, partial(self._report, report)) for report in self._reports]
+        questions = [Question(item.type, partial(self._report, item)) for item in self._reports]
+        if any(report.consistency == "snapshot" for report in self._reports):
+            questions.insert(0, Question("snapshot", self._snapshot, _SNAPSHOTS))
+        return questions
 
     @property
     def _database(self) -> AsyncDatabase[Stored]:
@@ -76,9 +85,13 @@ class ReportsDoctor:
             self._closing.push_async_callback(client.close)
             await check_mongo(client, uri)
         except ExportError as error:
-            return [*checks, failed("source", error.msg, _REACH_IT)]
+            return [*checks, failed("source", error.msg, self._reach_it)]
         self._connected = client[name]
         return [*checks, ok("source", f"The database {name!r} answers.")]
+
+    async def _snapshot(self) -> list[Check]:
+        await Source(self._database, self._settings.query_timeout).now(snapshot=True)
+        return [ok("snapshot", "The source database can show all rows as they were at one moment.")]
 
     async def _report(self, report: Report) -> list[Check]:
         if not isinstance(report, DefinedReport):
@@ -104,7 +117,7 @@ class ReportsDoctor:
             in_order = kind == "collection" and not scans(plans[0])
             return [
                 exists,
-                _index(report.type, definition, self._database.name, kind=kind, indexed=indexed),
+                self._index(report.type, definition, kind=kind, indexed=indexed),
                 await self._values(f"{report.type}: values", definition, sort=in_order),
             ]
 
@@ -121,10 +134,10 @@ class ReportsDoctor:
     async def _plans(self, definition: Definition) -> list[Stored]:
         """Return how the database would find a month: that of all, and that of an owner."""
         end = datetime.now(UTC)
-        period: Stored = {definition.time_field: {"$gte": end - timedelta(days=30), "$lt": end}}
-        queries = [period]
+        period = {definition.time_field: {"$gte": end - timedelta(days=30), "$lt": end}}
+        queries = [_fixed(definition) | period]
         if definition.owner_field is not None:
-            queries.append({definition.owner_field: _NOBODY, **period})
+            queries.append({definition.owner_field: _NOBODY, **queries[0]})
         return [
             await self._database.command(
                 {
@@ -137,6 +150,24 @@ class ReportsDoctor:
             for query in queries
         ]
 
+    def _index(self, name: str, definition: Definition, *, kind: str, indexed: bool) -> Check:
+        name, path = f"{name}: index", definition.time_field
+        if kind == "timeseries":
+            return ok(name, "A time series is ordered by its time.")
+        if indexed:
+            return ok(name, f"An index is used for {path!r}.")
+        keys = dict.fromkeys(filter(None, (definition.owner_field, path)), 1)
+        collection = f"db.getSiblingDB({json.dumps(self._database.name)}).getCollection"
+        script = (
+            f"{collection}({json.dumps(definition.collection)}).createIndex({json.dumps(keys)})"
+        )
+        return warning(
+            name,
+            f"No index is used for {path!r}: every export reads all of {definition.collection!r}.",
+            f'With a user in {self._uri} who may create indexes: mongosh "${self._uri}" --eval '
+            f"{shlex.quote(script)}",
+        )
+
     async def _values(self, name: str, definition: Definition, *, sort: bool) -> Check:
         try:
             documents = await self._sampled(definition, sort=sort)
@@ -146,11 +177,10 @@ class ReportsDoctor:
         return compared(name, documents, declared(definition), definition)
 
     async def _sampled(self, definition: Definition, *, sort: bool) -> list[Stored]:
-        query = {"$and": [{path: {"$eq": value}} for path, value in definition.filter.items()]}
         found = (
             self._database.get_collection(definition.collection, codec_options=CODEC)
             .find(
-                query if definition.filter else {},
+                _fixed(definition),
                 projection(declared(definition), definition),
                 max_time_ms=_MAX_TIME_MS,
             )
@@ -186,20 +216,9 @@ def scans(plan: object) -> bool:
             return False
 
 
-def _index(name: str, definition: Definition, database: str, *, kind: str, indexed: bool) -> Check:
-    name, path = f"{name}: index", definition.time_field
-    if kind == "timeseries":
-        return ok(name, "A time series is ordered by its time.")
-    if indexed:
-        return ok(name, f"An index is used for {path!r}.")
-    keys = dict.fromkeys(filter(None, (definition.owner_field, path)), 1)
-    collection = f"db.getSiblingDB({json.dumps(database)}).getCollection"
-    script = f"{collection}({json.dumps(definition.collection)}).createIndex({json.dumps(keys)})"
-    return warning(
-        name,
-        f"No index is used for {path!r}: every export reads all of {definition.collection!r}.",
-        f"mongosh --eval {shlex.quote(script)}",
-    )
+def _fixed(definition: Definition) -> Stored:
+    """Return the condition of the report's `filter`, which an index may be made for."""
+    return {path: {"$eq": value} for path, value in definition.filter.items()}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from exports.doctor.reports import ReportsDoctor, scans
 from exports.settings import Settings
 from tests.support.doctor import wrong_of
 from tests.support.leaks import CANARY
+from tests.support.mongo_stand_in import Member
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -112,10 +114,47 @@ async def test_a_collection_without_an_index_or_without_documents_is_told_from_n
     assert wrong_of(checks) == {"stats: index": "warning"}
     [index] = [check for check in checks if check.mend]
     assert index.mend is not None
+    assert 'mongosh "$EXPORTS_MONGO_URI" --eval' in index.mend
     assert 'createIndex({"createdAt": 1})' in index.mend
     owned = STATS.replace('period = "month"', 'period = "month"\nowner_field = "uid"')
     await mongo_database["orders"].create_index([("uid", 1), ("createdAt", 1)])
     assert wrong_of(await _checks(settings, path, owned)) == {}
+
+
+async def test_an_index_for_the_documents_of_the_report_alone_is_an_index(
+    settings: Settings, mongo_database: Database, tmp_path: Path
+) -> None:
+    paid = STATS.replace('period = "month"', 'period = "month"\nfilter = { status = "paid" }')
+    only = {"status": {"$eq": "paid"}}
+    await mongo_database["orders"].create_index("createdAt", partialFilterExpression=only)
+    assert wrong_of(await _checks(settings, tmp_path / "r.toml", paid)) == {}
+    assert wrong_of(await _checks(settings, tmp_path / "r.toml", STATS)) == {
+        "stats: index": "warning"
+    }
+
+
+@pytest.mark.parametrize(
+    ("member", "found"),
+    [
+        (Member([], applied=30), {}),
+        (Member([], applied=30, replica_set=False), {"snapshot": "failed"}),
+        (Member([], applied=30, version=9), {"snapshot": "failed"}),
+    ],
+)
+async def test_a_database_without_snapshots_is_named_if_a_report_needs_them(
+    settings: Settings, tmp_path: Path, member: Member, found: dict[str, str]
+) -> None:
+    path = tmp_path / "r.toml"
+    text = ROWS.replace("on_mismatch", 'consistency = "snapshot"\non_mismatch')
+    await asyncio.to_thread(path.write_text, text, encoding="utf-8")
+    async with member.listening() as uri, AsyncExitStack() as closing:
+        reading = {"reports_file": path, "source_uri": SecretStr(uri)}
+        server = ReportsDoctor(settings.model_copy(update=reading), closing).server()
+        # The stand-in has no documents for the other questions.
+        asked = replace(server, questions=lambda: server.questions()[:1])
+        checks = await examine(asked, fix=False)
+        assert [check.name for check in checks] == ["reports file", "source", "snapshot"]
+        assert wrong_of(checks) == found
 
 
 async def test_a_view_and_a_time_series_are_collections_too(
