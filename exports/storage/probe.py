@@ -58,8 +58,8 @@ class ProbeResult(WireModel):
 def probe_store(settings: Settings, *, thorough: bool = True) -> list[ProbeResult]:
     """Try what this service asks of a bucket, and remove what was written for it.
 
-    It blocks for seconds, or for a minute if the store is far away. It ends at the first failure
-    without which nothing else can be tried.
+    It blocks for seconds, or for a minute if the store is far away or ends no links. It ends at the
+    first failure without which nothing else can be tried.
 
     Args:
         settings: Those of a worker, which may write, read, list and remove.

@@ -1,6 +1,7 @@
 """What is said of a bucket before anybody relies on it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from exports.settings import Settings
-from exports.storage import probe_steps, upload
+from exports.storage import probe_links, probe_steps, upload
 from exports.storage.probe import ProbeResult, probe_store
 from exports.storage.probe_steps import ProbeSteps
 from tests.support.chaos.certificates import Certificates
@@ -73,6 +74,7 @@ def test_over_tls_cos_takes_no_checksum_of_the_newer_kind_and_proves_files_by_it
     certificates = Certificates.made_in(tmp_path, f"{BUCKET}.{HOST}")
     with cos_stand_in(certificates.server) as cos:
         cos.page, cos.late, cos.lost_answers, cos.kms = FEW, 1, 1, True
+        cos.behind = timedelta(seconds=2)
         newer = cos.settings(settings, s3_ca_bundle=certificates.ca, s3_checksums="when_supported")
         assert troubles(probe_store(newer)) == {
             "put": (
@@ -211,6 +213,7 @@ def test_a_store_that_lists_one_page_only_is_not_usable(
     cos: Cos, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe_steps, "_LOOKS", 1)
+    monkeypatch.setattr(probe_links, "MAX_SKEW_MS", 0)
     cos.page, cos.pages, cos.ends_links = FEW, False, False
     found = troubles(probe_store(cos.settings(settings)))
     assert "of 21 objects are missing in the listing" in found["1,001 objects"][1]

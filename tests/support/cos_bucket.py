@@ -87,6 +87,7 @@ class Cos:
             documented.
         lost_answers: How many answers to CompleteMultipartUpload are lost on their way.
         ends_links: It refuses links that have ended.
+        behind: By how much its clock is behind, when it looks at the end of a link.
         public: Everybody may read.
         denied: The methods that its policy denies for objects.
         region: The region that signatures must name; any, if it is empty.
@@ -106,6 +107,7 @@ class Cos:
     crc: bool = True
     lost_answers: int = 0
     ends_links: bool = True
+    behind: timedelta = timedelta(0)
     public: bool = False
     denied: str = ""
     region: str = ""
@@ -222,7 +224,7 @@ class Cos:
             end = datetime.strptime(at, "%Y%m%dT%H%M%S%z") + timedelta(
                 seconds=int(query["X-Amz-Expires"])
             )
-            if self.ends_links and datetime.now(UTC) > end:
+            if self.ends_links and datetime.now(UTC) - self.behind > end:
                 raise CosError(403, "AccessDenied")
         elif found := _AUTHORIZATION.fullmatch(headers.get("authorization", "")):
             credential, names, signature = found.groups()
