@@ -54,7 +54,8 @@ def moment_of(session: AsyncClientSession) -> str | None:
     Returns:
         None if the server has no cluster time, because it is no member of a replica set.
     """
-    if session.operation_time is None:
+    # Some servers that speak MongoDB's protocol tell the one time without the other.
+    if session.operation_time is None or session.cluster_time is None:
         return None
     times = {_OPERATION_TIME: session.operation_time, _CLUSTER_TIME: session.cluster_time}
     return json_util.dumps(times, json_options=json_util.CANONICAL_JSON_OPTIONS)

@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import bson
@@ -13,6 +14,7 @@ from pymongo import AsyncMongoClient
 
 from exports.errors import SnapshotError, SourceUnavailableError
 from exports.source.database import RowQuery, Source
+from exports.source.moments import moment_of
 from tests.support.mongo_stand_in import Member
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
@@ -56,6 +58,11 @@ async def _rows(source: Source) -> int:
     batches = [raw async for raw in source.raw_batches("orders", EVERYTHING)]
     # pyright cannot see the type of an array among what the driver's functions may take.
     return len(bson.decode_all(b"".join(batches)))  # pyright: ignore[reportUnknownMemberType] -- see above
+
+
+def test_a_server_that_tells_no_cluster_time_has_no_moments() -> None:
+    session: Any = SimpleNamespace(operation_time=Timestamp(30, 1), cluster_time=None)
+    assert moment_of(session) is None
 
 
 async def test_a_secondary_that_lags_behind_loses_no_row_that_another_worker_has_seen(
