@@ -75,6 +75,7 @@ PASSING: Final = MongoRow(
         134: "ReadConcernMajorityNotAvailableYet",
         189: "PrimarySteppedDown",
         202: "NetworkInterfaceExceededTimeLimit",
+        211: "KeyNotFound",
         237: "CursorKilled",
         9001: "SocketException",
         10107: "NotWritablePrimary",
@@ -87,7 +88,7 @@ PASSING: Final = MongoRow(
 """What is over once there is a primary again, and every error with one of `PASSING_LABELS`.
 
 A cursor is lost with its server, or if nothing is asked of it for ten minutes: while a step waits
-for the object store.
+for the object store. The keys that sign cluster times may not be there right after an election.
 """
 
 MONGO: Final = (
@@ -209,10 +210,15 @@ MONGO: Final = (
         {146: "ExceededMemoryLimit", 292: "QueryExceededMemoryLimitNoDiskUseAllowed"},
     ),
     PASSING,
+    MongoRow(_SOURCE_FAILED, UNCONFIRMED, {64: "WriteConcernTimeout"}),
     MongoRow(
         _SOURCE_FAILED,
-        UNCONFIRMED,
-        {64: "WriteConcernTimeout", 100: "UnsatisfiableWriteConcern"},
+        Translation(
+            errors.DatabaseUnavailableError,
+            "The database that holds the tasks has too few members for a majority ({what}): "
+            "correct its replica set. A write may have been applied.",
+        ),
+        {100: "UnsatisfiableWriteConcern"},
     ),
     MongoRow(
         _SOURCE_FAILED,

@@ -56,7 +56,8 @@ STORE: Final = (
             errors.StoreAccessError,
             "The credentials of the object store have ended, and there are no new ones.",
         ),
-        codes=("ExpiredToken",),
+        # The last two are of the service that gives credentials for the token of a workload.
+        codes=("ExpiredToken", "ExpiredTokenException", "InvalidIdentityToken"),
         classes=("RuntimeError",),  # botocore's, for credentials that were read again
     ),
     StoreRow(
@@ -69,6 +70,21 @@ STORE: Final = (
             # Of a `credential_process` that is not there, or writes what is no JSON.
             *("FileNotFoundError", "PermissionError", "JSONDecodeError"),
         ),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreUnavailableError,
+            "The TLS connection to the object store failed ({what}): check its certificate, "
+            "EXPORTS_S3_ENDPOINT_URL and EXPORTS_S3_CA_BUNDLE.",
+        ),
+        classes=("SSLError",),
+    ),
+    StoreRow(
+        Translation(
+            errors.StoreUnavailableError,
+            "The object store sent other bytes than its checksum says ({what}).",
+        ),
+        classes=("FlexibleChecksumError",),
     ),
     StoreRow(
         Translation(
@@ -199,4 +215,7 @@ def library_error(error: Exception, bucket: str) -> errors.ExportError:
         bucket: The bucket.
     """
     name = type(error).__name__
-    return _BY_CLASS.get(name, NO_ANSWER).to_error(what=name, where=repr(bucket))
+    # A server, or what is in front of it, went away while the connection was made.
+    cut_off = name == "SSLError" and "EOF" in str(error)
+    found = NO_ANSWER if cut_off else _BY_CLASS.get(name, NO_ANSWER)
+    return found.to_error(what=name, where=repr(bucket))

@@ -6,8 +6,10 @@ import pytest
 from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
+    FlexibleChecksumError,
     NoCredentialsError,
     ParamValidationError,
+    SSLError,
 )
 from bson.errors import InvalidDocument
 from pymongo.errors import (
@@ -145,6 +147,8 @@ def test_what_the_driver_can_not_encode_fails_at_once(error: Exception) -> None:
     [
         (_answer("AccessDenied", 403), "E_STORE_ACCESS", True),
         (_answer("ExpiredToken", 400), "E_STORE_ACCESS", True),
+        (_answer("ExpiredTokenException", 400), "E_STORE_ACCESS", True),  # STS says these two
+        (_answer("InvalidIdentityToken", 400), "E_STORE_ACCESS", True),
         (_answer("PathStyleDomainForbidden", 403), "E_STORE_REFUSED", True),
         (_answer("RequestTimeTooSkewed", 403), "E_CLOCK", False),
         (_answer("NoSuchBucket", 404), "E_BUCKET", True),
@@ -235,6 +239,7 @@ def test_an_error_of_temporal_has_the_right_code(status: str, code: str) -> None
         NotPrimaryError(SECRET, {"code": 10107}),
         _mongo(91),  # ShutdownInProgress
         _mongo(43),  # CursorNotFound: it was lost with its server
+        _mongo(211),  # KeyNotFound: the new primary has no keys for cluster times yet
         _mongo(13, "RetryableError"),
     ],
     ids=repr,
@@ -243,7 +248,7 @@ def test_a_database_that_is_away_is_waited_for(error: PyMongoError) -> None:
     assert (_while_reading(error).away, _while_writing(error).away) == ("source", "database")
 
 
-@pytest.mark.parametrize("code", [11, 13, 18, 26, 59, 121, 168, 10334, 11000, 99_999])
+@pytest.mark.parametrize("code", [11, 13, 18, 26, 59, 100, 121, 168, 10334, 11000, 99_999])
 def test_what_mongodb_refuses_is_not_waited_for(code: int) -> None:
     assert _while_reading(_mongo(code)).away is None
     assert _while_writing(_mongo(code)).away is None
@@ -263,6 +268,7 @@ def test_a_write_that_no_majority_confirmed_is_sent_again() -> None:
         *(_answer("SlowDown", 503), _answer("ServiceUnavailable", 503), _answer("502", 502)),
         *(_answer("InternalError", 500), _answer("RequestTimeout", 400), _answer("Unknown", 429)),
         *(EndpointConnectionError(endpoint_url=SECRET), HTTPError(SECRET)),
+        SSLError(endpoint_url=SECRET, error="UNEXPECTED_EOF_WHILE_READING"),
     ],
     ids=str,
 )
@@ -277,6 +283,8 @@ def test_an_object_store_that_is_away_or_overloaded_is_waited_for(error: Excepti
         *(_answer("NoSuchKey", 404), _answer("NoSuchUpload", 404), _answer("NoSuchBucket", 404)),
         *(_answer("QuotaExceeded", 403), _answer("507", 507), _answer("501", 501)),
         *(_answer("BadDigest", 400), _answer("InvalidArgument", 400), NoCredentialsError()),
+        SSLError(endpoint_url=SECRET, error="CERTIFICATE_VERIFY_FAILED"),
+        FlexibleChecksumError(error_msg=SECRET),
     ],
     ids=str,
 )
