@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from temporalio import activity
 
 from activities.boundary import beating, boundary
@@ -17,6 +17,8 @@ from exports.runtime.outages import Patience
 
 ENDED_AFTER: Final = 0.95
 """Share of a step's time limit after which the worker ends an attempt, before the server does."""
+ENDED_BEFORE: Final = 30.0
+"""Seconds that are enough for that: a long limit has no more between the two."""
 
 
 class Outages:
@@ -32,7 +34,7 @@ class Outages:
     ) -> None:
         self._seconds = patience.total_seconds()
         self._known_away: dict[Server, Callable[[], bool]] = {
-            server: partial(_is_away, client) for server, client in clients.items()
+            server: partial(_is_away, client, server) for server, client in clients.items()
         }
 
     def patience(self, *, waits: bool = True) -> Patience:
@@ -69,8 +71,12 @@ class Outages:
 def time_limit() -> float | None:
     """Return after how many seconds the worker ends an attempt; None if there is no limit."""
     limit = activity.info().start_to_close_timeout
-    return limit.total_seconds() * ENDED_AFTER if limit else None
+    if not limit:
+        return None
+    return max(limit.total_seconds() * ENDED_AFTER, limit.total_seconds() - ENDED_BEFORE)
 
 
-def _is_away(client: AsyncMongoClient[dict[str, Any]]) -> bool:
-    return not client.topology_description.has_readable_server(client.read_preference)
+def _is_away(client: AsyncMongoClient[dict[str, Any]], server: Server) -> bool:
+    # Tasks are read and written on the primary, whatever the URI says: see `majority_collection`.
+    reads = ReadPreference.PRIMARY if server == "database" else client.read_preference
+    return not client.topology_description.has_readable_server(reads)
