@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import wraps
 from math import inf
 from random import SystemRandom
@@ -59,6 +59,7 @@ class Patience:
         self._ends_at = ends_at
         self._known_away = known_away or {}
         self._waiting: list[Server] = []  # one entry for each request that waits
+        self._told: set[Server] = set()
         self._over = False
 
     @property
@@ -81,14 +82,20 @@ class Patience:
 
     def begin(self, server: Server) -> None:
         """Note that a request begins to wait."""
-        if server not in self._waiting:
+        self._waiting.append(server)
+
+    def go_on(self, server: Server) -> None:
+        """Note that a request waits again: this is no fault of a moment. Tell it once."""
+        if server not in self._told:
+            self._told.add(server)
             _log.warning("The %s is away; a step waits up to %g s for it", server, self._seconds)
             count_uncounted_wait(server)
-        self._waiting.append(server)
 
     def end(self, server: Server) -> None:
         """Note that a request has stopped waiting."""
         self._waiting.remove(server)
+        if server not in self._waiting:
+            self._told.discard(server)
 
     def left(self, since: float) -> float:
         """Return how many seconds a request may still wait; 0 for good once there were none left.
@@ -177,6 +184,8 @@ class Tries:
         if self._server is None:
             self._server = server
             patience.begin(server)
+        else:
+            patience.go_on(server)
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._number, _DOUBLINGS))
         self._number += 1
         # Any time up to that, so that not all who wait for a server come back at once.
@@ -223,14 +232,23 @@ def stopped_by(stop: threading.Event) -> None:
 
 
 def as_here() -> Callable[[], None]:
-    """Return what a new thread calls first, so that its requests wait like those of this one."""
-    patience, stop = _patience.get(), _stop.get()
+    """Return what a new thread calls first, to belong to the same step as this one.
+
+    Its requests wait like those of this thread, and its log and its metrics are those of the step.
+    """
+    here = copy_context()
 
     def begin() -> None:
-        _patience.set(patience)
-        _stop.set(stop)
+        for variable, value in here.items():
+            variable.set(value)
 
     return begin
+
+
+def wait_no_more() -> None:
+    """Let no request of this thread, and of those that it started, wait any more: it has failed."""
+    if stop := _stop.get():
+        stop.set()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from exports.errors import StagingError
 from exports.models import PartList, StagedPart
-from exports.runtime.outages import as_here
+from exports.runtime.outages import as_here, wait_no_more
 from exports.staging.cache import KEPT_BYTES, SMALL_PART_BYTES, PartCache
 from exports.staging.parts import PART_DAMAGED, decode_part, schema_at_head_of
 from exports.storage.bucket import ObjectStore
@@ -58,7 +58,9 @@ class StagedParts:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            wait_no_more()
         self._pool.shutdown(cancel_futures=True)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:

@@ -19,9 +19,10 @@ def wait_in_outages(client: "S3Client") -> None:
     """Let each request of a client be sent again once the object store is back.
 
     botocore asks its handlers after each try of a request whether there is to be another, and
-    signs each try anew. Its own retries, which come first, are for faults of a moment.
+    signs each try anew. The first wait is also that for a fault of a moment.
     """
     client.meta.events.register("needs-retry.s3", _needs_retry)  # type: ignore[arg-type]  # handlers of this event return something
+    client.meta.events.register("after-call-error.s3", _failed)
 
 
 def _needs_retry(
@@ -38,6 +39,13 @@ def _needs_retry(
     """
     tries: Tries = request_dict["context"].setdefault(_TRIES, Tries())
     return 0 if tries.waited_in_thread(_away(response, caught_exception)) else None
+
+
+def _failed(*, context: dict[str, Any], **_: object) -> None:
+    """End the waiting of a request whose next try could not be signed, or its answer be read."""
+    tries: Tries | None = context.get(_TRIES)
+    if tries:
+        tries.end()
 
 
 def _away(

@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from exports.errors import ExportError, StoreUnavailableError
-from exports.runtime.outages import as_here, waits_in_thread
-from exports.storage.s3 import content_disposition, translate_errors
+from exports.runtime.outages import as_here, wait_no_more, waits_in_thread
+from exports.storage.s3 import content_disposition, error_code, translate_errors
 from exports.storage.stored_bytes import etag_of, has_checksum_of, md5_of, multipart_etag
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ _PARTS_IN_FLIGHT: Final = 4
 """How many parts are sent at the same time."""
 _READ_BYTES: Final = 1024 * 1024
 """How much of a stored file is read at once to compare it."""
+_LOOKS: Final = 13
+"""How often to look for an object whose parts the store may still be joining: two minutes.
+
+COS may take minutes (https://www.tencentcloud.com/document/product/436/7742).
+"""
+_BETWEEN_LOOKS = 10.0
+"""Seconds."""
 
 
 class StoppedError(Exception):
@@ -59,12 +66,12 @@ class _SentPart:
     Attributes:
         part: What the store has to be told at the end.
         md5: Its MD5.
-        has_checksum: Whether the store has shown by a checksum that it holds the part.
+        proven: Whether the store has shown, by its ETag or a checksum, that it holds the part.
     """
 
     part: "CompletedPartTypeDef"
     md5: bytes
-    has_checksum: bool
+    proven: bool
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,12 @@ class _Sent:
     Attributes:
         etag: The ETag that it should have.
         proven: Whether the store has shown that it holds the object.
-        has_checksums: Whether the store has shown by checksums that it holds each part.
+        has_parts: Whether the store has shown that it holds each part.
     """
 
     etag: str
     proven: bool = False
-    has_checksums: bool = False
+    has_parts: bool = False
 
 
 class FileUpload:
@@ -193,20 +200,24 @@ class FileUpload:
             if "ChecksumSHA256" in answer:  # AWS then wants to be told of it again
                 part["ChecksumSHA256"] = answer["ChecksumSHA256"]
             md5 = md5_of(data)
-            same = etag_of(answer) != md5.hex() and has_checksum_of(data, answer)
-            return _SentPart(part, md5, has_checksum=same)
+            same = etag_of(answer) == md5.hex() or has_checksum_of(data, answer)
+            return _SentPart(part, md5, proven=same)
 
         completed = False
         try:
             # At its end, the pool waits for the parts in flight: none arrives after an abort.
             with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part", as_here()) as pool:
                 sent: list[Future[_SentPart]] = []
-                for number, data in enumerate(parts, start=1):
-                    if number > _PARTS_IN_FLIGHT:
-                        # Waits for the oldest, so that memory holds only the parts in flight.
-                        sent[number - 1 - _PARTS_IN_FLIGHT].result()
-                    sent.append(pool.submit(put, number, data))
-                results = [future.result() for future in sent]
+                try:
+                    for number, data in enumerate(parts, start=1):
+                        if number > _PARTS_IN_FLIGHT:
+                            # Waits for the oldest, so that memory holds only the parts in flight.
+                            sent[number - 1 - _PARTS_IN_FLIGHT].result()
+                        sent.append(pool.submit(put, number, data))
+                    results = [future.result() for future in sent]
+                except BaseException:
+                    wait_no_more()
+                    raise
             done = [result.part for result in results]
             # With a gap, S3 would accept the file, but rows would be missing.
             if [part.get("PartNumber") for part in done] != list(range(1, len(done) + 1)):
@@ -222,7 +233,7 @@ class FileUpload:
                     self._abort(upload_id)
         return _Sent(
             multipart_etag([result.md5 for result in results]),
-            has_checksums=all(result.has_checksum for result in results),
+            has_parts=all(result.proven for result in results),
         )
 
     def _complete(self, upload_id: str, parts: "list[CompletedPartTypeDef]") -> None:
@@ -233,16 +244,20 @@ class FileUpload:
                 UploadId=upload_id,
                 MultipartUpload={"Parts": parts},
             )
-        except (BotoCoreError, ClientError, HTTPError):
+        except (BotoCoreError, ClientError, HTTPError) as error:
             # Perhaps only the answer was lost. Then a second try is told NoSuchUpload, and the
-            # object is there: nobody else writes to this key.
-            if not self._is_there():
+            # object is there, or will be soon: nobody else writes to this key.
+            joins = isinstance(error, ClientError) and error_code(error) == "NoSuchUpload"
+            if not self._is_there(looks=_LOOKS if joins else 1):
                 raise
 
-    def _is_there(self) -> bool:
-        with suppress(BotoCoreError, ClientError, HTTPError):
-            self._client.head_object(Bucket=self._bucket, Key=self._key)
-            return True
+    def _is_there(self, looks: int) -> bool:
+        for look in range(looks):
+            if look and self._stop.wait(_BETWEEN_LOOKS):
+                break
+            with suppress(BotoCoreError, ClientError, HTTPError):
+                self._client.head_object(Bucket=self._bucket, Key=self._key)
+                return True
         return False
 
     def _check_stored(self, uploaded: Uploaded, sent: "_Sent") -> None:
@@ -257,7 +272,9 @@ class FileUpload:
                 f"The object store holds {stored['ContentLength']} of the {uploaded.bytes} bytes"
                 " that were sent."
             )
-        if etag_of(stored) == sent.etag or sent.has_checksums:
+        # The ETag of the whole may be anything. If the store has shown that it holds each part, it
+        # was told which parts to join by their numbers and ETags; the size says that all are there.
+        if etag_of(stored) == sent.etag or sent.has_parts:
             return
         if self._stored_sha256() != uploaded.sha256:
             raise StoreUnavailableError("The object store does not hold the bytes that were sent.")

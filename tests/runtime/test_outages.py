@@ -3,11 +3,21 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar, copy_context
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
+from pymongo import ReadPreference
+from temporalio.testing import ActivityEnvironment
 
+from activities.patience import Outages, time_limit
 from exports.errors import (
     DatabaseUnavailableError,
     ExportError,
@@ -16,6 +26,7 @@ from exports.errors import (
 )
 from exports.runtime import outages
 from exports.runtime.outages import Patience, at_once, waits, waits_in_thread
+from exports.storage.outages import wait_in_outages
 from tests.support.protections import protected_by
 
 HANGS = 60  # seconds: a wait that takes longer counts as one that never ends
@@ -188,6 +199,89 @@ def test_threads_of_a_pool_wait_as_the_one_that_started_them() -> None:
         thread.start()
         thread.join(HANGS)
     assert found == ["answer"]
+
+
+def test_threads_of_a_pool_log_for_the_step_that_started_them() -> None:
+    step: ContextVar[str] = ContextVar("step", default="none")
+    step.set("upload")
+    with ThreadPoolExecutor(1, initializer=outages.as_here()) as pool:
+        assert pool.submit(step.get).result() == "upload"
+
+
+@pytest.mark.parametrize("failures", [1, 4])
+async def test_a_server_that_is_away_for_more_than_a_moment_is_told_once(
+    failures: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    patience = Patience(HANGS)
+    with patience.in_use():
+        await asyncio.gather(*[waits(Server(*[away()] * failures).ask)() for _ in range(3)])
+    told = [line for line in caplog.messages if "is away" in line]
+    assert len(told) == (failures > 1)
+
+
+def test_when_one_thread_of_a_pool_has_failed_the_others_wait_no_more() -> None:
+    def work() -> None:
+        outages.stopped_by(threading.Event())
+        with ThreadPoolExecutor(1, initializer=outages.as_here()) as pool:
+            waiting = pool.submit(waits_in_thread(Server(*[away()] * 100_000).blocking))
+            outages.wait_no_more()
+            with pytest.raises(DatabaseUnavailableError):
+                waiting.result(HANGS / 2)
+
+    with Patience(HANGS).in_use():
+        copy_context().run(work)
+
+
+def test_a_request_that_could_not_be_signed_again_waits_no_more() -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url="http://127.0.0.1:1",
+        region_name="r",
+        aws_access_key_id="k",
+        aws_secret_access_key="s",
+    )
+    wait_in_outages(client)
+    signed = iter(range(2))
+
+    def sign(**_: object) -> None:
+        if next(signed, None) is None:
+            raise NoCredentialsError
+
+    client.meta.events.register("before-sign.s3", sign)
+    patience = Patience(HANGS)
+    with patience.in_use(), pytest.raises(NoCredentialsError):
+        client.head_object(Bucket="b", Key="k")
+    assert patience.waiting_for is None
+    client.close()
+
+
+async def test_a_secondary_alone_holds_no_tasks() -> None:
+    class Known:
+        read_preference = ReadPreference.SECONDARY_PREFERRED
+        topology_description = SimpleNamespace(
+            has_readable_server=lambda reads: reads.mode != ReadPreference.PRIMARY.mode
+        )
+
+    client: Any = Known()
+
+    async def known_away(server: Any) -> bool:
+        return Outages(timedelta(0), {server: client}).patience().knows_away(server)
+
+    running = ActivityEnvironment()
+    assert await running.run(known_away, "database")
+    assert not await running.run(known_away, "source")
+
+
+@pytest.mark.parametrize("minutes", [11, 61])
+async def test_an_attempt_has_time_for_all_its_patience(minutes: int) -> None:
+    running = ActivityEnvironment()
+    limit = timedelta(minutes=minutes)
+    running.info = replace(running.info, start_to_close_timeout=limit)
+
+    async def left() -> float:
+        return time_limit() or 0
+
+    assert limit.total_seconds() - 60 < await running.run(left) < limit.total_seconds()
 
 
 @pytest.mark.usefixtures("_real_waits")

@@ -5,6 +5,7 @@ import threading
 from base64 import b64encode
 
 import pytest
+from botocore.exceptions import ClientError
 from fastcrc import crc64
 
 from exports.errors import StoreUnavailableError
@@ -83,6 +84,20 @@ def test_a_file_is_read_back_only_if_neither_etag_nor_checksum_shows_that_it_has
     store.close()
 
 
+def test_a_file_whose_parts_have_their_md5_and_the_whole_has_none_is_not_read_back(
+    settings: Settings, traffic: Traffic
+) -> None:
+    for name in ("CompleteMultipartUpload", "HeadObject"):
+        traffic.with_another_answer(name, ETag='"not-an-md5"')
+    store = _store(settings)
+    _upload(store, LONG)
+    assert "GetObject" not in traffic.operations()
+    traffic.with_another_body("UploadPart", lambda body: b"y" * len(body))
+    with pytest.raises(StoreUnavailableError, match="does not hold the bytes that were sent"):
+        _upload(store, LONG)
+    store.close()
+
+
 @pytest.mark.parametrize("data", [SHORT, LONG], ids=["short", "long"])
 @protected_by(
     "exports/storage/stored_bytes.py",
@@ -99,7 +114,11 @@ def test_a_checksum_of_other_bytes_is_no_proof(
     store.close()
 
 
-@protected_by("exports/storage/upload.py", "if not self._is_there():", instead="if True:")
+@protected_by(
+    "exports/storage/upload.py",
+    "if not self._is_there(looks=_LOOKS if joins else 1):",
+    instead="if True:",
+)
 def test_a_file_whose_last_answer_was_lost_is_not_sent_again(
     settings: Settings, traffic: Traffic
 ) -> None:
@@ -115,9 +134,28 @@ def test_a_file_whose_last_answer_was_lost_is_not_sent_again(
         store.close()
 
 
-def test_an_upload_that_is_gone_and_left_no_object_has_failed(
-    settings: Settings, traffic: Traffic
+def test_a_file_whose_parts_the_store_is_still_joining_is_looked_for_again(
+    settings: Settings, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(uploads, "_BETWEEN_LOOKS", 0.01)
+    looks = iter(range(3))
+
+    def not_yet() -> None:
+        if next(looks, None) is not None:
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+
+    with losing_answers(str(settings.s3_endpoint_url)) as lost:
+        traffic.before("HeadObject", not_yet)
+        store = _store(settings, s3_endpoint_url=lost.url)
+        _upload(store, LONG)
+        assert store.get("files/a") == LONG
+        store.close()
+
+
+def test_an_upload_that_is_gone_and_left_no_object_has_failed(
+    settings: Settings, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_BETWEEN_LOOKS", 0.01)
     with losing_answers(str(settings.s3_endpoint_url), arrives=False) as lost:
         store = _store(settings, s3_endpoint_url=lost.url)
         with pytest.raises(StoreUnavailableError, match="NoSuchUpload"):
