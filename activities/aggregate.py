@@ -92,7 +92,8 @@ class AggregateActivities:
                         warn.add_all(rows.warnings)
                         rest += rows.rest
                     parts = await staging_area.finished()
-                rest = [unit.model_copy(update={"moment": source.moment}) for unit in rest]
+                moment = source.moment
+                rest = [unit.model_copy(update={"moment": moment}) for unit in rest]
             staged = StagedUnit(
                 unit=ask.unit.key,
                 parts=parts,
@@ -100,6 +101,7 @@ class AggregateActivities:
                 rest=rest,
                 warnings=warn.warnings,
                 retries=attempt.retries,
+                moment=moment if ask.plan.moment_open else None,
             )
             check_fits(staged, "What is to be said of the unit")
             return staged

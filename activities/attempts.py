@@ -168,18 +168,24 @@ class _Progress:
         self._attempt = attempt
         self._body = asyncio.current_task()
         self._lost: TaskLostError | None = None
+        self._told_wait = False
 
     async def write(self) -> None:
         """Write the progress; cancel the body if the task is gone, or another run's."""
-        # After a writeback no run may write to the task, and a writeback notices this by itself.
+        beat = self._attempt.heartbeat
         # If the database is away, the next one may be written.
-        if self._attempt.heartbeat.stage is Stage.WRITEBACK or self._attempt.patience.knows_away(
-            "database"
-        ):
+        if self._attempt.patience.knows_away("database"):
             return
+        # A writeback has no progress to tell but its waits.
+        writes_back = beat.stage is Stage.WRITEBACK
+        if writes_back and beat.waiting_for is None and not self._told_wait:
+            return
+        self._told_wait = beat.waiting_for is not None
         try:
-            await self._tasks.progress(self._attempt.ref, self._attempt.heartbeat)
+            await self._tasks.progress(self._attempt.ref, beat)
         except TaskLostError as error:
+            if writes_back:  # it notices this by itself, and may have been the last write itself
+                return
             self._lost = error
             if self._body is not None:
                 self._body.cancel()

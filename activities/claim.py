@@ -1,11 +1,19 @@
 """The first transition of a task: a run takes it and gets a plan of the export."""
 
+from contextlib import suppress
+
 from temporalio import activity
 
 from activities.patience import Outages
 from exports import names
 from exports.clock import MAX_SKEW_MS, now_ms
-from exports.errors import QuotaError, RequestError, TaskLostError, TaskNotFoundError
+from exports.errors import (
+    QuotaError,
+    RequestError,
+    SourceUnavailableError,
+    TaskLostError,
+    TaskNotFoundError,
+)
 from exports.formats import format_named
 from exports.messages.channels import checked_request
 from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
@@ -14,6 +22,7 @@ from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
 from exports.runtime.ended import EndedExport
 from exports.runtime.metrics import Kind
+from exports.runtime.outages import at_once
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
@@ -161,10 +170,14 @@ class ClaimActivities:
         now = now_ms()
         data_until = now if any(unit.end > now for unit in units) else None
         stem = report.file_stem(params) + until_suffix(data_until, report.timezone)
-        if len(units) > 1:
-            # A unit alone takes the moment at which it is read, and gives it to what it leaves.
-            moment = await self._source.now(snapshot=report.consistency == "snapshot")
-            units = [unit.model_copy(update={"moment": moment}) for unit in units]
+        # A unit alone takes the moment at which it is read, and gives it to what it leaves.
+        is_open = len(units) > 1
+        if is_open:
+            # No cancel is heard here, so that the first unit waits for the source if it is away.
+            with at_once(), suppress(SourceUnavailableError):
+                moment = await self._source.now(snapshot=report.consistency == "snapshot")
+                units = [unit.model_copy(update={"moment": moment}) for unit in units]
+                is_open = False
         return ExportPlan(
             type=request.type,
             params=params,
@@ -188,6 +201,7 @@ class ClaimActivities:
             )
             if report.about
             else None,
+            moment_open=is_open,
             units=units,
         )
 

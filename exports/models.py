@@ -205,6 +205,8 @@ class ExportPlan(WireModel):
         data_until: When the run took the task (epoch milliseconds), if the period was not over
             then: what happened later may be missing. None if it was.
         about: What a file says of the export: labels with their values. None if it says nothing.
+        moment_open: Whether the units still need a moment in common, because the source was away
+            when they were planned. Then the first one is read alone, and tells its own.
         units: The units, in the order of their rows.
     """
 
@@ -221,6 +223,7 @@ class ExportPlan(WireModel):
     narrow_by: list[str] = Field(default_factory=list[str])
     data_until: int | None = None
     about: list[tuple[str, str]] | None = None
+    moment_open: bool = Field(default=False, exclude_if=lambda is_open: not is_open)
     units: list[Unit]
 
     def check_rows(self, rows: int) -> None:
@@ -358,6 +361,7 @@ class StagedUnit(WireModel):
             them come after these rows.
         warnings: What was changed in the rows.
         retries: Failed attempts of the task at that time, as far as this unit knows.
+        moment: At which moment it was read, if the plan's moment is open; see `Unit.moment`.
     """
 
     unit: str
@@ -366,6 +370,7 @@ class StagedUnit(WireModel):
     rest: list[Unit] = Field(default_factory=list[Unit])
     warnings: list[TaskWarning] = Field(default_factory=list[TaskWarning])
     retries: int = Field(default=0, ge=0)
+    moment: str | None = None
 
 
 class UploadInput(WireModel):

@@ -187,7 +187,12 @@ class ExportWorkflow:
         self._unit_slots = asyncio.Semaphore(plan.side_by_side)
         # The input of each of many steps has nothing that it does not need.
         of_units = plan.model_copy(update={"units": [], "about": None})
-        return await self._stage_units(of_units, plan.units)
+        if not plan.moment_open:
+            return await self._stage_units(of_units, plan.units)
+        first = await self._stage_units(of_units, plan.units[:1])
+        rest = [unit.model_copy(update={"moment": first[0].moment}) for unit in plan.units[1:]]
+        of_units = of_units.model_copy(update={"moment_open": False})
+        return [*first, *await self._stage_units(of_units, rest)]
 
     async def _stage_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:
         """Stage units and the units that they leave for others; return all in row order."""

@@ -268,7 +268,7 @@ def test_a_write_that_no_majority_confirmed_is_sent_again() -> None:
         *(_answer("SlowDown", 503), _answer("ServiceUnavailable", 503), _answer("502", 502)),
         *(_answer("InternalError", 500), _answer("RequestTimeout", 400), _answer("Unknown", 429)),
         *(EndpointConnectionError(endpoint_url=SECRET), HTTPError(SECRET)),
-        SSLError(endpoint_url=SECRET, error="UNEXPECTED_EOF_WHILE_READING"),
+        SSLError(endpoint_url=SECRET, error=OSError("UNEXPECTED_EOF_WHILE_READING")),
     ],
     ids=str,
 )
@@ -283,7 +283,7 @@ def test_an_object_store_that_is_away_or_overloaded_is_waited_for(error: Excepti
         *(_answer("NoSuchKey", 404), _answer("NoSuchUpload", 404), _answer("NoSuchBucket", 404)),
         *(_answer("QuotaExceeded", 403), _answer("507", 507), _answer("501", 501)),
         *(_answer("BadDigest", 400), _answer("InvalidArgument", 400), NoCredentialsError()),
-        SSLError(endpoint_url=SECRET, error="CERTIFICATE_VERIFY_FAILED"),
+        SSLError(endpoint_url=SECRET, error=OSError("CERTIFICATE_VERIFY_FAILED")),
         FlexibleChecksumError(error_msg=SECRET),
     ],
     ids=str,

@@ -12,11 +12,13 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from exports import names
-from exports.models import TaskStatus
+from exports.errors import SourceUnavailableError
+from exports.models import Stage, TaskStatus
 from exports.runtime import outages
+from exports.runtime.outages import waits
 from exports.settings import Settings
 from exports.source.database import Source
-from tests.support.service import USER, Service, open_service, working
+from tests.support.service import USER, Service, insert_orders, open_service, working
 from tests.support.traffic import Traffic
 
 LONGEST = 150
@@ -33,18 +35,25 @@ class Away:
     Attributes:
         met: Set when a request has found it away.
         back: Whether it is back.
+        hides_files: Whether it is away again once the file is there.
     """
 
     def __init__(self, traffic: Traffic) -> None:
         self.met = asyncio.Event()
         self.back = False
+        self.hides_files = True
         self._takes = iter(range(2))
         self._loop = asyncio.get_running_loop()
         traffic.before("PutObject", self._refuse)
+        traffic.before("HeadObject", self._refuse_to_tell)
 
     def _refuse(self) -> None:
         if not self.back and next(self._takes, None) is None:
             self._loop.call_soon_threadsafe(self.met.set)
+            raise ConnectionClosedError(endpoint_url="http://store")
+
+    def _refuse_to_tell(self) -> None:
+        if self.hides_files:
             raise ConnectionClosedError(endpoint_url="http://store")
 
 
@@ -104,6 +113,11 @@ async def test_an_export_says_for_which_server_it_waits_and_stages_no_part_twice
         assert [beat["waitingFor"] for beat in await _heartbeats(service, task_id)] == ["store"]
 
         away.back = True
+        async with asyncio.timeout(LONGEST):
+            while (task.progress.stage, task.progress.waiting_for) != (Stage.WRITEBACK, "store"):
+                await asyncio.sleep(0.1)
+                task = await service.client.get(task_id, created_by=USER)
+        away.hides_files = False
         done = await service.ended(task_id)
         await service.run_of(task_id).result()
         assert (done.status, done.retries, done.rows) == (TaskStatus.DONE, 0, ORDERS)
@@ -135,3 +149,46 @@ async def test_a_cancel_is_heard_while_an_export_waits(
         await service.client.cancel(task_id, created_by=USER)
         assert (await service.ended(task_id)).status is TaskStatus.CANCELLED
         assert service.keys() == []
+
+
+async def test_while_the_source_is_away_an_export_of_many_units_says_so_and_hears_a_cancel(
+    settings: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_away, at, ask = True, Source.at, vars(Source)["_ask_primary"]
+    moments: list[str | None] = []
+
+    @waits
+    async def asked(*given: Any, **named: Any) -> None:
+        if is_away:
+            error = SourceUnavailableError("It is away.")
+            error.away = "source"
+            raise error
+        await ask(*given, **named)
+
+    def recorded(self: Source, moment: str | None, **named: Any) -> Any:
+        moments.append(moment)
+        return at(self, moment, **named)
+
+    monkeypatch.setattr(Source, "_ask_primary", asked)
+    monkeypatch.setattr(Source, "at", recorded)
+    monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.1)
+    async with open_service(settings, temporal_address) as service, working(service):
+        await insert_orders(service.database)
+        waiting = await service.create("statsAnnual")
+        unwanted = await service.create("statsAnnual", params={"year": 2025})
+        async with asyncio.timeout(LONGEST):
+            for task in (waiting, unwanted):
+                while (
+                    await service.client.get(task.id, created_by=USER)
+                ).progress.waiting_for != "source":
+                    await asyncio.sleep(0.1)
+        await service.client.cancel(unwanted.id, created_by=USER)
+        assert (await service.ended(unwanted.id)).status is TaskStatus.CANCELLED
+
+        moments.clear()
+        is_away = False
+        done = await service.ended(waiting.id)
+        assert (done.status, done.retries) == (TaskStatus.DONE, 0)
+        assert len(moments) == 11
+        assert len(set(moments)) == 1
+        assert moments[0] is not None
