@@ -11,7 +11,6 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
 from pymongo import ReadPreference
@@ -26,7 +25,8 @@ from exports.errors import (
 )
 from exports.runtime import outages
 from exports.runtime.outages import Patience, at_once, waits, waits_in_thread
-from exports.storage.outages import wait_in_outages
+from exports.settings import Settings
+from exports.storage.s3 import s3_client
 from tests.support.protections import protected_by
 
 HANGS = 60  # seconds: a wait that takes longer counts as one that never ends
@@ -232,15 +232,8 @@ def test_when_one_thread_of_a_pool_has_failed_the_others_wait_no_more() -> None:
         copy_context().run(work)
 
 
-def test_a_request_that_could_not_be_signed_again_waits_no_more() -> None:
-    client = boto3.client(
-        "s3",
-        endpoint_url="http://127.0.0.1:1",
-        region_name="r",
-        aws_access_key_id="k",
-        aws_secret_access_key="s",
-    )
-    wait_in_outages(client)
+def test_a_request_that_could_not_be_signed_again_waits_no_more(settings: Settings) -> None:
+    client = s3_client(settings, "http://127.0.0.1:1")
     signed = iter(range(2))
 
     def sign(**_: object) -> None:
@@ -256,13 +249,13 @@ def test_a_request_that_could_not_be_signed_again_waits_no_more() -> None:
 
 
 async def test_a_secondary_alone_holds_no_tasks() -> None:
-    class Known:
-        read_preference = ReadPreference.SECONDARY_PREFERRED
-        topology_description = SimpleNamespace(
-            has_readable_server=lambda reads: reads.mode != ReadPreference.PRIMARY.mode
-        )
+    def has_readable_server(reads: Any) -> bool:
+        return bool(reads != ReadPreference.PRIMARY)
 
-    client: Any = Known()
+    client: Any = SimpleNamespace(
+        read_preference=ReadPreference.SECONDARY_PREFERRED,
+        topology_description=SimpleNamespace(has_readable_server=has_readable_server),
+    )
 
     async def known_away(server: Any) -> bool:
         return Outages(timedelta(0), {server: client}).patience().knows_away(server)

@@ -14,6 +14,7 @@ from activities import attempts
 from exports import names
 from exports.errors import DatabaseUnavailableError, PipelineError, SourceUnavailableError
 from exports.reports.report import Report, ReportCatalog
+from exports.source.database import Source
 from exports.tasks.transitions import RunTransitions
 from tests.support.recording import (
     Run,
@@ -47,6 +48,12 @@ async def _ended(service: Service, kind: str = "statsMonthly") -> Run:
 @recorded("done-after-failed-attempts")
 async def _reading_fails_twice(service: Service) -> Run:
     with reading_fails(_AWAY, times=2):
+        return await _ended(service, "statsAnnual")
+
+
+@recorded("done-planned-while-the-source-was-away")
+async def _the_first_unit_tells_the_moment(service: Service) -> Run:
+    with patch.object(Source, "now", side_effect=_AWAY):
         return await _ended(service, "statsAnnual")
 
 
