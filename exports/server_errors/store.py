@@ -11,6 +11,8 @@ from typing import Final
 from exports import errors
 from exports.server_errors.translation import Translation
 
+_CERTIFICATE: Final = "SSLCertVerificationError"
+
 
 @dataclass(frozen=True)
 class StoreRow:
@@ -74,10 +76,10 @@ STORE: Final = (
     StoreRow(
         Translation(
             errors.StoreUnavailableError,
-            "The TLS connection to the object store failed ({what}): check its certificate, "
+            "The certificate of the object store is not trusted ({what}): check it, "
             "EXPORTS_S3_ENDPOINT_URL and EXPORTS_S3_CA_BUNDLE.",
         ),
-        classes=("SSLError",),
+        classes=(_CERTIFICATE,),
     ),
     StoreRow(
         Translation(
@@ -215,7 +217,6 @@ def library_error(error: Exception, bucket: str) -> errors.ExportError:
         bucket: The bucket.
     """
     name = type(error).__name__
-    # A server, or what is in front of it, went away while the connection was made.
-    cut_off = name == "SSLError" and "EOF" in str(error)
-    found = NO_ANSWER if cut_off else _BY_CLASS.get(name, NO_ANSWER)
-    return found.to_error(what=name, where=repr(bucket))
+    # botocore has one class for all errors of TLS; the others are those of a broken connection.
+    cause = _CERTIFICATE if "CERTIFICATE_VERIFY_FAILED" in str(error) else name
+    return _BY_CLASS.get(cause, NO_ANSWER).to_error(what=name, where=repr(bucket))
