@@ -13,7 +13,7 @@ from tests.support.worker_process import ended_by_itself
 
 
 def _log_everything() -> None:
-    foreign = logging.getLogger("some.library")
+    foreign = logging.getLogger("foreign")
     foreign.info("Started server process [%d]\nsecond line", 7)
     try:
         _ = 1 / 0
@@ -30,7 +30,7 @@ def test_every_line_of_json_is_valid_whoever_has_logged_it() -> None:
     server, trace, known, odd, own = map(json.loads, lines())
     assert server["message"] == "Started server process [7]\nsecond line"
     assert server.keys() == {"time", "level", "logger", "message"}
-    assert (server["level"], server["logger"]) == ("INFO", "some.library")
+    assert (server["level"], server["logger"]) == ("INFO", "foreign")
     assert trace["exception"].startswith("Traceback (most recent call last):\n")
     assert trace["exception"].endswith("ZeroDivisionError: division by zero")
     assert known["message"] == "A step failed: E_STORE: The store is away."
@@ -43,7 +43,7 @@ def test_every_line_of_json_is_valid_whoever_has_logged_it() -> None:
 def test_a_line_of_text_ends_with_its_fields() -> None:
     with logged("text") as lines:
         _log_everything()
-    assert lines()[-1].endswith(' INFO some.library: Ended outcome=done name="a \\"b\\"\\n"')
+    assert lines()[-1].endswith(' INFO foreign: Ended outcome=done name="a \\"b\\"\\n"')
 
 
 async def test_a_worker_that_can_not_start_says_so_in_its_format(tmp_path: Path) -> None:
