@@ -120,7 +120,7 @@ async def watched(endpoints: Endpoints, tmp_path: Path) -> AsyncGenerator[Watche
             run = activity.info().workflow_run_id
             await made.tasks.update_one(
                 {"_id": ObjectId(task_id)},
-                {"$set": {"status": "done", "runId": run}, "$push": {"runs": run}},
+                {"$set": {"status": "done", "runId": run}, "$addToSet": {"runs": run}},
             )
 
         await closing.enter_async_context(
