@@ -19,7 +19,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest chaos protections mutants record-histories docs lock clean
+.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest chaos protections mutants record-histories docs vendor lock clean
 
 help: ## List the targets
 	@echo "Targets of make:"
@@ -112,6 +112,9 @@ record-histories: setup ## Record the workflow histories that the replay tests r
 
 docs: setup ## Write docs/errors.md and docs/configuration.md from the code
 	@$(RUN)/python -m dev.pages
+
+vendor: setup ## Copy the libraries of the exports page from the npm registry, as its vendor.json says
+	@$(RUN)/python -m dev.vendor
 
 lock: $(UV) ## Update uv.lock after a change of pyproject.toml
 	$(UV) lock --python "$(PYTHON)"

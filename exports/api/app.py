@@ -24,6 +24,7 @@ from exports.api import (
     function,
     health,
     me,
+    page_files,
     recurring,
     session,
     types,
@@ -62,6 +63,7 @@ _ROUTERS: Final[tuple[APIRouter, ...]] = (
     function.router,
     health.router,
     docs.router,
+    page_files.router,
 )
 
 
@@ -115,6 +117,7 @@ def build_app(
     for router in _ROUTERS:
         app.include_router(router)
     docs.mount_files(app)
+    page_files.add_page(app, api)
     # The last one is the outermost.
     app.add_middleware(WholeBody)
     if api.api_cors_origins:

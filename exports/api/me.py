@@ -5,8 +5,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exports.api.answers import Ok
 from exports.api.errors import documented, documented_write
-from exports.api.parts import Client
-from exports.api.who import Asks
+from exports.api.parts import Client, PartsOfApp
+from exports.api.settings import ApiSettings
+from exports.api.who import Asks, Person
 from exports.client.telling import NotifyChoice
 from exports.errors import ChannelError
 from exports.models import WireModel
@@ -22,11 +23,23 @@ class Me(WireModel):
         uid: Their name, as in `createdBy`.
         operator: Whether they are an operator, who sees the exports of everybody.
         expires_at: When their token or session ends (epoch milliseconds); None if it does not.
+        web_ui: To an operator, the address of the Temporal Web UI, if this installation has set it.
     """
 
     uid: str
     operator: bool
     expires_at: int | None
+    web_ui: str | None
+
+
+def me_of(person: Person, settings: ApiSettings) -> Me:
+    """Return what somebody is told of themselves."""
+    return Me(
+        uid=person.uid,
+        operator=person.operator,
+        expires_at=person.expires_at,
+        web_ui=settings.api_web_ui_url if person.operator else None,
+    )
 
 
 class MeWithQuotas(Me):
@@ -40,16 +53,10 @@ class MeWithQuotas(Me):
 
 
 @router.get("/me", operation_id="getMe", summary="Who am I?", responses=documented())
-async def me(client: Client, person: Asks) -> Ok[MeWithQuotas]:
+async def me(client: Client, parts: PartsOfApp, person: Asks) -> Ok[MeWithQuotas]:
     """Return who the token belongs to, and the quotas with what is used of them."""
-    return Ok(
-        data=MeWithQuotas(
-            uid=person.uid,
-            operator=person.operator,
-            expires_at=person.expires_at,
-            quotas=await client.quotas(created_by=person.uid),
-        )
-    )
+    quotas = await client.quotas(created_by=person.uid)
+    return Ok(data=MeWithQuotas(**dict(me_of(person, parts.settings)), quotas=quotas))
 
 
 class Notify(BaseModel):

@@ -6,10 +6,10 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from exports.api.answers import Ok
-from exports.api.errors import documented_write
-from exports.api.me import Me
+from exports.api.errors import documented, documented_write
+from exports.api.me import Me, me_of
 from exports.api.parts import PartsOfApp
-from exports.api.who import SESSION_COOKIE, Asks
+from exports.api.who import SESSION_COOKIE, Asks, MayAsk, Person
 from exports.clock import now_ms
 from exports.errors import RequestError
 
@@ -45,7 +45,19 @@ async def open_session(
         samesite="strict",
         secure=_is_https(request, parts),
     )
-    return Ok(data=Me(uid=session.uid, operator=session.operator, expires_at=session.expires_at))
+    signed_in = Person(session.uid, session.operator, session.expires_at)
+    return Ok(data=me_of(signed_in, parts.settings))
+
+
+@router.get(
+    "",
+    operation_id="getSession",
+    summary="Is this browser signed in?",
+    responses=documented(),
+)
+async def get_session(parts: PartsOfApp, person: MayAsk) -> Ok[Me | None]:
+    """Return who is signed in with this browser; null if nobody is, or not any more."""
+    return Ok(data=None if person is None else me_of(person, parts.settings))
 
 
 @router.delete(

@@ -89,6 +89,17 @@ class ApiSettings(EnvironmentSettings):
         "`email_verified` is false",
     )
 
+    api_sign_in_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        default=None,
+        description="Where the exports page sends people who are not signed in: a page of yours, "
+        "which sends them back to its parameter `back`, with `#token=TOKEN` at the end. Default: "
+        "the page asks for a token itself",
+    )
+    api_web_ui_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        default=None,
+        description="Address of the Temporal Web UI, to which the exports page links for operators",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.api_jwt_secret is not None and self.api_jwt_jwks_url is not None:

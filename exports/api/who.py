@@ -82,6 +82,17 @@ async def _who(
     return person
 
 
+async def _who_if_anybody(
+    request: Request, cookie: Annotated[str | None, Depends(_cookie)]
+) -> Person | None:
+    if cookie is None:
+        return None
+    try:
+        return await _of_session(parts_of(request), cookie)
+    except TokenError:
+        return None
+
+
 async def _of_token(parts: Parts, text: str) -> Person:
     if text.startswith("exp_"):
         token = await parts.tokens.find(text)
@@ -164,3 +175,5 @@ def _check_query(request: Request) -> None:
 
 Asks = Annotated[Person, Depends(_who)]
 """Who asks, for a route."""
+MayAsk = Annotated[Person | None, Depends(_who_if_anybody)]
+"""Who is signed in with this browser, for a route that is for others as well."""

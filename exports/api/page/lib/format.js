@@ -1,0 +1,97 @@
+// Numbers, sizes and times, as the language of the page writes them. Times are epoch milliseconds.
+
+import { language } from "./texts.js";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const made = new Map();
+
+/** Return a formatter of Intl; they are slow to make. */
+function intl(kind, options) {
+  const key = `${language.value} ${kind} ${JSON.stringify(options)}`;
+  if (!made.has(key)) made.set(key, new Intl[kind](language.value, options));
+  return made.get(key);
+}
+
+export function number(value) {
+  return intl("NumberFormat", { maximumFractionDigits: 20 }).format(value);
+}
+
+/** 1234567 → "1.2M" */
+export function short(value) {
+  return intl("NumberFormat", { notation: "compact", maximumFractionDigits: 1 }).format(value);
+}
+
+export function percent(share) {
+  return intl("NumberFormat", { style: "percent" }).format(share);
+}
+
+/** Bytes → "10.1 kB" */
+export function size(bytes) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  let step = 0;
+  let value = bytes;
+  for (; value >= 999.5 && step < units.length - 1; step += 1) value /= 1000;
+  const options = { style: "unit", unit: units[step], maximumFractionDigits: value < 10 && step ? 1 : 0 };
+  return intl("NumberFormat", options).format(value);
+}
+
+/** A day and a time: "28 Nov 2026, 11:15" */
+export function moment(at) {
+  return intl("DateTimeFormat", { dateStyle: "medium", timeStyle: "short" }).format(at);
+}
+
+/** The same to the second, with the time zone: for a tooltip. */
+export function exactly(at) {
+  return intl("DateTimeFormat", { dateStyle: "full", timeStyle: "long" }).format(at);
+}
+
+/** A time of today: "11:15" */
+export function clockTime(at) {
+  return intl("DateTimeFormat", { timeStyle: "short" }).format(at);
+}
+
+/** A day: "28 Nov 2026" */
+export function day(at, timeZone) {
+  return intl("DateTimeFormat", { dateStyle: "medium", timeZone }).format(at);
+}
+
+/** "November 2026" */
+export function month(year, index) {
+  const first = Date.UTC(year, index - 1);
+  return intl("DateTimeFormat", { year: "numeric", month: "long", timeZone: "UTC" }).format(first);
+}
+
+/** "November" */
+export function monthName(index) {
+  return intl("DateTimeFormat", { month: "long", timeZone: "UTC" }).format(Date.UTC(2026, index - 1));
+}
+
+/** "5 minutes ago", "in 2 days", from now on */
+export function ago(at, now) {
+  const distance = at - now;
+  const [unit, length] = step(Math.abs(distance));
+  return intl("RelativeTimeFormat", { numeric: "auto" }).format(Math.trunc(distance / length), unit);
+}
+
+/** A duration: "23 min", "45 s", "2 h" */
+export function duration(milliseconds) {
+  const [unit, length] = step(Math.max(0, milliseconds));
+  const options = { style: "unit", unit, unitDisplay: "short" };
+  return intl("NumberFormat", options).format(Math.max(0, Math.floor(milliseconds / length)));
+}
+
+/** "a, b and c" */
+export function list(items) {
+  return intl("ListFormat", { type: "conjunction" }).format(items);
+}
+
+function step(distance) {
+  if (distance < MINUTE) return ["second", SECOND];
+  if (distance < HOUR) return ["minute", MINUTE];
+  if (distance < 2 * DAY) return ["hour", HOUR];
+  return ["day", DAY];
+}

@@ -1,0 +1,62 @@
+// The texts of the page, in English and in Simplified Chinese.
+
+import { keep, kept } from "./kept.js";
+import { effect, signal } from "./ui.js";
+import { number } from "./format.js";
+import { errorTexts } from "../texts/errors.js";
+import { exportsTexts } from "../texts/exports.js";
+import { messagesTexts } from "../texts/messages.js";
+import { newTexts } from "../texts/new.js";
+import { recurringTexts } from "../texts/recurring.js";
+import { shellTexts } from "../texts/shell.js";
+
+export const LANGUAGES = { en: "English", "zh-Hans": "简体中文" };
+
+/** The language of the page, one of LANGUAGES. */
+export const language = signal(kept("language") ?? ofBrowser());
+
+/** All texts: a name, then English and Chinese. With `count`, English may have `one` and `other`. */
+const TEXTS = {
+  ...shellTexts, ...errorTexts, ...newTexts, ...exportsTexts, ...recurringTexts, ...messagesTexts,
+};
+
+effect(() => {
+  document.documentElement.lang = language.value;
+});
+
+export function choose(wanted) {
+  keep("language", wanted);
+  language.value = wanted;
+}
+
+/**
+ * Return a text in the language of the page.
+ *
+ * @param {string} name
+ * @param {object} values What stands for {name} in it; numbers are written as the language does.
+ */
+export function t(name, values = {}) {
+  const texts = TEXTS[name];
+  if (!texts) throw new Error(`There is no text ${name}.`);
+  let text = texts[language.value === "en" ? 0 : 1];
+  if (typeof text !== "string") text = text[plural(values.count)];
+  return text.replace(/\{(\w+)\}/g, (_, key) => shown(values[key]));
+}
+
+/** Whether there is a text of this name. */
+export function has(name) {
+  return name in TEXTS;
+}
+
+function plural(count) {
+  return new Intl.PluralRules("en").select(count) === "one" ? "one" : "other";
+}
+
+function shown(value) {
+  return typeof value === "number" ? number(value) : value;
+}
+
+function ofBrowser() {
+  const first = navigator.languages.find((tag) => /^(en|zh)\b/i.test(tag));
+  return first && /^zh/i.test(first) ? "zh-Hans" : "en";
+}

@@ -1,0 +1,23 @@
+import { html, useEffect, useId, useRef } from "../lib/ui.js";
+import { t } from "../lib/texts.js";
+
+/** A dialog above everything else. Escape closes it, if there is an `onClose`. */
+export function Dialog({ title, onClose, children }) {
+  const id = useId();
+  const element = useRef(null);
+  useEffect(() => {
+    element.current.showModal();
+  }, []);
+  const cancel = (event) => {
+    event.preventDefault();
+    onClose?.();
+  };
+  return html`
+    <dialog ref=${element} aria-labelledby=${id} onCancel=${cancel}>
+      <header>
+        <h2 id=${id}>${title}</h2>
+        ${onClose && html`<button type="button" class="icon" aria-label=${t("close")} onClick=${onClose}>×</button>`}
+      </header>
+      ${children}
+    </dialog>`;
+}

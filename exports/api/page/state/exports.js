@@ -1,0 +1,106 @@
+// The exports that the page knows. Each is a signal with the export as `GET /exports/{id}` says it.
+
+import { at, call } from "../lib/api.js";
+import { signal } from "../lib/ui.js";
+import { tell, whenTold } from "./tabs.js";
+
+/** @type {Map<string, import("../lib/ui.js").Signal>} */
+const known = new Map();
+/** Ids from events of exports that no view has asked for. */
+const unknown = new Set();
+const SOON_MS = 500;
+let soon = null;
+
+/** Counts up when views should ask anew: there is a new export, or something may have been missed. */
+export const asked = signal(0);
+
+whenTold("export", (task) => put(task));
+
+/** Return the signal of an export; its value is null until it is known. */
+export function exportOf(id) {
+  if (!known.has(id)) known.set(id, signal(null));
+  return known.get(id);
+}
+
+/** Take in an export as the API says it, unless what is known is newer. Return its signal. */
+export function put(task) {
+  const found = exportOf(task.id);
+  const before = found.peek();
+  if (!before || (task.updatedAt ?? 0) >= (before.updatedAt ?? 0)) {
+    found.value = task;
+  }
+  return found;
+}
+
+export function isOpen(task) {
+  return task.status === "pending" || task.status === "running";
+}
+
+/** Return a page of exports: `{items, next}`. See `GET /exports` for the filters. */
+export async function page(filters, { signal: stop } = {}) {
+  const found = await call("GET", "/exports", { query: filters, signal: stop });
+  found.items.forEach(put);
+  return found;
+}
+
+/** Ask for an export anew. */
+export async function fetchExport(id) {
+  return put(await call("GET", at`/exports/${id}`));
+}
+
+/** Do something to an export: "cancel", "retry" or "renew". All tabs see what came of it. */
+export async function act(id, action, body) {
+  return changed(await call("POST", at`/exports/${id}/${action}`, { body }));
+}
+
+export async function removeFile(id) {
+  return changed(await call("DELETE", at`/exports/${id}/file`));
+}
+
+/** Ask for a new export; `key` makes it safe to send the same again. Return it, with `joined`. */
+export async function create(request, key, { force = false } = {}) {
+  const { joined, ...task } = await call("POST", "/exports", { body: request, key, query: { force: force || null } });
+  changed(task);
+  return { ...task, joined };
+}
+
+/** Download the file of an export, by a new link. */
+export async function download(id) {
+  const { url } = await call("GET", at`/exports/${id}/file`, { query: { as: "json" } });
+  location.assign(url);
+}
+
+/** Take in an event of the stream, which says less than the export. `when`: the time in its id. */
+export function takeEvent(event, when) {
+  const before = exportOf(event.id).peek();
+  if (!before) {
+    if (!unknown.has(event.id)) askAnewSoon();
+    unknown.add(event.id);
+    return;
+  }
+  const { id, status, stage, rows, total, bytes, waitingFor, retries, nextRunAt, error } = event;
+  if (status !== before.status || (!isOpen(event) && (before.updatedAt ?? 0) < when)) {
+    // Without an answer, the stream is lost as well, and all is asked for again after it.
+    fetchExport(id).catch(() => {});
+  } else if (isOpen(event) && (before.updatedAt ?? 0) <= when) {
+    const progress = { stage, rows, total, bytes, waitingFor };
+    put({ ...before, progress, retries, nextRunAt, error });
+  }
+}
+
+/** Let all views ask anew. */
+export function askAnew() {
+  asked.value += 1;
+}
+
+function askAnewSoon() {
+  soon ??= setTimeout(() => {
+    soon = null;
+    askAnew();
+  }, SOON_MS);
+}
+
+function changed(task) {
+  tell("export", task);
+  return put(task);
+}

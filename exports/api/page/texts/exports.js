@@ -1,0 +1,4 @@
+// Texts of the view `exports`. [English, Chinese]
+
+export const exportsTexts = {
+};

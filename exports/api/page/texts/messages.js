@@ -1,0 +1,4 @@
+// Texts of the view `messages`. [English, Chinese]
+
+export const messagesTexts = {
+};

@@ -1,0 +1,4 @@
+// Texts of the view `new`. [English, Chinese]
+
+export const newTexts = {
+};

@@ -1,0 +1,4 @@
+// Texts of the view `recurring`. [English, Chinese]
+
+export const recurringTexts = {
+};

@@ -1,0 +1,112 @@
+"""`/`: the exports page, for people with a browser. Its files are in `page/`.
+
+Its modules and styles are below a path that contains a digest of all of them. So a browser keeps
+them for a year, and after a deploy asks for none of the old ones.
+"""
+
+import gzip
+import hashlib
+import html
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import Response
+
+from exports.api.settings import ApiSettings
+from exports.errors import PathUnknownError
+
+router = APIRouter(include_in_schema=False)
+
+_FOLDER: Final = Path(__file__).parent / "page"
+_INDEX: Final = "index.html"
+_SERVED: Final = frozenset({".js", ".css", ".svg"})
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+_ONE_YEAR: Final = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True)
+class _File:
+    body: bytes
+    gzipped: bytes
+    media_type: str
+
+    @classmethod
+    def of(cls, body: bytes, name: str) -> "_File":
+        media_type, _ = mimetypes.guess_type(name)
+        return cls(body, gzip.compress(body, mtime=0), media_type or "text/plain")
+
+    def answer(self, request: Request, headers: dict[str, str]) -> Response:
+        headers = {**headers, "Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return Response(self.gzipped, 200, headers, self.media_type)
+        return Response(self.body, 200, headers, self.media_type)
+
+
+class PageFiles:
+    """The files of the page, read once.
+
+    Args:
+        settings: Of the API.
+    """
+
+    def __init__(self, settings: ApiSettings) -> None:
+        found = {
+            path.relative_to(_FOLDER).as_posix(): path.read_bytes()
+            for path in sorted(_FOLDER.rglob("*"))
+            if path.suffix in _SERVED
+        }
+        self.digest: Final = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+        self.files: Final = {name: _File.of(body, name) for name, body in found.items()}
+        index = Template((_FOLDER / _INDEX).read_text()).substitute(
+            base=f"page/{self.digest}",
+            modules="\n".join(
+                f'<link rel="modulepreload" href="page/{self.digest}/{name}">'
+                for name in found
+                if name.endswith(".js")
+            ),
+            sign_in_url=html.escape(settings.api_sign_in_url or ""),
+        )
+        self.index: Final = _File.of(index.encode(), _INDEX)
+        self.tag: Final = f'"{hashlib.sha256(index.encode()).hexdigest()[:16]}"'
+
+
+def add_page(app: FastAPI, settings: ApiSettings) -> None:
+    """Let an app serve the page."""
+    app.state.page = PageFiles(settings)
+
+
+@router.get("/")
+async def index(request: Request) -> Response:
+    """Return the page itself, which names its files."""
+    page: PageFiles = request.app.state.page
+    headers = {
+        "Cache-Control": "no-cache",
+        "Content-Security-Policy": _POLICY,
+        "ETag": page.tag,
+    }
+    if request.headers.get("if-none-match") == page.tag:
+        return Response(status_code=304, headers=headers)
+    return page.index.answer(request, headers)
+
+
+@router.get("/page/{digest}/{name:path}")
+async def file(digest: str, name: str, request: Request) -> Response:
+    """Return a file of the page.
+
+    Raises:
+        PathUnknownError: There is none, or it is one of another version.
+    """
+    page: PageFiles = request.app.state.page
+    found = page.files.get(name)
+    if found is None or digest != page.digest:
+        raise PathUnknownError("There is no such file of the page; load the page again.")
+    return found.answer(request, {"Cache-Control": _ONE_YEAR})
