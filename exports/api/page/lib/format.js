@@ -11,9 +11,16 @@ const made = new Map();
 
 /** Return a formatter of Intl; they are slow to make. */
 function intl(kind, options) {
-  const key = `${language.value} ${kind} ${JSON.stringify(options)}`;
-  if (!made.has(key)) made.set(key, new Intl[kind](language.value, options));
+  const locale = localeOf(language.value);
+  const key = `${locale} ${kind} ${JSON.stringify(options)}`;
+  if (!made.has(key)) made.set(key, new Intl[kind](locale, options));
   return made.get(key);
+}
+
+/** Return how the browser's owner writes the language: `en-GB` for `en`, if that is theirs. */
+function localeOf(tag) {
+  const [wanted] = tag.split("-");
+  return navigator.languages.find((own) => own.split("-")[0] === wanted) ?? tag;
 }
 
 export function number(value) {

@@ -23,21 +23,21 @@ export const nextTry = signal(null);
 export const connectedAt = signal(null);
 
 let last = null;
+let leading = false;
 let again = () => {};
 
 whenTold("event", ({ event, when }) => takeEvent(event, when));
 whenTold("connection", ({ state, due }) => set(state, due));
 whenTold("try", () => again());
+whenTold("new tab", () => leading && tell("connection", { state: connection.value, due: nextTry.value }));
 
 /** Follow all exports that one may see, for as long as the page is open. */
 export function follow() {
   if (navigator.locks) navigator.locks.request("exports.stream", lead);
   else lead();
-  for (const [target, name] of [[window, "online"], [document, "visibilitychange"], [window, "pageshow"]]) {
-    target.addEventListener(name, () => {
-      if (!document.hidden && connection.value !== "live") tryNow();
-    });
-  }
+  tell("new tab");
+  addEventListener("online", tryIfLost);
+  document.addEventListener("visibilitychange", tryIfLost);
 }
 
 /** Do not wait for the next try. */
@@ -46,7 +46,12 @@ export function tryNow() {
   tell("try");
 }
 
+function tryIfLost() {
+  if (!document.hidden && connection.value === "lost") tryNow();
+}
+
 async function lead() {
+  leading = true;
   let wait = FIRST_WAIT_MS;
   for (;;) {
     try {
