@@ -29,6 +29,7 @@ class ExportType(WireModel):
         periods: The relative periods that recurring exports of it can have.
         formats: The file formats that it can be exported to.
         file_name: What a file may be called.
+        timezone: The time zone of its days and months: `Asia/Shanghai`.
     """
 
     type: str
@@ -38,6 +39,7 @@ class ExportType(WireModel):
     periods: list[str]
     formats: list[str]
     file_name: str
+    timezone: str
 
 
 @router.get(
@@ -74,4 +76,5 @@ def _of(report: Report) -> ExportType:
         periods=[*report.spans],
         formats=sorted(FORMATS),
         file_name=report.sample_file_name(FORMATS[DEFAULT_FORMAT].extension),
+        timezone=report.timezone,
     )

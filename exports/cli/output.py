@@ -244,6 +244,8 @@ def estimate_grid(estimate: "Estimate") -> Table:
     known = estimate.rows is not None
     grid.add_row("rows", f"about {estimate.rows:,}" if known else "not known")
     grid.add_row("seconds", f"about {estimate.seconds:,}" if known else "not known")
+    if estimate.open_ended:
+        grid.add_row("data until", "now, as the period is not over")
     if estimate.joins is not None:
         grid.add_row("is the same as", Text(plain(estimate.joins)))
     quotas = estimate.quotas

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from exports import names
 from exports.client.asking import Asking
+from exports.clock import now_ms
 from exports.errors import ExportError
 from exports.models import DEFAULT_FORMAT, TaskStatus, WireModel
 from exports.reports.report import Report
@@ -24,14 +25,17 @@ class Estimate(WireModel):
 
     Attributes:
         rows: About how many rows the file would have. None if nothing is known: no export of this
-            type has been done, or none that the person may know of.
+            type has been done, or none that the person may know of, or the period has not begun.
         seconds: About how long it would take once it begins; None in the same case.
+        open_ended: Whether the period is not over: the file would have what is there when it is
+            made.
         joins: The id of the export that this one would join; None if it would be a new one.
         quotas: What the person has used before it.
     """
 
     rows: int | None = None
     seconds: int | None = None
+    open_ended: bool = False
     joins: str | None = None
     quotas: Quotas
 
@@ -64,7 +68,8 @@ class Estimating(Asking):
         """Check a request as `create` does, and estimate the export; store and start nothing.
 
         It is estimated from the last exports of the same type that are done, in proportion to the
-        length of the period. If each person gets other rows, only those of the same person count.
+        length of the period, or of what is over of it. If each person gets other rows, only those
+        of the same person count.
 
         Args:
             type: As for `create`, like the other arguments.
@@ -94,29 +99,36 @@ class Estimating(Asking):
             wanted=Wanted(status=TaskStatus.DONE, type=type),
             limit=_ESTIMATED_BY,
         )
-        length = _length(report, request.params)
+        now = now_ms()
+        length = _length(report, request.params, until=now)
         rates = list(_rates(report, done.items))
+        known = bool(rates) and length > 0
         return Estimate(
-            rows=round(median(rows for rows, _ in rates) * length) if rates else None,
-            seconds=max(1, round(median(time for _, time in rates) * length)) if rates else None,
+            rows=round(median(rows for rows, _ in rates) * length) if known else None,
+            seconds=max(1, round(median(time for _, time in rates) * length)) if known else None,
+            open_ended=any(unit.end > now for unit in report.units(request.params)),
             joins=joined.id if joined else None,
             quotas=Quotas.of(used),
         )
 
 
-def _length(report: Report, params: dict[str, JsonValue]) -> int:
+def _length(report: Report, params: dict[str, JsonValue], *, until: int) -> int:
+    """Return how much of the period is over at a time, in milliseconds."""
     units = report.units(params)
     begin, end = min(unit.start for unit in units), max(unit.end for unit in units)
-    return end - begin
+    return max(0, min(end, until) - begin)
 
 
 def _rates(report: Report, done: Iterable[ExportTask]) -> Iterable[tuple[float, float]]:
     """Yield the rows and the seconds of exports, per millisecond of their period."""
     for task in done:
         try:
-            length = _length(report, report.check_params(task.params))
+            params = report.check_params(task.params)
         except ExportError:  # of another definition of the report
             continue
-        if length > 0 and task.started_at is not None and task.finished_at is not None:
+        if task.started_at is None or task.finished_at is None:
+            continue
+        length = _length(report, params, until=task.started_at)
+        if length > 0:
             seconds = max(0, task.finished_at - task.started_at) / 1000
             yield task.rows / length, seconds / length

@@ -53,6 +53,7 @@ class DefinedReport(Report, Generic[DefinitionT, ParamsT]):
         self, name: str, definition: DefinitionT, params: type[ParamsT], columns: Sequence[str]
     ) -> None:
         super().__init__(name, definition.title)
+        self.file_name = definition.file_name or self.title
         self.definition = definition
         self.timezone = definition.timezone
         self.max_rows = definition.max_rows

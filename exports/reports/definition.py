@@ -274,7 +274,8 @@ class Definition(Table):
         collection: Collection or view that is read.
         time_field: Path of the field that holds a document's date, as a BSON date.
         timezone: IANA time zone of days and months.
-        title: Title for people, used in the name of the file; the report's name if None.
+        title: Title for people; the report's name if None.
+        file_name: How the names of its files begin; its title if None.
         owner_field: Path of the field with the owner of a document. If it is set, each user gets
             only their own documents.
         filter: Fields that must have exactly these values.
@@ -286,13 +287,15 @@ class Definition(Table):
         params: Parameters of its own, by their names.
         max_rows: Most rows of a file; an export that would have more fails. None for no limit.
         about: Whether an xlsx file has a last sheet that says what the export is. The plan of an
-            export has these two; they are not a part of the fingerprint either.
+            export has these two and the name of its file; they are not a part of the fingerprint
+            either.
     """
 
     collection: Annotated[str, AfterValidator(_check_collection)]
     time_field: FieldPath
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
     title: Name | None = None
+    file_name: Name | None = Field(default=None, exclude=True)
     owner_field: FieldPath | None = None
     filter: Mapping[FieldPath, FixedValue] = Field(default_factory=dict)
     consistency: Consistency = "causal"

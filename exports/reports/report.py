@@ -53,6 +53,7 @@ class Report(ABC):
     Attributes:
         type: The name that clients use: `statsMonthly`.
         title: The name for people; the same as `type` if none is given.
+        file_name: How the names of its files begin; the title, unless a subclass sets it.
         bulk: Whether an export may have millions of rows. Then it is read and written by workers
             and slots for bulk exports, so that small exports do not wait for it.
         per_person: Whether two people may get different rows for the same parameters.
@@ -69,6 +70,7 @@ class Report(ABC):
 
     type: str
     title: str
+    file_name: str
     bulk: bool = False
     per_person: bool = True
     quota_open: int = 0
@@ -82,6 +84,7 @@ class Report(ABC):
     def __init__(self, name: str, title: str | None = None) -> None:
         self.type = name
         self.title = title or name
+        self.file_name = self.title
 
     @abstractmethod
     def check_params(self, params: object) -> dict[str, JsonValue]:
@@ -205,12 +208,12 @@ class Report(ABC):
 
     def file_stem(self, params: dict[str, JsonValue]) -> str:
         """Return the name of the file without its extension: `statsMonthly-2026-10`."""
-        return f"{_for_file_name(self.title)}-{self.period(params)}"
+        return f"{_for_file_name(self.file_name)}-{self.period(params)}"
 
     def sample_file_name(self, extension: str) -> str:
         """Return what a file of this report may be called: `statsMonthly-2026-10.csv`."""
         example = self.example_params()
-        stem = _for_file_name(self.title) if example is None else self.file_stem(example)
+        stem = _for_file_name(self.file_name) if example is None else self.file_stem(example)
         return f"{stem}.{extension}"
 
 

@@ -119,7 +119,7 @@ async def test_a_dry_run_says_what_would_come_of_it_and_stores_nothing(
     for query in ("dry_run=true", "dry_run=true&force=true"):
         estimate = await _data(api, "POST", f"/exports?{query}", json=_NEW)
         assert estimate["joins"] is None
-        assert set(estimate) == {"rows", "seconds", "joins", "quotas"}
+        assert set(estimate) == {"rows", "seconds", "openEnded", "joins", "quotas"}
     wrong = await api.ask("POST", "/exports?dry_run=true", json={**_NEW, "params": {"year": 1}})
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "E_PARAMS")
     assert set(wrong.json()["error"]["fields"]) == {"year", "month"}
@@ -256,6 +256,10 @@ async def test_a_person_learns_what_can_be_asked_for(api: Api) -> None:
     assert monthly["params"]["required"] == ["year", "month"]
     assert "xlsx" in monthly["formats"]
     assert monthly["fileName"] == "statsMonthly-2026-10.csv"
+    assert monthly["timezone"] == "Asia/Shanghai"
     assert [column["name"] for column in monthly["columns"]][:2] == ["day", "category"]
+    detail = await _data(api, "GET", "/types/recordsDetail")
+    # A form lets people choose the last day, and sends the day after it.
+    assert detail["params"]["properties"]["to"]["x-exclusive"] is True
     unknown = await api.ask("GET", "/types/nope")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "E_TYPE")

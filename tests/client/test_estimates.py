@@ -1,8 +1,9 @@
 """What a person can know of an export before asking for it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from bson import ObjectId
@@ -47,6 +48,24 @@ async def test_rows_and_seconds_are_those_of_earlier_exports_for_the_length_of_t
     await tasks.insert_many([_done("u3", 9, 330, 60), _done("u3", 9, 3000, 600)])
     assert await _estimated(idle_service, 9) == (330, 60)
     assert await tasks.count_documents({}) == 4
+
+
+async def test_of_a_period_that_is_not_over_the_estimate_is_of_what_is_over_and_says_so(
+    idle_service: Service,
+) -> None:
+    await idle_service.database["ExportTasks"].insert_one(_done("u2", 9, 300_000, 60))
+    now = datetime.now(ZoneInfo("Asia/Shanghai"))
+    over, present, future = [
+        await idle_service.client.estimate(
+            "statsMonthly", {"year": year, "month": now.month}, created_by=USER
+        )
+        for year in (now.year - 1, now.year, now.year + 1)
+    ]
+    assert (over.open_ended, present.open_ended, future.open_ended) == (False, True, True)
+    assert over.rows is not None
+    assert present.rows is not None
+    assert present.rows < over.rows
+    assert (future.rows, future.seconds) == (None, None)
 
 
 async def test_where_each_person_has_other_rows_nobody_learns_of_the_others(

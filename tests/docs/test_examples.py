@@ -191,7 +191,7 @@ async def test_the_statistics_that_are_shown_give_rows(
             await service.create("ordersOfDay", params={"day": {"$gt": ""}})
     assert (shortest.status, shortest.rows) == (TaskStatus.DONE, 3)
     assert (refunds.status, refunds.rows) == (TaskStatus.DONE, 3)
-    assert refunds.file_name == "退款 Refunds-2026-10.csv"
+    assert refunds.file_name == "refunds-2026-10.csv"
     assert (day.status, day.rows) == (TaskStatus.DONE, 1)
     assert day.file_name == "ordersOfDay-2026-10-02.xlsx"
 

@@ -443,6 +443,15 @@ def test_the_file_is_named_for_people_and_for_every_file_system(
     assert report.summary({"year": 2026, "month": 10}) == "statsMonthly 2026-10"
 
 
+def test_a_title_in_chinese_may_have_files_with_a_short_name_for_every_program(
+    tmp_path: Path,
+) -> None:
+    report = _load(tmp_path, f"{GOOD}title = '月度订单'\nfile_name = 'orders'\n")
+    assert report.title == "月度订单"
+    assert report.file_stem({"year": 2026, "month": 10}) == "orders-2026-10"
+    assert report.sample_file_name("csv") == "orders-2026-10.csv"
+
+
 @pytest.mark.parametrize("character", ["\n", "\u202e", "\u2066", "\u200b", "\ue000", "\ud800"])
 def test_the_title_of_a_class_cannot_make_the_name_of_its_file_mislead(character: str) -> None:
     report = Yesterday("custom", f"{character}vsc.exe")

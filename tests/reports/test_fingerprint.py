@@ -38,6 +38,7 @@ def _report(tmp_path: Path, text: str, name: str = "sales") -> Report:
         ('{ field = "buyer.city" }', '"buyer.city"'),
         ('"createdAt"\nfilter', '"createdAt"\ntimezone = "UTC"\nfilter'),
         ('"createdAt"\nfilter', '"createdAt"\nquota = { open = 2, per_day = 9 }\nfilter'),
+        ('"createdAt"\nfilter', '"createdAt"\nfile_name = "sold"\nfilter'),
         (
             "[reports.sales]",
             '[reports.other]\npython = "tests.support.custom_report:Yesterday"\n[reports.sales]',

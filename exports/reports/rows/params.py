@@ -34,9 +34,14 @@ class RowsParams(ReportParams):
 def describe_period() -> list[ParamDescription]:
     """Describe the first day and the day after the last one."""
     days = f"{FIRST_DAY} to {LAST_DAY}"
+    end = f"{days}, the first day that is not exported"
+    day_schema = schema_of("date")
     return [
         ParamDescription(
-            name=name, type="date", required=True, values=values, json_schema=schema_of("date")
+            name=name, type="date", required=True, values=values, json_schema=json_schema
         )
-        for name, values in (("from", days), ("to", f"{days}, the first day that is not exported"))
+        for name, values, json_schema in (
+            ("from", days, day_schema),
+            ("to", end, {**day_schema, "x-exclusive": True}),
+        )
     ]
