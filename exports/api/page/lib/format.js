@@ -77,6 +77,17 @@ export function monthName(index) {
   return intl("DateTimeFormat", { month: "long", timeZone: "UTC" }).format(Date.UTC(2026, index - 1));
 }
 
+/** "2026", "2026年" */
+export function year(value) {
+  return intl("DateTimeFormat", { year: "numeric", timeZone: "UTC" }).format(Date.UTC(value, 0));
+}
+
+/** The first and the last of several days, which are midnights in UTC: "1–31 Oct 2026" */
+export function days(first, last) {
+  const format = intl("DateTimeFormat", { dateStyle: "medium", timeZone: "UTC" });
+  return format.formatRange(first, last);
+}
+
 /** "5 minutes ago", "in 2 days", from now on */
 export function ago(at, now) {
   const distance = at - now;
@@ -89,6 +100,21 @@ export function duration(milliseconds) {
   const [unit, length] = step(Math.max(0, milliseconds));
   const options = { style: "unit", unit, unitDisplay: "short" };
   return intl("NumberFormat", options).format(Math.max(0, Math.floor(milliseconds / length)));
+}
+
+/** A duration to the second, for what is going on: "45 s", "3 min 5 s", "1 h 2 min" */
+export function elapsed(milliseconds) {
+  if (milliseconds < MINUTE || milliseconds >= 2 * DAY) return duration(milliseconds);
+  const [large, small] = milliseconds < HOUR ? [MINUTE, SECOND] : [HOUR, MINUTE];
+  const rest = milliseconds % large;
+  const whole = milliseconds - rest;
+  const parts = [inUnit(whole / large, large), inUnit(Math.floor(rest / small), small)];
+  return intl("ListFormat", { style: "narrow", type: "unit" }).format(parts);
+}
+
+function inUnit(count, length) {
+  const unit = { [SECOND]: "second", [MINUTE]: "minute", [HOUR]: "hour" }[length];
+  return intl("NumberFormat", { style: "unit", unit, unitDisplay: "short" }).format(count);
 }
 
 /** "a, b and c" */

@@ -1,0 +1,61 @@
+// Says in words what an export is of.
+
+import { days, list, month, number, year } from "./format.js";
+import { t } from "./texts.js";
+
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+/**
+ * Return the parameters in words: "October 2026", "1 – 31 October 2026 · Region: South".
+ *
+ * @param {object} params Other systems may have stored anything in them.
+ * @param {object} [type] What `GET /types` says of their report, for the titles of parameters.
+ */
+export function inWords(params, type) {
+  const { columns, ...rest } = params;
+  const { period, others } = split(rest);
+  const titleOf = (name) => type?.params.properties?.[name]?.title ?? name;
+  const titles = Object.fromEntries((type?.columns ?? []).map((column) => [column.name, column.title]));
+  return [
+    period,
+    ...Object.entries(others).map(([name, value]) => t("params.one", { name: titleOf(name), value: said(value) })),
+    Array.isArray(columns) && columns.length && t("params.columns", { names: list(columns.map((name) => titles[name] ?? said(name))) }),
+  ].filter(Boolean).join(" · ");
+}
+
+/** Return only the period in words, or "". */
+export function periodInWords(params) {
+  return split(params).period;
+}
+
+/** Take the period out of parameters. */
+function split(params) {
+  const { year: y, month: m, from, to, ...others } = params;
+  if (isYear(y) && Number.isInteger(m) && m >= 1 && m <= 12 && from === undefined) return { period: month(y, m), others };
+  if (isYear(y) && m === undefined && from === undefined) return { period: year(y), others };
+  if (y === undefined && m === undefined && DAY.test(from) && DAY.test(to)) {
+    const [first, end] = [Date.parse(from), Date.parse(to)];
+    // `to` is the first day that is not exported.
+    if (first < end) return { period: days(first, end - 24 * 60 * 60 * 1000), others };
+  }
+  return { period: "", others: params };
+}
+
+function isYear(value) {
+  return Number.isInteger(value) && value > 0 && value < 10_000;
+}
+
+function said(value) {
+  if (Array.isArray(value)) return list(value.map(said));
+  if (typeof value === "number") return number(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** Return the address of the form with the parameters of an export. */
+export function formAddress({ type, params, format }) {
+  const query = new URLSearchParams({ type, format });
+  for (const [name, value] of Object.entries(params)) {
+    for (const one of Array.isArray(value) ? value : [value]) query.append(name, typeof one === "object" ? JSON.stringify(one) : one);
+  }
+  return `?${query}#/`;
+}
