@@ -1,7 +1,175 @@
-import { html } from "../lib/ui.js";
-import { t } from "../lib/texts.js";
+// Ask for an export, and see the latest ones.
+
+import { call } from "../lib/api.js";
+import { list } from "../lib/format.js";
+import { nameOf, ExportCard } from "../parts/export-card.js";
+import { href } from "../lib/route.js";
+import { has, t } from "../lib/texts.js";
+import { html, useEffect, useRef, useState } from "../lib/ui.js";
+import { Empty, ErrorNotice, Notice, Skeleton } from "../parts/notice.js";
+import { toast } from "../parts/toast.js";
+import { asked, exportOf, isOpen, page } from "../state/exports.js";
+import { me } from "../state/session.js";
+import { loadTypes, types } from "../state/types.js";
+import { lastQuery, lastType, remember } from "./new-choice.js";
+import { Form } from "./new-form.js";
+
+const LATEST = 5;
+const MOST_CARDS = 6;
 
 /** Ask for an export, and see the latest ones. */
 export function New() {
-  return html`<section class="card"><h1>${t("nav.new")}</h1></section>`;
+  const [sent, setSent] = useState(null);
+  const latest = useLatest(sent?.id);
+  const heading = useRef(null);
+  const done = (task) => {
+    setSent(task);
+    // On a narrow screen it is below the form.
+    if (matchMedia("(max-width: 960px)").matches) heading.current.focus();
+  };
+  // What is left of a quota changes when one ends.
+  const anew = (latest.ids ?? []).filter((id) => isOpen(exportOf(id).value ?? {})).join();
+  return html`
+    <div class="new">
+      <section class="card">
+        <h1>${t("nav.new")}</h1>
+        <${Ask} anew=${anew} sent=${done} />
+      </section>
+      <section class="card latest">
+        <header>
+          <h2 ref=${heading} tabindex="-1">${t("new.latest")}</h2>
+          <a href=${href(["exports"])}>${t("new.all")}</a>
+        </header>
+        <${Said} sent=${sent} />
+        <${Latest} ...${latest} fresh=${sent?.id} />
+      </section>
+    </div>`;
+}
+
+function Ask({ anew, sent }) {
+  const [problem, setProblem] = useState(null);
+  const [asks, setAsks] = useState(0);
+  // What the address asked for when the view was opened.
+  const [given] = useState(() => new URLSearchParams(location.search));
+  const [name, setName] = useState(() => given.get("type") ?? lastType());
+  useEffect(() => {
+    setProblem(null);
+    loadTypes().catch(setProblem);
+  }, [asks, asked.value]);
+  useEffect(() => () => showAddress(""), []);
+  if (!types.value) {
+    if (!problem) return html`<${Skeleton} lines=${12} />`;
+    const retry = html`<button type="button" onClick=${() => setAsks(asks + 1)}>${t("try-again")}</button>`;
+    return html`<${ErrorNotice} error=${problem} title=${t("new.no-types-known")} actions=${retry} />`;
+  }
+  if (!types.value.length) return html`<${Empty} title=${t("new.no-types")}><p>${t("new.no-types-why")}</p><//>`;
+  const type = types.value.find((one) => one.type === name) ?? types.value[0];
+  const isUnknown = given.get("type") === name && name && type.type !== name;
+  const query = given.get("type") === type.type ? given : lastQuery(type);
+  const changed = (chosen) => {
+    remember(type, chosen);
+    showAddress(`?${chosen}`);
+  };
+  return html`
+    ${isUnknown && html`<${Notice} kind="warning" title=${t("new.unknown-type")} />`}
+    <${Types} chosen=${type} choose=${setName} />
+    <${Form} key=${type.type} type=${type} query=${query} anew=${anew} changed=${changed} sent=${sent}>
+      <button type="button" class="quiet" onClick=${copyLink}>${t("new.copy-link")}</button>
+    <//>
+    <${Told} />`;
+}
+
+/** Put what is chosen into the address, so that it can be copied. */
+function showAddress(query) {
+  history.replaceState(history.state, "", `${location.pathname}${query}${location.hash}`);
+}
+
+async function copyLink() {
+  try {
+    await navigator.clipboard.writeText(`${location.origin}${location.pathname}${location.search}#/`);
+    toast(t("new.link-copied"));
+  } catch {
+    // Not by https, or the person does not allow it.
+    toast(t("new.link-not-copied"));
+  }
+}
+
+/** The reports, as cards; if they are many, as a list that opens. */
+function Types({ chosen, choose }) {
+  const columns = (type) => (type.columns.length ? list(type.columns.map(({ title }) => title)) : t("new.columns-vary"));
+  if (types.value.length > MOST_CARDS) {
+    return html`
+      <div class="field">
+        <label for="type">${t("new.type")}</label>
+        <select id="type" value=${chosen.type} onChange=${(event) => choose(event.target.value)}>
+          ${types.value.map(({ type, title }) => html`<option key=${type} value=${type}>${title}</option>`)}
+        </select>
+        <p class="hint type-columns">${columns(chosen)}</p>
+      </div>`;
+  }
+  return html`
+    <fieldset class="field">
+      <legend>${t("new.type")}</legend>
+      <div class="cards types">
+        ${types.value.map((type) => html`
+          <label key=${type.type} class="choice card-choice">
+            <input type="radio" name="type" value=${type.type} checked=${type === chosen} onChange=${() => choose(type.type)} />
+            <span class="choice-text">
+              <span class="choice-name">${type.title}</span>
+              <span class="soft type-columns">${columns(type)}</span>
+            </span>
+          </label>`)}
+      </div>
+    </fieldset>`;
+}
+
+/** How one is told of the end of an export. */
+function Told() {
+  const [choice, setChoice] = useState(null);
+  useEffect(() => {
+    // It is a line beside the matter: without an answer, it is left out.
+    call("GET", "/me/notify").then(setChoice).catch(() => {});
+  }, []);
+  if (!choice?.available.length) return html`<p class="told soft"> </p>`;
+  const names = choice.notify.map((name) => (has(`channel.${name}`) ? t(`channel.${name}`) : name));
+  return html`
+    <p class="told soft">
+      ${names.length ? t("new.told", { names: list(names) }) : t("new.not-told")} <a href=${href(["messages"])}>${t("new.told-change")}</a>
+    </p>`;
+}
+
+/** What came of the form: that it has begun, and how it ended. A screen reader says it. */
+function Said({ sent }) {
+  const task = sent && (exportOf(sent.id).value ?? sent);
+  const begun = sent?.joined ? "new.said.joined" : "new.said.begun";
+  const text = task && t(isOpen(task) || sent.joined ? begun : `new.said.${task.status}`, { name: nameOf(task) });
+  return html`<p role="status" class=${text ? "said-sent" : "unseen"}>${text}</p>`;
+}
+
+/** Return the ids of the latest exports of one's own, the one that was just asked for first. */
+function useLatest(first) {
+  const [found, setFound] = useState({ ids: null, problem: null });
+  const [asks, setAsks] = useState(0);
+  useEffect(() => {
+    const stop = new AbortController();
+    page({ limit: LATEST, created_by: me.value.uid }, { signal: stop.signal })
+      .then(({ items }) => setFound({ ids: items.map(({ id }) => id), problem: null }))
+      .catch((error) => stop.signal.aborted || setFound((before) => ({ ...before, problem: error })));
+    return () => stop.abort();
+  }, [asks, asked.value, first]);
+  const ids = found.ids && [...new Set([...(first ? [first] : []), ...found.ids])].slice(0, LATEST);
+  return { ids, problem: found.problem, again: () => setAsks(asks + 1) };
+}
+
+function Latest({ ids, problem, again, fresh }) {
+  if (!ids && problem) {
+    const retry = html`<button type="button" onClick=${again}>${t("try-again")}</button>`;
+    return html`<${ErrorNotice} error=${problem} title=${t("new.no-latest")} actions=${retry} />`;
+  }
+  if (!ids) return html`<${Skeleton} lines=${8} />`;
+  if (!ids.length) return html`<${Empty} title=${t("new.empty")}><p>${t("new.empty-how")}</p><//>`;
+  return html`
+    <ul role="list" class="latest-list">
+      ${ids.map((id) => html`<li key=${id} class=${id === fresh ? "fresh" : ""}><${ExportCard} id=${id} /></li>`)}
+    </ul>`;
 }
