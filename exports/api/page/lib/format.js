@@ -72,9 +72,9 @@ export function month(year, index) {
   return intl("DateTimeFormat", { year: "numeric", month: "long", timeZone: "UTC" }).format(first);
 }
 
-/** "November" */
+/** "Nov", "11月" */
 export function monthName(index) {
-  return intl("DateTimeFormat", { month: "long", timeZone: "UTC" }).format(Date.UTC(2026, index - 1));
+  return intl("DateTimeFormat", { month: "short", timeZone: "UTC" }).format(Date.UTC(2026, index - 1));
 }
 
 /** "2026", "2026年" */

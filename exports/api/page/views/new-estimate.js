@@ -10,6 +10,7 @@ import { exportOf, fetchExport, isOpen } from "../state/exports.js";
 
 const PAUSE_MS = 350;
 const SECOND_MS = 1000;
+const MOMENT_MS = 20_000;
 
 /**
  * Ask for an estimate of a request, some time after it has changed.
@@ -42,10 +43,10 @@ export function useEstimate(content, anew) {
 }
 
 /** What an estimate says. It keeps its place while there is none. */
-export function Estimate({ found, isCurrent, period, future, type, force }) {
-  const estimate = found?.estimate;
+export function Estimate({ found, isCurrent, isRight, period, future, type, force }) {
+  const estimate = isRight ? found?.estimate : null;
   return html`
-    <div class="estimate ${isCurrent ? "" : "old"}">
+    <div class="estimate ${isCurrent ? "" : "old"}" aria-live="polite">
       ${estimate ? html`
         <p class="estimate-main">${sizeSaid(estimate)}</p>
         <${Left} quotas=${estimate.quotas} type=${type} />
@@ -53,7 +54,7 @@ export function Estimate({ found, isCurrent, period, future, type, force }) {
         ${!future && estimate.openEnded && html`<p class="estimate-note">${period ? t("new.open-ended", { period }) : t("new.open-ended-any")}</p>`}
         ${estimate.joins && html`<${Joins} id=${estimate.joins} force=${force} />`}`
       : html`
-        <p class="soft">${found?.error ? t("new.no-estimate") : t("new.estimating")}</p>`}
+        <p class="soft">${t(isRight ? (found?.error && isCurrent ? "new.no-estimate" : "new.estimating") : "new.estimate-later")}</p>`}
     </div>`;
 }
 
@@ -80,9 +81,11 @@ function Left({ quotas, type }) {
 function Joins({ id, force }) {
   const task = exportOf(id).value;
   if (!task) return null;
+  const isNew = now.value - task.createdAt < MOMENT_MS;
+  const when = isNew ? t("new.just-now") : ago(task.createdAt, now.value);
   return html`
     <div class="estimate-note joins">
-      <p>${t(isOpen(task) ? "new.joins" : "new.joins-done", { ago: ago(task.createdAt, now.value) })} <a href=${href(["exports", id])}>${t("new.joins-show")}</a></p>
+      <p>${t(isOpen(task) ? "new.joins" : "new.joins-done", { ago: when })} <a href=${href(["exports", id])}>${t("new.joins-show")}</a></p>
       ${!isOpen(task) && html`<button type="button" class="small" onClick=${force}>${t("new.force")}</button>`}
     </div>`;
 }

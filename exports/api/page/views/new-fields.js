@@ -3,6 +3,7 @@
 // The values of a form are texts, or lists of texts, as the address has them. "" and [] are nothing.
 
 const MOST_IN_LIST = 100;
+const MISSING = { choice: "new.missing.choice", choices: "new.missing.some" };
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 
 /**
@@ -102,7 +103,7 @@ function given(lines) {
 /** Return what is wrong with a field: [name of a text, values for it]; null if nothing is. */
 export function problemOf(field, values) {
   const found = field.names.map((name) => values[name]);
-  if (found.every((value) => !value || !value.length)) return field.required ? [`new.missing.${field.choices ? "choice" : "value"}`] : null;
+  if (found.every((value) => !value || !value.length)) return field.required ? [MISSING[field.kind] ?? "new.missing.value"] : null;
   if (takesMany(field)) {
     const lines = given(found[0]);
     const most = field.schema.maxItems ?? MOST_IN_LIST;
@@ -134,8 +135,8 @@ function ofOne({ kind, schema }, text) {
 function ofNumber(schema, text) {
   const value = Number(text);
   if (schema.type === "decimal") return new RegExp(schema.pattern, "u").test(text.trim()) ? null : ["new.wrong.number"];
-  if (!text.trim() || !Number.isFinite(value)) return ["new.wrong.number"];
   if (schema.type === "integer" && !/^-?\d+$/.test(text.trim())) return ["new.wrong.integer"];
+  if (!text.trim() || !Number.isFinite(value)) return ["new.wrong.number"];
   const [low, high] = [schema.minimum ?? schema.exclusiveMinimum, schema.maximum ?? schema.exclusiveMaximum];
   if (value >= (low ?? -Infinity) && value <= (high ?? Infinity)) return null;
   if (low === undefined) return ["new.wrong.high", { most: high }];

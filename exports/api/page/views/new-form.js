@@ -81,13 +81,13 @@ export function Form({ type, query, anew, changed, sent, children }) {
       ${fields.map((field) => html`
         <${Control} key=${field.names[0]} field=${field} values=${choice.values} set=${set} left=${() => leave(field.names[0])}
           error=${shown(field.names[0])} today=${day} zone=${zone} />`)}
-      <${Format} type=${type} format=${choice.format} set=${(format) => setChoice((before) => ({ ...before, format }))} error=${refused.format} />
       ${choice.columns.length > 0 && html`
         <${Columns} type=${type} columns=${choice.columns} set=${(columns) => setChoice((before) => ({ ...before, columns }))}
           error=${problems.columns ? t(...problems.columns) : refused.columns} />`}
+      <${Format} type=${type} format=${choice.format} set=${(format) => setChoice((before) => ({ ...before, format }))} error=${refused.format} />
       <div class="send">
-        <${Estimate} found=${found} isCurrent=${isCurrent} period=${period} type=${type} force=${() => send(true)}
-          future=${Boolean(period) && isFuture(periodField, choice.values, day)} isRight=${isRight} />
+        ${error?.code !== "E_QUOTA" && html`<${Estimate} found=${found} isCurrent=${isCurrent} period=${period} type=${type} force=${() => send(true)}
+          future=${Boolean(period) && isFuture(periodField, choice.values, day)} isRight=${isRight} />`}
         <${Refusal} error=${error} refused=${refused} wasSent=${refusal?.content === content} />
         <div class="actions">
           <button class="primary large" aria-disabled=${busy}>${t(busy ? "new.sending" : "new.send")}</button>
@@ -106,8 +106,8 @@ function Refusal({ error, refused, wasSent }) {
       <${Notice} kind="warning" title=${t("new.quota")} actions=${error.retryAfter ? null : open}><p>${explain(error)}</p><p>${possibleAgain(error)}</p><//>`;
   }
   if (!wasSent) return null;
-  return html`<${ErrorNotice} error=${error} title=${t("new.not-sent")}
-    actions=${error.code === OFFLINE && html`<span class="soft">${t("new.send-again")}</span>`} />`;
+  if (error.code === OFFLINE) return html`<${Notice} kind="error" title=${t("new.no-answer")}><p>${t("new.send-again")}</p><//>`;
+  return html`<${ErrorNotice} error=${error} title=${t("new.not-sent")} />`;
 }
 
 /** Return what the API says is wrong, by the name of a field. */

@@ -1,6 +1,6 @@
 // Controls for the period of an export.
 
-import { days, month, monthName } from "../lib/format.js";
+import { days, month as monthSaid, monthName } from "../lib/format.js";
 import { language, t } from "../lib/texts.js";
 import { html, useId } from "../lib/ui.js";
 import { Group } from "../parts/field.js";
@@ -13,7 +13,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export function Month({ values, set, error, schema, today, hint }) {
   const id = useId();
   const chosen = Number(values.month);
-  const isLater = (index) => `${values.year}-${`${index}`.padStart(2, "0")}` > today.slice(0, 7);
+  const [year, month] = today.split("-").map(Number);
+  const isLater = (index) => Number(values.year) * 12 + index > year * 12 + month;
   return html`
     <${Group} legend=${t("new.month")} error=${error} hint=${hint}>
       <${YearStep} values=${values} set=${set} wrong=${Boolean(error)} schema=${schema} />
@@ -88,7 +89,7 @@ export function Days({ names: [first, end], values, set, error, today, hint }) {
 
 /** Return the period of a form in words, or null if it has none: "October 2026" */
 export function periodSaid({ kind, names }, values) {
-  if (kind === "month") return month(Number(values.year), Number(values.month));
+  if (kind === "month") return monthSaid(Number(values.year), Number(values.month));
   if (kind === "year") return values.year;
   if (kind === "days") return days(Date.parse(values[names[0]]), Date.parse(plus(values[names[1]], -1)));
   return null;

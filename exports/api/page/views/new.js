@@ -50,7 +50,7 @@ function Ask({ anew, sent }) {
   const [problem, setProblem] = useState(null);
   const [asks, setAsks] = useState(0);
   // What the address asked for when the view was opened.
-  const [given] = useState(() => new URLSearchParams(location.search));
+  const [given, setGiven] = useState(() => new URLSearchParams(location.search));
   const [name, setName] = useState(() => given.get("type") ?? lastType());
   useEffect(() => {
     setProblem(null);
@@ -66,13 +66,17 @@ function Ask({ anew, sent }) {
   const type = types.value.find((one) => one.type === name) ?? types.value[0];
   const isUnknown = given.get("type") === name && name && type.type !== name;
   const query = given.get("type") === type.type ? given : lastQuery(type);
+  const choose = (wanted) => {
+    setGiven(new URLSearchParams());
+    setName(wanted);
+  };
   const changed = (chosen) => {
     remember(type, chosen);
     showAddress(`?${chosen}`);
   };
   return html`
     ${isUnknown && html`<${Notice} kind="warning" title=${t("new.unknown-type")} />`}
-    <${Types} chosen=${type} choose=${setName} />
+    <${Types} chosen=${type} choose=${choose} />
     <${Form} key=${type.type} type=${type} query=${query} anew=${anew} changed=${changed} sent=${sent}>
       <button type="button" class="quiet" onClick=${copyLink}>${t("new.copy-link")}</button>
     <//>
