@@ -72,8 +72,13 @@ export function month(year, index) {
   return intl("DateTimeFormat", { year: "numeric", month: "long", timeZone: "UTC" }).format(first);
 }
 
-/** "Nov", "11月" */
+/** "November" */
 export function monthName(index) {
+  return intl("DateTimeFormat", { month: "long", timeZone: "UTC" }).format(Date.UTC(2026, index - 1));
+}
+
+/** "Nov", "11月" */
+export function shortMonth(index) {
   return intl("DateTimeFormat", { month: "short", timeZone: "UTC" }).format(Date.UTC(2026, index - 1));
 }
 

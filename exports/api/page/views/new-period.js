@@ -1,6 +1,6 @@
 // Controls for the period of an export.
 
-import { days, month as monthSaid, monthName } from "../lib/format.js";
+import { days, month as monthSaid, shortMonth } from "../lib/format.js";
 import { language, t } from "../lib/texts.js";
 import { html, useId } from "../lib/ui.js";
 import { Group } from "../parts/field.js";
@@ -22,7 +22,7 @@ export function Month({ values, set, error, schema, today, hint }) {
         ${MONTHS.map((index) => html`
           <label key=${index} class="choice ${isLater(index) ? "later" : ""}">
             <input type="radio" class="unseen" name=${id} value=${index} checked=${index === chosen}
-              onChange=${() => set({ month: `${index}` })} />${monthName(index)}
+              onChange=${() => set({ month: `${index}` })} />${shortMonth(index)}
           </label>`)}
       </div>
     <//>`;
