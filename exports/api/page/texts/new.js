@@ -86,7 +86,7 @@ export const newTexts = {
   "new.size-unknown": ["Nobody has exported this yet, so its size is not known.", "尚无同类导出，无法估算大小。"],
   "new.left": ["Left: {said}.", "剩余额度：{said}。"],
   "new.left-open": ["{left} of {limit} at once", "同时 {left}/{limit} 个"],
-  "new.left-day": ["{left} of {limit} today (all of them again at {time})", "今日 {left}/{limit} 个（{time} 重置）"],
+  "new.left-day": ["{left} of {limit} today (resets at {time})", "今日 {left}/{limit} 个（{time} 重置）"],
   "new.and": [", ", "，"],
   "new.open-ended": ["{period} is not over. The file has what is there until now.", "{period}尚未结束，文件仅包含截至目前的数据。"],
   "new.open-ended-any": ["The period is not over. The file has what is there until now.", "该时间段尚未结束，文件仅包含截至目前的数据。"],

@@ -48,7 +48,7 @@ export function Estimate({ found, isCurrent, isRight, period, future, type, forc
   return html`
     <div class="estimate ${isCurrent ? "" : "old"}" aria-live="polite">
       ${estimate ? html`
-        <p class="estimate-main">${sizeSaid(estimate)}</p>
+        ${!future && html`<p class="estimate-main">${sizeSaid(estimate)}</p>`}
         <${Left} quotas=${estimate.quotas} type=${type} />
         ${future && html`<p class="estimate-note">${t("new.future", { period })}</p>`}
         ${!future && estimate.openEnded && html`<p class="estimate-note">${period ? t("new.open-ended", { period }) : t("new.open-ended-any")}</p>`}
