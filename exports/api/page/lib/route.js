@@ -2,12 +2,15 @@
 
 import { signal } from "./ui.js";
 
-/** `path`: ["exports", "ID"]; `query`: URLSearchParams. */
+/** `path`: ["exports", "ID"]; `query`: URLSearchParams; `hash`: both, as the address has them. */
 export const route = signal(read());
 
-addEventListener("hashchange", () => {
-  route.value = read();
-});
+for (const name of ["hashchange", "popstate"]) {
+  // Back to an address with another query: Chromium says nothing of the hash then.
+  addEventListener(name, () => {
+    if (route.peek().hash !== location.hash) route.value = read();
+  });
+}
 
 /** Return the address of a place: href(["exports", id], {status: "done"}). */
 export function href(path, query = {}) {
@@ -30,6 +33,7 @@ export function go(path, query, { replace = false } = {}) {
 function read() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   return {
+    hash: location.hash,
     path: path.split("/").filter(Boolean).map(decoded),
     query: new URLSearchParams(query ?? ""),
   };
