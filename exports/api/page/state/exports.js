@@ -14,7 +14,10 @@ let soon = null;
 /** Counts up when views should ask anew: there is a new export, or something may have been missed. */
 export const asked = signal(0);
 
-whenTold("export", (task) => put(task));
+whenTold("export", (task) => {
+  if (!exportOf(task.id).peek()) askAnewSoon();
+  put(task);
+});
 
 /** Return the signal of an export; its value is null until it is known. */
 export function exportOf(id) {

@@ -2,15 +2,16 @@
 
 import { call } from "../lib/api.js";
 import { list } from "../lib/format.js";
-import { nameOf, ExportCard } from "../parts/export-card.js";
+import { periodInWords } from "../lib/params.js";
 import { href } from "../lib/route.js";
 import { has, t } from "../lib/texts.js";
 import { html, useEffect, useRef, useState } from "../lib/ui.js";
+import { ExportCard } from "../parts/export-card.js";
 import { Empty, ErrorNotice, Notice, Skeleton } from "../parts/notice.js";
 import { toast } from "../parts/toast.js";
 import { asked, exportOf, isOpen, page } from "../state/exports.js";
 import { me } from "../state/session.js";
-import { loadTypes, types } from "../state/types.js";
+import { loadTypes, types, typeTitle } from "../state/types.js";
 import { lastQuery, lastType, remember } from "./new-choice.js";
 import { Form } from "./new-form.js";
 
@@ -85,7 +86,8 @@ function Ask({ anew, sent }) {
 
 /** Put what is chosen into the address, so that it can be copied. */
 function showAddress(query) {
-  history.replaceState(history.state, "", `${location.pathname}${query}${location.hash}`);
+  // A comma needs no escape there, and people read it.
+  history.replaceState(history.state, "", `${location.pathname}${query.replaceAll("%2C", ",")}${location.hash}`);
 }
 
 async function copyLink() {
@@ -146,7 +148,8 @@ function Told() {
 function Said({ sent }) {
   const task = sent && (exportOf(sent.id).value ?? sent);
   const begun = sent?.joined ? "new.said.joined" : "new.said.begun";
-  const text = task && t(isOpen(task) || sent.joined ? begun : `new.said.${task.status}`, { name: nameOf(task) });
+  const name = task && [typeTitle(task.type), periodInWords(task.params)].filter(Boolean).join(", ");
+  const text = task && t(isOpen(task) || sent.joined ? begun : `new.said.${task.status}`, { name });
   return html`<p role="status" class=${text ? "said-sent" : "unseen"}>${text}</p>`;
 }
 
