@@ -55,7 +55,7 @@ export const newTexts = {
   "new.wrong.text": ["It does not have the form that is needed.", "格式不正确。"],
   "new.wrong.many": [{ one: "At most {count} value.", other: "At most {count} values." }, "最多 {count} 个值。"],
   "new.wrong.json": ["This is not JSON.", "不是有效的 JSON。"],
-  "new.refused": ["{reason}", "服务未接受此值：{reason}"],
+  "new.refused": ["It {reason}.", "服务未接受此值：{reason}"],
 
   "new.columns": ["Columns", "列"],
   "new.columns.all": ["all {count}", "全部 {count} 列"],
@@ -103,6 +103,7 @@ export const newTexts = {
   "new.link-copied": ["Copied. The link opens this form as it is now.", "已复制，打开链接即可还原当前表单。"],
   "new.link-not-copied": ["The browser does not allow it. Copy the address of this page; it is the link.", "浏览器不允许复制。请直接复制当前页面的网址。"],
   "new.not-sent": ["The export was not asked for.", "导出未提交。"],
+  "new.not-possible": ["It can't be exported like this.", "当前设置无法导出。"],
   "new.no-answer": ["There was no answer.", "服务没有响应。"],
   "new.send-again": ["Press Export again. If it has begun already, you get that one, not a second.", "请再次点击“导出”。若导出已开始，将直接使用该导出，不会重复创建。"],
   "new.quota": ["You have reached your limit.", "已达到额度上限。"],

@@ -16,6 +16,8 @@ import { fieldsOf } from "./new-fields.js";
 import { Format } from "./new-format.js";
 import { periodSaid, zoneSaid } from "./new-period.js";
 
+const SIGNED_OUT = 401;
+
 /**
  * The form.
  *
@@ -40,8 +42,9 @@ export function Form({ type, query, anew, changed, sent, children }) {
   const content = isRight ? JSON.stringify(requestOf(type, fields, choice)) : null;
   const found = useEstimate(content, `${anew} ${made}`);
   const isCurrent = content !== null && found?.content === content;
-  const error = (refusal?.content === content && refusal.error) || (isCurrent && found.error) || null;
+  const error = (refusal?.content === content && refusal.error) || (isCurrent && found.error?.status !== SIGNED_OUT && found.error) || null;
   const refused = refusedFields(error, fields);
+  const isRefused = Object.keys(refused).length > 0;
   const shown = (name) => (problems[name] ? (tries > 0 || seen.has(name)) && t(...problems[name]) : refused[name]) || null;
 
   const address = `${queryOf(type, choice)}`;
@@ -76,19 +79,22 @@ export function Form({ type, query, anew, changed, sent, children }) {
   const zone = zoneSaid(type.timezone);
   const periodField = fields.find(({ own }) => !own);
   const period = periodField && !problems[periodField.names[0]] ? periodSaid(periodField, choice.values) : null;
+  const control = (field) => html`
+    <${Control} key=${field.names[0]} field=${field} values=${choice.values} set=${set} left=${() => leave(field.names[0])}
+      error=${shown(field.names[0])} today=${day} zone=${zone} />`;
+  const own = fields.filter((field) => field.own);
   return html`
     <form class="ask" ref=${element} noValidate onSubmit=${(event) => { event.preventDefault(); send(false); }}>
-      ${fields.map((field) => html`
-        <${Control} key=${field.names[0]} field=${field} values=${choice.values} set=${set} left=${() => leave(field.names[0])}
-          error=${shown(field.names[0])} today=${day} zone=${zone} />`)}
+      ${periodField && control(periodField)}
+      ${own.length > 0 && html`<div class="own">${own.map(control)}</div>`}
       ${choice.columns.length > 0 && html`
         <${Columns} type=${type} columns=${choice.columns} set=${(columns) => setChoice((before) => ({ ...before, columns }))}
           error=${problems.columns ? t(...problems.columns) : refused.columns} />`}
       <${Format} type=${type} format=${choice.format} set=${(format) => setChoice((before) => ({ ...before, format }))} error=${refused.format} />
       <div class="send">
-        ${error?.code !== "E_QUOTA" && html`<${Estimate} found=${found} isCurrent=${isCurrent} period=${period} type=${type} force=${() => send(true)}
-          future=${Boolean(period) && isFuture(periodField, choice.values, day)} isRight=${isRight} />`}
-        <${Refusal} error=${error} refused=${refused} wasSent=${refusal?.content === content} />
+        ${(!isFinal(error) || isRefused) && html`<${Estimate} found=${found} isCurrent=${isCurrent} period=${period} type=${type} force=${() => send(true)}
+          future=${Boolean(period) && isFuture(periodField, choice.values, day)} isRight=${isRight && !isRefused} />`}
+        ${error && !isRefused && html`<${Refusal} error=${error} wasSent=${refusal?.content === content} />`}
         <div class="actions">
           <button class="primary large" aria-disabled=${busy}>${t(busy ? "new.sending" : "new.send")}</button>
           ${children}
@@ -97,17 +103,21 @@ export function Form({ type, query, anew, changed, sent, children }) {
     </form>`;
 }
 
-/** What the API refuses, if it is not of one field. */
-function Refusal({ error, refused, wasSent }) {
-  if (!error || Object.keys(refused).length > 0) return null;
+/** Whether the API would not take the same request a moment later. */
+function isFinal(error) {
+  return Boolean(error) && (!error.retryable || error.code === "E_QUOTA");
+}
+
+/** What the API refuses, if it is not of one field. Without an estimate, one can export all the same. */
+function Refusal({ error, wasSent }) {
   if (error.code === "E_QUOTA") {
     const open = html`<a class="button small" href=${href(["exports"], { status: "running" })}>${t("new.see-running")}</a>`;
     return html`
       <${Notice} kind="warning" title=${t("new.quota")} actions=${error.retryAfter ? null : open}><p>${explain(error)}</p><p>${possibleAgain(error)}</p><//>`;
   }
-  if (!wasSent) return null;
+  if (!wasSent && !isFinal(error)) return null;
   if (error.code === OFFLINE) return html`<${Notice} kind="error" title=${t("new.no-answer")}><p>${t("new.send-again")}</p><//>`;
-  return html`<${ErrorNotice} error=${error} title=${t("new.not-sent")} />`;
+  return html`<${ErrorNotice} error=${error} title=${t(wasSent ? "new.not-sent" : "new.not-possible")} />`;
 }
 
 /** Return what the API says is wrong, by the name of a field. */
@@ -119,10 +129,14 @@ function refusedFields(error, fields) {
     const name = path.split(".")[0];
     const field = fields.find((one) => one.names.includes(name)) ?? (name === "input" && fields.find(({ kind }) => kind === "days"));
     const target = name === "columns" ? name : field?.names[0];
-    // The reason of the API is English.
-    if (target) found[target] = language.value === "en" ? `${reason[0].toUpperCase()}${reason.slice(1)}.` : t("new.refused", { reason });
+    if (target) found[target] = inWords(reason);
   }
   return found;
+}
+
+/** The reason of the API is English, and often a sentence without its subject: "is not a number". */
+function inWords(reason) {
+  return language.value === "en" && /^[^a-z]/.test(reason) ? `${reason}.` : t("new.refused", { reason });
 }
 
 /** `crypto.randomUUID` is only there by https. */

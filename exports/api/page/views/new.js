@@ -10,7 +10,7 @@ import { ExportCard } from "../parts/export-card.js";
 import { Empty, ErrorNotice, Notice, Skeleton } from "../parts/notice.js";
 import { toast } from "../parts/toast.js";
 import { asked, exportOf, isOpen, page } from "../state/exports.js";
-import { me } from "../state/session.js";
+import { me, session } from "../state/session.js";
 import { loadTypes, types, typeTitle } from "../state/types.js";
 import { lastQuery, lastType, remember } from "./new-choice.js";
 import { Form } from "./new-form.js";
@@ -28,8 +28,8 @@ export function New() {
     // On a narrow screen it is below the form.
     if (matchMedia("(max-width: 960px)").matches) heading.current.focus();
   };
-  // What is left of a quota changes when one ends.
-  const anew = (latest.ids ?? []).filter((id) => isOpen(exportOf(id).value ?? {})).join();
+  // What is left of a quota changes when one ends; and after a sign-in, all is asked for again.
+  const anew = [session.value, ...(latest.ids ?? []).filter((id) => isOpen(exportOf(id).value ?? {}))].join();
   return html`
     <div class="new">
       <section class="card">
@@ -59,7 +59,7 @@ function Ask({ anew, sent }) {
   }, [asks, asked.value]);
   useEffect(() => () => showAddress(""), []);
   if (!types.value) {
-    if (!problem) return html`<${Skeleton} lines=${12} />`;
+    if (!problem) return html`<${Skeleton} lines=${24} />`;
     const retry = html`<button type="button" onClick=${() => setAsks(asks + 1)}>${t("try-again")}</button>`;
     return html`<${ErrorNotice} error=${problem} title=${t("new.no-types-known")} actions=${retry} />`;
   }
@@ -173,7 +173,7 @@ function Latest({ ids, problem, again, fresh }) {
     const retry = html`<button type="button" onClick=${again}>${t("try-again")}</button>`;
     return html`<${ErrorNotice} error=${problem} title=${t("new.no-latest")} actions=${retry} />`;
   }
-  if (!ids) return html`<${Skeleton} lines=${8} />`;
+  if (!ids) return html`<${Skeleton} lines=${26} />`;
   if (!ids.length) return html`<${Empty} title=${t("new.empty")}><p>${t("new.empty-how")}</p><//>`;
   return html`
     <ul role="list" class="latest-list">
