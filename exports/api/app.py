@@ -112,6 +112,7 @@ def build_app(
             tokens=tokens,
             stopping=app.state.stopping,
         ),
+        web_ui=api.web_ui(connections.temporal.namespace),
     )
     app.state.routes = [route for router in _ROUTERS for route in router.routes]
     for router in _ROUTERS:

@@ -5,8 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exports.api.answers import Ok
 from exports.api.errors import documented, documented_write
-from exports.api.parts import Client, PartsOfApp
-from exports.api.settings import ApiSettings
+from exports.api.parts import Client, Parts, PartsOfApp
 from exports.api.who import Asks, Person
 from exports.client.telling import NotifyChoice
 from exports.errors import ChannelError
@@ -23,7 +22,8 @@ class Me(WireModel):
         uid: Their name, as in `createdBy`.
         operator: Whether they are an operator, who sees the exports of everybody.
         expires_at: When their token or session ends (epoch milliseconds); None if it does not.
-        web_ui: To an operator, the address of the Temporal Web UI, if this installation has set it.
+        web_ui: To an operator, the address of the workflows in the Temporal Web UI, if this
+            installation has set one. A run is at `{webUi}/{workflowId}/{runId}`.
     """
 
     uid: str
@@ -32,13 +32,13 @@ class Me(WireModel):
     web_ui: str | None
 
 
-def me_of(person: Person, settings: ApiSettings) -> Me:
+def me_of(person: Person, parts: Parts) -> Me:
     """Return what somebody is told of themselves."""
     return Me(
         uid=person.uid,
         operator=person.operator,
         expires_at=person.expires_at,
-        web_ui=settings.api_web_ui_url if person.operator else None,
+        web_ui=parts.web_ui if person.operator else None,
     )
 
 
@@ -56,7 +56,7 @@ class MeWithQuotas(Me):
 async def me(client: Client, parts: PartsOfApp, person: Asks) -> Ok[MeWithQuotas]:
     """Return who the token belongs to, and the quotas with what is used of them."""
     quotas = await client.quotas(created_by=person.uid)
-    return Ok(data=MeWithQuotas(**dict(me_of(person, parts.settings)), quotas=quotas))
+    return Ok(data=MeWithQuotas(**dict(me_of(person, parts)), quotas=quotas))
 
 
 class Notify(BaseModel):

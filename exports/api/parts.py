@@ -29,6 +29,7 @@ class Parts:
         rate: Counts the requests of each person.
         readiness: Asks whether the servers answer.
         streams: The open streams of events.
+        web_ui: The address of the exports in the Temporal Web UI; None if it is not set.
     """
 
     client: ExportClient
@@ -39,6 +40,7 @@ class Parts:
     rate: RateLimit
     readiness: Readiness
     streams: Streams
+    web_ui: str | None
 
 
 def parts_of(request: Request) -> Parts:

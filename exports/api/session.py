@@ -46,7 +46,7 @@ async def open_session(
         secure=_is_https(request, parts),
     )
     signed_in = Person(session.uid, session.operator, session.expires_at)
-    return Ok(data=me_of(signed_in, parts.settings))
+    return Ok(data=me_of(signed_in, parts))
 
 
 @router.get(
@@ -57,7 +57,7 @@ async def open_session(
 )
 async def get_session(parts: PartsOfApp, person: MayAsk) -> Ok[Me | None]:
     """Return who is signed in with this browser; null if nobody is, or not any more."""
-    return Ok(data=None if person is None else me_of(person, parts.settings))
+    return Ok(data=None if person is None else me_of(person, parts))
 
 
 @router.delete(

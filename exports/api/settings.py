@@ -1,6 +1,7 @@
 """Settings of the HTTP API, from environment variables. It reads those of clients as well."""
 
 from typing import Annotated, Final, Self
+from urllib.parse import quote
 
 from annotated_types import Gt
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -97,7 +98,8 @@ class ApiSettings(EnvironmentSettings):
     )
     api_web_ui_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
         default=None,
-        description="Address of the Temporal Web UI, to which the exports page links for operators",
+        description="Address of the Temporal Web UI, `https://temporal.example.com`. The exports "
+        "page links operators to the workflow of an export there, in the namespace of the client",
     )
 
     @model_validator(mode="after")
@@ -111,6 +113,12 @@ class ApiSettings(EnvironmentSettings):
                 "EXPORTS_API_JWT_ISSUER and EXPORTS_API_JWT_AUDIENCE must be set for JWTs"
             )
         return self
+
+    def web_ui(self, namespace: str) -> str | None:
+        """Return the address of a namespace's workflows in the Temporal Web UI, if it is set."""
+        if self.api_web_ui_url is None:
+            return None
+        return f"{self.api_web_ui_url.rstrip('/')}/namespaces/{quote(namespace, safe='')}/workflows"
 
     @property
     def takes_jwt(self) -> bool:

@@ -73,7 +73,9 @@ async def test_every_call_that_the_document_protects_needs_a_token(api: Api) -> 
     for path, methods in api.app.openapi()["paths"].items():
         for method, call in methods.items():
             answer = await api.ask(method.upper(), path, None, json={})
-            if call.get("security"):
+            if (method, path) == ("get", "/session"):
+                assert answer.json()["data"] is None  # who is signed in: nobody
+            elif call.get("security"):
                 assert answer.json()["error"]["code"] == "E_TOKEN", (method, path)
             else:
                 public.append(path)
@@ -155,6 +157,34 @@ async def test_a_browser_changes_its_token_for_a_cookie_and_gives_it_back(api: A
     assert f'{SESSION_COOKIE}=""' in closed.headers["set-cookie"]
     assert (await api.ask("GET", "/me", None, headers=cookie)).status_code == 401
     assert (await api.ask("GET", "/me")).status_code == 200, "the token is still valid"
+
+
+async def test_the_page_knows_who_is_signed_in_and_only_an_operator_gets_the_web_ui(
+    idle_service: Service,
+) -> None:
+    namespace = idle_service.connections.temporal.namespace
+    async with open_api(idle_service, api_web_ui_url="https://temporal.example.com/ui/") as api:
+
+        async def shown(cookie: dict[str, str]) -> Any:
+            answer = await api.ask("GET", "/session", None, headers=cookie)
+            assert answer.status_code == 200
+            return answer.json()["data"]
+
+        assert await shown({}) is None
+        person, operator = [await _open_session(api, who) for who in (OWNER, OPERATOR)]
+        assert (await shown(person)).items() >= {
+            ("uid", OWNER),
+            ("operator", False),
+            ("webUi", None),
+        }
+        workflows = f"https://temporal.example.com/ui/namespaces/{namespace}/workflows"
+        assert (await shown(operator))["webUi"] == workflows
+        assert (await api.ask("GET", "/me", OPERATOR)).json()["data"]["webUi"] == workflows
+        ours = {**operator, "Origin": api.url}
+        assert (await api.ask("DELETE", "/session", None, headers=ours)).status_code == 200
+        assert await shown(operator) is None
+    settings = ApiSettings(api_web_ui_url="https://x")
+    assert settings.web_ui("exports/eu") == "https://x/namespaces/exports%2Feu/workflows"
 
 
 @protected_by("exports/tokens.py", "if token.parent is None or await", instead="if True or await")
