@@ -27,9 +27,11 @@ class ExportType(WireModel):
         params: The JSON Schema (2020-12) of its parameters.
         columns: The columns of its files, in order; empty if only its rows can tell.
         periods: The relative periods that recurring exports of it can have.
+        period_params: The parameters that such a period says: `year` and `month`.
         formats: The file formats that it can be exported to.
         file_name: What a file may be called.
-        timezone: The time zone of its days and months: `Asia/Shanghai`.
+        timezone: The time zone of its days and months, and of the times of a recurring export by
+            default: `Asia/Shanghai`.
     """
 
     type: str
@@ -37,6 +39,7 @@ class ExportType(WireModel):
     params: dict[str, JsonValue]
     columns: list[ColumnDescription]
     periods: list[str]
+    period_params: list[str]
     formats: list[str]
     file_name: str
     timezone: str
@@ -74,6 +77,7 @@ def _of(report: Report) -> ExportType:
         params=report.params_schema(),
         columns=report.describe_columns(),
         periods=[*report.spans],
+        period_params=report.params_of_period(),
         formats=sorted(FORMATS),
         file_name=report.sample_file_name(FORMATS[DEFAULT_FORMAT].extension),
         timezone=report.timezone,

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from exports.characters import can_mislead
+from exports.clock import now_ms
 from exports.errors import ParamsError, TypeUnknownError
 from exports.models import Unit
 from exports.reports.described import ParamDescription, schema_of_params
@@ -130,6 +131,13 @@ class Report(ABC):
             end: The day after the last one.
         """
         raise NotImplementedError
+
+    def params_of_period(self) -> list[str]:
+        """Return the names of the parameters that `period_params` gives; empty without `spans`."""
+        if not self.spans:
+            return []
+        days = RelativePeriod(self.spans[0]).before(now_ms(), ZoneInfo(self.timezone))
+        return [*self.period_params(*days)]
 
     def params_at(
         self, params: Mapping[str, JsonValue], period: str | None, moment: int

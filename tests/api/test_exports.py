@@ -255,6 +255,7 @@ async def test_a_person_learns_what_can_be_asked_for(api: Api) -> None:
     assert monthly["params"]["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert monthly["params"]["required"] == ["year", "month"]
     assert "xlsx" in monthly["formats"]
+    assert (monthly["periods"], monthly["periodParams"]) == (["previous month"], ["year", "month"])
     assert monthly["fileName"] == "statsMonthly-2026-10.csv"
     assert monthly["timezone"] == "Asia/Shanghai"
     assert [column["name"] for column in monthly["columns"]][:2] == ["day", "category"]
