@@ -14,10 +14,10 @@ import { New } from "./views/new.js";
 import { Recurring } from "./views/recurring.js";
 import { SignIn } from "./views/sign-in.js";
 
-/** Each view: its name in the address, and in the menu. A new one is a file and a line here. */
+/** Each view: its name in the address, and in the menu, and there for operators. A new one is a file and a line here. */
 const VIEWS = [
   { path: "", name: "nav.new", show: New },
-  { path: "exports", name: "nav.exports", show: Exports },
+  { path: "exports", name: "nav.exports", forOperators: "nav.all", show: Exports },
   { path: "recurring", name: "nav.recurring", show: Recurring },
   { path: "messages", name: "nav.messages", show: Messages },
 ];

@@ -45,6 +45,17 @@ export const shellTexts = {
   "broken": ["Something went wrong on this page. Load it again; nothing is lost.", "页面出错了。请重新加载，数据不会丢失。"],
   "reload": ["Load again", "重新加载"],
 
+  "person": ["Person", "用户"],
+  "person.all": ["Everybody", "所有人"],
+  "person.clear": ["Show everybody's", "显示所有人"],
+  "workflow": ["Workflow in Temporal", "在 Temporal 中查看工作流"],
+  "new-tab": ["(opens in a new tab)", "（在新标签页中打开）"],
+  "repeat.year": ["Every year like this", "每年自动导出"],
+  "repeat.month": ["Every month like this", "每月自动导出"],
+  "repeat.week": ["Every week like this", "每周自动导出"],
+  "repeat.day": ["Every day like this", "每天自动导出"],
+  "repeat.days": ["Again and again like this", "定期自动导出"],
+
   "rows": [{ one: "{count} row", other: "{count} rows" }, "{count} 行"],
 
   "status.pending": ["Waiting", "等待中"],

@@ -24,8 +24,8 @@ export function Frame({ views, place, children }) {
     <header class="top">
       <a class="brand" href=${href([])}><${Mark} />${t("app.name")}</a>
       <nav aria-label=${t("nav.label")}>
-        ${views.map(({ path, name }) => html`
-          <a key=${path} href=${href(path ? [path] : [])} aria-current=${place === path ? "page" : undefined}>${t(name)}</a>`)}
+        ${views.map(({ path, name, forOperators = name }) => html`
+          <a key=${path} href=${href(path ? [path] : [])} aria-current=${place === path ? "page" : undefined}>${t(me.value?.operator ? forOperators : name)}</a>`)}
       </nav>
       <${Account} />
     </header>
