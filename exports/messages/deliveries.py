@@ -75,6 +75,9 @@ class Delivery(WireModel):
     Attributes:
         id: Its id, which receivers of webhooks get as `webhook-id`.
         task_id: The export that it is about; None if it is about something else.
+        type: The report of that export; None if it is about something else.
+        period: The period of that export, `2026-10`; None if it is not known.
+        name: The name of what it is about, if that is not an export.
         event: What it tells of.
         channel: By which channel.
         address: Where to, as far as it is shown.
@@ -90,6 +93,9 @@ class Delivery(WireModel):
 
     id: str
     task_id: str | None = None
+    type: str | None = None
+    period: str | None = None
+    name: str | None = None
     event: Event
     channel: str
     address: str
@@ -103,7 +109,17 @@ class Delivery(WireModel):
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read a stored delivery."""
-        return cls.model_validate({**document, "id": document["_id"]}, by_alias=True, by_name=False)
+        message = document.get("message", {})
+        export: Mapping[str, Any] = message.get("export") or {}
+        subject: Mapping[str, Any] = message.get("subject") or {}
+        about = {
+            "type": export.get("type"),
+            "period": export.get("period"),
+            "name": subject.get("name"),
+        }
+        return cls.model_validate(
+            {**document, **about, "id": document["_id"]}, by_alias=True, by_name=False
+        )
 
 
 _NEWEST: Final[Sort] = [("createdAt", DESCENDING), ("_id", DESCENDING)]

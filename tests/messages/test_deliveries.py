@@ -75,6 +75,7 @@ async def test_what_failed_is_tried_again_with_the_same_id_until_it_arrives(
     delivery = await settled(idle_service, await _begun(idle_service, told, what))
     assert told.got == [(delivery.id, what)] * 3
     assert delivery.status is DeliveryStatus.DELIVERED
+    assert (delivery.task_id, delivery.type, delivery.name) == (None, None, "Orders")
     assert _verdicts(delivery) == ["again", "again", "delivered"]
     assert [(item.status, item.answer) for item in delivery.attempts] == [
         (503, "go away"),

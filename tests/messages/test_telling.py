@@ -272,6 +272,7 @@ async def test_a_file_that_nobody_can_be_reminded_of_holds_up_no_other(
         await messenger(idle_service, told).sweep()
     [delivery] = await idle_service.client.deliveries.list(created_by=None)
     assert (delivery.task_id, delivery.event) == (second, Event.EXPIRING)
+    assert (delivery.type, delivery.period) == ("statsMonthly", "2026-10")
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ export function size(bytes) {
 }
 
 /** A day and a time: "28 Nov 2026, 11:15" */
-export function moment(at) {
-  return intl("DateTimeFormat", { dateStyle: "medium", timeStyle: "short" }).format(at);
+export function moment(at, timeZone) {
+  return intl("DateTimeFormat", { dateStyle: "medium", timeStyle: "short", timeZone }).format(at);
 }
 
 /** The same to the second, with the time zone: for a tooltip. */
@@ -59,6 +59,18 @@ export function exactly(at) {
 /** A time of today: "11:15" */
 export function clockTime(at) {
   return intl("DateTimeFormat", { timeStyle: "short" }).format(at);
+}
+
+/** "Monday"; 1 is Monday */
+export function weekdayName(index) {
+  const options = { weekday: language.value === "en" ? "long" : "short", timeZone: "UTC" };
+  return intl("DateTimeFormat", options).format(Date.UTC(2024, 0, index)); // a year that began on a Monday
+}
+
+/** "March 1", "3月1日" */
+export function dayOfYear(monthIndex, dayIndex) {
+  const options = { month: "long", day: "numeric", timeZone: "UTC" };
+  return intl("DateTimeFormat", options).format(Date.UTC(2024, monthIndex - 1, dayIndex));
 }
 
 /** A day: "28 Nov 2026" */

@@ -1,0 +1,48 @@
+// What a view has asked for, and what came of it.
+
+import { asked } from "./exports.js";
+import { useEffect, useState } from "../lib/ui.js";
+
+/**
+ * Ask when a component is shown, and anew when views should: see `asked`. Meanwhile, and after an error,
+ * the data from before stay.
+ *
+ * @param {(stop: AbortSignal) => Promise<any>} ask
+ * @param {any[]} deps Ask anew if one of them is another one.
+ * @returns {{data: any, error: Error | null, again: () => void, put: (data: any) => void}} `data` is null
+ *   until there was an answer; `put` takes in what is newer.
+ */
+export function useAnswer(ask, deps = []) {
+  const [answer, setAnswer] = useState({ data: null, error: null });
+  const [round, setRound] = useState(0);
+  const put = (data) => setAnswer({ data, error: null });
+  useEffect(() => {
+    const stop = new AbortController();
+    ask(stop.signal).then(
+      (data) => stop.signal.aborted || put(data),
+      (error) => stop.signal.aborted || setAnswer((before) => ({ ...before, error })),
+    );
+    return () => stop.abort();
+  }, [...deps, asked.value, round]);
+  return { ...answer, again: () => setRound((count) => count + 1), put };
+}
+
+/**
+ * Do one thing at a time, when a person asks for it.
+ *
+ * @returns {{busy: boolean, error: Error | null, run: (what: () => Promise<void>) => Promise<void>}} `error`:
+ *   why the last one failed.
+ */
+export function useDoing() {
+  const [state, setState] = useState({ busy: false, error: null });
+  const run = async (what) => {
+    setState({ busy: true, error: null });
+    try {
+      await what();
+      setState({ busy: false, error: null });
+    } catch (error) {
+      setState({ busy: false, error });
+    }
+  };
+  return { ...state, run };
+}
