@@ -6,7 +6,12 @@ export function Dialog({ title, onClose, children }) {
   const id = useId();
   const element = useRef(null);
   useEffect(() => {
+    const opener = document.activeElement;
     element.current.showModal();
+    return () => setTimeout(() => {
+      // What opened it may be gone, with what was done here.
+      (opener?.isConnected ? opener : document.getElementById("main"))?.focus();
+    });
   }, []);
   const cancel = (event) => {
     event.preventDefault();
