@@ -34,8 +34,8 @@ export function daysOf(month) {
   return new Date(Date.UTC(2026, month, 0)).getUTCDate();
 }
 
-/** Return a period in words: "of the month before", "of the last 7 days". */
-export function periodInWords(period) {
+/** Return a relative period in words: "Previous month", "Last 7 days". */
+export function relativeInWords(period) {
   const days = /^last (\d+) days$/.exec(period ?? "");
   if (days) return t("period.days", { count: Number(days[1]) });
   return t(period ? `period.${period.replace("previous ", "")}` : "period.none");

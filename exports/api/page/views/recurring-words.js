@@ -1,0 +1,46 @@
+// What a recurring export is, in words.
+
+import { explain } from "../lib/explain.js";
+import { inWords } from "../lib/params.js";
+import { t } from "../lib/texts.js";
+import { html } from "../lib/ui.js";
+import { relativeInWords, whenInWords } from "../lib/when.js";
+import { Notice } from "../parts/notice.js";
+import { typeNamed, typeTitle } from "../state/types.js";
+
+/** "Monthly orders · Previous month · Region: South · xlsx" */
+export function nameOfWhat({ type, period, params, format }) {
+  return [typeTitle(type), period && relativeInWords(period), inWords(params, typeNamed(type)), format]
+    .filter(Boolean).join(" · ");
+}
+
+/** "On the 1st of each month at 08:00, Asia/Shanghai" */
+export function dueInWords(when) {
+  return t("when.zone", { when: whenInWords(when), zone: when.timezone });
+}
+
+export function State({ state }) {
+  return html`<span class="status ${state}">${t(`state.${state}`)}</span>`;
+}
+
+/** Why it makes no exports. Nothing, if it does. */
+export function Stopped({ one }) {
+  if (one.state === "active") return null;
+  if (one.state === "missing") return html`<${Notice} kind="error" title=${t("recurring.missing")} />`;
+  const { person, reason, error } = readNote(one.note);
+  return html`
+    <${Notice} kind="warning" title=${t("recurring.paused")}>
+      ${person && html`<p>${t("recurring.paused-by", { person: person === "an operator" ? t("recurring.an-operator") : person })}</p>`}
+      ${reason && html`<p>${t("recurring.reason", { reason })}</p>`}
+      ${error && html`<p>${explain(error)}</p><p class="code">${error.code}</p>`}
+    <//>`;
+}
+
+/** Read the note of a Schedule, which says by whom it was paused, or by which error. */
+function readNote(note) {
+  const byError = /^(E_\w+): (.*)$/s.exec(note);
+  if (byError) return { error: { code: byError[1], msg: byError[2] } };
+  const byPerson = /^paused by (.+?) \(\w+\)(?:: (.*))?$/s.exec(note);
+  if (byPerson) return { person: byPerson[1], reason: byPerson[2] };
+  return { reason: note };
+}
