@@ -1,0 +1,18 @@
+import { language, t } from "../lib/texts.js";
+import { html } from "../lib/ui.js";
+
+/** What a receiver answered: status, milliseconds, why, and the first characters. */
+export function Answer({ status, ms, reason, answer, verdict }) {
+  return html`
+    <p class="answer-facts">
+      <span>${status === null ? t("answer.none") : t("answer.status", { status: String(status) })}</span>
+      <span>${t("answer.took", { count: ms })}</span>
+    </p>
+    ${verdict !== "delivered" && reason && html`<${Reason} reason=${reason} />`}
+    ${answer ? html`<p class="soft">${t("answer.begins")}</p><pre class="answer" tabindex="0">${answer}</pre>` : html`<p class="soft">${status !== null && t("answer.empty")}</p>`}`;
+}
+
+/** Why a message was not taken, which the API says in English. */
+export function Reason({ reason }) {
+  return html`<p lang=${language.value === "en" ? undefined : "en"}>${reason}</p>`;
+}
