@@ -57,8 +57,8 @@ export function exactly(at) {
 }
 
 /** A time of today: "11:15" */
-export function clockTime(at) {
-  return intl("DateTimeFormat", { timeStyle: "short" }).format(at);
+export function clockTime(at, timeZone) {
+  return intl("DateTimeFormat", { timeStyle: "short", timeZone }).format(at);
 }
 
 /** "Monday"; 1 is Monday */

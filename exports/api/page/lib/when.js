@@ -1,6 +1,6 @@
 // When a recurring export is due, in words, and what the API takes.
 
-import { dayOfYear, weekdayName } from "./format.js";
+import { clockTime, dayOfYear, weekdayName } from "./format.js";
 import { language, t } from "./texts.js";
 
 // As the API names them.
@@ -11,8 +11,9 @@ export const MONTHS = [
 ];
 
 /** Return in words when it is due: "on the 1st of each month at 08:00". Without the time zone. */
-export function whenInWords({ on, at, cron }) {
-  if (cron) return t("when.cron", { cron });
+export function whenInWords({ on, at: time, cron }) {
+  if (cron !== undefined && cron !== null) return t("when.cron", { cron });
+  const at = /^\d\d:\d\d$/.test(time) ? clockTime(Date.parse(`2024-01-01T${time}Z`), "UTC") : "";
   if (on === "day") return t("when.day", { at });
   const weekday = WEEKDAYS.indexOf(on) + 1;
   if (weekday) return t("when.week", { day: weekdayName(weekday), at });

@@ -1,13 +1,14 @@
 import { html, useEffect, useId, useRef } from "../lib/ui.js";
 import { t } from "../lib/texts.js";
 
-/** A dialog above everything else. Escape closes it, if there is an `onClose`. */
+/** A dialog above everything else. Escape closes it, if there is an `onClose`. What has `data-focus` gets the focus. */
 export function Dialog({ title, onClose, children }) {
   const id = useId();
   const element = useRef(null);
   useEffect(() => {
     const opener = document.activeElement;
     element.current.showModal();
+    element.current.querySelector("[data-focus]")?.focus();
     return () => setTimeout(() => {
       // What opened it may be gone, with what was done here.
       (opener?.isConnected ? opener : document.getElementById("main"))?.focus();

@@ -1,7 +1,7 @@
 // What a view has asked for, and what came of it.
 
 import { asked } from "./exports.js";
-import { useEffect, useState } from "../lib/ui.js";
+import { useEffect, useRef, useState } from "../lib/ui.js";
 
 /**
  * Ask when a component is shown, and anew when views should: see `asked`. Meanwhile, and after an error,
@@ -28,14 +28,18 @@ export function useAnswer(ask, deps = []) {
 }
 
 /**
- * Do one thing at a time, when a person asks for it.
+ * Do one thing at a time, when a person asks for it. Say `aria-disabled` of its button meanwhile: one that is
+ * `disabled` loses the focus.
  *
- * @returns {{busy: boolean, error: Error | null, run: (what: () => Promise<void>) => Promise<void>}} `error`:
- *   why the last one failed.
+ * @returns {{busy: boolean, error: Error | null, run: (what: () => Promise<void>) => Promise<void>}} `run` does
+ *   nothing while `busy`; `error`: why the last one failed.
  */
 export function useDoing() {
   const [state, setState] = useState({ busy: false, error: null });
+  const doing = useRef(false);
   const run = async (what) => {
+    if (doing.current) return;
+    doing.current = true;
     setState({ busy: true, error: null });
     try {
       await what();
@@ -43,6 +47,7 @@ export function useDoing() {
     } catch (error) {
       setState({ busy: false, error });
     }
+    doing.current = false;
   };
   return { ...state, run };
 }

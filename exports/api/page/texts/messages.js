@@ -80,7 +80,7 @@ export const messagesTexts = {
   "deliveries.none": ["No messages yet", "还没有消息"],
   "deliveries.none-why": ["Choose above how you are told. Whatever is sent then is here, with each attempt.", "请先在上方选择通知方式。之后发送的每条消息及每次尝试都会显示在这里。"],
   "deliveries.none-person": ["Nothing was sent to {person}.", "没有发送给 {person} 的消息。"],
-  "deliveries.refresh": ["Look again", "刷新"],
+  "deliveries.refresh": ["Refresh", "刷新"],
   "deliveries.more": ["Show more", "显示更多"],
   "deliveries.to": ["{channel} to {address}", "{channel}：{address}"],
   "deliveries.again": ["Send again", "重新发送"],

@@ -94,14 +94,16 @@ function Delivery({ one, onChange }) {
       </div>
       <details class="attempts">
         <summary>${t("deliveries.attempts")} <span class="note">${one.attempts.length}</span></summary>
-        <${Attempts} attempts=${one.attempts} />
-        ${next && html`<p>${t("deliveries.next", { time: next })}</p>`}
-        <div class="actions">
-          ${pending
-            ? html`<button type="button" class="small" disabled=${doing.busy} onClick=${act("cancel", "deliveries.stopped")}>${t("deliveries.stop")}</button>`
-            : html`<button type="button" class="small" disabled=${doing.busy} onClick=${act("send-again", "deliveries.sent-again")}>${t("deliveries.again")}</button>`}
+        <div>
+          <${Attempts} attempts=${one.attempts} />
+          ${next && html`<p>${t("deliveries.next", { time: next })}</p>`}
+          <div class="actions">
+            ${pending
+              ? html`<button type="button" class="small" aria-disabled=${doing.busy} onClick=${act("cancel", "deliveries.stopped")}>${t("deliveries.stop")}</button>`
+              : html`<button type="button" class="small" aria-disabled=${doing.busy} onClick=${act("send-again", "deliveries.sent-again")}>${t("deliveries.again")}</button>`}
+          </div>
+          ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
         </div>
-        ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
       </details>
     </li>`;
 }

@@ -8,6 +8,7 @@ import { Field } from "../parts/field.js";
 import { ErrorNotice } from "../parts/notice.js";
 import { toast } from "../parts/toast.js";
 import { useDoing } from "../state/answer.js";
+import { titleOf } from "./recurring-words.js";
 
 const MINUTE_MS = 60_000;
 
@@ -33,13 +34,20 @@ export function RecurringActions({ one, onChange }) {
   return html`
     ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
     <div class="actions">
-      ${one.state !== "active" && html`<button type="button" class="primary" disabled=${doing.busy} onClick=${resume}>${t("recurring.resume")}</button>`}
-      ${there && html`<button type="button" disabled=${doing.busy} onClick=${trigger}>${t("recurring.trigger")}</button>`}
-      ${one.state === "active" && html`<button type="button" onClick=${() => setOpen("pause")}>${t("recurring.pause")}</button>`}
+      <${Toggle} active=${one.state === "active"} busy=${doing.busy} onPause=${() => setOpen("pause")} onResume=${resume} />
+      ${there && html`<button type="button" aria-disabled=${doing.busy} onClick=${trigger}>${t("recurring.trigger")}</button>`}
       ${there && html`<button type="button" class="quiet" onClick=${() => setOpen("backfill")}>${t("backfill")}</button>`}
       <button type="button" class="quiet danger-text" onClick=${() => setOpen("delete")}>${t("recurring.delete")}</button>
     </div>
     ${shown && html`<${shown} one=${one} post=${post} onChange=${onChange} onClose=${() => setOpen(null)} />`}`;
+}
+
+/** One button for both, so that it keeps the focus. */
+function Toggle({ active, busy, onPause, onResume }) {
+  return html`
+    <button type="button" class=${active ? "" : "primary"} aria-disabled=${busy} onClick=${active ? onPause : onResume}>
+      ${t(active ? "recurring.pause" : "recurring.resume")}
+    </button>`;
 }
 
 function Pause({ post, onChange, onClose }) {
@@ -58,11 +66,11 @@ function Pause({ post, onChange, onClose }) {
       <form onSubmit=${submit}>
         <p>${t("recurring.pause-what")}</p>
         <${Field} label=${t("recurring.pause-reason")} note=${t("optional")} hint=${t("recurring.pause-hint")}>
-          ${(control) => html`<input ...${control} name="reason" maxlength="200" autocomplete="off" />`}
+          ${(control) => html`<input ...${control} data-focus name="reason" maxlength="200" autocomplete="off" />`}
         <//>
         ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
         <div class="actions">
-          <button class="primary" disabled=${doing.busy}>${t("recurring.pause")}</button>
+          <button class="primary" aria-disabled=${doing.busy}>${t("recurring.pause")}</button>
           <button type="button" onClick=${onClose}>${t("cancel")}</button>
         </div>
       </form>
@@ -89,20 +97,20 @@ function Backfill({ one, post, onChange, onClose }) {
       onClose();
     });
   };
-  const input = (control, value, set) => html`
-    <input ...${control} type="date" required max=${today} value=${value} onInput=${(event) => set(event.target.value)} />`;
+  const input = (control, value, set, first) => html`
+    <input ...${control} data-focus=${first} type="date" required max=${today} value=${value} onInput=${(event) => set(event.target.value)} />`;
   return html`
     <${Dialog} title=${t("backfill.title")} onClose=${onClose}>
       <form onSubmit=${submit}>
         <p>${t("backfill.what")}</p>
         <div class="row">
-          <${Field} label=${t("backfill.from")} error=${wrong}>${(control) => input(control, from, setFrom)}<//>
+          <${Field} label=${t("backfill.from")} error=${wrong}>${(control) => input(control, from, setFrom, true)}<//>
           <${Field} label=${t("backfill.to")} error=${late}>${(control) => input(control, to, setTo)}<//>
         </div>
         <p class="hint">${t("backfill.zone", { zone })}</p>
         ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
         <div class="actions">
-          <button class="primary" disabled=${doing.busy}>${t("backfill.go")}</button>
+          <button class="primary" aria-disabled=${doing.busy}>${t("backfill.go")}</button>
           <button type="button" onClick=${onClose}>${t("cancel")}</button>
         </div>
       </form>
@@ -118,11 +126,11 @@ function Delete({ one, onClose }) {
   });
   return html`
     <${Dialog} title=${t("recurring.delete-title")} onClose=${onClose}>
-      <p>${t("recurring.delete-what", { name: one.name })}</p>
+      <p>${t("recurring.delete-what", { name: titleOf(one) })}</p>
       ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
       <div class="actions">
-        <button type="button" class="danger" disabled=${doing.busy} onClick=${remove}>${t("recurring.delete-go")}</button>
-        <button type="button" onClick=${onClose}>${t("recurring.keep")}</button>
+        <button type="button" class="danger" aria-disabled=${doing.busy} onClick=${remove}>${t("recurring.delete-go")}</button>
+        <button type="button" data-focus onClick=${onClose}>${t("recurring.keep")}</button>
       </div>
     <//>`;
 }

@@ -13,7 +13,7 @@ import { page } from "../state/exports.js";
 import { me } from "../state/session.js";
 import { typeNamed, typeTitle } from "../state/types.js";
 import { RecurringActions } from "./recurring-actions.js";
-import { dueInWords, State, Stopped } from "./recurring-words.js";
+import { dueInWords, State, Stopped, titleOf } from "./recurring-words.js";
 
 const SHOWN = 6;
 const DAY_MS = 86_400_000;
@@ -29,7 +29,7 @@ export function RecurringDetail({ id }) {
     <p><a href=${href(["recurring"])}>← ${t("recurring.back")}</a></p>
     <section class="card">
       <header>
-        <h1>${one?.name ?? t("recurring.title")}</h1>
+        <h1>${one ? titleOf(one) : t("recurring.title")}</h1>
         ${one && html`<${State} state=${one.state} />`}
       </header>
       ${found.error && html`<${ErrorNotice} error=${found.error} actions=${found.error.status === 404 ? null : retry} />`}
@@ -63,7 +63,7 @@ function Facts({ one }) {
         ? html`<ul role="list">${one.nextRuns.map((time) => html`<li key=${time}>${moment(time, zone)}</li>`)}</ul>`
         : none}<//>
       <${Fact} name="recurring.last">${one.lastRuns.length
-        ? html`<ul role="list">${one.lastRuns.toReversed().map((time) => html`
+        ? html`<ul role="list">${one.lastRuns.toSorted((a, b) => b - a).map((time) => html`
             <li key=${time}><a href=${href(["exports", madeAt(one.id, time)])}>${moment(time, zone)}</a></li>`)}</ul>`
         : t("recurring.none-last")}<//>
       <${Fact} name="recurring.format">${one.format}<//>

@@ -2,15 +2,16 @@ import { call } from "../lib/api.js";
 import { moment } from "../lib/format.js";
 import { go, route } from "../lib/route.js";
 import { language, t } from "../lib/texts.js";
-import { html, useRef, useState } from "../lib/ui.js";
+import { html, useEffect, useRef, useState } from "../lib/ui.js";
 import { onOf, relativeInWords, whenInWords } from "../lib/when.js";
 import { Dialog } from "../parts/dialog.js";
 import { Field, Group } from "../parts/field.js";
 import { ErrorNotice, Skeleton } from "../parts/notice.js";
 import { toast } from "../parts/toast.js";
 import { useAnswer, useDoing } from "../state/answer.js";
-import { loadTypes, types, typeTitle } from "../state/types.js";
+import { loadTypes, types } from "../state/types.js";
 import { OtherParams, paramsOf } from "./recurring-params.js";
+import { madeName } from "./recurring-words.js";
 import { When } from "./recurring-when.js";
 
 const DAYS = "last N days";
@@ -48,6 +49,10 @@ function Form({ onClose }) {
       go(["recurring", made.id], {}, { replace: true });
     });
   };
+  const element = useRef(null);
+  useEffect(() => {
+    if (doing.error) element.current.querySelector('[aria-invalid="true"], .wrong input')?.focus();
+  }, [doing.error]);
   const fields = doing.error?.fields ?? {};
   const wrong = (name) => (name in fields ? inWords(name, fields[name]) : null);
   const select = (name, values) => (control) => html`
@@ -55,10 +60,10 @@ function Form({ onClose }) {
       ${values.map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
     </select>`;
   return html`
-    <form onSubmit=${submit} noValidate>
+    <form ref=${element} onSubmit=${submit} noValidate>
       <${Field} label=${t("form.report")} error=${wrong("type")}>
         ${(control) => html`
-          <select ...${control} value=${form.type} autofocus onChange=${(event) => set(startOf(named(event.target.value)))}>
+          <select ...${control} value=${form.type} data-focus onChange=${(event) => set(startOf(named(event.target.value)))}>
             ${types.value.map((one) => html`<option key=${one.type} value=${one.type}>${one.title}</option>`)}
           </select>`}
       <//>
@@ -82,14 +87,14 @@ function Form({ onClose }) {
         <${Field} label=${t("form.name")} note=${t("optional")} error=${wrong("name")}>
           ${(control) => html`
             <input ...${control} maxlength="100" autocomplete="off" value=${form.name} onInput=${(event) => set({ name: event.target.value })}
-              placeholder=${[typeTitle(form.type), body.period && relativeInWords(body.period)].filter(Boolean).join(", ")} />`}
+              placeholder=${madeName(form.type, body.period)} />`}
         <//>
       </div>
       <${OtherParams} key=${form.type} type=${type} values=${form.params} wrong=${wrong} onChange=${(params) => set({ params })} />
       <${Told} form=${form} set=${set} error=${wrong("notify")} />
       ${doing.error && !isShown(fields, type) && html`<${ErrorNotice} error=${doing.error} />`}
       <div class="actions">
-        <button class="primary" disabled=${doing.busy}>${t("form.create")}</button>
+        <button class="primary" aria-disabled=${doing.busy}>${t("form.create")}</button>
         <button type="button" onClick=${onClose}>${t("cancel")}</button>
       </div>
     </form>`;

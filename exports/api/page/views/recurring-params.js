@@ -23,13 +23,13 @@ function named(type) {
 
 function Param({ name, schema, type, value, error, onChange }) {
   const needed = type.params.required?.includes(name);
-  const common = { label: schema.title ?? name, note: needed ? null : t("optional"), error };
+  const common = { label: name === "columns" ? t("form.columns") : schema.title ?? name, note: needed ? null : t("optional"), error };
   if (schema.type === "array" && schema.items?.enum) {
     const titles = Object.fromEntries(type.columns.map((column) => [column.name, column.title]));
     const chosen = value ?? [];
     const toggle = (one) => (event) => onChange(event.target.checked ? [...chosen, one] : chosen.filter((other) => other !== one));
     return html`
-      <${Group} legend=${common.label} note=${common.note} error=${error}>
+      <${Group} legend=${common.label} note=${common.note} error=${error} hint=${needed ? null : t("form.all-of-them")}>
         <div class="checks">
           ${schema.items.enum.map((one) => html`
             <label class="check" key=${one}><input type="checkbox" checked=${chosen.includes(one)} onChange=${toggle(one)} />${titles[one] ?? one}</label>`)}

@@ -14,6 +14,18 @@ export function nameOfWhat({ type, period, params, format }) {
     .filter(Boolean).join(" · ");
 }
 
+/** Its name. One that the API has made is English: say the same in the language of the page. */
+export function titleOf({ name, type, period }) {
+  const made = [typeTitle(type), period].filter(Boolean).join(", ");
+  return name === made ? madeName(type, period) : name;
+}
+
+/** Return the name that a recurring export has if nobody gives it one. */
+export function madeName(type, period) {
+  const title = typeTitle(type);
+  return period ? t("recurring.made-name", { title, period: relativeInWords(period) }) : title;
+}
+
 /** "On the 1st of each month at 08:00, Asia/Shanghai" */
 export function dueInWords(when) {
   return t("when.zone", { when: whenInWords(when), zone: when.timezone });

@@ -7,7 +7,7 @@ import { Empty, ErrorNotice, Skeleton } from "../parts/notice.js";
 import { PersonFilter } from "../parts/person-filter.js";
 import { useAnswer } from "../state/answer.js";
 import { me } from "../state/session.js";
-import { dueInWords, nameOfWhat, State } from "./recurring-words.js";
+import { dueInWords, nameOfWhat, State, titleOf } from "./recurring-words.js";
 import { RecurringDetail } from "./recurring-detail.js";
 import { RecurringNew } from "./recurring-new.js";
 
@@ -58,7 +58,7 @@ function Line({ one }) {
   return html`
     <li class="line">
       <div class="line-main">
-        <h2><a href=${href(["recurring", one.id])}>${one.name}</a></h2>
+        <h2><a href=${href(["recurring", one.id])}>${titleOf(one)}</a></h2>
         <p>${nameOfWhat(one)}</p>
         <p class="soft">${dueInWords(one.when)}</p>
       </div>

@@ -24,11 +24,11 @@ export function Add({ onClose, onAdded }) {
         <p>${t("hooks.what")}</p>
         <${Field} label=${t("hooks.url")} hint=${t("hooks.url-hint")} error=${wrong ? explain(doing.error) : null}>
           ${(control) => html`
-            <input ...${control} name="url" type="url" required autofocus autocomplete="off" spellcheck="false" placeholder="https://" />`}
+            <input ...${control} name="url" type="url" required data-focus autocomplete="off" spellcheck="false" placeholder="https://" />`}
         <//>
         ${doing.error && !wrong && html`<${ErrorNotice} error=${doing.error} />`}
         <div class="actions">
-          <button class="primary" disabled=${doing.busy}>${t("hooks.add")}</button>
+          <button class="primary" aria-disabled=${doing.busy}>${t("hooks.add")}</button>
           <button type="button" onClick=${onClose}>${t("cancel")}</button>
         </div>
       </form>
@@ -55,7 +55,7 @@ export function Secret({ hook, rotated = false, onClose }) {
         ${(control) => html`
           <div class="secret">
             <input ...${control} ref=${input} class="code" readonly value=${hook.secret} onFocus=${(event) => event.target.select()} />
-            <button type="button" autofocus onClick=${copy}>${t(copied ? "copied" : "copy")}</button>
+            <button type="button" data-focus onClick=${copy}>${t(copied ? "copied" : "copy")}</button>
           </div>`}
       <//>
       <p class="unseen" role="status">${copied ? t("copied") : ""}</p>
@@ -74,7 +74,7 @@ export function Rotate({ hook, onClose, onRotated }) {
       <p>${t("hooks.rotate-what")}</p>
       ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
       <div class="actions">
-        <button type="button" class="primary" autofocus disabled=${doing.busy} onClick=${rotate}>${t("hooks.rotate-go")}</button>
+        <button type="button" class="primary" data-focus aria-disabled=${doing.busy} onClick=${rotate}>${t("hooks.rotate-go")}</button>
         <button type="button" onClick=${onClose}>${t("cancel")}</button>
       </div>
     <//>`;
@@ -93,8 +93,8 @@ export function Remove({ hook, onClose, onRemoved }) {
       <p>${t("hooks.remove-what", { address: hook.url })}</p>
       ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
       <div class="actions">
-        <button type="button" class="danger" disabled=${doing.busy} onClick=${remove}>${t("hooks.remove")}</button>
-        <button type="button" autofocus onClick=${onClose}>${t("cancel")}</button>
+        <button type="button" class="danger" aria-disabled=${doing.busy} onClick=${remove}>${t("hooks.remove")}</button>
+        <button type="button" data-focus onClick=${onClose}>${t("cancel")}</button>
       </div>
     <//>`;
 }

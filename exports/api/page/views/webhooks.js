@@ -66,8 +66,8 @@ function Webhook({ hook, onChange, onRotated }) {
           <//>`}
         ${!off && failing && html`<${Notice} kind="warning"><p>${t("hooks.failing-since", { time: moment(failing) })}</p><//>`}
         <div class="actions">
-          ${off && html`<button type="button" class="small primary" disabled=${doing.busy} onClick=${enable}>${t("hooks.enable")}</button>`}
-          <button type="button" class="small" aria-disabled=${doing.busy} onClick=${doing.busy ? null : test}>${t(doing.busy ? "hooks.testing" : "hooks.test")}</button>
+          ${off && html`<button type="button" class="small primary" aria-disabled=${doing.busy} onClick=${enable}>${t("hooks.enable")}</button>`}
+          <button type="button" class="small" aria-disabled=${doing.busy} onClick=${test}>${t(doing.busy ? "hooks.testing" : "hooks.test")}</button>
           <button type="button" class="small quiet" onClick=${() => setOpen("rotate")}>${t("hooks.rotate")}</button>
           <button type="button" class="small quiet danger-text" onClick=${() => setOpen("remove")}>${t("hooks.remove")}</button>
         </div>
