@@ -49,6 +49,11 @@ export async function open(path, { query = {}, last, signal }) {
   return request("GET", path, { query, last, signal, limited: false });
 }
 
+/** Return a new idempotency key. (`crypto.randomUUID` is only there by https.) */
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
+}
+
 /** Put ids into a path: at`/exports/${id}/file`. */
 export function at(parts, ...ids) {
   return String.raw({ raw: parts }, ...ids.map(encodeURIComponent));

@@ -1,4 +1,4 @@
-import { at, call } from "../lib/api.js";
+import { at, call, newKey } from "../lib/api.js";
 import { go } from "../lib/route.js";
 import { t } from "../lib/texts.js";
 import { html, useRef, useState } from "../lib/ui.js";
@@ -24,7 +24,7 @@ export function RecurringActions({ one, onChange }) {
   });
   const trigger = () => doing.run(async () => {
     // The same key until there is an answer: so that a second press makes no second export.
-    key.current ??= crypto.randomUUID();
+    key.current ??= newKey();
     onChange(await post("trigger", { key: key.current }));
     key.current = null;
     toast(t("recurring.triggered"));

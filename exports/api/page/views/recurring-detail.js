@@ -95,7 +95,7 @@ function Made({ id }) {
       ${!items && !found.error && html`<${Skeleton} lines=${4} />`}
       ${items?.length === 0 && html`<p class="soft">${t("recurring.exports-none")}</p>`}
       ${items?.length > 0 && html`
-        <ul role="list" class="cards">${items.map((task) => html`<li key=${task.id}><${ExportCard} id=${task.id} /></li>`)}</ul>`}
+        <ul role="list" class="export-cards">${items.map((task) => html`<li key=${task.id}><${ExportCard} id=${task.id} /></li>`)}</ul>`}
     </section>`;
 }
 
