@@ -11,7 +11,8 @@ export function Dialog({ title, onClose, children }) {
     element.current.querySelector("[data-focus]")?.focus();
     return () => setTimeout(() => {
       // What opened it may be gone, with what was done here.
-      (opener?.isConnected ? opener : document.getElementById("main"))?.focus();
+      const isThere = opener?.isConnected && opener !== document.body;
+      (isThere ? opener : document.getElementById("main"))?.focus();
     });
   }, []);
   const cancel = (event) => {

@@ -22,9 +22,10 @@ export const recurringTexts = {
   "state.active": ["Active", "启用中"],
   "state.paused": ["Paused", "已暂停"],
   "state.missing": ["Schedule lost", "计划已丢失"],
-  "recurring.missing": [
-    "Its schedule was deleted in Temporal, so it makes no exports. Resume it to create the schedule again, or delete it.",
-    "其计划已在 Temporal 中被删除，不会再生成导出。可恢复以重新创建计划，或将其删除。",
+  "recurring.missing": ["It makes no exports: its schedule is gone.", "计划已丢失，不会再生成导出。"],
+  "recurring.missing-why": [
+    "Somebody has deleted it in Temporal. Resume the recurring export, which creates the schedule again, or delete it.",
+    "计划在 Temporal 中被删除。可恢复此定期导出以重新创建计划，或将其删除。",
   ],
   "recurring.paused": ["It makes no exports until somebody resumes it.", "恢复之前不会再生成导出。"],
   "recurring.paused-by": ["Paused by {person}.", "由 {person} 暂停。"],

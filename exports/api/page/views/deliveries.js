@@ -83,9 +83,7 @@ function Delivery({ one, onChange }) {
   return html`
     <li class="line">
       <div class="line-main">
-        <h3>${t(`event.${one.event}`)}</h3>
-        <p><${About} one=${one} /></p>
-        <p class="soft">${t("deliveries.to", { channel: t(`channel.${one.channel}`), address: one.address })}</p>
+        <div class="told-of"><h3>${t(`event.${one.event}`)}</h3><p><${About} one=${one} /></p></div>
       </div>
       ${me.value.operator && html`<p class="line-who"><span class="soft">${t("person")}</span> ${one.createdBy}</p>`}
       <div class="line-side">
@@ -93,7 +91,10 @@ function Delivery({ one, onChange }) {
         <span class="soft"><${Time} at=${one.createdAt} /></span>
       </div>
       <details class="attempts">
-        <summary>${t("deliveries.attempts")} <span class="note">${one.attempts.length}</span></summary>
+        <summary>
+          ${t("deliveries.to", { channel: t(`channel.${one.channel}`), address: one.address })}
+          <span class="note">${t("deliveries.count", { count: one.attempts.length })}</span>
+        </summary>
         <div>
           <${Attempts} attempts=${one.attempts} />
           ${next && html`<p>${t("deliveries.next", { time: next })}</p>`}

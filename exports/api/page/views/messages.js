@@ -14,9 +14,11 @@ export function Messages() {
   return html`
     <h1>${t("nav.messages")}</h1>
     <div class="settings">
-      <${Channels} choice=${choice} hooks=${hooks.data} />
+      <div>
+        <${Channels} choice=${choice} hooks=${hooks.data} />
+        ${available.includes("wechat") && html`<${Grants} />`}
+      </div>
       ${available.includes("webhook") && html`<${Webhooks} hooks=${hooks} />`}
-      ${available.includes("wechat") && html`<${Grants} />`}
     </div>
     <${Deliveries} />`;
 }

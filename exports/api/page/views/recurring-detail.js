@@ -21,7 +21,7 @@ const DAY_MS = 86_400_000;
 /** A recurring export: what it makes, when, what it has made, and what one can do with it. */
 export function RecurringDetail({ id }) {
   const found = useAnswer((signal) => call("GET", at`/recurring/${id}`, { signal }));
-  const audit = useAnswer((signal) => call("GET", at`/recurring/${id}/audit`, { signal }), [found.data]);
+  const audit = useAnswer(async (signal) => found.data && call("GET", at`/recurring/${id}/audit`, { signal }), [found.data]);
   const one = found.data;
   const changed = (data) => (data ? found.put(data) : found.again());
   const retry = html`<button type="button" onClick=${found.again}>${t("try-again")}</button>`;
@@ -52,7 +52,7 @@ function Facts({ one }) {
   const params = inWords(one.params, typeNamed(one.type));
   const zone = one.when.timezone;
   const told = one.notify && (one.notify.length ? list(one.notify.map((name) => t(`channel.${name}`))) : t("recurring.told-nobody"));
-  const none = t(one.state === "active" ? "recurring.never-next" : "recurring.no-next");
+  const none = t(one.state === "paused" ? "recurring.no-next" : "recurring.never-next");
   return html`
     <dl class="facts">
       <${Fact} name="recurring.report">${typeTitle(one.type)}<//>

@@ -23,7 +23,7 @@ export function When({ form, set, wrong }) {
     ? numbers(daysOf(Number(form.month)), (number) => dayOfYear(Number(form.month), number))
     : numbers(EVERY_MONTHS_DAYS, (number) => t("form.day-of-month", { number: String(number) }));
   return html`
-    <div class="row">
+    <div class="row when">
       <${Field} label=${t("form.every")}>${select("every", EVERY.map((one) => [one, t(`form.every-${one}`)]))}<//>
       ${every === "week" && html`<${Field} label=${t("form.weekday")} error=${wrong("on")}>${select("weekday", numbers(7, weekdayName))}<//>`}
       ${every === "year" && html`

@@ -38,7 +38,7 @@ export function State({ state }) {
 /** Why it makes no exports. Nothing, if it does. */
 export function Stopped({ one }) {
   if (one.state === "active") return null;
-  if (one.state === "missing") return html`<${Notice} kind="error" title=${t("recurring.missing")} />`;
+  if (one.state === "missing") return html`<${Notice} kind="warning" title=${t("recurring.missing")}><p>${t("recurring.missing-why")}</p><//>`;
   const { person, reason, error } = readNote(one.note);
   return html`
     <${Notice} kind="warning" title=${t("recurring.paused")}>

@@ -29,14 +29,14 @@ export function Webhooks({ hooks }) {
       ${data?.length === 0 && html`<${Empty} title=${t("hooks.none")} actions=${add}><p>${t("hooks.what")}</p><//>`}
       ${data?.length > 0 && html`
         <ul role="list" class="lines">
-          ${data.map((hook) => html`<${Webhook} key=${hook.id} hook=${hook} onChange=${hooks.again} onRotated=${rotated} />`)}
+          ${data.map((hook) => html`<${Webhook} key=${hook.id} hook=${hook} onChange=${hooks.again} onRotated=${rotated} onRemoved=${() => hooks.put(data.filter((one) => one !== hook))} />`)}
         </ul>`}
       ${adding && html`<${Add} onClose=${() => setAdding(false)} onAdded=${added} />`}
       ${secret && html`<${Secret} ...${secret} onClose=${() => setSecret(null)} />`}
     </section>`;
 }
 
-function Webhook({ hook, onChange, onRotated }) {
+function Webhook({ hook, onChange, onRotated, onRemoved }) {
   const [open, setOpen] = useState(null);
   const [tried, setTried] = useState(null);
   const doing = useDoing();
@@ -75,7 +75,7 @@ function Webhook({ hook, onChange, onRotated }) {
         ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
       </div>
       ${open === "rotate" && html`<${Rotate} hook=${hook} onClose=${close} onRotated=${(made) => { close(); onRotated(made); }} />`}
-      ${open === "remove" && html`<${Remove} hook=${hook} onClose=${close} onRemoved=${() => { close(); onChange(); }} />`}
+      ${open === "remove" && html`<${Remove} hook=${hook} onClose=${close} onRemoved=${onRemoved} />`}
     </li>`;
 }
 
