@@ -3,7 +3,7 @@ import { day, list, moment } from "../lib/format.js";
 import { inWords } from "../lib/params.js";
 import { href } from "../lib/route.js";
 import { t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
+import { html, useEffect, useRef } from "../lib/ui.js";
 import { relativeInWords } from "../lib/when.js";
 import { ExportCard } from "../parts/export-card.js";
 import { ErrorNotice, Skeleton } from "../parts/notice.js";
@@ -40,7 +40,7 @@ export function RecurringDetail({ id }) {
         <${RecurringActions} one=${one} onChange=${changed} />`}
     </section>
     ${one && html`
-      <${Made} id=${id} />
+      <${Made} id=${id} onNew=${found.again} />
       <section class="card">
         <h2>${t("recurring.audit")}</h2>
         ${audit.error && html`<${ErrorNotice} error=${audit.error} />`}
@@ -82,9 +82,16 @@ function madeAt(id, time) {
   return `${id}-${new Date(time).toISOString().replace(/\.\d+Z$/, "Z")}`;
 }
 
-function Made({ id }) {
-  const found = useAnswer((signal) => page({ recurring: id, limit: SHOWN }, { signal }));
+/** The latest exports. `onNew` is called when there is another one. */
+function Made({ id, onNew }) {
+  const found = useAnswer((signal) => page({ recurring: id, limit: SHOWN }, { signal }), [], { live: true });
   const items = found.data?.items;
+  const newest = items?.[0]?.id;
+  const before = useRef(newest);
+  useEffect(() => {
+    if (found.data && before.current !== undefined && before.current !== newest) onNew();
+    if (found.data) before.current = newest ?? null;
+  }, [found.data]);
   return html`
     <section class="card">
       <header>
