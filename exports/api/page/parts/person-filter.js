@@ -1,4 +1,4 @@
-import { html, useEffect, useState } from "../lib/ui.js";
+import { html, useEffect, useRef, useState } from "../lib/ui.js";
 import { t } from "../lib/texts.js";
 import { Field } from "./field.js";
 
@@ -12,6 +12,12 @@ const PAUSE_MS = 400;
  */
 export function PersonFilter({ value, onChange }) {
   const [text, setText] = useState(value);
+  const input = useRef(null);
+  const clear = () => {
+    setText("");
+    onChange("");
+    input.current.focus();
+  };
   useEffect(() => setText(value), [value]);
   useEffect(() => {
     if (text.trim() === value) return undefined;
@@ -22,10 +28,10 @@ export function PersonFilter({ value, onChange }) {
     <${Field} label=${t("person")}>
       ${(control) => html`
         <div class="clearable">
-          <input ...${control} type="text" autocomplete="off" spellcheck="false" maxlength="200"
+          <input ...${control} ref=${input} type="text" autocomplete="off" spellcheck=${false} maxlength="200"
             placeholder=${t("person.all")} value=${text} onInput=${(event) => setText(event.target.value)} />
           ${text && html`
-            <button type="button" class="icon" aria-label=${t("person.clear")} onClick=${() => onChange("")}>×</button>`}
+            <button type="button" class="icon" aria-label=${t("person.clear")} onClick=${clear}>×</button>`}
         </div>`}
     <//>`;
 }

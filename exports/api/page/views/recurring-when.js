@@ -41,12 +41,12 @@ export function When({ form, set, wrong }) {
         <//>`}
       <${Field} label=${t("form.zone")} error=${wrong("timezone")}>
         ${(control) => html`
-          <input ...${control} list=${id} autocomplete="off" spellcheck="false" value=${form.timezone} onInput=${change("timezone")} />
+          <input ...${control} list=${id} autocomplete="off" spellcheck=${false} value=${form.timezone} onInput=${change("timezone")} />
           <datalist id=${id}>${zones.map((zone) => html`<option key=${zone} value=${zone} />`)}</datalist>`}
       <//>
     </div>
     ${every === "cron" && html`
       <${Field} label=${t("form.cron")} hint=${t("form.cron-hint")} error=${wrong("cron")}>
-        ${(control) => html`<input ...${control} class="code" spellcheck="false" autocomplete="off" value=${form.cron} onInput=${change("cron")} />`}
+        ${(control) => html`<input ...${control} class="code" spellcheck=${false} autocomplete="off" value=${form.cron} onInput=${change("cron")} />`}
       <//>`}`;
 }

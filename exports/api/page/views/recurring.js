@@ -26,7 +26,7 @@ function List() {
   return html`
     <section class="card">
       <header>
-        <h1>${t("recurring.title")}</h1>
+        <h1>${t(me.value.operator && !person ? "recurring.back" : "recurring.title")}</h1>
         ${found.data?.length > 0 && add}
       </header>
       ${me.value.operator && html`<${PersonFilter} value=${person} onChange=${(uid) => go(["recurring"], { person: uid })} />`}

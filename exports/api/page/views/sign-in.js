@@ -28,7 +28,7 @@ export function SignIn() {
         : html`
           <form onSubmit=${submit}>
             <${Field} label=${t("sign-in.token")} hint=${t("sign-in.hint")} error=${problem}>
-              ${(control) => html`<input ...${control} name="token" type="password" autocomplete="off" spellcheck="false" required autofocus />`}
+              ${(control) => html`<input ...${control} name="token" type="password" autocomplete="off" spellcheck=${false} required autofocus />`}
             <//>
             <button class="primary" disabled=${busy}>${t("sign-in.go")}</button>
           </form>`}

@@ -24,7 +24,7 @@ export function Add({ onClose, onAdded }) {
         <p>${t("hooks.what")}</p>
         <${Field} label=${t("hooks.url")} hint=${t("hooks.url-hint")} error=${wrong ? explain(doing.error) : null}>
           ${(control) => html`
-            <input ...${control} name="url" type="url" required data-focus autocomplete="off" spellcheck="false" placeholder="https://" />`}
+            <input ...${control} name="url" type="url" required data-focus autocomplete="off" spellcheck=${false} placeholder="https://" />`}
         <//>
         ${doing.error && !wrong && html`<${ErrorNotice} error=${doing.error} />`}
         <div class="actions">
