@@ -90,6 +90,7 @@ export const recurringTexts = {
   "backfill.go": ["Make them", "开始补做"],
   "backfill.done": [{ one: "{count} export is on its way.", other: "{count} exports are on their way." }, "已开始补做 {count} 个导出。"],
   "backfill.order": ["Choose a first day that is not after the last one.", "开始日期不能晚于结束日期。"],
+  "backfill.none-due": ["It was never due in these days, or more than 100 times. Choose others.", "所选日期内没有计划时间，或超过 100 次，请重新选择。"],
   "backfill.past": ["Choose a day that has begun.", "请选择今天或更早的日期。"],
 
   "recurring.delete": ["Delete …", "删除…"],

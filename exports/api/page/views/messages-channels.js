@@ -1,5 +1,5 @@
 import { call } from "../lib/api.js";
-import { list, number } from "../lib/format.js";
+import { number } from "../lib/format.js";
 import { t } from "../lib/texts.js";
 import { html, useId } from "../lib/ui.js";
 import { ErrorNotice, Skeleton } from "../parts/notice.js";
@@ -75,7 +75,7 @@ export function Grants() {
             <tbody>
               ${found.data.map((one) => html`
                 <tr key=${one.templateId}>
-                  <th scope="row">${list(one.events.map((event) => t(`event.${event}`)))}</th>
+                  <th scope="row"><ul role="list">${one.events.map((event) => html`<li key=${event}>${t(`event.${event}`)}</li>`)}</ul></th>
                   <td class="number">${number(one.left)}</td>
                 </tr>`)}
             </tbody>

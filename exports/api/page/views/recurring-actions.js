@@ -84,6 +84,8 @@ function Backfill({ one, post, onChange, onClose }) {
   const [from, setFrom] = useState("");
   const [to, setTo] = useState(today);
   const wrong = from && to && from > to ? t("backfill.order") : null;
+  // It was never due in them, or too often: everything else is checked here.
+  const refused = doing.error?.code === "E_REQUEST" ? t("backfill.none-due") : null;
   const late = to > today ? t("backfill.past") : null;
   const submit = (event) => {
     event.preventDefault();
@@ -104,11 +106,11 @@ function Backfill({ one, post, onChange, onClose }) {
       <form onSubmit=${submit}>
         <p>${t("backfill.what")}</p>
         <div class="row">
-          <${Field} label=${t("backfill.from")} error=${wrong}>${(control) => input(control, from, setFrom, true)}<//>
+          <${Field} label=${t("backfill.from")} error=${wrong ?? refused}>${(control) => input(control, from, setFrom, true)}<//>
           <${Field} label=${t("backfill.to")} error=${late}>${(control) => input(control, to, setTo)}<//>
         </div>
         <p class="hint">${t("backfill.zone", { zone })}</p>
-        ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
+        ${doing.error && !refused && html`<${ErrorNotice} error=${doing.error} />`}
         <div class="actions">
           <button class="primary" aria-disabled=${doing.busy}>${t("backfill.go")}</button>
           <button type="button" onClick=${onClose}>${t("cancel")}</button>

@@ -1,7 +1,7 @@
 import { at, call } from "../lib/api.js";
 import { explain } from "../lib/explain.js";
 import { t } from "../lib/texts.js";
-import { html, useRef, useState } from "../lib/ui.js";
+import { html, useEffect, useRef, useState } from "../lib/ui.js";
 import { Dialog } from "../parts/dialog.js";
 import { Field } from "../parts/field.js";
 import { ErrorNotice, Notice } from "../parts/notice.js";
@@ -17,10 +17,14 @@ export function Add({ onClose, onAdded }) {
     doing.run(async () => onAdded(await call("POST", "/me/webhooks", { body: { url } })));
   };
   // Of the address: it has another form, or can't be reached.
-  const wrong = doing.error?.code === "E_WEBHOOK" || doing.error?.fields?.url;
+  const wrong = doing.error?.code === "E_WEBHOOK_ADDRESS" || doing.error?.fields?.url;
+  const form = useRef(null);
+  useEffect(() => {
+    if (wrong) form.current.querySelector("input").focus();
+  }, [doing.error]);
   return html`
     <${Dialog} title=${t("hooks.add-title")} onClose=${onClose}>
-      <form onSubmit=${submit}>
+      <form ref=${form} onSubmit=${submit}>
         <p>${t("hooks.what")}</p>
         <${Field} label=${t("hooks.url")} hint=${t("hooks.url-hint")} error=${wrong ? explain(doing.error) : null}>
           ${(control) => html`

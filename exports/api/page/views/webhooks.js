@@ -62,7 +62,8 @@ function Webhook({ hook, onChange, onRotated, onRemoved }) {
         <p class="soft">${t("hooks.added", { time: moment(hook.createdAt) })}</p>
         ${off && html`
           <${Notice} kind="warning" title=${t("hooks.off-since", { time: moment(off.at) })}>
-            <p>${t(off.reason.includes("410") ? "hooks.off-gone" : "hooks.off-failing")} ${t("hooks.off-what")}</p>
+            <p>${t(off.reason.includes("410") ? "hooks.off-gone" : "hooks.off-failing")}</p>
+            <p>${t("hooks.off-what")}</p>
           <//>`}
         ${!off && failing && html`<${Notice} kind="warning"><p>${t("hooks.failing-since", { time: moment(failing) })}</p><//>`}
         <div class="actions">
