@@ -8,11 +8,12 @@ export function Answer({ status, ms, reason, answer, verdict }) {
       <span>${status === null ? t("answer.none") : t("answer.status", { status: String(status) })}</span>
       <span>${t("answer.took", { count: ms })}</span>
     </p>
-    ${verdict !== "delivered" && reason && html`<${Reason} reason=${reason} />`}
+    ${verdict !== "delivered" && html`<${Reason} reason=${reason} status=${status} />`}
     ${answer ? html`<p class="soft">${t("answer.begins")}</p><pre class="answer" tabindex="0">${answer}</pre>` : html`<p class="soft">${status !== null && t("answer.empty")}</p>`}`;
 }
 
-/** Why a message was not taken, which the API says in English. */
-export function Reason({ reason }) {
+/** Why a message was not taken, which the API says in English. Elsewhere, a status says enough. */
+export function Reason({ reason, status }) {
+  if (!reason || (language.value !== "en" && status !== null)) return null;
   return html`<p lang=${language.value === "en" ? undefined : "en"}>${reason}</p>`;
 }

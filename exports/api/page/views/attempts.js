@@ -15,7 +15,7 @@ export function Attempts({ attempts }) {
           ${attempts.toReversed().map((one) => html`
             <tr key=${one.at}>
               <th scope="row"><${Time} at=${one.at} full=${true} /></th>
-              <td>${t(`answer.${one.verdict}`)}${one.verdict !== "delivered" && one.reason && html`<${Reason} reason=${one.reason} />`}</td>
+              <td>${t(`answer.${one.verdict}`)}${one.verdict !== "delivered" && html`<${Reason} reason=${one.reason} status=${one.status} />`}</td>
               <td>${one.status ?? t("answer.none")}</td>
               <td>${t("answer.took", { count: one.ms })}</td>
               <td>${one.answer ? html`<pre class="answer">${one.answer}</pre>` : t("nothing")}</td>

@@ -112,7 +112,7 @@ function Delivery({ one, onChange }) {
 /** What a message is about: an export, with a link to it, or something else by its name. */
 function About({ one }) {
   if (!one.taskId) return one.event.startsWith("webhook.") ? one.address : one.name;
-  const what = [one.type && typeTitle(one.type), one.period && periodOf(one.period)].filter(Boolean).join(", ");
+  const what = [one.type && typeTitle(one.type), one.period && periodOf(one.period)].filter(Boolean).join(" · ");
   return html`<a href=${href(["exports", one.taskId])}>${what || one.taskId}</a>`;
 }
 
