@@ -27,6 +27,14 @@ export function number(value) {
   return intl("NumberFormat", { maximumFractionDigits: 20 }).format(value);
 }
 
+/** A number that may be text, with all its digits: "12.50" stays "12.50". */
+export function exactNumber(value) {
+  const parts = /^-?\d+(?:\.(\d+))?$/.exec(String(value));
+  if (!parts) return String(value);
+  const digits = Math.min(100, parts[1]?.length ?? 0);
+  return intl("NumberFormat", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
 /** 1234567 → "1.2M" */
 export function short(value) {
   return intl("NumberFormat", { notation: "compact", maximumFractionDigits: 1 }).format(value);
@@ -76,6 +84,23 @@ export function dayOfYear(monthIndex, dayIndex) {
 /** A day: "28 Nov 2026" */
 export function day(at, timeZone) {
   return intl("DateTimeFormat", { dateStyle: "medium", timeZone }).format(at);
+}
+
+/** A day, short, for the axis of a chart: "28 Nov" */
+export function shortDay(at) {
+  return intl("DateTimeFormat", { day: "numeric", month: "short", timeZone: "UTC" }).format(at);
+}
+
+/** A month, short, for the axis of a chart: "Nov 26" */
+export function shortMonth(at) {
+  return intl("DateTimeFormat", { month: "short", year: "2-digit", timeZone: "UTC" }).format(at);
+}
+
+/** A time as its own time zone has it: "2026-10-01T00:22:22.448+08:00" → "1 Oct 2026, 00:22:22" */
+export function localTime(text) {
+  const at = Date.parse(text.replace(/(Z|[+-]\d\d:\d\d)$/, "Z"));
+  if (Number.isNaN(at)) return text;
+  return intl("DateTimeFormat", { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" }).format(at);
 }
 
 /** "November 2026" */

@@ -10,8 +10,13 @@ import { Dialog } from "./dialog.js";
 import { Field } from "./field.js";
 import { ErrorNotice } from "./notice.js";
 
-/** The buttons of an export, and what went wrong when one was pressed. `name`: what it is, for those who hear it. */
-export function Actions({ task, name }) {
+/**
+ * The buttons of an export, and what went wrong when one was pressed.
+ *
+ * `name`: what it is, for those who hear it. `main`: whether the place is about this export.
+ * `onDone`: called after something was done.
+ */
+export function Actions({ task, name, main = false, onDone = () => {} }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   const attempt = async (action) => {
@@ -19,6 +24,7 @@ export function Actions({ task, name }) {
     setProblem(null);
     try {
       await action();
+      onDone();
     } catch (error) {
       setProblem(error);
       // Something has happened to it in between: show what.
@@ -35,7 +41,7 @@ export function Actions({ task, name }) {
             ${t("export.retry")}<${Of} name=${name} />
           </button>`}
         ${task.status === "done" && html`
-          <a class="button small primary" href="exports/${encodeURIComponent(task.id)}/file"
+          <a class="button small download ${main ? "primary" : ""}" href="exports/${encodeURIComponent(task.id)}/file"
             onClick=${(event) => { event.preventDefault(); attempt(() => fileOf(task)); }}>
             ${t("export.download")}<${Of} name=${name} />
           </a>`}

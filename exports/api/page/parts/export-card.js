@@ -5,8 +5,9 @@ import { duration, elapsed, moment, size } from "../lib/format.js";
 import { inWords } from "../lib/params.js";
 import { href } from "../lib/route.js";
 import { t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
+import { html, useEffect, useState } from "../lib/ui.js";
 import { now } from "../state/clock.js";
+import { expectedRows } from "../state/expected.js";
 import { exportOf, isOpen } from "../state/exports.js";
 import { typeNamed, typeTitle } from "../state/types.js";
 import { Actions } from "./export-actions.js";
@@ -15,6 +16,7 @@ import { Bar, Status } from "./status.js";
 
 /** How much of a run is reading, as people feel it; the rest is writing. */
 const READING = 0.8;
+const LATE_MS = 2000;
 
 /** An export as a card. Whoever shows it has asked for it: see `page` and `fetchExport`. */
 export function ExportCard({ id }) {
@@ -71,21 +73,50 @@ function Link({ task }) {
   return html`<p class="soft">${task.purgeAt ? t("export.link-over-until", { time: moment(task.purgeAt) }) : t("export.link-over")}</p>`;
 }
 
-function Progress({ task }) {
-  const { stage, rows, total, waitingFor } = task.progress;
+/** How far an open export is. */
+export function Progress({ task }) {
+  const { stage, waitingFor } = task.progress;
   const waiting = task.nextRunAt !== null && task.retries > 0 && task.status === "pending";
-  const said = t(`stage.${task.status === "pending" ? "queued" : stage}`);
+  const said = t(`stage.${waiting ? "again" : task.status === "pending" ? "queued" : stage}`);
   return html`
     <div class="progress">
-      <${Bar} share=${shareOf(task)} label=${said} />
-      <p class="progress-text">
-        <span>${said}</span>
-        ${rows > 0 && html`<span>${total ? t("export.rows-of", { rows, total }) : t("export.rows", { count: rows })}</span>`}
-        <span class="soft" aria-hidden="true"><${Elapsed} since=${task.startedAt ?? task.createdAt} /></span>
-      </p>
+      ${stage === "aggregate" && task.status === "running"
+        ? html`<${Reading} task=${task} said=${said} />`
+        : html`<${Known} task=${task} said=${said} />`}
       ${waitingFor && html`<p class="waits">${t(`waits.${waitingFor}`)}</p>`}
       ${waiting && html`<${NextAttempt} task=${task} />`}
     </div>`;
+}
+
+/** While rows are read, nobody knows how many there are; earlier exports say about how many. */
+function Reading({ task, said }) {
+  const { rows } = task.progress;
+  const [late, setLate] = useState(false);
+  // Most exports end before one could read it.
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), LATE_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  const expected = late ? expectedRows(task).value : null;
+  const about = expected !== null && rows <= expected;
+  const text = about ? t("export.rows-about", { rows, total: expected }) : rows > 0 && t("export.rows", { count: rows });
+  return html`<${Line} task=${task} said=${said} share=${about ? READING * (rows / expected) : null} rows=${text} />`;
+}
+
+function Known({ task, said }) {
+  const { rows, total } = task.progress;
+  const text = total ? t("export.rows-of", { rows, total }) : rows > 0 && t("export.rows", { count: rows });
+  return html`<${Line} task=${task} said=${said} share=${shareOf(task)} rows=${text} />`;
+}
+
+function Line({ task, said, share, rows }) {
+  return html`
+    <${Bar} share=${share} label=${said} />
+    <p class="progress-text">
+      <span>${said}</span>
+      ${rows && html`<span>${rows}</span>`}
+      <span class="soft" aria-hidden="true"><${Elapsed} since=${task.startedAt ?? task.createdAt} /></span>
+    </p>`;
 }
 
 function Elapsed({ since }) {
@@ -105,7 +136,6 @@ function NextAttempt({ task }) {
 /** How much of it is done, 0 to 1; null if nobody knows. */
 function shareOf({ status, progress: { stage, rows, total } }) {
   if (status === "pending" || stage === "queued") return null;
-  if (stage === "aggregate") return total ? READING * Math.min(1, rows / total) : null;
   if (stage === "upload") return total ? READING + (1 - READING) * Math.min(1, rows / total) : READING;
   return 1;
 }

@@ -14,6 +14,9 @@ let soon = null;
 /** Counts up when views should ask anew: there is a new export, or something may have been missed. */
 export const asked = signal(0);
 
+/** Counts up when an export has got another status: a list of one status may have changed. */
+export const moved = signal(0);
+
 whenTold("export", (task) => {
   if (!exportOf(task.id).peek()) askAnewSoon();
   put(task);
@@ -31,6 +34,7 @@ export function put(task) {
   const before = found.peek();
   if (!before || (task.updatedAt ?? 0) >= (before.updatedAt ?? 0)) {
     found.value = task;
+    if (before && before.status !== task.status) moved.value += 1;
   }
   return found;
 }
