@@ -3,7 +3,7 @@
 import { href } from "./lib/route.js";
 import { t } from "./lib/texts.js";
 import { effect, html, render, signal, useErrorBoundary } from "./lib/ui.js";
-import { Empty, ErrorNotice, Notice } from "./parts/notice.js";
+import { ErrorNotice, Notice } from "./parts/notice.js";
 import { toast } from "./parts/toast.js";
 import { me, load, session, signIn, takeToken } from "./state/session.js";
 import { follow } from "./state/stream.js";
@@ -43,14 +43,18 @@ function Content({ view }) {
   if (session.value === "asking") {
     if (!problem.value) return html`<p class="loading">${t("loading")}</p>`;
     const retry = html`<button type="button" onClick=${start}>${t("try-again")}</button>`;
-    return html`<${ErrorNotice} error=${problem.value} actions=${retry} />`;
+    return html`
+      <section class="card narrow">
+        <h1>${t("app.name")}</h1>
+        <${ErrorNotice} error=${problem.value} actions=${retry} />
+      </section>`;
   }
   if (session.value === "out") {
     return html`<section class="card narrow"><h1>${t("sign-in.title")}</h1><${SignIn} /></section>`;
   }
   if (!view) {
     const back = html`<a class="button" href=${href(["exports"])}>${t("unknown-place.back")}</a>`;
-    return html`<${Empty} title=${t("unknown-place")} actions=${back} />`;
+    return html`<section class="card narrow"><h1>${t("unknown-place")}</h1><p>${back}</p></section>`;
   }
   return html`<${view.show} key=${view.path} />`;
 }
