@@ -53,8 +53,9 @@ export function Outcome({ task }) {
 const OUTCOMES = {
   done: (task) => html`
     <p class="file-name">${task.fileName ?? t("export.no-name")}</p>
-    <p class="soft">${[size(task.bytes), t("rows", { count: task.rows })].join(" · ")}</p>
-    <${Link} task=${task} />`,
+    <p class="outcome-facts">
+      <span>${size(task.bytes)}</span><span>${t("rows", { count: task.rows })}</span><${Link} task=${task} />
+    </p>`,
   failed: (task) => {
     const error = task.error ?? { code: "E_INTERNAL" };
     return html`
@@ -69,8 +70,8 @@ const OUTCOMES = {
 /** Until when the link of a finished export is good. */
 function Link({ task }) {
   const left = (task.expiresAt ?? 0) - now.value;
-  if (left > 0) return html`<p class="soft">${t("export.link-good", { time: duration(left) })}</p>`;
-  return html`<p class="soft">${task.purgeAt ? t("export.link-over-until", { time: moment(task.purgeAt) }) : t("export.link-over")}</p>`;
+  if (left > 0) return html`<span>${t("export.link-good", { time: duration(left) })}</span>`;
+  return html`<span>${task.purgeAt ? t("export.link-over-until", { time: moment(task.purgeAt) }) : t("export.link-over")}</span>`;
 }
 
 /** How far an open export is. */

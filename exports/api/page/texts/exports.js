@@ -40,7 +40,7 @@ export const exportsTexts = {
   "export.link-over-until": ["Download makes a new link. The file is kept until {time}.", "点击下载会生成新链接，文件保留至 {time}。"],
   "export.cancelled": ["It was stopped, and nothing is left of it.", "已停止，未保留任何内容。"],
   "export.cancelled-why": ["It was stopped: {reason}", "已停止：{reason}"],
-  "export.expired": ["The file has been removed.", "文件已删除。"],
+  "export.expired": ["The file has been removed, and its preview with it.", "文件及其预览均已删除。"],
 
   "exports.caption": ["Exports, newest first", "导出列表，最新的在前"],
   "exports.what": ["Export", "导出内容"],
@@ -152,7 +152,6 @@ export const exportsTexts = {
   "channel.wechat": ["WeChat message", "微信消息"],
 
   "preview.title": ["A look inside", "内容预览"],
-  "preview.gone": ["The file has been removed, and its preview with it.", "文件已删除，预览也随之删除。"],
   "preview.first": [{ one: "First row of {total}.", other: "First {count} rows of {total}." }, "共 {total} 行，显示前 {count} 行。"],
   "preview.all": [{ one: "The only row.", other: "All {count} rows." }, "全部 {count} 行。"],
   "preview.no-rows": ["The file has no rows.", "文件没有数据行。"],

@@ -6,8 +6,10 @@ import { CopyButton } from "../parts/copy.js";
 import { Actions } from "../parts/export-actions.js";
 import { nameOf, Outcome, whatOf } from "../parts/export-card.js";
 import { Empty, ErrorNotice, Notice, Skeleton } from "../parts/notice.js";
+import { RepeatButton } from "../parts/repeat-button.js";
 import { Status } from "../parts/status.js";
 import { Time } from "../parts/time.js";
+import { WorkflowLink } from "../parts/workflow-link.js";
 import { exportOf, fetchExport } from "../state/exports.js";
 import { me } from "../state/session.js";
 import { typeNamed, typeTitle } from "../state/types.js";
@@ -32,7 +34,7 @@ export function Detail({ id, level, onClose }) {
       <header>
         <${Title} id="detail-title" tabindex="-1">${title}<//>
         ${task && html`<${Status} status=${task.status} />`}
-        <button type="button" class="icon" aria-label=${t(level === 1 ? "detail.back" : "close")} onClick=${onClose}>${level === 1 ? "←" : "×"}</button>
+        <button type="button" class="icon ${level === 1 ? "back" : ""}" aria-label=${t(level === 1 ? "detail.back" : "close")} onClick=${onClose}>${level === 1 ? "←" : "×"}</button>
       </header>
       ${problem && html`<${Problem} problem=${problem} again=${load} />`}
       ${!task && !problem && html`<${Skeleton} lines=${10} />`}
@@ -42,9 +44,11 @@ export function Detail({ id, level, onClose }) {
         <div class="detail-actions">
           <${Actions} main task=${task} name=${nameOf(task)} onDone=${() => setDone(done + 1)} />
           <${FileTools} task=${task} />
+          <${RepeatButton} task=${task} />
+          <${WorkflowLink} task=${task} />
         </div>
         <${Warnings} task=${task} />
-        ${(task.status === "done" || task.status === "expired") && html`<${Preview} key=${task.runId} task=${task} level=${level + 1} />`}
+        ${task.status === "done" && html`<${Preview} key=${task.runId} task=${task} level=${level + 1} />`}
         <${Facts} task=${task} level=${level + 1} />
         <${Record} id=${id} level=${level + 1} version=${`${task.updatedAt} ${done}`} />
         <${Deliveries} id=${id} level=${level + 1} version=${task.status} />`}

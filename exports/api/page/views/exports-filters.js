@@ -2,6 +2,7 @@ import { go, route } from "../lib/route.js";
 import { t } from "../lib/texts.js";
 import { html, useEffect, useId, useState } from "../lib/ui.js";
 import { Field } from "../parts/field.js";
+import { PersonFilter } from "../parts/person-filter.js";
 import { me } from "../state/session.js";
 import { types } from "../state/types.js";
 
@@ -65,9 +66,9 @@ export function Filters({ found }) {
         <${Choice} name="format" label=${t("filters.format")} value=${wanted.format} options=${formats.map((name) => [name, name])} />
         <${Day} name="from" label=${t("filters.from")} value=${wanted.from} />
         <${Day} name="to" label=${t("filters.to")} value=${wanted.to} />
-        ${me.value?.operator && html`<${Person} value=${wanted.person} />`}
-        ${(used.length > 0 || wanted.recurring) && html`<button type="button" class="quiet" onClick=${clear}>${t("filters.clear")}</button>`}
+        ${me.value?.operator && html`<${PersonFilter} value=${wanted.person} onChange=${(person) => choose({ person })} />`}
       </div>
+      ${(used.length > 0 || wanted.recurring) && html`<button type="button" class="quiet filters-clear" onClick=${clear}>${t("filters.clear")}</button>`}
       ${wanted.recurring && html`<p class="soft">${t("filters.recurring")}</p>`}
       <p class="soft filters-found" role="status">${found}</p>
     </search>`;
@@ -90,13 +91,6 @@ function Day({ name, label, value }) {
   return html`
     <${Field} label=${label}>
       ${(control) => html`<input ...${control} type="date" value=${value} max="9998-12-31" onChange=${(event) => choose({ [name]: event.target.value })} />`}
-    <//>`;
-}
-
-function Person({ value }) {
-  return html`
-    <${Field} label=${t("exports.who")}>
-      ${(control) => html`<input ...${control} value=${value} autocomplete="off" spellcheck="false" onChange=${(event) => choose({ person: event.target.value.trim() })} />`}
     <//>`;
 }
 

@@ -29,7 +29,7 @@ export function useSearch(listing, words) {
   useEffect(() => {
     if (looking && loaded && !busy && !problem) listing.more(PER_SEARCH);
   });
-  return { shown, looking, looked: ids.length, further: () => (words && enough ? setTimes(times + 1) : listing.more()) };
+  return { shown, looking, looked: ids.length, all: !next, further: () => (words && enough ? setTimes(times + 1) : listing.more()) };
 }
 
 function matches(task, words) {

@@ -73,9 +73,9 @@ function Fresh({ listing }) {
     </div>`;
 }
 
-function found({ shown, looked, looking }, words) {
+function found({ shown, looked, looking, all }, words) {
   if (!words) return "";
-  return t(looking ? "filters.looking" : "filters.found", { count: shown.length, looked });
+  return t(looking ? "filters.looking" : all ? "filters.found-all" : "filters.found", { count: shown.length, looked });
 }
 
 function close() {

@@ -19,15 +19,12 @@ export function Preview({ task, level }) {
     });
     return () => stop.abort();
   };
-  const gone = task.status === "expired";
-  // What is seen of a file goes with the file.
-  useEffect(() => (gone ? setPreview(null) : load()), [gone]);
+  useEffect(load, []);
   return html`
     <section class="detail-part preview">
       <${Heading}>${t("preview.title")}<//>
-      ${gone && html`<p class="soft">${t("preview.gone")}</p>`}
       ${problem && html`<${Missing} problem=${problem} again=${load} />`}
-      ${!gone && !preview && !problem && html`<${Skeleton} lines=${8} />`}
+      ${!preview && !problem && html`<${Skeleton} lines=${8} />`}
       ${preview?.chart && html`<${Chart} chart=${preview.chart} />`}
       ${preview && html`<${Rows} preview=${preview} total=${task.rows} />`}
     </section>`;
