@@ -35,6 +35,11 @@ export function exactNumber(value) {
   return intl("NumberFormat", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
+/** A figure of a chart, which is the nearest float: without the digits that mean nothing. */
+export function figure(value) {
+  return intl("NumberFormat", { maximumFractionDigits: Math.abs(value) < 1 ? 6 : 2 }).format(value);
+}
+
 /** 1234567 → "1.2M" */
 export function short(value) {
   return intl("NumberFormat", { notation: "compact", maximumFractionDigits: 1 }).format(value);
@@ -87,12 +92,12 @@ export function day(at, timeZone) {
 }
 
 /** A day, short, for the axis of a chart: "28 Nov" */
-export function shortDay(at) {
+export function dayTick(at) {
   return intl("DateTimeFormat", { day: "numeric", month: "short", timeZone: "UTC" }).format(at);
 }
 
 /** A month, short, for the axis of a chart: "Nov 26" */
-export function shortMonth(at) {
+export function monthTick(at) {
   return intl("DateTimeFormat", { month: "short", year: "2-digit", timeZone: "UTC" }).format(at);
 }
 

@@ -55,7 +55,9 @@ function said(value) {
 export function formAddress({ type, params, format }) {
   const query = new URLSearchParams({ type, format });
   for (const [name, value] of Object.entries(params)) {
-    for (const one of Array.isArray(value) ? value : [value]) query.append(name, typeof one === "object" ? JSON.stringify(one) : one);
+    // A parameter may have the name of something else in the address.
+    const key = name === "type" || name === "format" ? `params.${name}` : name;
+    for (const one of [value].flat()) query.append(key, typeof one === "object" ? JSON.stringify(one) : one);
   }
   return `?${query}#/`;
 }

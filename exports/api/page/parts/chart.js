@@ -1,7 +1,7 @@
 // Draws figures by day or by month: a small chart for each measure, because their scales differ.
 
 import { periodText } from "../lib/cells.js";
-import { number, short, shortDay, shortMonth } from "../lib/format.js";
+import { figure, short, dayTick, monthTick } from "../lib/format.js";
 import { places, ticks } from "../lib/scale.js";
 import { t } from "../lib/texts.js";
 import { html, useEffect, useRef, useState } from "../lib/ui.js";
@@ -36,7 +36,7 @@ export function Chart({ chart }) {
 function One({ chart: { labels }, series, index, width, at, setAt }) {
   const at0 = at === null ? null : Math.min(at, labels.length - 1);
   const last = labels.length - 1;
-  const said = (one) => `${periodText(labels[one])}: ${series.values[one] === null ? t("chart.nothing") : number(series.values[one])}`;
+  const said = (one) => `${periodText(labels[one])}: ${series.values[one] === null ? t("chart.nothing") : figure(series.values[one])}`;
   const byKey = (event) => {
     if (!(event.key in STEPS)) return;
     event.preventDefault();
@@ -63,7 +63,7 @@ function rangeOf({ values }) {
   const known = values.filter((value) => value !== null);
   const [low, high] = [Math.min(...known), Math.max(...known)];
   if (!known.length) return "";
-  return low === high ? number(low) : t("chart.range", { low: short(low), high: short(high) });
+  return low === high ? figure(low) : t("chart.range", { low: short(low), high: short(high) });
 }
 
 /** Return the index of the label that is nearest to the pointer. */
@@ -102,7 +102,7 @@ function Drawing({ labels, values, width, at }) {
       ${columns && values.map((value, index) => value !== null && html`
         <rect key=${index} class="column" x=${xs[index] + step * 0.12} width=${Math.min(step * 0.76, 48)} transform=${step * 0.76 > 48 ? `translate(${(step * 0.76 - 48) / 2})` : undefined}
           y=${Math.min(y(value), y(0))} height=${Math.max(value === 0 ? 0 : 1, Math.abs(y(value) - y(0)))} />`)}
-      ${!columns && html`<path class="line" d=${path(values, place, middle, y)} />`}
+      ${!columns && html`<path class="stroke" d=${path(values, place, middle, y)} />`}
       ${!columns && at !== null && values[at] !== null && html`<circle class="dot" cx=${middle(at)} cy=${y(values[at])} r="4" />`}
     </svg>`;
 }
@@ -132,7 +132,7 @@ function labelled(labels, place, step, width) {
 }
 
 function shortLabel(label) {
-  return label.length > 7 ? shortDay(Date.parse(label)) : shortMonth(Date.parse(`${label}-01`));
+  return label.length > 7 ? dayTick(Date.parse(label)) : monthTick(Date.parse(`${label}-01`));
 }
 
 function Figures({ chart: { title, labels, series } }) {
@@ -144,7 +144,7 @@ function Figures({ chart: { title, labels, series } }) {
           ${labels.map((label, index) => html`
             <tr key=${label}>
               <th scope="row">${periodText(label)}</th>
-              ${series.map((one) => html`<td key=${one.name} class="number">${one.values[index] === null ? "" : number(one.values[index])}</td>`)}
+              ${series.map((one) => html`<td key=${one.name} class="number">${one.values[index] === null ? "" : figure(one.values[index])}</td>`)}
             </tr>`)}
         </tbody>
       </table>

@@ -14,9 +14,9 @@ import { ErrorNotice } from "./notice.js";
  * The buttons of an export, and what went wrong when one was pressed.
  *
  * `name`: what it is, for those who hear it. `main`: whether the place is about this export.
- * `onDone`: called after something was done.
+ * `brief`: only the most needed ones. `onDone`: called after something was done.
  */
-export function Actions({ task, name, main = false, onDone = () => {} }) {
+export function Actions({ task, name, main = false, brief = false, onDone = () => {} }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   const attempt = async (action) => {
@@ -39,7 +39,8 @@ export function Actions({ task, name, main = false, onDone = () => {} }) {
         ${task.status === "failed" && html`
           <button type="button" class="small" disabled=${busy} onClick=${() => attempt(() => act(task.id, "retry"))}>
             ${t("export.retry")}<${Of} name=${name} />
-          </button>`}
+          </button>
+          ${!brief && html`<a class="button small quiet" href=${formAddress(task)}>${t("export.change")}<${Of} name=${name} /></a>`}`}
         ${task.status === "done" && html`
           <a class="button small download ${main ? "primary" : ""}" href="exports/${encodeURIComponent(task.id)}/file"
             onClick=${(event) => { event.preventDefault(); attempt(() => fileOf(task)); }}>

@@ -51,6 +51,7 @@ export function makeListing() {
   /** Ask for the newest page again. `atTop`: whether the list may move. */
   async function refresh(atTop) {
     const { signal: stopped } = stop;
+    if (list.value.problem) await more();
     if (!list.value.loaded) return;
     try {
       const found = await page({ ...filters, limit: PER_PAGE }, { signal: stopped });

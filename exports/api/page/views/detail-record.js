@@ -5,23 +5,27 @@ import { has, t } from "../lib/texts.js";
 import { html, useEffect, useState } from "../lib/ui.js";
 import { ErrorNotice, Skeleton } from "../parts/notice.js";
 import { Time } from "../parts/time.js";
+import { asked } from "../state/exports.js";
 
 const SHOWN = 12;
 
 /** Ask for what belongs to an export, and again when `version` changes. */
 function useAnswer(path, version) {
-  const [answer, setAnswer] = useState(null);
+  const [found, setFound] = useState({});
   const [problem, setProblem] = useState(null);
   const [times, setTimes] = useState(0);
+  const wanted = `${version} ${times}`;
   useEffect(() => {
+    if (found.wanted === wanted) return undefined;
     const stop = new AbortController();
     call("GET", path, { signal: stop.signal }).then(
-      (found) => { setAnswer(found); setProblem(null); },
+      (answer) => { setFound({ wanted, answer }); setProblem(null); },
       (error) => { if (!stop.signal.aborted) setProblem(error); },
     );
     return () => stop.abort();
-  }, [version, times]);
-  return { answer, problem, again: () => setTimes(times + 1) };
+    // `asked` counts up after a lost connection.
+  }, [wanted, asked.value]);
+  return { answer: found.answer, problem, again: () => setTimes(times + 1) };
 }
 
 /** What happened to an export, who did it and when. */
@@ -64,17 +68,17 @@ export function Deliveries({ id, level, version }) {
   if (!answer?.items.length) return null;
   return html`
     <section class="detail-part">
-      <${Heading}>${t("deliveries.title")}<//>
+      <${Heading}>${t("told.title")}<//>
       <ul class="record" role="list">
         ${answer.items.map((one) => html`
           <li key=${one.id}>
             <span class="soft"><${Time} at=${one.updatedAt} full /></span>
-            <span>${t(`deliveries.${has(`deliveries.${one.status}`) ? one.status : "pending"}`, { channel: channelOf(one), address: one.address })}</span>
+            <span>${t(`told.${has(`told.${one.status}`) ? one.status : "pending"}`, { channel: channelOf(one), address: one.address })}</span>
           </li>`)}
       </ul>
     </section>`;
 }
 
 function channelOf({ channel }) {
-  return has(`channel.${channel}`) ? t(`channel.${channel}`) : channel;
+  return has(`told.channel.${channel}`) ? t(`told.channel.${channel}`) : channel;
 }

@@ -10,7 +10,7 @@ import { RepeatButton } from "../parts/repeat-button.js";
 import { Status } from "../parts/status.js";
 import { Time } from "../parts/time.js";
 import { WorkflowLink } from "../parts/workflow-link.js";
-import { exportOf, fetchExport } from "../state/exports.js";
+import { asked, exportOf, fetchExport } from "../state/exports.js";
 import { me } from "../state/session.js";
 import { typeNamed, typeTitle } from "../state/types.js";
 import { FileTools } from "./detail-file.js";
@@ -23,10 +23,10 @@ export function Detail({ id, level, onClose }) {
   const [done, setDone] = useState(0);
   const task = exportOf(id).value;
   const load = () => {
-    setProblem(null);
-    fetchExport(id).catch(setProblem);
+    fetchExport(id).then(() => setProblem(null), setProblem);
   };
-  useEffect(load, []);
+  // Also after a lost connection.
+  useEffect(load, [asked.value]);
   const Title = `h${level}`;
   const title = task ? typeTitle(task.type) : t(problem?.code === "E_NOT_FOUND" ? "detail.unknown" : "detail.title");
   return html`
@@ -99,7 +99,7 @@ function Facts({ task, level }) {
   return html`
     <section class="detail-part">
       <${Heading}>${t("facts.title")}<//>
-      <dl class="facts">
+      <dl class="about">
         ${Object.entries(facts).filter(([, value]) => value).map(([name, value]) => html`
           <div key=${name} class=${name === "sha256" || name === "id" ? "long" : ""}><dt>${t(`facts.${name}`)}</dt><dd>${value}</dd></div>`)}
       </dl>

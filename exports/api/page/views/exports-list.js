@@ -102,7 +102,7 @@ function Row({ id, arrived, open, operator }) {
       <td role="cell" class="size number">${counted && size(task.bytes)}</td>
       <td role="cell" class="when">${task.createdAt !== null && html`<${Time} at=${task.createdAt} />`}</td>
       ${operator && html`<td role="cell" class="by">${task.createdBy}</td>`}
-      <td role="cell" class="do"><${Actions} task=${task} name=${nameOf(task)} /></td>
+      <td role="cell" class="do"><${Actions} brief task=${task} name=${nameOf(task)} /></td>
     </tr>`;
 }
 

@@ -68,7 +68,7 @@ function Fresh({ listing }) {
     scrollTo({ top: 0 });
   };
   return html`
-    <div class="fresh" role="status">
+    <div class="fresh-exports" role="status">
       ${count > 0 && html`<button type="button" class="primary" onClick=${show}>${t("exports.fresh", { count })}</button>`}
     </div>`;
 }

@@ -1,10 +1,11 @@
-import { at, call } from "../lib/api.js";
+import { at, call, OFFLINE } from "../lib/api.js";
 import { cellText, isNumber, offsetOf } from "../lib/cells.js";
 import { advice, explain } from "../lib/explain.js";
 import { t } from "../lib/texts.js";
 import { html, useEffect, useState } from "../lib/ui.js";
 import { Chart } from "../parts/chart.js";
 import { Skeleton } from "../parts/notice.js";
+import { asked } from "../state/exports.js";
 
 /** What is in a file, before one downloads it: a chart of statistics, and the first rows. */
 export function Preview({ task, level }) {
@@ -19,12 +20,13 @@ export function Preview({ task, level }) {
     });
     return () => stop.abort();
   };
-  useEffect(load, []);
+  // `asked` counts up after a lost connection.
+  useEffect(() => (preview || (problem && problem.code !== OFFLINE) ? undefined : load()), [asked.value]);
   return html`
     <section class="detail-part preview">
       <${Heading}>${t("preview.title")}<//>
       ${problem && html`<${Missing} problem=${problem} again=${load} />`}
-      ${!preview && !problem && html`<${Skeleton} lines=${8} />`}
+      ${!preview && !problem && html`<${Skeleton} lines=${12} />`}
       ${preview?.chart && html`<${Chart} chart=${preview.chart} />`}
       ${preview && html`<${Rows} preview=${preview} total=${task.rows} />`}
     </section>`;
