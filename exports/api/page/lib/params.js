@@ -1,7 +1,7 @@
 // Says in words what an export is of.
 
 import { days, list, month, number, year } from "./format.js";
-import { t } from "./texts.js";
+import { has, t } from "./texts.js";
 
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 
@@ -49,6 +49,13 @@ function said(value) {
   if (Array.isArray(value)) return list(value.map(said));
   if (typeof value === "number") return number(value);
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** Return the title of a file format: "CSV", "CSV · gzip". */
+export function formatTitle(format) {
+  const plain = format.replace(/\.gz$/, "");
+  const title = has(`format.${plain}.name`) ? t(`format.${plain}.name`) : plain;
+  return plain === format ? title : `${title} · gzip`;
 }
 
 /** Return the address of the form with the parameters of an export. */

@@ -2,7 +2,7 @@
 
 import { advice, explain } from "../lib/explain.js";
 import { duration, elapsed, moment, size } from "../lib/format.js";
-import { inWords } from "../lib/params.js";
+import { formatTitle, inWords } from "../lib/params.js";
 import { href } from "../lib/route.js";
 import { t } from "../lib/texts.js";
 import { html, useEffect, useState } from "../lib/ui.js";
@@ -29,14 +29,16 @@ export function ExportCard({ id }) {
         <${Status} status=${task.status} />
       </header>
       <p class="export-of">${whatOf(task)}</p>
-      <${Outcome} task=${task} />
-      <${Actions} task=${task} name=${nameOf(task)} />
+      <div class="export-body">
+        <${Outcome} task=${task} />
+        <${Actions} task=${task} name=${nameOf(task)} />
+      </div>
     </article>`;
 }
 
-/** What it is of, in words: "October 2026 · xlsx" */
+/** What it is of, in words: "October 2026 · Excel (xlsx)" */
 export function whatOf(task) {
-  return [inWords(task.params, typeNamed(task.type)), task.format].filter(Boolean).join(" · ");
+  return [inWords(task.params, typeNamed(task.type)), formatTitle(task.format)].filter(Boolean).join(" · ");
 }
 
 /** What one calls it, where it is one of many. */

@@ -1,3 +1,4 @@
+import { formatTitle } from "../lib/params.js";
 import { go, route } from "../lib/route.js";
 import { t } from "../lib/texts.js";
 import { html, useEffect, useId, useState } from "../lib/ui.js";
@@ -63,7 +64,7 @@ export function Filters({ found }) {
         <${Choice} name="status" label=${t("filters.status")} value=${wanted.status}
           options=${STATUSES.map((status) => [status, t(`status.${status}`)])} />
         <${Choice} name="type" label=${t("filters.type")} value=${wanted.type} options=${names} />
-        <${Choice} name="format" label=${t("filters.format")} value=${wanted.format} options=${formats.map((name) => [name, name])} />
+        <${Choice} name="format" label=${t("filters.format")} value=${wanted.format} options=${formats.map((name) => [name, formatTitle(name)])} />
         <${Day} name="from" label=${t("filters.from")} value=${wanted.from} />
         <${Day} name="to" label=${t("filters.to")} value=${wanted.to} />
         ${me.value?.operator && html`<${PersonFilter} value=${wanted.person} onChange=${(person) => choose({ person })} />`}

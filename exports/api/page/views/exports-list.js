@@ -33,9 +33,9 @@ export function useSearch(listing, words) {
 }
 
 function matches(task, words) {
-  const { fileName, id, type, createdBy, cancelReason, error } = task;
+  const { fileName, id, type, format, createdBy, cancelReason, error } = task;
   const said = [
-    fileName, id, type, createdBy, cancelReason, typeTitle(type), whatOf(task), t(`status.${task.status}`),
+    fileName, id, type, format, createdBy, cancelReason, typeTitle(type), whatOf(task), t(`status.${task.status}`),
     error && `${error.code} ${error.msg} ${explain(error)}`,
   ];
   const text = said.filter(Boolean).join("\n").toLowerCase();

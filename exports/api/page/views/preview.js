@@ -23,7 +23,7 @@ export function Preview({ task, level }) {
   // `asked` counts up after a lost connection.
   useEffect(() => (preview || (problem && problem.code !== OFFLINE) ? undefined : load()), [asked.value]);
   return html`
-    <section class="detail-part preview">
+    <section class="detail-part">
       <${Heading}>${t("preview.title")}<//>
       ${problem && html`<${Missing} problem=${problem} again=${load} />`}
       ${!preview && !problem && html`<${Skeleton} lines=${12} />`}
