@@ -149,9 +149,10 @@ export function duration(milliseconds) {
   return intl("NumberFormat", options).format(Math.max(0, Math.floor(milliseconds / length)));
 }
 
-/** A duration to the second, for what is going on: "45 s", "3 min 5 s", "1 h 2 min" */
+/** A duration to the second, for what is going on: "45s", "3m 5s", "1h 2m" */
 export function elapsed(milliseconds) {
-  if (milliseconds < MINUTE || milliseconds >= 2 * DAY) return duration(milliseconds);
+  if (milliseconds < MINUTE) return inUnit(Math.max(0, Math.floor(milliseconds / SECOND)), SECOND);
+  if (milliseconds >= 2 * DAY) return duration(milliseconds);
   const [large, small] = milliseconds < HOUR ? [MINUTE, SECOND] : [HOUR, MINUTE];
   const rest = milliseconds % large;
   const whole = milliseconds - rest;
@@ -161,7 +162,7 @@ export function elapsed(milliseconds) {
 
 function inUnit(count, length) {
   const unit = { [SECOND]: "second", [MINUTE]: "minute", [HOUR]: "hour" }[length];
-  return intl("NumberFormat", { style: "unit", unit, unitDisplay: "short" }).format(count);
+  return intl("NumberFormat", { style: "unit", unit, unitDisplay: "narrow" }).format(count);
 }
 
 /** "a, b and c" */
