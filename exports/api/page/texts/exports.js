@@ -54,6 +54,7 @@ export const exportsTexts = {
   "exports.action": ["Actions", "操作"],
   "exports.warned": [{ one: "{count} warning", other: "{count} warnings" }, "{count} 条警告"],
   "exports.more": ["Show more", "显示更多"],
+  "exports.further": ["Look further", "继续搜索"],
   "exports.fresh": [{ one: "Show {count} new export", other: "Show {count} new exports" }, "显示 {count} 个新导出"],
   "exports.none": ["No exports yet", "还没有导出"],
   "exports.none-what": ["What you export appears here, and stays for as long as its file is kept.", "您的导出会显示在这里，文件保留期内可随时下载。"],

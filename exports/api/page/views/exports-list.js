@@ -27,9 +27,9 @@ export function useSearch(listing, words) {
   const looking = Boolean(words && next && !enough);
   useEffect(() => setTimes(1), [words]);
   useEffect(() => {
-    if (looking && loaded && !busy && !problem) listing.more(PER_SEARCH);
+    if (looking && loaded && !busy && !problem) listing.more(Math.min(PER_SEARCH, LOOKED * times - ids.length));
   });
-  return { shown, looking, looked: ids.length, all: !next, further: () => (words && enough ? setTimes(times + 1) : listing.more()) };
+  return { shown, looking, looked: ids.length, all: !next, words, further: () => (words && enough ? setTimes(times + 1) : listing.more()) };
 }
 
 function matches(task, words) {
@@ -45,7 +45,7 @@ function matches(task, words) {
 /** A list of exports: a table, or cards where there is little room. */
 export function List({ listing, search, chosenAny, open }) {
   const { next, busy, loaded, problem } = listing.list.value;
-  const { shown, looking, further } = search;
+  const { shown, looking, words, further } = search;
   const again = html`<button type="button" onClick=${() => listing.more()}>${t("try-again")}</button>`;
   return html`
     <div class="exports-list" aria-busy=${busy}>
@@ -54,7 +54,7 @@ export function List({ listing, search, chosenAny, open }) {
       ${!problem && (looking || !loaded) && html`<${Skeleton} lines=${shown.length ? 2 : 8} />`}
       ${loaded && !looking && !problem && !shown.length && html`<${Nothing} chosenAny=${chosenAny} />`}
       ${loaded && !looking && !problem && next && html`
-        <button type="button" class="more" disabled=${busy} onClick=${further}>${t(busy ? "loading" : "exports.more")}</button>`}
+        <button type="button" class="more" disabled=${busy} onClick=${further}>${t(busy ? "loading" : words ? "exports.further" : "exports.more")}</button>`}
     </div>`;
 }
 
