@@ -14,12 +14,13 @@ const DAY = /^\d{4}-\d{2}-\d{2}$/;
 export function inWords(params, type) {
   const { columns, ...rest } = params;
   const { period, others } = split(rest);
+  const names = Array.isArray(columns) ? columns : [];
   const titleOf = (name) => type?.params.properties?.[name]?.title ?? name;
   const titles = Object.fromEntries((type?.columns ?? []).map((column) => [column.name, column.title]));
   return [
     period,
     ...Object.entries(others).map(([name, value]) => t("params.one", { name: titleOf(name), value: said(value) })),
-    Array.isArray(columns) && columns.length && t("params.columns", { names: list(columns.map((name) => titles[name] ?? said(name))) }),
+    names.length > 0 && t("params.columns", { names: list(names.map((name) => titles[name] ?? said(name))) }),
   ].filter(Boolean).join(" · ");
 }
 

@@ -9,6 +9,7 @@ import { html, useEffect, useRef, useState } from "../lib/ui.js";
 const HEIGHT = 168;
 const EDGE = { top: 10, right: 10, bottom: 26, left: 52 };
 const MOST_COLUMNS = 130;
+const WIDEST = 48; // of a column
 const LABEL_WIDTH = 76;
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
 
@@ -25,41 +26,52 @@ export function Chart({ chart }) {
   return html`
     <div class="charts" ref=${box}>
       ${chart.series.map((series, index) => html`
-        <${One} key=${series.name} chart=${chart} series=${series} index=${index} width=${width} at=${at} setAt=${setAt} />`)}
+        <${One} key=${series.name} chart=${chart} series=${series} index=${index}
+          width=${width} at=${at} setAt=${setAt} />`)}
       <details>
         <summary>${t("chart.table")}</summary>
-        <${Figures} chart=${chart} />
+        <${Table} chart=${chart} />
       </details>
     </div>`;
 }
 
-function One({ chart: { labels }, series, index, width, at, setAt }) {
-  const at0 = at === null ? null : Math.min(at, labels.length - 1);
+function One({ chart: { labels }, series: { title, values }, index, width, at, setAt }) {
   const last = labels.length - 1;
-  const said = (one) => `${periodText(labels[one])}: ${series.values[one] === null ? t("chart.nothing") : figure(series.values[one])}`;
+  const chosen = at === null ? null : Math.min(at, last);
+  const said = (one) => `${periodText(labels[one])}: ${values[one] === null ? t("chart.nothing") : figure(values[one])}`;
+  const byPointer = (event) => setAt(nearest(event, labels, width));
   const byKey = (event) => {
     if (!(event.key in STEPS)) return;
     event.preventDefault();
-    const from = at0 ?? (STEPS[event.key] > 0 ? -1 : last + 1);
+    const from = chosen ?? (STEPS[event.key] > 0 ? -1 : last + 1);
     setAt(Math.max(0, Math.min(last, from + STEPS[event.key])));
+  };
+  // A slider that changes nothing: so a screen reader says each figure as one goes along.
+  const slider = {
+    tabindex: 0,
+    role: "slider",
+    "aria-readonly": "true",
+    "aria-label": t("chart.label", { title, from: periodText(labels[0]), to: periodText(labels[last]) }),
+    "aria-valuemin": 1,
+    "aria-valuemax": labels.length,
+    "aria-valuenow": (chosen ?? 0) + 1,
+    "aria-valuetext": said(chosen ?? 0),
   };
   return html`
     <figure class="chart series-${index + 1}">
       <figcaption>
-        <span class="chart-title">${series.title}</span>
-        <span class="chart-readout">${at0 === null ? rangeOf(series) : said(at0)}</span>
+        <span class="chart-title">${title}</span>
+        <span class="chart-readout">${chosen === null ? rangeOf(values) : said(chosen)}</span>
       </figcaption>
-      <div class="chart-area" tabindex="0" role="slider" aria-readonly="true" aria-label=${t("chart.label", { title: series.title, from: periodText(labels[0]), to: periodText(labels[last]) })}
-        aria-valuemin="1" aria-valuemax=${labels.length} aria-valuenow=${(at0 ?? 0) + 1} aria-valuetext=${said(at0 ?? 0)}
-        onKeyDown=${byKey} onBlur=${() => setAt(null)} onPointerLeave=${() => setAt(null)}
-        onPointerMove=${(event) => setAt(nearest(event, labels, width))} onPointerDown=${(event) => setAt(nearest(event, labels, width))}>
-        ${width > 0 && html`<${Drawing} labels=${labels} values=${series.values} width=${width} at=${at0} />`}
+      <div class="chart-area" ...${slider} onKeyDown=${byKey} onBlur=${() => setAt(null)}
+        onPointerMove=${byPointer} onPointerDown=${byPointer} onPointerLeave=${() => setAt(null)}>
+        ${width > 0 && html`<${Drawing} labels=${labels} values=${values} width=${width} at=${chosen} />`}
       </div>
     </figure>`;
 }
 
 /** The least and the greatest figure. */
-function rangeOf({ values }) {
+function rangeOf(values) {
   const known = values.filter((value) => value !== null);
   const [low, high] = [Math.min(...known), Math.max(...known)];
   if (!known.length) return "";
@@ -90,21 +102,35 @@ function Drawing({ labels, values, width, at }) {
   const [low, high] = [lines[0], lines.at(-1)];
   const y = (value) => EDGE.top + ((high - value) / (high - low)) * (HEIGHT - EDGE.top - EDGE.bottom);
   const middle = (index) => xs[index] + step / 2;
-  const columns = count <= MOST_COLUMNS;
+  const Figures = count <= MOST_COLUMNS ? Columns : Line;
   return html`
     <svg width=${width} height=${HEIGHT} viewBox="0 0 ${width} ${HEIGHT}" aria-hidden="true">
       ${lines.map((line) => html`
         <line key=${line} class=${line === 0 ? "axis" : "grid"} x1=${EDGE.left} x2=${width - EDGE.right} y1=${y(line)} y2=${y(line)} />
         <text class="tick" x=${EDGE.left - 8} y=${y(line) + 4} text-anchor="end">${short(line)}</text>`)}
       ${labelled(labels, place, step, width).map((index) => html`
-        <text key=${labels[index]} class="tick" x=${middle(index)} y=${HEIGHT - 8} text-anchor="middle">${shortLabel(labels[index])}</text>`)}
-      ${at !== null && html`<rect class="chosen" x=${middle(at) - Math.max(step, 2) / 2} width=${Math.max(step, 2)} y=${EDGE.top} height=${HEIGHT - EDGE.top - EDGE.bottom} />`}
-      ${columns && values.map((value, index) => value !== null && html`
-        <rect key=${index} class="column" x=${xs[index] + step * 0.12} width=${Math.min(step * 0.76, 48)} transform=${step * 0.76 > 48 ? `translate(${(step * 0.76 - 48) / 2})` : undefined}
-          y=${Math.min(y(value), y(0))} height=${Math.max(value === 0 ? 0 : 1, Math.abs(y(value) - y(0)))} />`)}
-      ${!columns && html`<path class="stroke" d=${path(values, place, middle, y)} />`}
-      ${!columns && at !== null && values[at] !== null && html`<circle class="dot" cx=${middle(at)} cy=${y(values[at])} r="4" />`}
+        <text key=${labels[index]} class="tick" x=${middle(index)} y=${HEIGHT - 8} text-anchor="middle">
+          ${shortLabel(labels[index])}
+        </text>`)}
+      ${at !== null && html`
+        <rect class="chosen" x=${middle(at) - Math.max(step, 2) / 2} width=${Math.max(step, 2)}
+          y=${EDGE.top} height=${HEIGHT - EDGE.top - EDGE.bottom} />`}
+      <${Figures} values=${values} place=${place} step=${step} middle=${middle} y=${y} at=${at} />
     </svg>`;
+}
+
+function Columns({ values, step, middle, y }) {
+  const wide = Math.min(step * 0.76, WIDEST);
+  return values.map((value, index) => value !== null && html`
+    <rect key=${index} class="column" x=${middle(index) - wide / 2} width=${wide}
+      y=${Math.min(y(value), y(0))} height=${Math.max(value === 0 ? 0 : 1, Math.abs(y(value) - y(0)))} />`);
+}
+
+function Line({ values, place, middle, y, at }) {
+  const seen = at !== null && values[at] !== null;
+  return html`
+    <path class="stroke" d=${path(values, place, middle, y)} />
+    ${seen && html`<circle class="dot" cx=${middle(at)} cy=${y(values[at])} r="4" />`}`;
 }
 
 /** A line with a gap where a day has no figure, or where days are left out. */
@@ -135,16 +161,22 @@ function shortLabel(label) {
   return label.length > 7 ? dayTick(Date.parse(label)) : monthTick(Date.parse(`${label}-01`));
 }
 
-function Figures({ chart: { title, labels, series } }) {
+function Table({ chart: { title, labels, series } }) {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${t("chart.table")}>
       <table>
-        <thead><tr><th scope="col">${title}</th>${series.map((one) => html`<th key=${one.name} scope="col" class="number">${one.title}</th>`)}</tr></thead>
+        <thead>
+          <tr>
+            <th scope="col">${title}</th>
+            ${series.map((one) => html`<th key=${one.name} scope="col" class="number">${one.title}</th>`)}
+          </tr>
+        </thead>
         <tbody>
           ${labels.map((label, index) => html`
             <tr key=${label}>
               <th scope="row">${periodText(label)}</th>
-              ${series.map((one) => html`<td key=${one.name} class="number">${one.values[index] === null ? "" : figure(one.values[index])}</td>`)}
+              ${series.map(({ name, values: { [index]: value } }) => html`
+                <td key=${name} class="number">${value === null ? "" : figure(value)}</td>`)}
             </tr>`)}
         </tbody>
       </table>

@@ -40,7 +40,8 @@ export function Actions({ task, name, main = false, brief = false, onDone = () =
           <button type="button" class="small" disabled=${busy} onClick=${() => attempt(() => act(task.id, "retry"))}>
             ${t("export.retry")}<${Of} name=${name} />
           </button>
-          ${!brief && html`<a class="button small quiet" href=${formAddress(task)}>${t("export.change")}<${Of} name=${name} /></a>`}`}
+          ${!brief && html`
+            <a class="button small quiet" href=${formAddress(task)}>${t("export.change")}<${Of} name=${name} /></a>`}`}
         ${task.status === "done" && html`
           <a class="button small download ${main ? "primary" : ""}" href="exports/${encodeURIComponent(task.id)}/file"
             onClick=${(event) => { event.preventDefault(); attempt(() => fileOf(task)); }}>
@@ -96,7 +97,8 @@ function CancelDialog({ id, name, onClose }) {
           <//>`}
         ${problem && html`<${ErrorNotice} error=${problem} />`}
         <div class="actions">
-          ${!ended && html`<button class="danger" disabled=${busy}>${t(busy ? "export.cancelling" : "export.cancel-yes")}</button>`}
+          ${!ended && html`
+            <button class="danger" disabled=${busy}>${t(busy ? "export.cancelling" : "export.cancel-yes")}</button>`}
           <button type="button" onClick=${onClose}>${t(ended ? "close" : "export.cancel-no")}</button>
         </div>
       </form>

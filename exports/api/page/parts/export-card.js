@@ -65,7 +65,8 @@ const OUTCOMES = {
       ${advice(error) && html`<p>${advice(error)}</p>`}
       <p class="code soft">${error.code}</p>`;
   },
-  cancelled: (task) => html`<p>${task.cancelReason ? t("export.cancelled-why", { reason: task.cancelReason }) : t("export.cancelled")}</p>`,
+  cancelled: ({ cancelReason: reason }) => html`
+    <p>${reason ? t("export.cancelled-why", { reason }) : t("export.cancelled")}</p>`,
   expired: () => html`<p class="soft">${t("export.expired")}</p>`,
 };
 
@@ -73,7 +74,8 @@ const OUTCOMES = {
 function Link({ task }) {
   const left = (task.expiresAt ?? 0) - now.value;
   if (left > 0) return html`<span>${t("export.link-good", { time: duration(left) })}</span>`;
-  return html`<span>${task.purgeAt ? t("export.link-over-until", { time: moment(task.purgeAt) }) : t("export.link-over")}</span>`;
+  const kept = task.purgeAt;
+  return html`<span>${kept ? t("export.link-over-until", { time: moment(kept) }) : t("export.link-over")}</span>`;
 }
 
 /** How far an open export is. */

@@ -1,6 +1,6 @@
 import { at, call } from "../lib/api.js";
 import { explain } from "../lib/explain.js";
-import { clockTime, moment } from "../lib/format.js";
+import { moment } from "../lib/format.js";
 import { has, t } from "../lib/texts.js";
 import { html, useEffect, useState } from "../lib/ui.js";
 import { ErrorNotice, Skeleton } from "../parts/notice.js";
@@ -35,13 +35,15 @@ export function Record({ id, level, version }) {
   const Heading = `h${level}`;
   const entries = answer ?? [];
   const hidden = all ? 0 : Math.max(0, entries.length - SHOWN);
+  const retry = html`<button type="button" class="small" onClick=${again}>${t("try-again")}</button>`;
   return html`
     <section class="detail-part">
       <${Heading}>${t("record.title")}<//>
-      ${problem && html`<${ErrorNotice} error=${problem} actions=${html`<button type="button" class="small" onClick=${again}>${t("try-again")}</button>`} />`}
+      ${problem && html`<${ErrorNotice} error=${problem} actions=${retry} />`}
       ${!answer && !problem && html`<${Skeleton} lines=${4} />`}
       ${answer && !entries.length && html`<p class="soft">${t("record.none")}</p>`}
-      ${hidden > 0 && html`<button type="button" class="quiet small" onClick=${() => setAll(true)}>${t("record.all", { count: hidden })}</button>`}
+      ${hidden > 0 && html`
+        <button type="button" class="quiet small" onClick=${() => setAll(true)}>${t("record.all", { count: hidden })}</button>`}
       <ol class="record" role="list">
         ${entries.slice(hidden).map((entry, index) => html`
           <li key=${index}><span class="soft"><${Time} at=${entry.at} full /></span> <span>${inWords(entry)}</span></li>`)}
@@ -55,10 +57,8 @@ function inWords({ did, role, user, origin, code, until }) {
   const who = user ?? t(`record.who.${role}`);
   const over = person && has(`record.over.${origin}`) ? t(`record.over.${origin}`) : "";
   const by = did === "retried" && person ? "asked-again" : did;
-  const said = t(`record.${person && has(`record.${by}.person`) ? `${by}.person` : by}`, {
-    who, over, time: until && moment(until), why: code && explain({ code }),
-  });
-  return said;
+  const name = person && has(`record.${by}.person`) ? `record.${by}.person` : `record.${by}`;
+  return t(name, { who, over, time: until && moment(until), why: code && explain({ code }) });
 }
 
 /** The messages about an export. Nothing, if there are none. */
@@ -73,7 +73,7 @@ export function Deliveries({ id, level, version }) {
         ${answer.items.map((one) => html`
           <li key=${one.id}>
             <span class="soft"><${Time} at=${one.updatedAt} full /></span>
-            <span>${t(`told.${has(`told.${one.status}`) ? one.status : "pending"}`, { channel: channelOf(one), address: one.address })}</span>
+            <span>${t(`told.${one.status}`, { channel: channelOf(one), address: one.address })}</span>
           </li>`)}
       </ul>
     </section>`;

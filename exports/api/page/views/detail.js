@@ -34,7 +34,9 @@ export function Detail({ id, level, onClose }) {
       <header>
         <${Title} id="detail-title" tabindex="-1">${title}<//>
         ${task && html`<${Status} status=${task.status} />`}
-        <button type="button" class="icon ${level === 1 ? "back" : ""}" aria-label=${t(level === 1 ? "detail.back" : "close")} onClick=${onClose}>${level === 1 ? "←" : "×"}</button>
+        ${level === 1
+          ? html`<button type="button" class="icon back" aria-label=${t("detail.back")} onClick=${onClose}>←</button>`
+          : html`<button type="button" class="icon" aria-label=${t("close")} onClick=${onClose}>×</button>`}
       </header>
       ${problem && html`<${Problem} problem=${problem} again=${load} />`}
       ${!task && !problem && html`<${Skeleton} lines=${10} />`}
@@ -101,7 +103,9 @@ function Facts({ task, level }) {
       <${Heading}>${t("facts.title")}<//>
       <dl class="about">
         ${Object.entries(facts).filter(([, value]) => value).map(([name, value]) => html`
-          <div key=${name} class=${name === "sha256" || name === "id" ? "long" : ""}><dt>${t(`facts.${name}`)}</dt><dd>${value}</dd></div>`)}
+          <div key=${name} class=${name === "sha256" || name === "id" ? "long" : ""}>
+            <dt>${t(`facts.${name}`)}</dt><dd>${value}</dd>
+          </div>`)}
       </dl>
     </section>`;
 }

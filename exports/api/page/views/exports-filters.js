@@ -8,12 +8,13 @@ import { me } from "../state/session.js";
 import { types } from "../state/types.js";
 
 const STATUSES = ["pending", "running", "done", "failed", "cancelled", "expired"];
+const FILTERS = ["status", "type", "format", "from", "to", "person"];
 const PAUSE_MS = 250;
 
 /** What is chosen, as the address has it: status, type, format, from, to (days), person, q. */
 export function chosen() {
   const { query } = route.value;
-  return Object.fromEntries(["status", "type", "format", "from", "to", "person", "recurring", "q"].map((name) => [name, query.get(name) ?? ""]));
+  return Object.fromEntries([...FILTERS, "recurring", "q"].map((name) => [name, query.get(name) ?? ""]));
 }
 
 /** The same as filters of `GET /exports`. Days are those of this browser. */
@@ -51,7 +52,7 @@ export function Filters({ found }) {
   const [open, setOpen] = useState(false);
   const id = useId();
   const wanted = chosen();
-  const used = ["status", "type", "format", "from", "to", "person"].filter((name) => wanted[name]);
+  const used = FILTERS.filter((name) => wanted[name]);
   const formats = [...new Set((types.value ?? []).flatMap((type) => type.formats))];
   const names = (types.value ?? []).map(({ type, title }) => [type, title]);
   return html`
@@ -64,12 +65,14 @@ export function Filters({ found }) {
         <${Choice} name="status" label=${t("filters.status")} value=${wanted.status}
           options=${STATUSES.map((status) => [status, t(`status.${status}`)])} />
         <${Choice} name="type" label=${t("filters.type")} value=${wanted.type} options=${names} />
-        <${Choice} name="format" label=${t("filters.format")} value=${wanted.format} options=${formats.map((name) => [name, formatTitle(name)])} />
+        <${Choice} name="format" label=${t("filters.format")} value=${wanted.format}
+          options=${formats.map((name) => [name, formatTitle(name)])} />
         <${Day} name="from" label=${t("filters.from")} value=${wanted.from} />
         <${Day} name="to" label=${t("filters.to")} value=${wanted.to} />
         ${me.value?.operator && html`<${PersonFilter} value=${wanted.person} onChange=${(person) => choose({ person })} />`}
       </div>
-      ${(used.length > 0 || wanted.recurring) && html`<button type="button" class="quiet filters-clear" onClick=${clear}>${t("filters.clear")}</button>`}
+      ${(used.length > 0 || wanted.recurring) && html`
+        <button type="button" class="quiet filters-clear" onClick=${clear}>${t("filters.clear")}</button>`}
       ${wanted.recurring && html`<p class="soft">${t("filters.recurring")}</p>`}
       <p class="soft filters-found" role="status">${found}</p>
     </search>`;
@@ -91,7 +94,8 @@ function Choice({ name, label, value, options }) {
 function Day({ name, label, value }) {
   return html`
     <${Field} label=${label}>
-      ${(control) => html`<input ...${control} type="date" value=${value} max="9998-12-31" onChange=${(event) => choose({ [name]: event.target.value })} />`}
+      ${(control) => html`
+        <input ...${control} type="date" value=${value} max="9998-12-31" onChange=${(event) => choose({ [name]: event.target.value })} />`}
     <//>`;
 }
 

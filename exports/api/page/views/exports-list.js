@@ -29,7 +29,8 @@ export function useSearch(listing, words) {
   useEffect(() => {
     if (looking && loaded && !busy && !problem) listing.more(Math.min(PER_SEARCH, LOOKED * times - ids.length));
   });
-  return { shown, looking, looked: ids.length, all: !next, words, further: () => (words && enough ? setTimes(times + 1) : listing.more()) };
+  const further = () => (words ? setTimes(times + 1) : listing.more());
+  return { shown, looking, looked: ids.length, all: !next, words, further };
 }
 
 function matches(task, words) {
@@ -54,7 +55,9 @@ export function List({ listing, search, chosenAny, open }) {
       ${!problem && (looking || !loaded) && html`<${Skeleton} lines=${shown.length ? 2 : 8} />`}
       ${loaded && !looking && !problem && !shown.length && html`<${Nothing} chosenAny=${chosenAny} />`}
       ${loaded && !looking && !problem && next && html`
-        <button type="button" class="more" disabled=${busy} onClick=${further}>${t(busy ? "loading" : words ? "exports.further" : "exports.more")}</button>`}
+        <button type="button" class="more" disabled=${busy} onClick=${further}>
+          ${t(busy ? "loading" : words ? "exports.further" : "exports.more")}
+        </button>`}
     </div>`;
 }
 
@@ -70,19 +73,22 @@ function Nothing({ chosenAny }) {
 // Roles are said, because a browser takes a table that is laid out as cards for none.
 function Table({ ids, listing, open }) {
   const operator = me.value?.operator;
-  const heads = ["exports.what", "exports.status", "exports.rows", "exports.size", "exports.when", operator && "exports.who"].filter(Boolean);
+  const heads = ["exports.what", "exports.status", "exports.rows", "exports.size", "exports.when"];
+  if (operator) heads.push("exports.who");
   const right = new Set(["exports.rows", "exports.size"]);
   return html`
     <table role="table" class="exports-table ${operator ? "with-who" : ""}">
       <caption class="unseen">${t("exports.caption")}</caption>
       <thead role="rowgroup">
         <tr role="row">
-          ${heads.map((name) => html`<th key=${name} role="columnheader" scope="col" class=${right.has(name) ? "number" : ""}>${t(name)}</th>`)}
+          ${heads.map((name) => html`
+            <th key=${name} role="columnheader" scope="col" class=${right.has(name) ? "number" : ""}>${t(name)}</th>`)}
           <th role="columnheader" scope="col"><span class="unseen">${t("exports.action")}</span></th>
         </tr>
       </thead>
       <tbody role="rowgroup">
-        ${ids.map((id) => html`<${Row} key=${id} id=${id} arrived=${listing.arrived.has(id)} open=${id === open} operator=${operator} />`)}
+        ${ids.map((id) => html`
+          <${Row} key=${id} id=${id} arrived=${listing.arrived.has(id)} open=${id === open} operator=${operator} />`)}
       </tbody>
     </table>`;
 }
@@ -98,7 +104,9 @@ function Row({ id, arrived, open, operator }) {
         <p class="soft">${whatOf(task)}</p>
       </td>
       <td role="cell" class="how"><${How} task=${task} /></td>
-      <td role="cell" class="rows number">${counted && html`${number(task.rows)}<span class="unit"> ${t("exports.rows-unit")}</span>`}</td>
+      <td role="cell" class="rows number">
+        ${counted && html`${number(task.rows)}<span class="unit"> ${t("exports.rows-unit")}</span>`}
+      </td>
       <td role="cell" class="size number">${counted && size(task.bytes)}</td>
       <td role="cell" class="when">${task.createdAt !== null && html`<${Time} at=${task.createdAt} />`}</td>
       ${operator && html`<td role="cell" class="by">${task.createdBy}</td>`}
