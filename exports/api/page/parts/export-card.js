@@ -43,7 +43,9 @@ export function whatOf(task) {
 
 /** What one calls it, where it is one of many. */
 export function nameOf(task) {
-  return [typeTitle(task.type), inWords(task.params, typeNamed(task.type))].filter(Boolean).join(", ");
+  const title = typeTitle(task.type);
+  const what = inWords(task.params, typeNamed(task.type));
+  return what ? t("export.name", { title, what }) : title;
 }
 
 /** How far an export is, or what came of it. */

@@ -15,6 +15,7 @@ export const exportsTexts = {
   "waits.store": ["Waits for the file storage, which does not answer. It goes on by itself.", "文件存储没有响应，恢复后会自动继续。"],
   "waits.temporal": ["Waits for the scheduler, which does not answer. It goes on by itself.", "调度服务没有响应，恢复后会自动继续。"],
 
+  "export.name": ["{title}, {what}", "{title}，{what}"],
   "export.rows": [{ one: "{count} row so far", other: "{count} rows so far" }, "已处理 {count} 行"],
   "export.rows-of": ["{rows} of {total} rows", "{rows} / {total} 行"],
   "export.rows-about": ["{rows} of about {total} rows", "{rows} / 约 {total} 行"],
