@@ -8,6 +8,8 @@ import gzip
 import hashlib
 import html
 import mimetypes
+import posixpath
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -23,6 +25,10 @@ router = APIRouter(include_in_schema=False)
 
 _FOLDER: Final = Path(__file__).parent / "page"
 _INDEX: Final = "index.html"
+_APP: Final = "app.js"
+_IMPORTED: Final = re.compile(
+    r"""^(?:import|export|\}) [^;]*?from ?["'](\.[^"']+)["']""", re.MULTILINE
+)
 _SERVED: Final = frozenset({".js", ".css", ".svg"})
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -70,13 +76,24 @@ class PageFiles:
             base=f"page/{self.digest}",
             modules="\n".join(
                 f'<link rel="modulepreload" href="page/{self.digest}/{name}">'
-                for name in found
-                if name.endswith(".js")
+                for name in _imported_by(_APP, found)
             ),
             sign_in_url=html.escape(settings.api_sign_in_url or ""),
         )
         self.index: Final = _File.of(index.encode(), _INDEX)
         self.tag: Final = f'"{hashlib.sha256(index.encode()).hexdigest()[:16]}"'
+
+
+def _imported_by(module: str, files: dict[str, bytes]) -> list[str]:
+    """Return a module and all that it imports, so that a browser need not find them one by one."""
+    known = [module]
+    for name in known:  # it gets longer meanwhile
+        imported = (
+            posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+            for path in _IMPORTED.findall(files[name].decode())
+        )
+        known += [path for path in dict.fromkeys(imported) if path not in known]
+    return known
 
 
 def add_page(app: FastAPI, settings: ApiSettings) -> None:

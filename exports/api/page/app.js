@@ -2,25 +2,29 @@
 
 import { href } from "./lib/route.js";
 import { t } from "./lib/texts.js";
-import { effect, html, render, signal, useErrorBoundary } from "./lib/ui.js";
+import { effect, html, render, signal, useEffect, useErrorBoundary, useSignal } from "./lib/ui.js";
 import { ErrorNotice, Notice } from "./parts/notice.js";
 import { toast } from "./parts/toast.js";
 import { me, load, session, signIn, takeToken } from "./state/session.js";
 import { follow } from "./state/stream.js";
-import { Exports } from "./views/exports.js";
 import { Frame, placeOf } from "./views/frame.js";
-import { Messages } from "./views/messages.js";
 import { New } from "./views/new.js";
-import { Recurring } from "./views/recurring.js";
 import { SignIn } from "./views/sign-in.js";
 
-/** Each view: its name in the address, and in the menu, and there for operators. A new one is a file and a line here. */
+/**
+ * Each view: its name in the address, and in the menu, and there for operators. A new one is a file
+ * and a line here. All but the first are fetched after it, so that it can be used sooner.
+ */
 const VIEWS = [
-  { path: "", name: "nav.new", show: New },
-  { path: "exports", name: "nav.exports", forOperators: "nav.all", show: Exports },
-  { path: "recurring", name: "nav.recurring", show: Recurring },
-  { path: "messages", name: "nav.messages", show: Messages },
+  { path: "", name: "nav.new", show: signal(New) },
+  later("exports", "nav.exports", async () => (await import("./views/exports.js")).Exports, "nav.all"),
+  later("recurring", "nav.recurring", async () => (await import("./views/recurring.js")).Recurring),
+  later("messages", "nav.messages", async () => (await import("./views/messages.js")).Messages),
 ];
+
+function later(path, name, load, forOperators) {
+  return { path, name, forOperators, load, show: signal(null) };
+}
 
 /** Why it is not known who is signed in. */
 const problem = signal(null);
@@ -56,8 +60,33 @@ function Content({ view }) {
     const back = html`<a class="button" href=${href(["exports"])}>${t("unknown-place.back")}</a>`;
     return html`<section class="card narrow"><h1>${t("unknown-place")}</h1><p>${back}</p></section>`;
   }
-  return html`<${view.show} key=${view.path} />`;
+  if (!view.show.value) return html`<${Fetched} key=${view.path} view=${view} />`;
+  return html`<${view.show.value} key=${view.path} />`;
 }
+
+/** Stands in for a view until its modules are there. */
+function Fetched({ view }) {
+  const failed = useSignal(false);
+  useEffect(() => {
+    fetchView(view).catch(() => {
+      failed.value = true;
+    });
+  }, []);
+  if (!failed.value) return html`<p class="loading">${t("loading")}</p>`;
+  // There is a new version, or no connection.
+  const reload = html`<button type="button" onClick=${() => location.reload()}>${t("reload")}</button>`;
+  return html`<${Notice} kind="error" title=${t("no-view")} actions=${reload} />`;
+}
+
+async function fetchView(view) {
+  view.show.value ??= await view.load();
+}
+
+/** Fetch all views while nobody waits, so that they are there when the connection is not. */
+async function fetchOthers() {
+  for (const view of VIEWS) await fetchView(view).catch(() => {});
+}
+
 
 async function start() {
   const token = takeToken();
@@ -77,6 +106,6 @@ async function start() {
 effect(() => {
   document.title = me.value ? `${t("app.name")} · ${me.value.uid}` : t("app.name");
 });
-start();
+start().then(fetchOthers);
 follow();
 render(html`<${App} />`, document.getElementById("app"));

@@ -43,6 +43,7 @@ export const shellTexts = {
   "unknown-place": ["There is no such page.", "此页面不存在。"],
   "unknown-place.back": ["To your exports", "返回我的导出"],
   "broken": ["Something went wrong on this page. Load it again; nothing is lost.", "页面出错了。请重新加载，数据不会丢失。"],
+  "no-view": ["This part of the page could not be loaded. Load the page again.", "此部分未能加载，请重新加载页面。"],
   "reload": ["Load again", "重新加载"],
 
   "person": ["Person", "用户"],
