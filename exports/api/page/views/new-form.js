@@ -1,6 +1,6 @@
 // The form of one type: what to export, in which file, and what would come of it.
 
-import { OFFLINE } from "../lib/api.js";
+import { newKey, OFFLINE } from "../lib/api.js";
 import { explain } from "../lib/explain.js";
 import { href } from "../lib/route.js";
 import { language, t } from "../lib/texts.js";
@@ -62,7 +62,7 @@ export function Form({ type, query, anew, changed, sent, children }) {
     setBusy(true);
     setRefusal(null);
     // The same key, as long as it is not known whether the export has begun: so it begins once.
-    if (key.current?.content !== `${content}${force}`) key.current = { content: `${content}${force}`, key: randomKey() };
+    if (key.current?.content !== `${content}${force}`) key.current = { content: `${content}${force}`, key: newKey() };
     try {
       const task = await create(JSON.parse(content), key.current.key, { force });
       key.current = null;
@@ -137,9 +137,4 @@ function refusedFields(error, fields) {
 /** The reason of the API is English, and often a sentence without its subject: "is not a number". */
 function inWords(reason) {
   return language.value === "en" && /^[^a-z]/.test(reason) ? `${reason}.` : t("new.refused", { reason });
-}
-
-/** `crypto.randomUUID` is only there by https. */
-function randomKey() {
-  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
 }
