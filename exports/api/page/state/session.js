@@ -1,14 +1,20 @@
 // Who is signed in. The session is a cookie that no script can read.
 
 import { call, whenSignedOut } from "../lib/api.js";
+import { keep, kept } from "../lib/kept.js";
 import { batch, signal } from "../lib/ui.js";
 import { tell, whenTold } from "./tabs.js";
+
+const TOKEN = "#token=";
 
 /** Who is signed in, as `GET /session` says it; null before that. It stays when the session is over. */
 export const me = signal(null);
 
 /** "asking", "in", "out", or "over": signed in until a moment ago. */
 export const session = signal("asking");
+
+/** Whether somebody is probably signed in, so that there is no need to wait for the answer. */
+export const probablyIn = kept("signed-in") === true && !location.hash.startsWith(TOKEN);
 
 whenSignedOut(ended);
 whenTold("session", (uid) => {
@@ -53,19 +59,21 @@ function enter(found) {
     me.value = found;
     session.value = "in";
   });
+  keep("signed-in", true);
 }
 
 function ended() {
   session.value = me.value ? "over" : "out";
+  keep("signed-in", null);
 }
 
 /** Return the token in the address, as a link to sign in has it, and take it out of there. */
 export function takeToken() {
-  const found = /^#token=(.+)$/.exec(location.hash);
-  if (!found) return null;
+  if (!location.hash.startsWith(TOKEN)) return null;
+  const token = location.hash.slice(TOKEN.length);
   history.replaceState(null, "", location.pathname + location.search + (takePlace() ?? ""));
   dispatchEvent(new Event("hashchange"));
-  return decodeURIComponent(found[1]);
+  return decodeURIComponent(token);
 }
 
 const PLACE = "exports.place";

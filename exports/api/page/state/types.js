@@ -3,10 +3,12 @@
 import { call } from "../lib/api.js";
 import { effect, signal, untracked } from "../lib/ui.js";
 import { asked } from "./exports.js";
-import { session } from "./session.js";
+import { probablyIn, session } from "./session.js";
 
 /** The types, each with its title, parameters, columns and formats; null until they are known. */
 export const types = signal(null);
+
+let asking = null;
 
 /**
  * Ask for the types, unless they are known.
@@ -14,7 +16,11 @@ export const types = signal(null);
  * @throws {ApiError}
  */
 export async function loadTypes() {
-  types.value ??= await call("GET", "/types");
+  if (types.value) return;
+  asking ??= call("GET", "/types").finally(() => {
+    asking = null;
+  });
+  types.value = await asking;
 }
 
 /** Return the title of a type for people; its name, if there is no title. */
@@ -29,5 +35,6 @@ export function typeNamed(name) {
 
 effect(() => {
   // `asked` counts up after a lost connection. A view that can't do without types says what is wrong.
-  if (session.value === "in" && asked.value >= 0) untracked(() => loadTypes().catch(() => {}));
+  const mayAsk = session.value === "in" || (session.value === "asking" && probablyIn);
+  if (mayAsk && asked.value >= 0) untracked(() => loadTypes().catch(() => {}));
 });

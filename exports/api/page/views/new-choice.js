@@ -3,7 +3,7 @@
 import { keep, kept } from "../lib/kept.js";
 import { me } from "../state/session.js";
 import { newest, today } from "./new-days.js";
-import { asText, columnNames, fieldsOf, paramsOf, problemOf, takesMany } from "./new-fields.js";
+import { asText, columnNames, fieldsOf, isDay, paramsOf, problemOf, takesMany } from "./new-fields.js";
 
 /** The formats, as they are offered; others come after them. */
 const ORDER = ["csv", "xlsx", "ndjson", "parquet"];
@@ -22,7 +22,8 @@ export function choiceOf(type, query) {
     const given = field.names.map((name) => query.getAll(inAddress(name)));
     const asked = given.some((found) => found.length);
     field.names.forEach((name, index) => {
-      values[name] = takesMany(field) ? given[index] : given[index].at(-1) ?? "";
+      const value = takesMany(field) ? given[index] : given[index].at(-1) ?? "";
+      values[name] = ["date", "days"].includes(field.kind) && !isDay(value) ? "" : value;
     });
     if (!asked) Object.assign(values, newest(field, day) ?? usual(field));
   }
@@ -69,7 +70,7 @@ function formatOf(type, wanted) {
 }
 
 /** Return what is wrong with a choice, by the names of fields: [name of a text, values for it]. */
-export function problemsOf(type, fields, choice) {
+export function problemsOf(fields, choice) {
   const found = {};
   for (const field of fields) {
     const problem = problemOf(field, choice.values);

@@ -149,8 +149,11 @@ function ofDays([from, to]) {
   return from < to ? null : ["new.wrong.days"];
 }
 
-function isDay(text) {
-  return DATE.test(text ?? "") && !Number.isNaN(Date.parse(text));
+/** Whether a text is a day of the calendar, such as "2026-10-31". */
+export function isDay(text) {
+  const at = DATE.test(text ?? "") ? Date.parse(text) : Number.NaN;
+  // Some browsers take 30 February for 2 March.
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text);
 }
 
 function isJson(text) {

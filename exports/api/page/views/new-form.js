@@ -37,7 +37,7 @@ export function Form({ type, query, anew, changed, sent, children }) {
   const key = useRef(null);
   const element = useRef(null);
 
-  const problems = problemsOf(type, fields, choice);
+  const problems = problemsOf(fields, choice);
   const isRight = Object.keys(problems).length === 0;
   const content = isRight ? JSON.stringify(requestOf(type, fields, choice)) : null;
   const found = useEstimate(content, `${anew} ${made}`);
