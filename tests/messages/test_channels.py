@@ -22,7 +22,7 @@ from tests.support.service import USER, insert_orders, open_service, working
 from tests.support.wechat_stand_in import APPID, SECRET, TEMPLATE, wechat_stand_in
 
 ADDRESS, OPENID = f"{CANARY}@example.com", f"o{CANARY}-openid"
-TEMPLATES = {"export.done": {"template": TEMPLATE, "fields": {"thing1": "{title} {period}"}}}
+TEMPLATES = {"export.done": {"template": TEMPLATE, "fields": {"thing1": "{period} {title}"}}}
 
 
 async def test_a_person_is_told_of_an_export_by_e_mail_and_by_wechat(
@@ -69,13 +69,13 @@ async def test_a_person_is_told_of_an_export_by_e_mail_and_by_wechat(
             assert grant.left == 0
     [(to, received)] = mail.received
     assert to == [ADDRESS]
-    assert received["Subject"] == "您的导出已完成：statsMonthly, 2026-10"
+    assert received["Subject"] == "您的导出已完成：月度统计 Monthly statistics, 2026-10"
     body = received.get_body(("html",))
     assert body is not None
     assert f'href="https://exports.example.com/exports/{task.id}/file"' in body.get_content()
     [message] = wechat.messages
     assert message["touser"] == OPENID
-    assert message["data"] == {"thing1": {"value": "statsMonthly 2026-10"}}
+    assert message["data"] == {"thing1": {"value": "2026-10 月度统计 Monthly"}}
 
 
 @pytest.mark.parametrize(("channel", "package"), [("email", "aiosmtplib"), ("wechat", "httpx2")])

@@ -71,7 +71,7 @@ async def test_a_person_gets_one_mail_that_says_what_it_is_and_leads_to_the_file
     assert to == [ADDRESS]
     assert mail["To"] == ADDRESS
     assert mail["From"] == FROM
-    assert mail["Subject"] == "Your export is ready: statsMonthly, 2026-10"
+    assert mail["Subject"] == "Your export is ready: 月度统计 Monthly statistics, 2026-10"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["Date"].datetime.tzinfo is not None
     text, html = _parts(mail)
