@@ -8,7 +8,7 @@ import { toast } from "./parts/toast.js";
 import { me, load, session, signIn, takeToken } from "./state/session.js";
 import { follow } from "./state/stream.js";
 import { Frame, placeOf } from "./views/frame.js";
-import { New } from "./views/new.js";
+import { New } from "./views/new/new.js";
 import { SignIn } from "./views/sign-in.js";
 
 /**
@@ -17,9 +17,9 @@ import { SignIn } from "./views/sign-in.js";
  */
 const VIEWS = [
   { path: "", name: "nav.new", show: signal(New) },
-  later("exports", "nav.exports", async () => (await import("./views/exports.js")).Exports, "nav.all"),
-  later("recurring", "nav.recurring", async () => (await import("./views/recurring.js")).Recurring),
-  later("messages", "nav.messages", async () => (await import("./views/messages.js")).Messages),
+  later("exports", "nav.exports", async () => (await import("./views/exports/exports.js")).Exports, "nav.all"),
+  later("recurring", "nav.recurring", async () => (await import("./views/recurring/recurring.js")).Recurring),
+  later("messages", "nav.messages", async () => (await import("./views/messages/messages.js")).Messages),
 ];
 
 function later(path, name, load, forOperators) {

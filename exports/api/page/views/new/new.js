@@ -1,19 +1,19 @@
 // Ask for an export, and see the latest ones.
 
-import { call } from "../lib/api.js";
-import { list } from "../lib/format.js";
-import { periodInWords } from "../lib/params.js";
-import { href } from "../lib/route.js";
-import { has, t } from "../lib/texts.js";
-import { html, useEffect, useRef, useState } from "../lib/ui.js";
-import { ExportCard } from "../parts/export-card.js";
-import { Empty, ErrorNotice, Notice, Skeleton } from "../parts/notice.js";
-import { toast } from "../parts/toast.js";
-import { asked, exportOf, isOpen, page } from "../state/exports.js";
-import { me, session } from "../state/session.js";
-import { loadTypes, types, typeTitle } from "../state/types.js";
-import { lastQuery, lastType, remember } from "./new-choice.js";
-import { Form } from "./new-form.js";
+import { call } from "../../lib/api.js";
+import { list } from "../../lib/format.js";
+import { periodInWords } from "../../lib/params.js";
+import { href } from "../../lib/route.js";
+import { has, t } from "../../lib/texts.js";
+import { html, useEffect, useRef, useState } from "../../lib/ui.js";
+import { ExportCard } from "../../parts/export-card.js";
+import { Empty, ErrorNotice, Notice, Skeleton } from "../../parts/notice.js";
+import { toast } from "../../parts/toast.js";
+import { asked, exportOf, isOpen, page } from "../../state/exports.js";
+import { me, session } from "../../state/session.js";
+import { loadTypes, types, typeTitle } from "../../state/types.js";
+import { lastQuery, lastType, remember } from "./choice.js";
+import { Form } from "./form.js";
 
 const LATEST = 5;
 const MOST_CARDS = 6;

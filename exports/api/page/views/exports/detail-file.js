@@ -1,9 +1,9 @@
-import { t } from "../lib/texts.js";
-import { html, useState } from "../lib/ui.js";
-import { Dialog } from "../parts/dialog.js";
-import { ErrorNotice } from "../parts/notice.js";
-import { removeFile } from "../state/exports.js";
-import { CopyButton } from "../parts/copy.js";
+import { t } from "../../lib/texts.js";
+import { html, useState } from "../../lib/ui.js";
+import { Dialog } from "../../parts/dialog.js";
+import { ErrorNotice } from "../../parts/notice.js";
+import { removeFile } from "../../state/exports.js";
+import { CopyButton } from "../../parts/copy.js";
 
 /** What else can be done with the file of an export: copy its address, remove it. */
 export function FileTools({ task }) {

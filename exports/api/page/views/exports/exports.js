@@ -1,12 +1,12 @@
-import { go, href, route } from "../lib/route.js";
-import { t } from "../lib/texts.js";
-import { html, signal, useEffect, useMemo, useRef } from "../lib/ui.js";
-import { asked, moved } from "../state/exports.js";
-import { makeListing } from "../state/listing.js";
-import { me } from "../state/session.js";
+import { go, href, route } from "../../lib/route.js";
+import { t } from "../../lib/texts.js";
+import { html, signal, useEffect, useMemo, useRef } from "../../lib/ui.js";
+import { asked, moved } from "../../state/exports.js";
+import { makeListing } from "../../state/listing.js";
+import { me } from "../../state/session.js";
 import { Detail } from "./detail.js";
-import { asFilters, chosen, Filters } from "./exports-filters.js";
-import { List, useSearch } from "./exports-list.js";
+import { asFilters, chosen, Filters } from "./filters.js";
+import { List, useSearch } from "./list.js";
 
 const SOON_MS = 500;
 /** Lines of a list may move as long as one is no further down than this (pixels). */

@@ -1,14 +1,14 @@
-import { at, call, newKey } from "../lib/api.js";
-import { go } from "../lib/route.js";
-import { t } from "../lib/texts.js";
-import { html, useRef, useState } from "../lib/ui.js";
-import { dayAfter, dayAt, startOfDay } from "../lib/zones.js";
-import { Dialog } from "../parts/dialog.js";
-import { Field } from "../parts/field.js";
-import { ErrorNotice } from "../parts/notice.js";
-import { toast } from "../parts/toast.js";
-import { useDoing } from "../state/answer.js";
-import { titleOf } from "./recurring-words.js";
+import { at, call, newKey } from "../../lib/api.js";
+import { go } from "../../lib/route.js";
+import { t } from "../../lib/texts.js";
+import { html, useRef, useState } from "../../lib/ui.js";
+import { dayAfter, dayAt, startOfDay } from "../../lib/zones.js";
+import { Dialog } from "../../parts/dialog.js";
+import { Field } from "../../parts/field.js";
+import { ErrorNotice } from "../../parts/notice.js";
+import { toast } from "../../parts/toast.js";
+import { useDoing } from "../../state/answer.js";
+import { titleOf } from "./words.js";
 
 const MINUTE_MS = 60_000;
 

@@ -1,11 +1,11 @@
-import { at, call } from "../lib/api.js";
-import { explain } from "../lib/explain.js";
-import { moment } from "../lib/format.js";
-import { has, t } from "../lib/texts.js";
-import { html, useEffect, useState } from "../lib/ui.js";
-import { ErrorNotice, Skeleton } from "../parts/notice.js";
-import { Time } from "../parts/time.js";
-import { asked } from "../state/exports.js";
+import { at, call } from "../../lib/api.js";
+import { explain } from "../../lib/explain.js";
+import { moment } from "../../lib/format.js";
+import { has, t } from "../../lib/texts.js";
+import { html, useEffect, useState } from "../../lib/ui.js";
+import { ErrorNotice, Skeleton } from "../../parts/notice.js";
+import { Time } from "../../parts/time.js";
+import { asked } from "../../state/exports.js";
 
 const SHOWN = 12;
 

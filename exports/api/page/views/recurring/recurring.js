@@ -1,15 +1,15 @@
-import { call } from "../lib/api.js";
-import { moment } from "../lib/format.js";
-import { go, href, route } from "../lib/route.js";
-import { t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
-import { Empty, ErrorNotice, Skeleton } from "../parts/notice.js";
-import { PersonFilter } from "../parts/person-filter.js";
-import { useAnswer } from "../state/answer.js";
-import { me } from "../state/session.js";
-import { dueInWords, nameOfWhat, State, titleOf } from "./recurring-words.js";
-import { RecurringDetail } from "./recurring-detail.js";
-import { RecurringNew } from "./recurring-new.js";
+import { call } from "../../lib/api.js";
+import { moment } from "../../lib/format.js";
+import { go, href, route } from "../../lib/route.js";
+import { t } from "../../lib/texts.js";
+import { html } from "../../lib/ui.js";
+import { Empty, ErrorNotice, Skeleton } from "../../parts/notice.js";
+import { PersonFilter } from "../../parts/person-filter.js";
+import { useAnswer } from "../../state/answer.js";
+import { me } from "../../state/session.js";
+import { dueInWords, nameOfWhat, State, titleOf } from "./words.js";
+import { RecurringDetail } from "./detail.js";
+import { RecurringNew } from "./new.js";
 
 /** Exports that are made again and again: all, or one. */
 export function Recurring() {

@@ -1,12 +1,12 @@
 // What would come of an export, before one asks for it.
 
-import { call } from "../lib/api.js";
-import { ago, clockTime, duration, moment, number } from "../lib/format.js";
-import { href } from "../lib/route.js";
-import { t } from "../lib/texts.js";
-import { html, useEffect, useState } from "../lib/ui.js";
-import { now } from "../state/clock.js";
-import { exportOf, fetchExport, isOpen } from "../state/exports.js";
+import { call } from "../../lib/api.js";
+import { ago, clockTime, duration, moment, number } from "../../lib/format.js";
+import { href } from "../../lib/route.js";
+import { t } from "../../lib/texts.js";
+import { html, useEffect, useState } from "../../lib/ui.js";
+import { now } from "../../state/clock.js";
+import { exportOf, fetchExport, isOpen } from "../../state/exports.js";
 
 const PAUSE_MS = 350;
 const SECOND_MS = 1000;
@@ -17,7 +17,7 @@ const MOMENT_MS = 20_000;
  *
  * @param {string | null} content The request as JSON; null while something is wrong with it.
  * @param {string} anew The estimate is asked for again when this changes.
- * @returns {{content: string, estimate?: object, error?: import("../lib/api.js").ApiError} | null}
+ * @returns {{content: string, estimate?: object, error?: import("../../lib/api.js").ApiError} | null}
  */
 export function useEstimate(content, anew) {
   const [found, setFound] = useState(null);

@@ -1,20 +1,20 @@
 // The form of one type: what to export, in which file, and what would come of it.
 
-import { newKey, OFFLINE } from "../lib/api.js";
-import { explain } from "../lib/explain.js";
-import { href } from "../lib/route.js";
-import { language, t } from "../lib/texts.js";
-import { html, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
-import { ErrorNotice, Notice } from "../parts/notice.js";
-import { create } from "../state/exports.js";
-import { choiceOf, problemsOf, queryOf, requestOf } from "./new-choice.js";
-import { Columns } from "./new-columns.js";
-import { Control } from "./new-controls.js";
-import { isFuture, today } from "./new-days.js";
-import { Estimate, possibleAgain, useEstimate } from "./new-estimate.js";
-import { fieldsOf } from "./new-fields.js";
-import { Format } from "./new-format.js";
-import { periodSaid, zoneSaid } from "./new-period.js";
+import { newKey, OFFLINE } from "../../lib/api.js";
+import { explain } from "../../lib/explain.js";
+import { href } from "../../lib/route.js";
+import { language, t } from "../../lib/texts.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../lib/ui.js";
+import { ErrorNotice, Notice } from "../../parts/notice.js";
+import { create } from "../../state/exports.js";
+import { choiceOf, problemsOf, queryOf, requestOf } from "./choice.js";
+import { Columns } from "./columns.js";
+import { Control } from "./controls.js";
+import { isFuture, today } from "./days.js";
+import { Estimate, possibleAgain, useEstimate } from "./estimate.js";
+import { fieldsOf } from "./fields.js";
+import { Format } from "./format.js";
+import { periodSaid, zoneSaid } from "./period.js";
 
 const SIGNED_OUT = 401;
 

@@ -1,12 +1,12 @@
-import { at, call } from "../lib/api.js";
-import { explain } from "../lib/explain.js";
-import { t } from "../lib/texts.js";
-import { html, useEffect, useRef, useState } from "../lib/ui.js";
-import { Dialog } from "../parts/dialog.js";
-import { Field } from "../parts/field.js";
-import { ErrorNotice, Notice } from "../parts/notice.js";
-import { toast } from "../parts/toast.js";
-import { useDoing } from "../state/answer.js";
+import { at, call } from "../../lib/api.js";
+import { explain } from "../../lib/explain.js";
+import { t } from "../../lib/texts.js";
+import { html, useEffect, useRef, useState } from "../../lib/ui.js";
+import { Dialog } from "../../parts/dialog.js";
+import { Field } from "../../parts/field.js";
+import { ErrorNotice, Notice } from "../../parts/notice.js";
+import { toast } from "../../parts/toast.js";
+import { useDoing } from "../../state/answer.js";
 
 /** Asks for an address. */
 export function Add({ onClose, onAdded }) {

@@ -1,10 +1,10 @@
 // Controls for the period of an export.
 
-import { days, month as monthSaid, shortMonth } from "../lib/format.js";
-import { language, t } from "../lib/texts.js";
-import { html, useId } from "../lib/ui.js";
-import { Group } from "../parts/field.js";
-import { plus, PRESETS } from "./new-days.js";
+import { days, month as monthSaid, shortMonth } from "../../lib/format.js";
+import { language, t } from "../../lib/texts.js";
+import { html, useId } from "../../lib/ui.js";
+import { Group } from "../../parts/field.js";
+import { plus, PRESETS } from "./days.js";
 
 const MONTHS = Array.from({ length: 12 }, (_, index) => index + 1);
 const DAY_MS = 24 * 60 * 60 * 1000;

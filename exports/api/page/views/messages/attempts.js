@@ -1,6 +1,6 @@
-import { t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
-import { Time } from "../parts/time.js";
+import { t } from "../../lib/texts.js";
+import { html } from "../../lib/ui.js";
+import { Time } from "../../parts/time.js";
 import { Reason } from "./answers.js";
 
 /** The attempts to deliver a message, newest first: when, how it went, status, milliseconds, answer. */

@@ -1,9 +1,9 @@
-import { dayOfYear, monthName, weekdayName } from "../lib/format.js";
-import { t } from "../lib/texts.js";
-import { html, useId, useMemo } from "../lib/ui.js";
-import { daysOf } from "../lib/when.js";
-import { timeZones } from "../lib/zones.js";
-import { Field } from "../parts/field.js";
+import { dayOfYear, monthName, weekdayName } from "../../lib/format.js";
+import { t } from "../../lib/texts.js";
+import { html, useId, useMemo } from "../../lib/ui.js";
+import { daysOf } from "../../lib/when.js";
+import { timeZones } from "../../lib/zones.js";
+import { Field } from "../../parts/field.js";
 
 const EVERY = ["day", "week", "month", "year", "cron"];
 const EVERY_MONTHS_DAYS = 28; // each month has them

@@ -1,10 +1,10 @@
-import { at, call } from "../lib/api.js";
-import { moment } from "../lib/format.js";
-import { t } from "../lib/texts.js";
-import { html, useState } from "../lib/ui.js";
-import { Empty, ErrorNotice, Notice, Skeleton } from "../parts/notice.js";
-import { toast } from "../parts/toast.js";
-import { useDoing } from "../state/answer.js";
+import { at, call } from "../../lib/api.js";
+import { moment } from "../../lib/format.js";
+import { t } from "../../lib/texts.js";
+import { html, useState } from "../../lib/ui.js";
+import { Empty, ErrorNotice, Notice, Skeleton } from "../../parts/notice.js";
+import { toast } from "../../parts/toast.js";
+import { useDoing } from "../../state/answer.js";
 import { Answer } from "./answers.js";
 import { Add, Remove, Rotate, Secret } from "./webhook-dialogs.js";
 

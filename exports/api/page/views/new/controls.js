@@ -1,10 +1,10 @@
 // A control for each kind of field: see `fieldsOf`.
 
-import { t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
-import { Field, Group } from "../parts/field.js";
-import { asText } from "./new-fields.js";
-import { Days, Month, Year } from "./new-period.js";
+import { t } from "../../lib/texts.js";
+import { html } from "../../lib/ui.js";
+import { Field, Group } from "../../parts/field.js";
+import { asText } from "./fields.js";
+import { Days, Month, Year } from "./period.js";
 
 const LINES = 3;
 
@@ -31,7 +31,7 @@ export function Control({ field, values, set, left, error, today, zone }) {
           const value = values[name].join("\n");
           return html`<textarea ...${all} rows=${LINES} value=${value} onInput=${(event) => change(split(event.target.value))}></textarea>`;
         }
-        if (kind === "json") return html`<textarea ...${all} class="code" rows=${LINES} spellcheck="false"></textarea>`;
+        if (kind === "json") return html`<textarea ...${all} class="code" rows=${LINES} spellcheck=${false}></textarea>`;
         const mode = kind === "number" ? (schema.type === "integer" ? "numeric" : "decimal") : "text";
         // A minus sign is not on the numeric keypad of every phone.
         return html`<input ...${all} type="text" inputmode=${canBeNegative(field) ? "text" : mode} autocomplete="off" />`;

@@ -1,9 +1,9 @@
 // What has been chosen in a form: where it starts, and what is remembered of it.
 
-import { keep, kept } from "../lib/kept.js";
-import { me } from "../state/session.js";
-import { newest, today } from "./new-days.js";
-import { asText, columnNames, fieldsOf, isDay, paramsOf, problemOf, takesMany } from "./new-fields.js";
+import { keep, kept } from "../../lib/kept.js";
+import { me } from "../../state/session.js";
+import { newest, today } from "./days.js";
+import { asText, columnNames, fieldsOf, isDay, paramsOf, problemOf, takesMany } from "./fields.js";
 
 /** The formats, as they are offered; others come after them. */
 const ORDER = ["csv", "xlsx", "ndjson", "parquet"];

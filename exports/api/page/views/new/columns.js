@@ -1,9 +1,9 @@
 // Which columns a file has, and in which order.
 
-import { list } from "../lib/format.js";
-import { t } from "../lib/texts.js";
-import { html, useEffect, useRef, useState } from "../lib/ui.js";
-import { allColumns, areAll } from "./new-choice.js";
+import { list } from "../../lib/format.js";
+import { t } from "../../lib/texts.js";
+import { html, useEffect, useRef, useState } from "../../lib/ui.js";
+import { allColumns, areAll } from "./choice.js";
 
 /** A part of the form that opens. `columns`: all of them, `{name, on}`; `set` takes them anew. */
 export function Columns({ type, columns, set, error }) {

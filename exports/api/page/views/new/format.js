@@ -1,9 +1,9 @@
 // The kind of file.
 
-import { has, t } from "../lib/texts.js";
-import { html, useId } from "../lib/ui.js";
-import { Group } from "../parts/field.js";
-import { plainFormats } from "./new-choice.js";
+import { has, t } from "../../lib/texts.js";
+import { html, useId } from "../../lib/ui.js";
+import { Group } from "../../parts/field.js";
+import { plainFormats } from "./choice.js";
 
 /** The formats as cards, and whether the file is compressed. */
 export function Format({ type, format, set, error }) {

@@ -1,8 +1,8 @@
-import { call } from "../lib/api.js";
-import { t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
-import { useAnswer } from "../state/answer.js";
-import { Channels, Grants } from "./messages-channels.js";
+import { call } from "../../lib/api.js";
+import { t } from "../../lib/texts.js";
+import { html } from "../../lib/ui.js";
+import { useAnswer } from "../../state/answer.js";
+import { Channels, Grants } from "./channels.js";
 import { Deliveries } from "./deliveries.js";
 import { Webhooks } from "./webhooks.js";
 

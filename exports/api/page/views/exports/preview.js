@@ -1,11 +1,11 @@
-import { at, call, OFFLINE } from "../lib/api.js";
-import { cellText, isNumber, offsetOf } from "../lib/cells.js";
-import { advice, explain } from "../lib/explain.js";
-import { t } from "../lib/texts.js";
-import { html, useEffect, useState } from "../lib/ui.js";
-import { Chart } from "../parts/chart.js";
-import { Skeleton } from "../parts/notice.js";
-import { asked } from "../state/exports.js";
+import { at, call, OFFLINE } from "../../lib/api.js";
+import { cellText, isNumber, offsetOf } from "../../lib/cells.js";
+import { advice, explain } from "../../lib/explain.js";
+import { t } from "../../lib/texts.js";
+import { html, useEffect, useState } from "../../lib/ui.js";
+import { Chart } from "../../parts/chart.js";
+import { Skeleton } from "../../parts/notice.js";
+import { asked } from "../../state/exports.js";
 
 /** What is in a file, before one downloads it: a chart of statistics, and the first rows. */
 export function Preview({ task, level }) {

@@ -1,11 +1,11 @@
-import { formatTitle } from "../lib/params.js";
-import { go, route } from "../lib/route.js";
-import { t } from "../lib/texts.js";
-import { html, useEffect, useId, useState } from "../lib/ui.js";
-import { Field } from "../parts/field.js";
-import { PersonFilter } from "../parts/person-filter.js";
-import { me } from "../state/session.js";
-import { types } from "../state/types.js";
+import { formatTitle } from "../../lib/params.js";
+import { go, route } from "../../lib/route.js";
+import { t } from "../../lib/texts.js";
+import { html, useEffect, useId, useState } from "../../lib/ui.js";
+import { Field } from "../../parts/field.js";
+import { PersonFilter } from "../../parts/person-filter.js";
+import { me } from "../../state/session.js";
+import { types } from "../../state/types.js";
 
 const STATUSES = ["pending", "running", "done", "failed", "cancelled", "expired"];
 const FILTERS = ["status", "type", "format", "from", "to", "person"];
@@ -111,7 +111,7 @@ function Search({ value }) {
   return html`
     <div class="search">
       <label for=${id} class="unseen">${t("filters.search")}</label>
-      <input id=${id} type="search" placeholder=${t("filters.search-what")} autocomplete="off" spellcheck="false"
+      <input id=${id} type="search" placeholder=${t("filters.search-what")} autocomplete="off" spellcheck=${false}
         value=${text} onInput=${(event) => setText(event.target.value)} />
     </div>`;
 }

@@ -1,10 +1,10 @@
-import { call } from "../lib/api.js";
-import { number } from "../lib/format.js";
-import { t } from "../lib/texts.js";
-import { html, useId } from "../lib/ui.js";
-import { ErrorNotice, Skeleton } from "../parts/notice.js";
-import { toast } from "../parts/toast.js";
-import { useAnswer, useDoing } from "../state/answer.js";
+import { call } from "../../lib/api.js";
+import { number } from "../../lib/format.js";
+import { t } from "../../lib/texts.js";
+import { html, useId } from "../../lib/ui.js";
+import { ErrorNotice, Skeleton } from "../../parts/notice.js";
+import { toast } from "../../parts/toast.js";
+import { useAnswer, useDoing } from "../../state/answer.js";
 
 const CHANNELS = ["email", "wechat", "webhook"];
 

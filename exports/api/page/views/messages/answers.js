@@ -1,5 +1,5 @@
-import { language, t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
+import { language, t } from "../../lib/texts.js";
+import { html } from "../../lib/ui.js";
 
 /** What a receiver answered: status, milliseconds, why, and the first characters. */
 export function Answer({ status, ms, reason, answer, verdict }) {

@@ -1,10 +1,10 @@
 // What the form of a recurring export has: where it starts, and what it sends.
 
-import { formAddress } from "../lib/params.js";
-import { onOf } from "../lib/when.js";
-import { types } from "../state/types.js";
-import { choiceOf, requestOf } from "./new-choice.js";
-import { fieldsOf } from "./new-fields.js";
+import { formAddress } from "../../lib/params.js";
+import { onOf } from "../../lib/when.js";
+import { types } from "../../state/types.js";
+import { choiceOf, requestOf } from "../new/choice.js";
+import { fieldsOf } from "../new/fields.js";
 
 export const DAYS = "last N days";
 /** When exports of a period are due, unless one says something else: when it has just ended. */
