@@ -14,7 +14,7 @@ export function Format({ type, format, set, error }) {
   const choose = (name) => set(format === zipped && type.formats.includes(`${name}.gz`) ? `${name}.gz` : name);
   return html`
     <${Group} legend=${t("new.format")} error=${error}>
-      <div class="cards">
+      <div class="cards formats">
         ${plainFormats(type).map((name) => html`
           <label key=${name} class="choice card-choice">
             <input type="radio" name=${id} value=${name} checked=${name === chosen} onChange=${() => choose(name)} />
