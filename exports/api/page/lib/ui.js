@@ -7,7 +7,11 @@ import { batch, computed, effect, signal, untracked } from "../vendor/signals-co
 // A component that reads a signal is drawn again when the signal changes.
 import { useComputed, useSignal, useSignalEffect } from "../vendor/signals.js";
 
-/** Makes elements from a template: html`<p class="note">${text}</p>`. Texts in it are escaped. */
+/**
+ * Makes elements from a template: html`<p class="note">${text}</p>`. Texts in it are escaped.
+ *
+ * @type {(parts: TemplateStringsArray, ...values: any[]) => any}
+ */
 export const html = htm.bind(h);
 
 export {

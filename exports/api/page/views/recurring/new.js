@@ -44,7 +44,7 @@ function Form({ onClose }) {
   const setChoice = (change) => setForm((before) => ({ ...before, choice: { ...before.choice, ...change } }));
   const type = typeOr(form.type);
   const fields = fieldsBut(type, form.period);
-  const problems = problemsOf(type, fields, form.choice);
+  const problems = problemsOf(fields, form.choice);
   const isRight = Object.keys(problems).length === 0;
   const body = isRight ? bodyOf(form, type, fields) : null;
   const refused = refusedFields(doing.error);
