@@ -3,6 +3,8 @@
 import { days, list, month, number, year } from "./format.js";
 import { has, t } from "./texts.js";
 
+/** Columns that are named, and not only counted. */
+const MOST_NAMED = 2;
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 
 /**
@@ -20,7 +22,9 @@ export function inWords(params, type) {
   return [
     period,
     ...Object.entries(others).map(([name, value]) => t("params.one", { name: titleOf(name), value: said(value) })),
-    names.length > 0 && t("params.columns", { names: list(names.map((name) => titles[name] ?? said(name))) }),
+    names.length > MOST_NAMED && t("params.many-columns", { count: names.length }),
+    names.length > 0 && names.length <= MOST_NAMED
+      && t("params.columns", { names: list(names.map((name) => titles[name] ?? said(name))) }),
   ].filter(Boolean).join(" · ");
 }
 

@@ -3,6 +3,7 @@
 export const exportsTexts = {
   "params.one": ["{name}: {value}", "{name}：{value}"],
   "params.columns": ["only {names}", "仅含 {names}"],
+  "params.many-columns": [{ one: "{count} column", other: "{count} columns" }, "{count} 列"],
 
   "stage.queued": ["Waiting to start", "等待开始"],
   "stage.again": ["Waiting for the next attempt", "等待下一次尝试"],
