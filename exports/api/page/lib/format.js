@@ -45,10 +45,6 @@ export function short(value) {
   return intl("NumberFormat", { notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
 
-export function percent(share) {
-  return intl("NumberFormat", { style: "percent" }).format(share);
-}
-
 /** Bytes → "10.1 kB" */
 export function size(bytes) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];

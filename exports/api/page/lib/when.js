@@ -4,7 +4,7 @@ import { clockTime, dayOfYear, weekdayName } from "./format.js";
 import { language, t } from "./texts.js";
 
 // As the API names them.
-export const WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+const WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 export const MONTHS = [
   "january", "february", "march", "april", "may", "june",
   "july", "august", "september", "october", "november", "december",

@@ -19,7 +19,7 @@ export function RepeatButton({ task }) {
 }
 
 /** Return the relative period that an export is like; null if its type has none. */
-export function periodLike(type, params) {
+function periodLike(type, params) {
   const { from, to } = params;
   const period = from && to ? ofDays(new Date(from), new Date(to)) : null;
   if (type.periods.includes(period)) return period;

@@ -114,9 +114,9 @@ export const newTexts = {
   "new.told": ["When it is done, you are told by {names}.", "完成后将通过{names}通知您。"],
   "new.not-told": ["You are not told when it is done.", "完成后不会通知您。"],
   "new.told-change": ["Change", "更改"],
-  "channel.email": ["e-mail", "邮件"],
-  "channel.wechat": ["WeChat", "微信"],
-  "channel.webhook": ["webhook", " Webhook "],
+  "new.by.email": ["e-mail", "邮件"],
+  "new.by.wechat": ["WeChat", "微信"],
+  "new.by.webhook": ["webhook", " Webhook "],
 
   "new.latest": ["Your latest exports", "最近的导出"],
   "new.all": ["All exports", "全部导出"],

@@ -16,8 +16,6 @@ export const recurringTexts = {
   "recurring.empty.all": ["Nobody has a recurring export.", "目前没有任何定期导出。"],
   "recurring.made-name": ["{title}: {period}", "{title}：{period}"],
   "recurring.back": ["All recurring exports", "全部定期导出"],
-  "recurring.list": ["Recurring exports", "定期导出列表"],
-  "recurring.of": ["of {person}", "所有者：{person}"],
 
   "state.active": ["Active", "启用中"],
   "state.paused": ["Paused", "已暂停"],

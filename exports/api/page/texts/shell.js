@@ -29,7 +29,6 @@ export const shellTexts = {
   "offline.next": ["Trying again in {count} s.", "{count} 秒后重试。"],
   "offline.now": ["Trying again …", "正在重试……"],
   "offline.try": ["Try now", "立即重试"],
-  "offline.back": ["Connected again.", "已重新连接。"],
 
   "loading": ["Loading …", "加载中……"],
   "try-again": ["Try again", "重试"],

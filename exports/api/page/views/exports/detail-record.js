@@ -68,17 +68,17 @@ export function Deliveries({ id, level, version }) {
   if (!answer?.items.length) return null;
   return html`
     <section class="detail-part">
-      <${Heading}>${t("told.title")}<//>
+      <${Heading}>${t("sent.title")}<//>
       <ul class="record" role="list">
         ${answer.items.map((one) => html`
           <li key=${one.id}>
             <span class="soft"><${Time} at=${one.updatedAt} full /></span>
-            <span>${t(`told.${one.status}`, { channel: channelOf(one), address: one.address })}</span>
+            <span>${t(`sent.${one.status}`, { channel: channelOf(one), address: one.address })}</span>
           </li>`)}
       </ul>
     </section>`;
 }
 
 function channelOf({ channel }) {
-  return has(`told.channel.${channel}`) ? t(`told.channel.${channel}`) : channel;
+  return has(`sent.channel.${channel}`) ? t(`sent.channel.${channel}`) : channel;
 }

@@ -14,7 +14,7 @@ export function plus(day, count) {
 }
 
 /** Return the first day of the month that is some months later. */
-export function monthFrom(day, count) {
+function monthFrom(day, count) {
   const [year, month] = day.split("-").map(Number);
   return text(Date.UTC(year, month - 1 + count));
 }

@@ -137,7 +137,7 @@ function Told() {
     call("GET", "/me/notify").then(setChoice).catch(() => {});
   }, []);
   if (!choice?.available.length) return html`<p class="told soft"> </p>`;
-  const names = choice.notify.map((name) => (has(`channel.${name}`) ? t(`channel.${name}`) : name));
+  const names = choice.notify.map((name) => (has(`new.by.${name}`) ? t(`new.by.${name}`) : name));
   return html`
     <p class="told soft">
       ${names.length ? t("new.told", { names: list(names) }) : t("new.not-told")} <a href=${href(["messages"])}>${t("new.told-change")}</a>
