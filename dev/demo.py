@@ -41,7 +41,7 @@ from exports.models import TaskStatus
 from exports.runtime.process import end
 from exports.tasks.task import ExportTask
 
-_USER: Final = "demo"
+_USER: Final = "u1"
 _LAST_DAY: Final = UNTIL - timedelta(days=1)
 _CHECK_EVERY: Final = 0.2
 """Seconds."""
@@ -147,7 +147,8 @@ async def _check(stack: Stack) -> NoReturn:
 def _serve(stack: Stack) -> None:
     with environment_file(stack) as file:
         print(
-            "\nThe servers keep running until Ctrl-C. In another shell:\n"
+            f"\n{stack.page()}\n"
+            "The servers keep running until Ctrl-C. In another shell:\n"
             f"  {source_command(file)}\n"
             "  .venv/bin/exports create statsMonthly -p year=2026 -p month=9 --output .\n"
             "  .venv/bin/exports list\n"

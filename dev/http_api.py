@@ -70,6 +70,13 @@ class HttpApi:
         """Return the variables for those who ask over HTTP, with the tokens in plain text."""
         return {"EXPORTS_API_URL": self._endpoints.api_url, **self._tokens}
 
+    def links(self) -> str:
+        """Return the links with which a browser signs in, a line for each person."""
+        return "\n".join(
+            f"  {uid:<9} {self._endpoints.api_url}/#token={self._tokens[name]}"
+            for name, uid in TOKENS.items()
+        )
+
 
 def kept_tokens(endpoints: Endpoints, saved: Path) -> dict[str, str]:
     """Return the tokens in a file, with new ones in place of those that are not valid."""

@@ -99,6 +99,7 @@ class Stack:
         }
         if self._with_api:
             variables["EXPORTS_PUBLIC_URL"] = self.endpoints.api_url
+            variables["EXPORTS_API_WEB_UI_URL"] = self.endpoints.web_ui_url
         return variables | (self._api.variables() if self._api else {})
 
     def _webhook_key(self) -> str:
@@ -107,6 +108,13 @@ class Stack:
         if not saved.exists():
             write_private(saved, f"dev:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}")
         return saved.read_text()
+
+    def page(self) -> str:
+        """Return where the exports page is, with links that sign in; empty without the API."""
+        if self._api is None:
+            return ""
+        links = self._api.links()
+        return f"The exports page is at {self.endpoints.api_url}, for three people:\n{links}"
 
     def worker_tail(self) -> str:
         """Return the end of the worker's log, below a heading; empty if there is no log."""
@@ -305,6 +313,7 @@ Ready. Stop with Ctrl-C.
   S3               {endpoints.s3_endpoint_url}/{endpoints.s3_bucket}
   HTTP API         {endpoints.api_url}, described at {endpoints.api_url}/docs
   Log of worker    {stack.worker_log}
+{stack.page()}
 In another shell:
   {source_command(file)}
   .venv/bin/exports {example}

@@ -1,8 +1,10 @@
 """What `make demo` promises to a newcomer. It starts its own servers."""
 
 import csv
+import json
 import re
 import signal
+import urllib.request
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +21,24 @@ def demo(into: Path, *options: str) -> AbstractContextManager["subprocess.Popen[
     return processes.running_with_few_orders("dev.demo", "--into", str(into), *options)
 
 
+def asked(url: str, token: str = "") -> bytes:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=150) as answer:
+        content: bytes = answer.read()
+        return content
+
+
 def test_a_newcomer_gets_two_finished_files_and_can_keep_the_servers(tmp_path: Path) -> None:
     with demo(tmp_path, "--keep") as process:
         said = processes.read_until(process, "curl ")
         left = processes.descendants(process.pid)
         assert len(left) >= 10  # three servers, the worker and the API, each with its guard
+        links = dict(re.findall(r"^  (\w+) +(http://\S+/#token=\S+)$", said, re.MULTILINE))
+        assert list(links) == ["u1", "u2", "operator"]
+        page, token = links["u1"].split("#token=")
+        assert b"<title>Exports</title>" in asked(page)
+        mine = json.loads(asked(f"{page}exports", token))["data"]["items"]
+        assert [export["status"] for export in mine] == ["done", "done"], "what the demo has made"
         process.send_signal(signal.SIGINT)
         said += process.communicate(timeout=150)[0]
     assert process.returncode == 0

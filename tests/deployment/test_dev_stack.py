@@ -158,6 +158,7 @@ def test_make_dev_runs_until_sigterm_and_a_second_one_does_not_start(
             curl = CURL.replace("EXPORTS_API_TOKEN", f"EXPORTS_API_TOKEN{name}")
             data = json.loads(in_a_shell(file, f"{curl}/me"))["data"]
             assert (data["uid"], data["operator"]) == (uid, uid == "operator")
+            assert bool(data["webUi"]) == (uid == "operator")
         created = json.loads(in_a_shell(file, f"{CURL}/exports{OCTOBER}"))
         assert (created["data"]["type"], created["data"]["createdBy"]) == ("statsMonthly", "u1")
 
@@ -174,6 +175,9 @@ def test_make_dev_runs_until_sigterm_and_a_second_one_does_not_start(
     assert first.returncode == 0
     assert "Web UI" in said
     assert f"  {CURL}/exports{OCTOBER}\n" in said
+    assert re.findall(r"^  (\w+) +http://\S+/#token=exp_", said, re.MULTILINE) == [
+        *("u1", "u2", "operator")
+    ]
     assert "Traceback" not in said
     assert "Stopping after SIGTERM" in said
     assert not any(map(processes.is_alive, left))
