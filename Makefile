@@ -19,7 +19,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest chaos protections mutants record-histories docs vendor lock clean
+.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest test-page chaos protections mutants record-histories docs vendor lock clean
 
 help: ## List the targets
 	@echo "Targets of make:"
@@ -66,7 +66,7 @@ force:
 check: lint typecheck ## Formatting, lint, types, import layers and unused code, without the tests
 
 pytest: setup ## The tests of `make test`, without the checks
-	$(RUN)/pytest --ignore=tests/chaos --ignore=tests/benchmarks
+	$(RUN)/pytest --ignore=tests/chaos --ignore=tests/benchmarks --ignore=tests/page
 
 format: setup ## Format and fix what can be fixed
 	$(RUN)/ruff format
@@ -92,6 +92,9 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 
 chaos: setup ## The fault suite, killed workers, lost servers and more, and the tests of benchmarks (long: EXPORTS=500 KILLS=200 SEED=...)
 	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos tests/benchmarks
+
+test-page: setup ## The tests of the exports page in Chromium, which is installed if it is not there
+	@if $(RUN)/python -m dev.browser; then $(RUN)/pytest -n 2 tests/page; fi
 
 protections: setup ## Take out each protection that a test names, and check that each test fails (ONLY="tests/workflows/test_cancel.py")
 	$(RUN)/python -m tests.support.protections $(ONLY)

@@ -1,0 +1,1 @@
+"""The exports page in Chromium, as people use it: `make test-page`."""

@@ -1,0 +1,82 @@
+"""What is around every view: the languages, the way to the views, and whether the API is there."""
+
+from playwright.sync_api import expect
+
+from tests.support.browsing import (
+    GONE,
+    PHONE,
+    Complaints,
+    Visitors,
+    assert_accessible,
+    assert_fits,
+)
+from tests.support.site import Site
+
+PLACES = ("#/", "#/exports", "#/recurring", "#/messages", "#/nowhere")
+
+
+def test_i_read_it_in_my_language_and_can_choose_another_one(visitors: Visitors) -> None:
+    page = visitors.visit(locale="zh-CN")
+    html = page.locator("html")
+    expect(html).to_have_attribute("lang", "zh-Hans")
+    page.get_by_role("link", name="我的导出").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("我的导出")
+    page.get_by_label("语言").select_option(label="English")
+    expect(page.get_by_role("heading", level=1)).to_have_text("My exports")
+    expect(html).to_have_attribute("lang", "en")
+    page.reload()
+    expect(page.get_by_role("link", name="My exports")).to_be_visible()
+
+
+def test_every_place_fits_a_phone_and_is_accessible_in_light_and_dark(visitors: Visitors) -> None:
+    page = visitors.visit(viewport=PHONE)
+    for place in PLACES:
+        page.goto(place)
+        assert_fits(page)
+        assert_accessible(page)
+
+
+def test_an_address_that_leads_nowhere_says_so_and_leads_back(visitors: Visitors) -> None:
+    page = visitors.visit()
+    page.goto("#/nowhere")
+    expect(page.get_by_text("There is no such page.")).to_be_visible()
+    page.get_by_role("link", name="To your exports").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("My exports")
+
+
+def test_by_keyboard_i_skip_the_menu(visitors: Visitors) -> None:
+    page = visitors.visit()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_when_the_api_is_gone_i_am_told_and_when_it_is_back_nothing_is_lost(
+    site: Site, visitors: Visitors, complaints: Complaints
+) -> None:
+    complaints.allow(GONE)
+    page = visitors.visit()
+    with page.expect_event("requestfailed", lambda request: "events" in request.url):
+        site.kill_api()
+    expect(page.get_by_text("No connection to the service.")).to_be_visible()
+    assert_accessible(page)
+    assert_fits(page)
+    site.start_api()
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_text("No connection to the service.")).to_be_hidden()
+
+
+def test_if_it_is_not_known_who_i_am_i_can_try_again(
+    visitors: Visitors, complaints: Complaints
+) -> None:
+    complaints.allow("status of 502")
+    browser = visitors.browser(visitors.me)
+    browser.route("**/session", lambda route: route.fulfill(status=502, body="<h1>Bad gateway"))
+    page = browser.new_page()
+    page.goto("/")
+    expect(page.get_by_text("The service does not answer.")).to_be_visible()
+    assert_accessible(page)
+    browser.unroute("**/session")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_title(f"Signed in as {visitors.me}")).to_be_visible()
