@@ -13,6 +13,9 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := 1
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
+# The tests start hundreds of programs. If Python may not keep what it has compiled, as in many
+# containers, each of them compiles all of its imports again, which doubles the time of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 # pyright uses Node from a package, and does not look for updates.
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
