@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Final
 
@@ -130,6 +131,7 @@ def create_workers(
             graceful_shutdown_timeout=settings.shutdown_grace,
             # An export ends on the version that it began on: it takes minutes, at most hours.
             deployment_config=_version(settings, VersioningBehavior.PINNED),
+            build_id=_build_id(settings),
         )
         for queue, slots in _activity_slots(settings).items()
     ]
@@ -166,6 +168,7 @@ def _deliverer(
         graceful_shutdown_timeout=settings.shutdown_grace,
         # A delivery takes up to three days, and goes on with any version.
         deployment_config=_version(settings, VersioningBehavior.AUTO_UPGRADE),
+        build_id=_build_id(settings),
     )
 
 
@@ -267,6 +270,13 @@ def _version(settings: Settings, behavior: VersioningBehavior) -> WorkerDeployme
         # Here and not for each workflow, because the server accepts it from versioned workers only.
         default_versioning_behavior=behavior,
     )
+
+
+def _build_id(settings: Settings) -> str | None:
+    """Return what Temporal shows as the build of a worker that is not part of a deployment."""
+    # By default, the SDK reads the bytecode of all imported modules and hashes it: half of the time
+    # that a worker takes to start, and seconds where Python may not keep its bytecode.
+    return None if settings.deployment_name else version("temporal-exports")
 
 
 @asynccontextmanager
