@@ -22,8 +22,8 @@ from tests.support.chaos.forked import ENDED_THERE, Forked, Orders, environment_
 from tests.support.chaos.forms import LONG, SEED
 from tests.support.service import USER, Service, insert_orders
 
-# More long scenarios at once would overload the embedded database and fail for that reason.
-SIDE_BY_SIDE = 12 if LONG else 64
+# More at once would overload the embedded database and fail for that reason.
+SIDE_BY_SIDE = 12 if LONG else 16
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Scenario:
 
 HELD = '[reports.held]\npython = "tests.support.chaos.held_rows:HeldRows"\n'
 SCENARIOS = {
-    "statsMonthly": Scenario("statsMonthly"),
+    "statsMonthly": Scenario("statsMonthly", short=32),
     # Until it is cancelled, it is the same export as the one above.
     "cancelled": Scenario(
         "held", {}, _cancelled_at_work, HELD, own="request_cancel_activity", short=12
@@ -103,7 +103,7 @@ async def _recorded(
 
 
 def _chosen(found: list[str], scenario: Scenario) -> list[str]:
-    """Return all boundaries; in the short form of a long scenario, a sample of them."""
+    """Return all boundaries; in the short form, a sample of them."""
     if LONG or scenario.short is None:
         return found
     first = next(index for index, name in enumerate(found) if scenario.own in name)

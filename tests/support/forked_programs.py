@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from typer import rich_utils
+
 import worker
 from exports.cli import app, boundary, health
 from exports.runtime.process import end
 
 _PATIENCE: Final = 150.0  # seconds
-_PRELOADED: Final = (app, boundary, health)
+_PRELOADED: Final = (app, boundary, health, rich_utils)
 
 
 @dataclass(frozen=True)
