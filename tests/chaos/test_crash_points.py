@@ -58,7 +58,7 @@ class Scenario:
 
 HELD = '[reports.held]\npython = "tests.support.chaos.held_rows:HeldRows"\n'
 SCENARIOS = {
-    "statsMonthly": Scenario("statsMonthly", short=32),
+    "statsMonthly": Scenario("statsMonthly"),
     # Until it is cancelled, it is the same export as the one above.
     "cancelled": Scenario(
         "held", {}, _cancelled_at_work, HELD, own="request_cancel_activity", short=12
@@ -103,9 +103,11 @@ async def _recorded(
 
 
 def _chosen(found: list[str], scenario: Scenario) -> list[str]:
-    """Return all boundaries; in the short form, a sample of them."""
-    if LONG or scenario.short is None:
+    """Return all boundaries; in the short form those after writes, or a sample."""
+    if LONG:
         return found
+    if scenario.short is None:
+        return boundaries.after_writes(found)
     first = next(index for index, name in enumerate(found) if scenario.own in name)
     return random.Random(SEED).sample(found[first:], scenario.short)  # noqa: S311 -- not for secrets
 

@@ -144,6 +144,11 @@ def without_repeated_heartbeats(names: Iterable[str]) -> list[str]:
     ]
 
 
+def after_writes(names: Iterable[str]) -> list[str]:
+    """Return the boundaries after writes: until its next write, a process leaves the same."""
+    return [name for name in names if name.endswith(", after")]
+
+
 def _number(name: str) -> int:
     return int(name.rpartition(", ")[0].rpartition(" ")[2])
 
