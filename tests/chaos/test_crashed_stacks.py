@@ -1,18 +1,23 @@
 """`make demo` and `make dev` say which of their processes has crashed, and leave nothing behind."""
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from dev import binaries
 from tests.support import dev_stack, processes
+from tests.support.chaos.forms import LONG
 from tests.support.processes import read_until, running_with_few_orders
 
+_PROGRAMS: Final = [
+    ("worker.py", "The worker"),
+    (Path(binaries.mongo()).name, "The MongoDB-compatible server"),
+]
 
-@pytest.mark.parametrize(
-    ("program", "name"),
-    [("worker.py", "The worker"), (Path(binaries.mongo()).name, "The MongoDB-compatible server")],
-)
+
+# `test_stopped_dev_stacks.py` kills each of the servers, without the rest of the stack.
+@pytest.mark.parametrize(("program", "name"), _PROGRAMS if LONG else _PROGRAMS[:1])
 def test_make_dev_stops_everything_and_says_why_if_a_process_crashes(
     tmp_path: Path, program: str, name: str
 ) -> None:

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from exports.clock import LAST_MS, now_ms
 from exports.settings import Settings
 from tests.support import hostile
+from tests.support.chaos.forms import LONG
 from tests.support.service import Service, insert_orders, open_service, working
 from tests.support.stored_tasks import insert_task
 
@@ -55,7 +56,7 @@ _ODD: Final = st.lists(st.sampled_from([*_FIELDS]), min_size=1, max_size=2, uniq
 
 @given(documents=st.lists(_ODD, min_size=40, max_size=40))
 @examples(
-    max_examples=4,  # the first is the simplest: forty times the same document
+    max_examples=4 if LONG else 3,  # the first is the simplest: forty times the same document
     phases=[Phase.generate],  # without shrinking, which would take many exports
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -29,11 +29,15 @@ ASKED: Final = (
     ("statsMonthly", {"year": 2026, "month": 10}, "csv"),
     ("recordsDetail", {"from": "2026-10-01", "to": "2026-11-01"}, "ndjson"),
 )
-RESETS: Final = [
-    Reset(after, toward, times=3)
-    for after in ((0, 300, 700, 1_500, 3_000, 6_000, 12_000) if LONG else (700, 3_000))
-    for toward in ("server", "client")
-]
+RESETS: Final = (
+    [
+        Reset(after, toward, times=3)
+        for after in (0, 300, 700, 1_500, 3_000, 6_000, 12_000)
+        for toward in ("server", "client")
+    ]
+    if LONG
+    else [Reset(700, "server", times=3), Reset(3_000, "client", times=3)]
+)
 FAULTS: Final[list[Fault]] = [Latency(0.3), *RESETS, BlackHole(), HalfOpen(), Refused()]
 PASSING: Final = 3.0
 """Seconds after which a server that could not be reached is back."""

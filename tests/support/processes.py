@@ -31,12 +31,12 @@ def running(*arguments: str) -> Generator["subprocess.Popen[str]"]:
 def running_with_few_orders(
     module: str, *arguments: str
 ) -> AbstractContextManager["subprocess.Popen[str]"]:
-    """Run `dev.demo` or `dev.stack` with a tenth of the sample orders.
+    """Run `dev.demo` or `dev.stack` with few of the sample orders.
 
     The embedded database takes half a minute to load all of them.
     """
     code = (
-        "import runpy; from dev import orders; orders.ORDERS = 5_000; "
+        "import runpy; from dev import orders; orders.ORDERS = 1_000; "
         f"runpy.run_module({module!r}, run_name='__main__')"
     )
     return running("-c", code, *arguments)
