@@ -63,11 +63,11 @@ class Lease:
             self._seen, self._seen_since = seen, time.monotonic()
         if holder is not None and time.monotonic() - self._seen_since < FREE_AFTER:
             return False
+        token = found.get("token")
+        self.token = token if isinstance(token, dict) else None
         as_seen = {"_id": self._queue, "holder": {"$eq": holder}, "beat": {"$eq": beat}}
         async with deadline(self._leases):
             taken = await self._leases.update_one(as_seen, {"$set": mine})
-        token = found.get("token")
-        self.token = token if isinstance(token, dict) else None
         return taken.matched_count > 0
 
     async def keep(self) -> None:

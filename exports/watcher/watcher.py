@@ -106,8 +106,7 @@ class Watcher:
         while True:
             pause = RENEWED_EVERY
             try:
-                if await self._lease.take():
-                    await self._watch_with_lease()
+                await self._watch_with_lease()
             except Exception as error:  # noqa: BLE001 -- a worker works without a watcher, too
                 pause = self._failed(error)
             await asyncio.sleep(pause)
@@ -131,10 +130,15 @@ class Watcher:
         return min(pause, _SLOWEST_WITHOUT if unsupported else _SLOWEST)
 
     async def _watch_with_lease(self) -> None:
+        """Take the lease if it is free, and watch until it is lost."""
+        may_be_taken = True  # also if this is stopped, or fails, before the answer
         try:
-            await _until_one_ends(self._lease.keep(), self._watch())
+            may_be_taken = await self._lease.take()
+            if may_be_taken:
+                await _until_one_ends(self._lease.keep(), self._watch())
         finally:
-            await self._lease.give_back()
+            if may_be_taken:
+                await self._lease.give_back()
 
     async def _watch(self) -> None:
         """Start what is stored until the stream is lost, and say how far everything is started."""

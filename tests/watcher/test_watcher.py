@@ -420,3 +420,22 @@ async def test_a_document_that_temporal_refuses_is_left_to_the_sweep(
         while await place(idle_service) == before:
             await asyncio.sleep(0.02)
     assert (await idle_service.document("refused"))["status"] == "pending"
+
+
+async def test_a_watcher_that_is_stopped_while_it_takes_the_lease_gives_it_back(
+    idle_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, taken = lease.Lease.take, asyncio.Event()
+
+    async def without_answer(self: lease.Lease) -> bool:
+        await take(self)
+        taken.set()
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(lease.Lease, "take", without_answer)
+    async with watching(idle_service):
+        await taken.wait()
+    found = await idle_service.database["ExportWatch"].find_one()
+    assert found is not None
+    assert found["holder"] is None
