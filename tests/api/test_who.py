@@ -339,6 +339,7 @@ async def test_a_jwt_without_settings_for_it_is_refused(api: Api) -> None:
 async def test_a_key_that_a_jwt_needs_is_fetched_again_when_the_provider_is_back(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("exports.api.jwts._PAUSE_AFTER_FAILURE", 1000.0)
     with jwts.provider() as provider:
         provider.status = 503
         async with open_api(idle_service, api_jwt_jwks_url=provider.url, **_JWT) as api:

@@ -16,6 +16,7 @@ from exports.runtime.liveness import LivenessFile
 from exports.settings import Settings
 from tests.support.chaos.proxy import Refused, proxy_to
 from tests.support.command_line import CommandLine, environment_of
+from tests.support.service import PATIENCE
 from tests.support.worker_process import RunningWorker, started
 
 Environment = dict[str, str]
@@ -45,7 +46,7 @@ async def _is_ready(environment: Environment) -> int:
 
 
 async def _becomes(code: int, environment: Environment) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE.total_seconds()):
         while await _is_ready(environment) != code:
             await asyncio.sleep(0.2)
 
@@ -74,7 +75,9 @@ async def test_a_worker_that_only_waits_for_temporal_is_alive_and_not_ready(
             await _becomes(READY, environment)
             wire.suffer(Refused())
             _make_old(tmp_path)
-            async with asyncio.timeout(60):  # its event loop goes on touching the file
+            async with asyncio.timeout(
+                PATIENCE.total_seconds()
+            ):  # its event loop goes on touching the file
                 while await _check(environment) != ALIVE:
                     await asyncio.sleep(0.2)
             assert await _is_ready(environment) == TEMPORAL_IS_AWAY
@@ -86,8 +89,8 @@ async def test_a_worker_whose_event_loop_does_not_run_is_not_alive(
     environment: Environment, tmp_path: Path
 ) -> None:
     async with _ready(environment, tmp_path) as worker:
-        worker.signal(signal.SIGSTOP)
         assert await _check(environment) == ALIVE
+        worker.signal(signal.SIGSTOP)
         _make_old(tmp_path)
         assert await _check(environment) == NOT_ALIVE
         # Temporal heard from it a moment ago.
