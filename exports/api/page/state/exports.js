@@ -6,8 +6,8 @@ import { tell, whenTold } from "./tabs.js";
 
 /** @type {Map<string, import("../lib/ui.js").Signal>} */
 const known = new Map();
-/** Ids from events of exports that no view has asked for. */
-const unknown = new Set();
+/** The last event of each export that no view has asked for, and its time. */
+const unknown = new Map();
 const SOON_MS = 500;
 let soon = null;
 
@@ -36,6 +36,10 @@ export function put(task) {
     found.value = task;
     if (before && before.status !== task.status) moved.value += 1;
   }
+  // It may have ended while this answer was on its way.
+  const missed = unknown.get(task.id);
+  unknown.delete(task.id);
+  if (missed && missed.when > (task.updatedAt ?? 0)) takeEvent(missed.event, missed.when);
   return found;
 }
 
@@ -82,7 +86,7 @@ export function takeEvent(event, when) {
   const before = exportOf(event.id).peek();
   if (!before) {
     if (!unknown.has(event.id)) askAnewSoon();
-    unknown.add(event.id);
+    unknown.set(event.id, { event, when });
     return;
   }
   const { id, status, stage, rows, total, bytes, waitingFor, retries, nextRunAt, error } = event;
