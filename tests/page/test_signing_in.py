@@ -45,8 +45,9 @@ def test_a_wrong_token_is_refused_and_a_right_one_lets_me_in_until_i_sign_out(
 
 
 def test_who_signs_in_in_one_tab_is_signed_in_in_all_and_nobody_sees_another_ones_page(
-    site: Site, visitors: Visitors
+    site: Site, visitors: Visitors, complaints: Complaints
 ) -> None:
+    complaints.allow("status of 401")
     browser = visitors.browser(visitors.me)
     first, second = browser.new_page(), browser.new_page()
     for page in (first, second):
