@@ -51,7 +51,8 @@ export function size(bytes) {
   let step = 0;
   let value = bytes;
   for (; value >= 999.5 && step < units.length - 1; step += 1) value /= 1000;
-  const options = { style: "unit", unit: units[step], maximumFractionDigits: value < 10 && step ? 1 : 0 };
+  const digits = value < 10 && step ? 1 : 0;
+  const options = { style: "unit", unit: units[step], unitDisplay: step ? "short" : "long", maximumFractionDigits: digits };
   return intl("NumberFormat", options).format(value);
 }
 

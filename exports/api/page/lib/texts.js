@@ -38,7 +38,7 @@ export function choose(wanted) {
 export function t(name, values = {}) {
   const texts = TEXTS[name];
   if (!texts) throw new Error(`There is no text ${name}.`);
-  let text = texts[language.value === "en" ? 0 : 1];
+  let text = texts[Object.keys(LANGUAGES).indexOf(language.value)];
   if (typeof text !== "string") text = text[plural(values.count)];
   return text.replace(/\{(\w+)\}/g, (_, key) => shown(values[key]));
 }
@@ -57,6 +57,7 @@ function shown(value) {
 }
 
 function ofBrowser() {
-  const first = navigator.languages.find((tag) => /^(en|zh)\b/i.test(tag));
-  return first && /^zh/i.test(first) ? "zh-Hans" : "en";
+  const ours = Object.keys(LANGUAGES);
+  const found = navigator.languages.map((tag) => ours.find((one) => one.split("-")[0] === tag.split("-")[0]));
+  return found.find(Boolean) ?? "en";
 }

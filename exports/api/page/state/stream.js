@@ -90,10 +90,12 @@ async function read(connected) {
       },
     });
     const decoder = new TextDecoder();
-    for await (const chunk of answer.body) {
+    // Not `for await`, which older Safaris do not know for streams.
+    const reader = answer.body.getReader();
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
       clearTimeout(watchdog);
       watchdog = setTimeout(again, SILENCE_MS);
-      parser.feed(decoder.decode(chunk, { stream: true }));
+      parser.feed(decoder.decode(chunk.value, { stream: true }));
     }
     throw new ApiError("OFFLINE", "The stream has ended.");
   } finally {

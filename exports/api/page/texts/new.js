@@ -99,7 +99,7 @@ export const newTexts = {
 
   "new.send": ["Export", "导出"],
   "new.sending": ["Sending …", "正在提交……"],
-  "new.copy-link": ["Copy link to this form", "复制此表单链接"],
+  "new.copy-link": ["Copy link", "复制链接"],
   "new.link-copied": ["Copied. The link opens this form as it is now.", "已复制，打开链接即可还原当前表单。"],
   "new.link-not-copied": ["The browser does not allow it. Copy the address of this page; it is the link.", "浏览器不允许复制。请直接复制当前页面的网址。"],
   "new.not-sent": ["The export was not asked for.", "导出未提交。"],
