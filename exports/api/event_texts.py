@@ -36,6 +36,7 @@ class ExportEvent(WireModel):
         retries: Failed attempts so far.
         next_run_at: When the next attempt is due, while it waits for one (epoch milliseconds).
         error: Why it failed, or why the last attempt did.
+        updated_at: When its document was last changed (epoch milliseconds).
     """
 
     id: str
@@ -51,6 +52,7 @@ class ExportEvent(WireModel):
     retries: int
     next_run_at: int | None
     error: TaskError | None
+    updated_at: int | None
 
     @classmethod
     def of(cls, task: ExportTask) -> Self:
@@ -70,6 +72,7 @@ class ExportEvent(WireModel):
             retries=task.retries,
             next_run_at=task.next_run_at,
             error=task.error,
+            updated_at=task.updated_at,
         )
 
 
@@ -81,13 +84,12 @@ class EventsOfOne:
 
     def told(self, task: ExportTask) -> bool:
         """Return whether the last event said the same."""
-        return _digest(_data(task)) == self._last
+        return _digest(task) == self._last
 
     def event(self, task: ExportTask) -> bytes | None:
         """Return the event of a state; None if the last one said the same."""
-        data = _data(task)
-        before, self._last = self._last, _digest(data)
-        return None if self._last == before else _event(task, data, self._last)
+        before, self._last = self._last, _digest(task)
+        return None if self._last == before else _event(task, self._last)
 
 
 class EventsOfAll:
@@ -104,8 +106,7 @@ class EventsOfAll:
 
     def event(self, task: ExportTask) -> bytes | None:
         """Return the event of a state."""
-        data = _data(task)
-        return _event(task, data, self._id_after(task, data))
+        return _event(task, self._id_after(task))
 
     def news(self, states: list[ExportTask], last: str | None) -> list[ExportTask]:
         """Return which of the states at the beginning the event with this `id` did not tell."""
@@ -114,21 +115,21 @@ class EventsOfAll:
         until, found = time_of(last), ""
         for task in states:
             if (task.updated_at or 0) <= until:
-                found = self._id_after(task, _data(task))
+                found = self._id_after(task)
         if found != last:  # something changed shortly before: better twice than not at all
             return states
         return [task for task in states if (task.updated_at or 0) > until]
 
-    def _id_after(self, task: ExportTask, data: str) -> str:
+    def _id_after(self, task: ExportTask) -> str:
         at = task.updated_at or 0
         self._newest = max(self._newest, at)
-        self._said[task.id] = (at, _digest(data))
+        self._said[task.id] = (at, _digest(task))
         self._said = {
             task_id: said
             for task_id, said in self._said.items()
             if said[0] > self._newest - OVERLAP
         }
-        return f"{self._newest}-{_digest(str(sorted(self._said.items())))}"
+        return f"{self._newest}-{_short(str(sorted(self._said.items())))}"
 
 
 def time_of(event_id: str) -> int:
@@ -136,14 +137,17 @@ def time_of(event_id: str) -> int:
     return int(event_id.partition("-")[0])
 
 
-def _data(task: ExportTask) -> str:
-    return ExportEvent.of(task).model_dump_json()
+def _digest(task: ExportTask) -> str:
+    # A heartbeat changes the document, also if there is nothing new to say.
+    return _short(ExportEvent.of(task).model_dump_json(exclude={"updated_at"}))
 
 
-def _digest(text: str) -> str:
+def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _event(task: ExportTask, data: str, event_id: str) -> bytes:
+def _event(task: ExportTask, event_id: str) -> bytes:
     name = "end" if task.status.ended else "progress"
-    return format_sse_event(data_str=data, event=name, id=event_id)
+    return format_sse_event(
+        data_str=ExportEvent.of(task).model_dump_json(), event=name, id=event_id
+    )

@@ -65,7 +65,8 @@ _STREAM: Final = {
             "example": "event: progress\n"
             'data: {"id":"6720c1f0a1b2c3d4e5f60718","type":"statsMonthly","format":"csv",'
             '"createdBy":"u1","status":"running","stage":"upload","rows":1240,"total":1240,'
-            '"bytes":65536,"retries":0,"nextRunAt":null,"error":null}\n'
+            '"bytes":65536,"retries":0,"nextRunAt":null,"error":null,'
+            '"updatedAt":1793000001500}\n'
             "id: 9f86d081884c7d65\n\n",
         }
     },

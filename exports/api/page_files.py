@@ -7,10 +7,10 @@ them for a year, and after a deploy asks for none of the old ones.
 import gzip
 import hashlib
 import html
-import mimetypes
 import posixpath
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -29,7 +29,8 @@ _APP: Final = "app.js"
 _IMPORTED: Final = re.compile(
     r"""^(?:import|export|\}) [^;]*?from ?["'](\.[^"']+)["']""", re.MULTILINE
 )
-_SERVED: Final = frozenset({".js", ".css", ".svg"})
+_MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+"""Of the files that are served. What the machine says of them may be wrong."""
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "require-trusted-types-for 'script'; trusted-types 'none'; "
@@ -45,9 +46,8 @@ class _File:
     media_type: str
 
     @classmethod
-    def of(cls, body: bytes, name: str) -> "_File":
-        media_type, _ = mimetypes.guess_type(name)
-        return cls(body, gzip.compress(body, mtime=0), media_type or "text/plain")
+    def of(cls, body: bytes, media_type: str) -> "_File":
+        return cls(body, gzip.compress(body, mtime=0), media_type)
 
     def answer(self, request: Request, headers: dict[str, str]) -> Response:
         headers = {**headers, "Vary": "Accept-Encoding"}
@@ -57,31 +57,48 @@ class _File:
         return Response(self.body, 200, headers, self.media_type)
 
 
+@cache
+def _files() -> dict[str, _File]:
+    """Return the files that the page loads, by their paths in its folder."""
+    return {
+        path.relative_to(_FOLDER).as_posix(): _File.of(path.read_bytes(), _MEDIA_TYPES[path.suffix])
+        for path in sorted(_FOLDER.rglob("*"))
+        if path.suffix in _MEDIA_TYPES
+    }
+
+
 class PageFiles:
     """The files of the page, read once.
 
     Args:
         settings: Of the API.
+
+    Attributes:
+        digest: A digest of all files.
+        files: By their paths.
+        index: The page itself.
+        tag: Its ETag. Weak, because it is the same for what is compressed and what is not.
     """
 
     def __init__(self, settings: ApiSettings) -> None:
-        found = {
-            path.relative_to(_FOLDER).as_posix(): path.read_bytes()
-            for path in sorted(_FOLDER.rglob("*"))
-            if path.suffix in _SERVED
-        }
-        self.digest: Final = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
-        self.files: Final = {name: _File.of(body, name) for name, body in found.items()}
+        self.files: Final = _files()
+        content = {name: file.body for name, file in self.files.items()}
+        self.digest: Final = _short_digest(repr(content).encode())
+        base = f"page/{self.digest}"
         index = Template((_FOLDER / _INDEX).read_text()).substitute(
-            base=f"page/{self.digest}",
+            base=base,
             modules="\n".join(
-                f'<link rel="modulepreload" href="page/{self.digest}/{name}">'
-                for name in _imported_by(_APP, found)
+                f'<link rel="modulepreload" href="{base}/{name}">'
+                for name in _imported_by(_APP, content)
             ),
             sign_in_url=html.escape(settings.api_sign_in_url or ""),
         )
-        self.index: Final = _File.of(index.encode(), _INDEX)
-        self.tag: Final = f'"{hashlib.sha256(index.encode()).hexdigest()[:16]}"'
+        self.index: Final = _File.of(index.encode(), "text/html")
+        self.tag: Final = f'W/"{_short_digest(index.encode())}"'
+
+
+def _short_digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _imported_by(module: str, files: dict[str, bytes]) -> list[str]:
@@ -110,7 +127,7 @@ async def index(request: Request) -> Response:
         "Content-Security-Policy": _POLICY,
         "ETag": page.tag,
     }
-    if request.headers.get("if-none-match") == page.tag:
+    if page.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return page.index.answer(request, headers)
 

@@ -1,15 +1,16 @@
 // The exports page: who is signed in, and which view is seen.
 
+import { explain } from "./lib/explain.js";
 import { href } from "./lib/route.js";
 import { t } from "./lib/texts.js";
 import { effect, html, render, signal, useEffect, useErrorBoundary, useSignal } from "./lib/ui.js";
 import { ErrorNotice, Notice } from "./parts/notice.js";
 import { toast } from "./parts/toast.js";
-import { me, load, session, signIn, takeToken } from "./state/session.js";
+import { hasToken, load, me, ownerOf, session, signIn, takeToken } from "./state/session.js";
 import { follow } from "./state/stream.js";
 import { Frame, placeOf } from "./views/frame.js";
 import { New } from "./views/new/new.js";
-import { SignIn } from "./views/sign-in.js";
+import { SignIn, SwitchPerson } from "./views/sign-in.js";
 
 /**
  * Each view: its name in the address, and in the menu, and there for operators. A new one is a file
@@ -26,8 +27,13 @@ function later(path, name, load, forOperators) {
   return { path, name, forOperators, load, show: signal(null) };
 }
 
+const WRONG_TOKEN = 401;
 /** Why it is not known who is signed in. */
 const problem = signal(null);
+/** The token of a link, until it has been used. */
+const token = signal(null);
+/** Whose it is, if somebody else is signed in. */
+const other = signal(null);
 
 function App() {
   const place = placeOf();
@@ -35,6 +41,7 @@ function App() {
   return html`
     <${Frame} views=${views} place=${place}>
       <${Content} view=${VIEWS.find(({ path }) => path === place)} />
+      ${other.value && html`<${SwitchPerson} uid=${other.value} go=${() => enter().catch(wrong)} stay=${stay} />`}
     <//>`;
 }
 
@@ -88,24 +95,54 @@ async function fetchOthers() {
 }
 
 
+/** Find out who is signed in, or sign in by the token in the address. */
 async function start() {
-  const token = takeToken();
+  if (hasToken()) token.value = takeToken();
   try {
-    if (token) await signIn(token);
-    else await load();
+    await load();
+    if (token.value) await arrive();
     problem.value = null;
   } catch (error) {
     problem.value = error;
-    if (token && error.status === 401) {
-      session.value = "out";
+    if (token.value && error.status === WRONG_TOKEN) {
+      token.value = null;
       toast(t("sign-in.wrong"), "error");
     }
   }
 }
 
+async function arrive() {
+  if (session.value === "in") {
+    const { uid } = await ownerOf(token.value);
+    if (uid !== me.value.uid) {
+      other.value = uid;
+      return;
+    }
+  }
+  await enter();
+}
+
+async function enter() {
+  await signIn(token.value);
+  token.value = null;
+}
+
+function wrong(error) {
+  stay();
+  toast(explain(error), "error");
+}
+
+function stay() {
+  token.value = null;
+  other.value = null;
+}
+
 effect(() => {
-  document.title = me.value ? `${t("app.name")} · ${me.value.uid}` : t("app.name");
+  const view = VIEWS.find(({ path }) => path === placeOf());
+  document.title = view && me.value ? `${t(view.name)} · ${t("app.name")}` : t("app.name");
 });
+// A link to sign in may be opened in a tab that shows the page already.
+addEventListener("hashchange", () => hasToken() && start());
 start().then(fetchOthers);
 follow();
 render(html`<${App} />`, document.getElementById("app"));

@@ -8,7 +8,7 @@ export class ApiError extends Error {
    * @param {string} code As in the table of error codes; OFFLINE if there was no answer.
    * @param {string} msg What is wrong and what would be right, in English.
    * @param {{status?: number, fields?: Record<string, string>, retryable?: boolean, retryAfter?: number}} more
-   *   `fields`: what is wrong with which field; `retryAfter`: seconds.
+   *   `fields`: what is wrong with which field; `retryAfter`: seconds, and `retryAt` the moment.
    */
   constructor(code, msg, { status = 0, fields = {}, retryable = true, retryAfter = null } = {}) {
     super(msg);
@@ -17,6 +17,7 @@ export class ApiError extends Error {
     this.fields = fields;
     this.retryable = retryable;
     this.retryAfter = retryAfter;
+    this.retryAt = retryAfter === null ? null : Date.now() + retryAfter * 1000;
   }
 }
 

@@ -6,7 +6,7 @@ import { tell, whenTold } from "./tabs.js";
 
 /** @type {Map<string, import("../lib/ui.js").Signal>} */
 const known = new Map();
-/** The last event of each export that no view has asked for, and its time. */
+/** The last event of each export that no view has asked for. */
 const unknown = new Map();
 const SOON_MS = 500;
 let soon = null;
@@ -28,8 +28,8 @@ export function exportOf(id) {
   return known.get(id);
 }
 
-/** Take in an export as the API says it, unless what is known is newer. Return its signal. */
-export function put(task) {
+/** Take in an export as the API says it, but for its link, unless what is known is newer. Return its signal. */
+export function put({ downloadUrl: _, ...task }) {
   const found = exportOf(task.id);
   const before = found.peek();
   if (!before || (task.updatedAt ?? 0) >= (before.updatedAt ?? 0)) {
@@ -39,7 +39,7 @@ export function put(task) {
   // It may have ended while this answer was on its way.
   const missed = unknown.get(task.id);
   unknown.delete(task.id);
-  if (missed && missed.when > (task.updatedAt ?? 0)) takeEvent(missed.event, missed.when);
+  if (missed) takeEvent(missed);
   return found;
 }
 
@@ -81,21 +81,22 @@ export async function download(id) {
   location.assign(url);
 }
 
-/** Take in an event of the stream, which says less than the export. `when`: the time in its id. */
-export function takeEvent(event, when) {
+/** Take in an event of the stream, which says less than the export. */
+export function takeEvent(event) {
   const before = exportOf(event.id).peek();
   if (!before) {
     if (!unknown.has(event.id)) askAnewSoon();
-    unknown.set(event.id, { event, when });
+    unknown.set(event.id, event);
     return;
   }
-  const { id, status, stage, rows, total, bytes, waitingFor, retries, nextRunAt, error } = event;
-  if (status !== before.status || (!isOpen(event) && (before.updatedAt ?? 0) < when)) {
+  const { id, status, stage, rows, total, bytes, waitingFor, retries, nextRunAt, error, updatedAt } = event;
+  if ((updatedAt ?? 0) <= (before.updatedAt ?? 0)) return;
+  if (status !== before.status || !isOpen(event)) {
     // Without an answer, the stream is lost as well, and all is asked for again after it.
     fetchExport(id).catch(() => {});
-  } else if (isOpen(event) && (before.updatedAt ?? 0) <= when) {
+  } else {
     const progress = { stage, rows, total, bytes, waitingFor };
-    put({ ...before, progress, retries, nextRunAt, error });
+    put({ ...before, progress, retries, nextRunAt, error, updatedAt });
   }
 }
 
@@ -111,7 +112,7 @@ function askAnewSoon() {
   }, SOON_MS);
 }
 
-function changed(task) {
+function changed({ downloadUrl: _, ...task }) {
   tell("export", task);
   return put(task);
 }

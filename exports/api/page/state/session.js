@@ -6,6 +6,8 @@ import { batch, signal } from "../lib/ui.js";
 import { tell, whenTold } from "./tabs.js";
 
 const TOKEN = "#token=";
+const PLACE = "place";
+const NOBODY = 401;
 
 /** Who is signed in, as `GET /session` says it; null before that. It stays when the session is over. */
 export const me = signal(null);
@@ -14,9 +16,10 @@ export const me = signal(null);
 export const session = signal("asking");
 
 /** Whether somebody is probably signed in, so that there is no need to wait for the answer. */
-export const probablyIn = kept("signed-in") === true && !location.hash.startsWith(TOKEN);
+export const probablyIn = kept("signed-in") === true && !hasToken();
 
-whenSignedOut(ended);
+// The refused request may be older than the session.
+whenSignedOut(() => load().catch(() => {}));
 whenTold("session", (uid) => {
   if (uid === null) ended();
   else if (me.value && me.value.uid !== uid) location.reload();
@@ -48,8 +51,16 @@ export async function signIn(token) {
   else enter(found);
 }
 
+/**
+ * Sign out, in all tabs.
+ *
+ * @throws {ApiError} There was no answer.
+ */
 export async function signOut() {
-  await call("DELETE", "/session");
+  await call("DELETE", "/session").catch((error) => {
+    if (error.status !== NOBODY) throw error;
+  });
+  keep("signed-in", null);
   tell("session", null);
   location.reload();
 }
@@ -67,18 +78,26 @@ function ended() {
   keep("signed-in", null);
 }
 
-/** Return the token in the address, as a link to sign in has it, and take it out of there. */
-export function takeToken() {
-  if (!location.hash.startsWith(TOKEN)) return null;
-  const token = location.hash.slice(TOKEN.length);
-  history.replaceState(null, "", location.pathname + location.search + (takePlace() ?? ""));
-  dispatchEvent(new Event("hashchange"));
-  return decodeURIComponent(token);
+/** Whether the address has a token, as a link to sign in has it. */
+export function hasToken() {
+  return location.hash.startsWith(TOKEN);
 }
 
-const PLACE = "exports.place";
+/** Return the token in the address, and put in its place where the person was. */
+export function takeToken() {
+  const token = location.hash.slice(TOKEN.length);
+  history.replaceState(null, "", location.pathname + location.search + (kept(PLACE) ?? ""));
+  keep(PLACE, null);
+  dispatchEvent(new Event("hashchange"));
+  return token;
+}
 
-/** Return where the sign-in page is to send people, and remember where they were. */
+/** Return whose token it is: `GET /me`. */
+export async function ownerOf(token) {
+  return call("GET", "/me", { token });
+}
+
+/** Return where the sign-in page is to send people; null if there is none. */
 export function signInAddress() {
   const url = document.querySelector("meta[name=sign-in-url]").content;
   if (!url) return null;
@@ -89,11 +108,5 @@ export function signInAddress() {
 
 /** Remember where one is, before one leaves to sign in. */
 export function keepPlace() {
-  sessionStorage.setItem(PLACE, location.hash);
-}
-
-function takePlace() {
-  const place = sessionStorage.getItem(PLACE);
-  sessionStorage.removeItem(PLACE);
-  return place;
+  keep(PLACE, location.hash);
 }

@@ -49,7 +49,6 @@ export const exportsTexts = {
   "exports.what": ["Export", "导出内容"],
   "exports.status": ["Status", "状态"],
   "exports.rows": ["Rows", "行数"],
-  "exports.rows-unit": [{ one: "row", other: "rows" }, "行"],
   "exports.size": ["Size", "大小"],
   "exports.when": ["Created", "创建时间"],
   "exports.who": ["Person", "用户"],

@@ -22,7 +22,11 @@ export const shellTexts = {
   "sign-in.go": ["Sign in", "登录"],
   "sign-in.elsewhere": ["Go to the sign-in page", "前往登录页面"],
   "sign-in.wrong": ["This token is not valid here, or has ended. Ask for a new one.", "此令牌无效或已过期，请获取新的令牌。"],
-  "sign-in.offline": ["The service does not answer. Try again in a moment.", "服务没有响应，请稍后重试。"],
+
+  "switch.title": ["Sign in as {uid}?", "以 {uid} 的身份登录？"],
+  "switch.why": ["This browser is signed in as {before}. The link that you opened signs in as {uid}. If you did not expect this, stay as you are.", "此浏览器当前以 {before} 的身份登录，而您打开的链接会改为登录 {uid}。如非您本人所愿，请保持当前登录。"],
+  "switch.go": ["Sign in as {uid}", "登录 {uid}"],
+  "switch.stay": ["Stay signed in as {before}", "保持 {before} 的登录"],
 
   "offline.title": ["No connection to the service.", "无法连接到服务。"],
   "offline.since": ["What you see is from {time}.", "当前显示的是 {time} 的数据。"],

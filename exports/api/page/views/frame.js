@@ -1,9 +1,10 @@
+import { explain } from "../lib/explain.js";
 import { clockTime } from "../lib/format.js";
 import { href, route } from "../lib/route.js";
 import { choose, language, LANGUAGES, t } from "../lib/texts.js";
 import { html, useEffect, useRef } from "../lib/ui.js";
 import { Dialog } from "../parts/dialog.js";
-import { Toasts } from "../parts/toast.js";
+import { toast, Toasts } from "../parts/toast.js";
 import { now } from "../state/clock.js";
 import { me, session, signOut } from "../state/session.js";
 import { connection, connectedAt, nextTry, tryNow } from "../state/stream.js";
@@ -52,7 +53,7 @@ function Account() {
         <span class="who" title=${t("signed-in", { uid: me.value.uid })}>
           ${me.value.uid}${me.value.operator && me.value.uid !== "operator" && html` <span class="note">${t("operator")}</span>`}
         </span>
-        <button type="button" class="quiet" onClick=${signOut}>${t("sign-out")}</button>`}
+        <button type="button" class="quiet" onClick=${() => signOut().catch((error) => toast(explain(error), "error"))}>${t("sign-out")}</button>`}
     </div>`;
 }
 

@@ -1,8 +1,11 @@
-import { OFFLINE } from "../lib/api.js";
+import { explain } from "../lib/explain.js";
 import { html, useState } from "../lib/ui.js";
 import { t } from "../lib/texts.js";
+import { Dialog } from "../parts/dialog.js";
 import { Field } from "../parts/field.js";
-import { keepPlace, session, signIn, signInAddress } from "../state/session.js";
+import { keepPlace, me, session, signIn, signInAddress } from "../state/session.js";
+
+const WRONG_TOKEN = 401;
 
 /** Asks for a token, or leads to the page of this installation that makes one. */
 export function SignIn() {
@@ -16,7 +19,7 @@ export function SignIn() {
     try {
       await signIn(token);
     } catch (error) {
-      setProblem(t(error.code === OFFLINE ? "sign-in.offline" : "sign-in.wrong"));
+      setProblem(error.status === WRONG_TOKEN ? t("sign-in.wrong") : explain(error));
       setBusy(false);
     }
   };
@@ -33,4 +36,16 @@ export function SignIn() {
             <button class="primary" disabled=${busy}>${t("sign-in.go")}</button>
           </form>`}
     </div>`;
+}
+
+/** Asks whether to take the token of a link, if somebody else is signed in: the link may be a trap. */
+export function SwitchPerson({ uid, go, stay }) {
+  return html`
+    <${Dialog} title=${t("switch.title", { uid })} onClose=${stay}>
+      <p>${t("switch.why", { uid, before: me.value.uid })}</p>
+      <div class="actions">
+        <button type="button" class="primary" onClick=${go}>${t("switch.go", { uid })}</button>
+        <button type="button" onClick=${stay}>${t("switch.stay", { before: me.value.uid })}</button>
+      </div>
+    <//>`;
 }

@@ -105,7 +105,8 @@ function Row({ id, arrived, open, operator }) {
       </td>
       <td role="cell" class="how"><${How} task=${task} /></td>
       <td role="cell" class="rows number">
-        ${counted && html`${number(task.rows)}<span class="unit"> ${t("exports.rows-unit", { count: task.rows })}</span>`}
+        ${counted && html`
+          <span class="bare">${number(task.rows)}</span><span class="unit">${t("rows", { count: task.rows })}</span>`}
       </td>
       <td role="cell" class="size number">${counted && size(task.bytes)}</td>
       <td role="cell" class="when">${task.createdAt !== null && html`<${Time} at=${task.createdAt} />`}</td>
