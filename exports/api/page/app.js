@@ -145,4 +145,6 @@ effect(() => {
 addEventListener("hashchange", () => hasToken() && start());
 start().then(fetchOthers);
 follow();
-render(html`<${App} />`, document.getElementById("app"));
+const root = document.getElementById("app");
+root.replaceChildren();
+render(html`<${App} />`, root);
