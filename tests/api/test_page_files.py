@@ -12,7 +12,16 @@ from pathlib import Path
 from exports.api.page_files import PageFiles
 from exports.api.settings import ApiSettings
 from tests.support.api import open_api
-from tests.support.page_sources import PAGE, VENDOR, imports, mistakes, modules, named_texts, texts
+from tests.support.page_sources import (
+    PAGE,
+    VENDOR,
+    count_languages,
+    imports,
+    mistakes,
+    modules,
+    named_texts,
+    texts,
+)
 from tests.support.paths import REPOSITORY
 from tests.support.service import Service
 
@@ -26,19 +35,21 @@ def values_in(text: str | dict[str, str]) -> set[str]:
     return {value for form in forms for value in VALUE.findall(form)}
 
 
-def test_every_text_is_there_in_english_and_in_chinese_with_the_same_values() -> None:
-    there = texts()
+def test_every_text_is_there_in_every_language_with_the_same_values() -> None:
+    there, count = texts(), count_languages()
     names = Counter(name for name, _ in there)
     assert [name for name, times in names.items() if times > 1] == [], "one hides the other"
     for name, languages in there:
-        english, chinese = languages
+        assert len(languages) == count, name
+        english, *others = languages
         assert english, name
-        assert chinese, name
-        assert isinstance(chinese, str), f"{name}: Chinese has no plural"
-        assert values_in(english) == values_in(chinese), name
+        for other in others:
+            assert other, name
+            assert isinstance(other, str), f"{name}: only English has two forms"
+            assert values_in(english) == values_in(other), name
         if isinstance(english, dict):
             assert set(english) == {"one", "other"}, name
-            assert "count" in values_in(chinese), name
+            assert "count" in values_in(english), name
 
 
 def test_every_text_that_the_page_says_exists_and_each_one_is_said() -> None:

@@ -45,7 +45,7 @@ def test_i_ask_for_a_month_look_inside_and_open_the_file_in_a_spreadsheet(
     card = ask(page)
     expect(card).to_contain_text("October 2026")
     expect(card).to_contain_text("Done")
-    expect(card).to_contain_text("Link good for")
+    expect(card).to_contain_text("Link valid for")
     assert_accessible(page)
     with page.expect_download() as downloading:
         card.get_by_role("link", name="Download").click()
@@ -57,7 +57,7 @@ def test_i_ask_for_a_month_look_inside_and_open_the_file_in_a_spreadsheet(
     card.get_by_role("heading").get_by_role("link").click()
     detail = page.locator("section.detail")
     expect(detail.get_by_role("table").first).to_be_visible()
-    expect(detail).to_contain_text("What happened")
+    expect(detail).to_contain_text("History")
     assert_accessible(page)
     page.set_viewport_size(PHONE)
     expect(detail).to_be_visible()
@@ -118,7 +118,7 @@ def test_after_its_link_is_over_a_click_makes_a_new_one(site: Site, visitors: Vi
     with page.expect_download() as downloading:
         detail.get_by_role("link", name="Download").click()
     assert downloading.value.path().read_bytes()
-    expect(detail).to_contain_text("Link good for")
+    expect(detail).to_contain_text("Link valid for")
 
 
 def test_others_see_nothing_of_it_and_an_operator_sees_it_with_its_workflow(

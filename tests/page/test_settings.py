@@ -34,7 +34,7 @@ def test_from_a_finished_export_i_get_one_every_month_until_i_delete_it(
     page.get_by_role("button", name="Make one now").click()
     expect(page.get_by_role("article").first).to_contain_text("Done")
     page.get_by_role("button", name="Pause").click()
-    page.get_by_role("dialog").get_by_label("Why?").fill("holidays")
+    page.get_by_role("dialog").get_by_label("Reason").fill("holidays")
     assert_accessible(page)
     in_dialog(page, "Pause")
     expect(page.get_by_text("holidays").first).to_be_visible()

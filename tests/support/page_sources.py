@@ -62,7 +62,7 @@ def modules() -> dict[str, str]:
 
 
 def texts() -> list[tuple[str, list[Text]]]:
-    """Return all texts: a name, then English and Chinese."""
+    """Return all texts: a name, then English and the other languages."""
     files = sorted((PAGE / "texts").glob("*.js"))
     done = subprocess.run(  # noqa: S603 -- our own sources
         [NODE, "--input-type=module", "--eval", _PRINT_TEXTS, *map(str, files)],
@@ -71,6 +71,13 @@ def texts() -> list[tuple[str, list[Text]]]:
         check=True,
     )
     return [(name, languages) for name, languages in json.loads(done.stdout)]
+
+
+def count_languages() -> int:
+    """Return how many languages people can choose."""
+    source = (PAGE / "lib" / "texts.js").read_text(encoding="utf-8")
+    [listed] = re.findall(r"LANGUAGES = \{([^}]*)\}", source)
+    return listed.count(":")
 
 
 def mistakes(folder: Path) -> list[str]:

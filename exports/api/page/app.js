@@ -13,7 +13,7 @@ import { New } from "./views/new/new.js";
 import { SignIn, SwitchPerson } from "./views/sign-in.js";
 
 /**
- * Each view: its name in the address, and in the menu, and there for operators. A new one is a file
+ * Each view: its name in the address, and in the menu, and there for operators. A new one is a folder
  * and a line here. All but the first are fetched after it, so that it can be used sooner.
  */
 const VIEWS = [

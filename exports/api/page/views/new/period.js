@@ -1,6 +1,6 @@
 // Controls for the period of an export.
 
-import { days, month as monthSaid, shortMonth } from "../../lib/format.js";
+import { days, month as monthSaid, shortMonth, year as yearSaid } from "../../lib/format.js";
 import { language, t } from "../../lib/texts.js";
 import { html, useId } from "../../lib/ui.js";
 import { Group } from "../../parts/field.js";
@@ -90,7 +90,7 @@ export function Days({ names: [first, end], values, set, error, today, hint }) {
 /** Return the period of a form in words, or null if it has none: "October 2026" */
 export function periodSaid({ kind, names }, values) {
   if (kind === "month") return monthSaid(Number(values.year), Number(values.month));
-  if (kind === "year") return values.year;
+  if (kind === "year") return yearSaid(Number(values.year));
   if (kind === "days") return days(Date.parse(values[names[0]]), Date.parse(plus(values[names[1]], -1)));
   return null;
 }
