@@ -15,7 +15,8 @@ from tests.support.site import Site
 PHONE: Final[ViewportSize] = {"width": 360, "height": 740}
 _PATIENCE_MS: Final = PATIENCE.total_seconds() * 1000
 GONE: Final = (
-    r"ERR_(CONNECTION_REFUSED|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)"
+    r"ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|"
+    r"INCOMPLETE_CHUNKED_ENCODING|CONTENT_LENGTH_MISMATCH)"
 )
 """What the browser complains of when the API is gone."""
 _TELL: Final = """
