@@ -54,6 +54,7 @@ async def open_session(
     operation_id="getSession",
     summary="Is this browser signed in?",
     responses=documented(),
+    openapi_extra={"security": [{}]},  # or none
 )
 async def get_session(parts: PartsOfApp, person: MayAsk) -> Ok[Me | None]:
     """Return who is signed in with this browser; null if nobody is, or not any more."""

@@ -20,7 +20,7 @@ async def test_a_person_has_the_month_before_made_on_each_first(
     asked = ("--period", "previous month", "--on", "1st", "--at", "08:00", "--format", "xlsx")
     made = await exports.run("recurring", "create", "statsMonthly", *asked, *U1)
     assert made.code == 0, made.err
-    assert "statsMonthly, previous month" in made.out
+    assert "月度统计 Monthly statistics, previous month" in made.out
     assert "1st 08:00 Asia/Shanghai" in made.out
     [stored] = await idle_service.client.recurring.list(created_by="u1")
     assert stored.format == "xlsx"

@@ -26,7 +26,7 @@ DONE: dict[str, Any] = {
     "template": TEMPLATE,
     "page": "pages/exports/export?id={id}",
     "fields": {
-        "thing1": "{title} {period}",
+        "thing1": "{period} {title}",
         "phrase2": "{status}",
         "number3": "{rows}",
         "time4": "{until}",
@@ -86,7 +86,7 @@ async def test_somebody_who_has_granted_a_message_gets_one(
             "miniprogram_state": "formal",
             "lang": "en_US",
             "data": {
-                "thing1": {"value": "statsMonthly 2026-10"},
+                "thing1": {"value": "2026-10 月度统计 Monthly"},
                 "phrase2": {"value": "已完成"},
                 "number3": {"value": "12345"},
                 "time4": {"value": "2026年11月1日 08:00"},
