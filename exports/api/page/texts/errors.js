@@ -9,7 +9,7 @@ export const errorTexts = {
 
   // What one asked for.
   "error.E_REQUEST": ["The request is not valid.", "请求无效。"],
-  "error.E_PATH": ["This service has no such address.", "服务中没有此地址。"],
+  "error.E_PATH": ["This service has no such address.", "请求的地址不存在。"],
   "advice.E_PATH": ["This page may be out of date. Reload it.", "页面可能不是最新版本，请重新加载。"],
   "error.E_METHOD": ["This service does not allow that.", "服务不支持此操作。"],
   "advice.E_METHOD": ["This page may be out of date. Reload it.", "页面可能不是最新版本，请重新加载。"],
@@ -38,8 +38,8 @@ export const errorTexts = {
   "advice.E_WEBHOOK_ADDRESS": ["Enter an https address that can be reached from the internet.", "请填写可从公网访问的 https 地址。"],
   "error.E_IDEMPOTENCY_KEY": ["The same key was already used for another request.", "同一标识已用于其他请求。"],
   "advice.E_IDEMPOTENCY_KEY": ["Reload the page and try again.", "请重新加载页面后再试。"],
-  "error.E_QUOTA": ["You have reached your limit.", "您可用的数量已用完。"],
-  "advice.E_QUOTA": ["Wait until one has ended, or cancel or remove one.", "请等待其中一个结束，或取消、删除一个。"],
+  "error.E_QUOTA": ["You have reached your limit.", "已达到额度上限。"],
+  "advice.E_QUOTA": ["Wait until one has ended, or cancel or remove one.", "请等待其中一个结束，或取消、删除其中一个。"],
   "error.E_NOT_FOUND": ["There is no such export, or it is not yours.", "内容不存在，或您无权查看。"],
   "error.E_STATE": ["This is no longer possible, because something has changed.", "状态已变化，无法执行此操作。"],
   "error.E_EXPIRED": ["The file has been removed.", "文件已删除。"],

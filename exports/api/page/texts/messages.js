@@ -25,7 +25,7 @@ export const messagesTexts = {
   "grants.left": ["Left", "剩余"],
 
   "hooks.title": ["My webhooks", "我的 Webhook"],
-  "hooks.what": ["The address at which your program gets a signed request for each message.", "您的程序接收消息的地址。每条消息都会以带签名的请求发送到此地址。"],
+  "hooks.what": ["The address at which your program gets a signed request for each message.", "您的程序接收通知的地址，每条通知都会以带签名的请求发送到该地址。"],
   "hooks.none": ["No address yet", "还没有地址"],
   "hooks.add": ["Add an address", "添加地址"],
   "hooks.add-title": ["Add a webhook", "添加 Webhook"],
@@ -37,7 +37,7 @@ export const messagesTexts = {
   "hooks.failing": ["Failing", "持续失败"],
   "hooks.off-since": ["Switched off since {time}.", "自 {time} 起停用。"],
   "hooks.off-gone": ["The receiver wants no more messages: it answered with 410.", "接收方返回 410，不再接收消息。"],
-  "hooks.off-failing": ["Every attempt has failed for five days.", "连续五天的发送全部失败。"],
+  "hooks.off-failing": ["Every attempt has failed for five days.", "连续五天发送失败。"],
   "hooks.off-what": ["Nothing is sent to it until you switch it on.", "重新启用之前不会向它发送任何内容。"],
   "hooks.failing-since": ["Every attempt since {time} has failed. After five days of this it is switched off.", "自 {time} 起的发送全部失败，持续五天将自动停用。"],
   "hooks.added": ["Added {time}", "添加于 {time}"],
@@ -72,7 +72,7 @@ export const messagesTexts = {
   "answer.empty": ["The answer was empty.", "响应内容为空。"],
   "answer.delivered": ["Delivered", "已送达"],
   "answer.again": ["Not delivered", "未送达"],
-  "answer.refused": ["Refused for good", "被拒绝"],
+  "answer.refused": ["Refused for good", "对方拒收"],
 
   "deliveries.title": ["Messages sent", "发送记录"],
   "deliveries.title-all": ["Messages sent to everybody", "全部发送记录"],

@@ -2,7 +2,7 @@
 
 export const newTexts = {
   "new.type": ["What to export", "导出内容"],
-  "new.columns-vary": ["Its columns depend on the data.", "列随数据而定。"],
+  "new.columns-vary": ["Its columns depend on the data.", "列由数据内容决定。"],
   "new.unknown-type": ["The report in this link no longer exists. Choose another one below.", "此链接中的报表已不存在，请在下方重新选择。"],
   "new.no-types": ["There are no reports yet.", "还没有可导出的报表。"],
   "new.no-types-why": ["Ask your administrator to add one.", "请联系管理员添加报表。"],
@@ -59,7 +59,7 @@ export const newTexts = {
 
   "new.columns": ["Columns", "列"],
   "new.columns.all": ["all {count}", "全部 {count} 列"],
-  "new.columns.some": ["{chosen} of {count}", "已选 {chosen} 列，共 {count} 列"],
+  "new.columns.some": ["{chosen} of {count}", "已选 {chosen}/{count} 列"],
   "new.columns.hint": ["The file has them in this order.", "文件中的列按此顺序排列。"],
   "new.columns.up": ["Move {title} up", "上移 {title}"],
   "new.columns.down": ["Move {title} down", "下移 {title}"],
@@ -84,9 +84,9 @@ export const newTexts = {
   "new.no-estimate": ["No estimate is available. You can still export.", "暂时无法估算，仍可导出。"],
   "new.size": ["About {rows}, about {time}", "约 {rows}，预计用时 {time}"],
   "new.size-unknown": ["Nobody has exported this yet, so its size is not known.", "尚无同类导出，无法估算大小。"],
-  "new.left": ["Left: {said}.", "剩余额度：{said}。"],
-  "new.left-open": ["{left} of {limit} at once", "同时进行 {left}/{limit} 个"],
-  "new.left-day": ["{left} of {limit} today (resets at {time})", "今日 {left}/{limit} 个（{time} 重置）"],
+  "new.left": ["Left: {said}.", "{said}。"],
+  "new.left-open": ["{left} of {limit} at once", "还可同时进行 {left} 个（上限 {limit} 个）"],
+  "new.left-day": ["{left} of {limit} today (resets at {time})", "今日还可导出 {left} 个（上限 {limit} 个，{time} 重置）"],
   "new.and": [", ", "，"],
   "new.open-ended": ["{period} is not over. The file has only the data up to now.", "{period}尚未结束，文件仅包含截至目前的数据。"],
   "new.open-ended-any": ["The period is not over. The file has only the data up to now.", "该时间段尚未结束，文件仅包含截至目前的数据。"],
@@ -95,7 +95,7 @@ export const newTexts = {
   "new.joins-done": ["You asked for this {ago}, and it is done. You will get that one.", "您{ago}提交过相同的导出，现已完成，将直接使用该导出。"],
   "new.just-now": ["a moment ago", "刚刚"],
   "new.joins-show": ["Show it", "查看"],
-  "new.force": ["Make a new one anyway", "仍然重新导出"],
+  "new.force": ["Make a new one anyway", "仍要重新导出"],
 
   "new.send": ["Export", "导出"],
   "new.sending": ["Sending…", "正在提交……"],

@@ -20,7 +20,7 @@ export const recurringTexts = {
   "state.active": ["Active", "启用中"],
   "state.paused": ["Paused", "已暂停"],
   "state.missing": ["Schedule lost", "计划已丢失"],
-  "recurring.missing": ["It makes no exports: its schedule is gone.", "计划已丢失，不会再生成导出。"],
+  "recurring.missing": ["It makes no exports: its schedule is gone.", "计划已被删除，不会再生成导出。"],
   "recurring.missing-why": [
     "Somebody has deleted it in Temporal. Resume the recurring export, which creates the schedule again, or delete it.",
     "计划在 Temporal 中被删除。可恢复此定期导出以重新创建计划，或将其删除。",
@@ -32,8 +32,8 @@ export const recurringTexts = {
 
   "recurring.next": ["Next", "下次"],
   "recurring.next-times": ["Next times", "后续时间"],
-  "recurring.no-next": ["None while it is paused", "暂停期间没有"],
-  "recurring.never-next": ["None", "没有"],
+  "recurring.no-next": ["None while it is paused", "已暂停，无后续执行"],
+  "recurring.never-next": ["None", "无"],
   "recurring.last": ["Last times", "最近执行"],
   "recurring.none-last": ["Not yet", "尚未执行"],
   "recurring.report": ["Report", "报表"],
@@ -60,7 +60,7 @@ export const recurringTexts = {
   "period.day": ["Previous day", "前一天"],
   "period.days": [{ one: "Last day", other: "Last {count} days" }, "最近 {count} 天"],
   "period.n-days": ["Last … days", "最近 … 天"],
-  "period.none": ["The same each time", "每次相同"],
+  "period.none": ["The same each time", "固定不变"],
 
   "recurring.trigger": ["Make one now", "立即导出一次"],
   "recurring.triggered": ["An export is on its way.", "已开始导出。"],
@@ -76,8 +76,8 @@ export const recurringTexts = {
   "recurring.resumed": ["Resumed.", "已恢复。"],
   "recurring.paused-now": ["Paused.", "已暂停。"],
 
-  "backfill": ["Make past exports…", "补做历史导出"],
-  "backfill.title": ["Make past exports", "补做历史导出"],
+  "backfill": ["Make past exports…", "补导历史数据"],
+  "backfill.title": ["Make past exports", "补导历史数据"],
   "backfill.what": [
     "Choose days. One export is made for each time that was due on them, with the period before that time. Existing exports are not made again. 100 at most.",
     "选择日期范围，系统会为其中每个计划时间补做一次导出，数据为该时间之前的一个周期。已有的导出不会重复生成，最多 100 次。",
@@ -85,8 +85,8 @@ export const recurringTexts = {
   "backfill.from": ["First day", "开始日期"],
   "backfill.to": ["Last day", "结束日期"],
   "backfill.zone": ["Days in {zone}", "日期按 {zone} 时区"],
-  "backfill.go": ["Make them", "开始补做"],
-  "backfill.done": [{ one: "{count} export is on its way.", other: "{count} exports are on their way." }, "已开始补做 {count} 个导出。"],
+  "backfill.go": ["Make them", "开始补导"],
+  "backfill.done": [{ one: "{count} export is on its way.", other: "{count} exports are on their way." }, "已开始补导 {count} 个导出。"],
   "backfill.order": ["The first day must not be after the last day.", "开始日期不能晚于结束日期。"],
   "backfill.none-due": ["Nothing was due on these days, or more than 100 exports. Choose other days.", "所选日期内没有计划时间，或超过 100 次，请重新选择。"],
   "backfill.past": ["Choose today or an earlier day.", "请选择今天或更早的日期。"],
@@ -149,8 +149,8 @@ export const recurringTexts = {
   "audit.paused": ["Paused", "暂停"],
   "audit.resumed": ["Resumed", "恢复"],
   "audit.triggered": ["One made now", "立即导出"],
-  "audit.backfilled": ["Past exports made, {since} to {until}", "补做历史导出，{since} 至 {until}"],
+  "audit.backfilled": ["Past exports made, {since} to {until}", "补导历史数据，{since} 至 {until}"],
   "audit.deleted": ["Deleted", "删除"],
   "audit.by": ["by {person}", "操作人：{person}"],
-  "audit.by-service": ["by the service itself", "系统自动"],
+  "audit.by-service": ["by the service itself", "系统"],
 };

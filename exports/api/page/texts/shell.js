@@ -18,7 +18,7 @@ export const shellTexts = {
   "sign-in.why": ["Sign in to ask for exports and to download them.", "登录后即可导出和下载数据。"],
   "sign-in.over": ["Your session has ended. Sign in again, and go on where you were.", "登录已过期。请重新登录，之后可继续刚才的操作。"],
   "sign-in.token": ["Token", "访问令牌"],
-  "sign-in.hint": ["Ask your administrator for one. It begins with exp_, or is a JWT.", "请向本服务的管理员获取，以 exp_ 开头，或为 JWT。"],
+  "sign-in.hint": ["Ask your administrator for one. It begins with exp_, or is a JWT.", "请向管理员获取。令牌以 exp_ 开头，或为 JWT。"],
   "sign-in.go": ["Sign in", "登录"],
   "sign-in.elsewhere": ["Go to the sign-in page", "前往登录页面"],
   "sign-in.wrong": ["This token is not valid here, or has expired. Ask for a new one.", "此令牌无效或已过期，请获取新的令牌。"],
