@@ -9,14 +9,16 @@ const TOKEN = "#token=";
 const PLACE = "place";
 const NOBODY = 401;
 
+const remembered = hasToken() ? null : kept("me");
+
 /** Who is signed in, as `GET /session` says it; null before that. It stays when the session is over. */
-export const me = signal(null);
+export const me = signal(remembered);
 
-/** "asking", "in", "out", or "over": signed in until a moment ago. */
-export const session = signal("asking");
-
-/** Whether somebody is probably signed in, so that there is no need to wait for the answer. */
-export const probablyIn = kept("signed-in") === true && !hasToken();
+/**
+ * "asking", "in", "out", or "over": signed in until a moment ago. It begins with what was the case when
+ * the page was last seen: with a slow network, one need not wait for the answer.
+ */
+export const session = signal(remembered ? "in" : "asking");
 
 // The refused request may be older than the session.
 whenSignedOut(() => load().catch(() => {}));
@@ -32,9 +34,10 @@ whenTold("session", (uid) => {
  * @throws {ApiError} There was no answer.
  */
 export async function load() {
+  const before = me.value?.uid;
   const found = await call("GET", "/session");
-  if (found) enter(found);
-  else ended();
+  if (!found) ended();
+  else enter(found, before);
 }
 
 /**
@@ -46,9 +49,7 @@ export async function signIn(token) {
   const before = me.value?.uid;
   const found = await call("POST", "/session", { token });
   tell("session", found.uid);
-  // What is shown is that of another person.
-  if (before && before !== found.uid) location.reload();
-  else enter(found);
+  enter(found, before);
 }
 
 /**
@@ -60,22 +61,33 @@ export async function signOut() {
   await call("DELETE", "/session").catch((error) => {
     if (error.status !== NOBODY) throw error;
   });
-  keep("signed-in", null);
+  forget();
   tell("session", null);
   location.reload();
 }
 
-function enter(found) {
+function enter(found, before) {
+  keep("me", found);
+  // What is shown is that of another person.
+  if (before && before !== found.uid) {
+    keep("types", null);
+    location.reload();
+    return;
+  }
   batch(() => {
     me.value = found;
     session.value = "in";
   });
-  keep("signed-in", true);
 }
 
 function ended() {
   session.value = me.value ? "over" : "out";
-  keep("signed-in", null);
+  forget();
+}
+
+function forget() {
+  keep("me", null);
+  keep("types", null);
 }
 
 /** Whether the address has a token, as a link to sign in has it. */

@@ -1,12 +1,16 @@
 // What can be exported, as `GET /types` says it: asked for once.
 
 import { call } from "../lib/api.js";
+import { keep, kept } from "../lib/kept.js";
 import { effect, signal, untracked } from "../lib/ui.js";
 import { asked } from "./exports.js";
-import { probablyIn, session } from "./session.js";
+import { me, session } from "./session.js";
 
-/** The types, each with its title, parameters, columns and formats; null until they are known. */
-export const types = signal(null);
+/**
+ * The types, each with its title, parameters, columns and formats; null until they are known. They
+ * begin with those of the last visit.
+ */
+export const types = signal(me.peek() ? kept("types") : null);
 
 let asking = null;
 
@@ -16,11 +20,16 @@ let asking = null;
  * @throws {ApiError}
  */
 export async function loadTypes() {
-  if (types.value) return;
+  if (!types.value) await refresh();
+}
+
+async function refresh() {
   asking ??= call("GET", "/types").finally(() => {
     asking = null;
   });
-  types.value = await asking;
+  const found = await asking;
+  if (JSON.stringify(found) !== JSON.stringify(types.value)) types.value = found;
+  keep("types", found);
 }
 
 /** Return the title of a type for people; its name, if there is no title. */
@@ -35,6 +44,5 @@ export function typeNamed(name) {
 
 effect(() => {
   // `asked` counts up after a lost connection. A view that can't do without types says what is wrong.
-  const mayAsk = session.value === "in" || (session.value === "asking" && probablyIn);
-  if (mayAsk && asked.value >= 0) untracked(() => loadTypes().catch(() => {}));
+  if (session.value === "in" && asked.value >= 0) untracked(() => refresh().catch(() => {}));
 });
