@@ -97,7 +97,7 @@ chaos: setup ## The fault suite, killed workers, lost servers and more, and the 
 	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos tests/benchmarks
 
 test-page: setup ## The tests of the exports page in Chromium, which is installed if it is not there
-	@if $(RUN)/python -m dev.browser; then $(RUN)/pytest -n 2 tests/page; fi
+	@if $(RUN)/python -m dev.browser; then $(RUN)/pytest -n 2 tests/page; else [ -z "$$CI" ]; fi
 
 protections: setup ## Take out each protection that a test names, and check that each test fails (ONLY="tests/workflows/test_cancel.py")
 	$(RUN)/python -m tests.support.protections $(ONLY)

@@ -3,6 +3,7 @@
     python -m dev.browser
 
 Exit codes: 0 there is one, 1 there is none, and none could be installed; the output says why.
+`make test-page` goes on without it, unless the variable CI is set.
 """
 
 import os

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from dev import browser
+from tests.support.paths import REPOSITORY
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
@@ -40,6 +42,17 @@ def test_if_none_can_be_installed_it_says_loudly_that_nothing_was_tested(
     said = capsys.readouterr().err
     assert said.startswith("NO TEST OF THE PAGE WAS RUN: there is no Chromium")
     assert said.endswith("no such host\n")
+
+
+def test_without_one_the_tests_of_the_page_fail_only_in_ci(tmp_path: Path) -> None:
+    finds_none = tmp_path / "python"
+    finds_none.write_text("#!/bin/sh\nexit 1\n")
+    finds_none.chmod(0o755)
+    make = ["make", "--old-file=setup", "test-page", f"RUN={tmp_path}"]
+    for ci, passes in (("", True), ("true", False)):
+        environment = {**os.environ, "CI": ci}
+        done = subprocess.run(make, cwd=REPOSITORY, env=environment, check=False)  # noqa: S603 -- our own Makefile
+        assert (done.returncode == 0) is passes, f"CI={ci}"
 
 
 def test_only_root_starts_it_without_its_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
