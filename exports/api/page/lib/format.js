@@ -1,11 +1,11 @@
 // Numbers, sizes and times, as the language of the page writes them. Times are epoch milliseconds.
 
+import { DAY_MS } from "./days.js";
 import { language } from "./texts.js";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
 
 const made = new Map();
 
@@ -149,7 +149,7 @@ export function duration(milliseconds) {
 /** A duration to the second, for what is going on: "45s", "3m 5s", "1h 2m" */
 export function elapsed(milliseconds) {
   if (milliseconds < MINUTE) return inUnit(Math.max(0, Math.floor(milliseconds / SECOND)), SECOND);
-  if (milliseconds >= 2 * DAY) return duration(milliseconds);
+  if (milliseconds >= 2 * DAY_MS) return duration(milliseconds);
   const [large, small] = milliseconds < HOUR ? [MINUTE, SECOND] : [HOUR, MINUTE];
   const rest = milliseconds % large;
   const whole = milliseconds - rest;
@@ -170,6 +170,6 @@ export function list(items) {
 function step(distance) {
   if (distance < MINUTE) return ["second", SECOND];
   if (distance < HOUR) return ["minute", MINUTE];
-  if (distance < 2 * DAY) return ["hour", HOUR];
-  return ["day", DAY];
+  if (distance < 2 * DAY_MS) return ["hour", HOUR];
+  return ["day", DAY_MS];
 }

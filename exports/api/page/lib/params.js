@@ -1,11 +1,11 @@
 // Says in words what an export is of.
 
+import { DAY_MS, isDay } from "./days.js";
 import { days, list, month, number, year } from "./format.js";
 import { has, t } from "./texts.js";
 
 /** Columns that are named, and not only counted. */
 const MOST_NAMED = 2;
-const DAY = /^\d{4}-\d{2}-\d{2}$/;
 
 /**
  * Return the parameters in words: "October 2026", "1 – 31 October 2026 · Region: South".
@@ -38,10 +38,10 @@ function split(params) {
   const { year: y, month: m, from, to, ...others } = params;
   if (isYear(y) && Number.isInteger(m) && m >= 1 && m <= 12 && from === undefined) return { period: month(y, m), others };
   if (isYear(y) && m === undefined && from === undefined) return { period: year(y), others };
-  if (y === undefined && m === undefined && DAY.test(from) && DAY.test(to)) {
+  if (y === undefined && m === undefined && isDay(from) && isDay(to)) {
     const [first, end] = [Date.parse(from), Date.parse(to)];
     // `to` is the first day that is not exported.
-    if (first < end) return { period: days(first, end - 24 * 60 * 60 * 1000), others };
+    if (first < end) return { period: days(first, end - DAY_MS), others };
   }
   return { period: "", others: params };
 }
@@ -63,13 +63,21 @@ export function formatTitle(format) {
   return plain === format ? title : `${title} · gzip`;
 }
 
+/** Return the name of a parameter in the address of the form: it may be the name of something else there. */
+export function inAddress(name) {
+  return name === "type" || name === "format" ? `params.${name}` : name;
+}
+
 /** Return the address of the form with the parameters of an export. */
-export function formAddress({ type, params, format }) {
+export function formAddress(task) {
+  return `?${formQuery(task)}#/`;
+}
+
+/** Return the query of this address. */
+export function formQuery({ type, params, format }) {
   const query = new URLSearchParams({ type, format });
   for (const [name, value] of Object.entries(params)) {
-    // A parameter may have the name of something else in the address.
-    const key = name === "type" || name === "format" ? `params.${name}` : name;
-    for (const one of [value].flat()) query.append(key, typeof one === "object" ? JSON.stringify(one) : one);
+    for (const one of [value].flat()) query.append(inAddress(name), typeof one === "object" ? JSON.stringify(one) : one);
   }
-  return `?${query}#/`;
+  return query;
 }

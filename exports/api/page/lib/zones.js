@@ -8,17 +8,6 @@ export function startOfDay(day, timeZone) {
   return midnight - ahead(near, timeZone);
 }
 
-/** Return the day after. */
-export function dayAfter(day) {
-  return new Date(Date.parse(`${day}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
-}
-
-/** Return which day it is there. */
-export function dayAt(at, timeZone) {
-  // Swedish dates are written as in ISO 8601.
-  return new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeZone }).format(at);
-}
-
 /** Return all time zones, by their names. */
 export function timeZones() {
   return Intl.supportedValuesOf?.("timeZone") ?? [];
@@ -26,6 +15,7 @@ export function timeZones() {
 
 /** Return by how much its clock is ahead of UTC. */
 function ahead(at, timeZone) {
+  // Swedish dates are written as in ISO 8601.
   const options = { timeZone, dateStyle: "short", timeStyle: "medium" };
   const shown = new Intl.DateTimeFormat("sv-SE", options).format(at);
   return Date.parse(`${shown.replace(" ", "T")}Z`) - Math.trunc(at / 1000) * 1000;

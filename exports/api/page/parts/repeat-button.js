@@ -1,9 +1,9 @@
+import { DAY_MS } from "../lib/days.js";
 import { href } from "../lib/route.js";
 import { html } from "../lib/ui.js";
 import { t } from "../lib/texts.js";
 import { typeNamed } from "../state/types.js";
 
-const DAY_MS = 86_400_000;
 const MOST_DAYS = 366;
 
 /** "Every month like this": leads from a finished export to the form of a recurring one, filled in. */

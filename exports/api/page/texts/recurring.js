@@ -139,7 +139,6 @@ export const recurringTexts = {
   "form.wrong.period": ["Choose another period. Days must be 1 to 366.", "数据周期不正确，天数须为 1 至 366。"],
   "form.wrong.at": ["Choose a time, such as 08:00.", "请选择时间，例如 08:00。"],
   "form.wrong.on": ["Choose a day.", "请选择日期。"],
-  "form.wrong": ["This value is not valid.", "此项填写有误。"],
 
   "recurring.exports": ["Its latest exports", "最近生成的导出"],
   "recurring.exports-all": ["All of them", "查看全部"],

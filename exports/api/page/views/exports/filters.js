@@ -1,3 +1,4 @@
+import { isDay } from "../../lib/days.js";
 import { formatTitle } from "../../lib/params.js";
 import { go, route } from "../../lib/route.js";
 import { t } from "../../lib/texts.js";
@@ -31,7 +32,7 @@ export function asFilters({ status, type, format, from, to, person, recurring })
 }
 
 function midnight(text, later) {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return null;
+  if (!isDay(text)) return null;
   const [year, month, date] = text.split("-").map(Number);
   const at = new Date(year, month - 1, date + later).getTime();
   return at >= 0 ? at : null;

@@ -1,20 +1,21 @@
 // The form of one type: what to export, in which file, and what would come of it.
 
 import { newKey, OFFLINE } from "../../lib/api.js";
+import { isFuture, today } from "../../lib/days.js";
 import { explain } from "../../lib/explain.js";
 import { href } from "../../lib/route.js";
-import { language, t } from "../../lib/texts.js";
+import { t } from "../../lib/texts.js";
 import { html, useEffect, useMemo, useRef, useState } from "../../lib/ui.js";
+import { choiceOf, problemsOf, queryOf, requestOf } from "../../parts/form/choice.js";
+import { Columns } from "../../parts/form/columns.js";
+import { Control } from "../../parts/form/controls.js";
+import { fieldsOf } from "../../parts/form/fields.js";
+import { Format } from "../../parts/form/format.js";
+import { periodSaid, zoneSaid } from "../../parts/form/period.js";
+import { refusedFields } from "../../parts/form/refused.js";
 import { ErrorNotice, Notice } from "../../parts/notice.js";
 import { create } from "../../state/exports.js";
-import { choiceOf, problemsOf, queryOf, requestOf } from "./choice.js";
-import { Columns } from "./columns.js";
-import { Control } from "./controls.js";
-import { isFuture, today } from "./days.js";
 import { Estimate, possibleAgain, useEstimate } from "./estimate.js";
-import { fieldsOf } from "./fields.js";
-import { Format } from "./format.js";
-import { periodSaid, zoneSaid } from "./period.js";
 
 const SIGNED_OUT = 401;
 
@@ -43,7 +44,7 @@ export function Form({ type, query, anew, changed, sent, children }) {
   const found = useEstimate(content, `${anew} ${made}`);
   const isCurrent = content !== null && found?.content === content;
   const error = (refusal?.content === content && refusal.error) || (isCurrent && found.error?.status !== SIGNED_OUT && found.error) || null;
-  const refused = refusedFields(error, fields);
+  const refused = refusedFields(error, fields, ["columns", "format"]);
   const isRefused = Object.keys(refused).length > 0;
   const shown = (name) => (problems[name] ? (tries > 0 || seen.has(name)) && t(...problems[name]) : refused[name]) || null;
 
@@ -118,23 +119,4 @@ function Refusal({ error, wasSent }) {
   if (!wasSent && !isFinal(error)) return null;
   if (error.code === OFFLINE) return html`<${Notice} kind="error" title=${t("new.no-answer")}><p>${t("new.send-again")}</p><//>`;
   return html`<${ErrorNotice} error=${error} title=${t(wasSent ? "new.not-sent" : "new.not-possible")} />`;
-}
-
-/** Return what the API says is wrong, by the name of a field. */
-function refusedFields(error, fields) {
-  if (!error) return {};
-  if (error.code === "E_FORMAT") return { format: explain(error) };
-  const found = {};
-  for (const [path, reason] of Object.entries(error.fields ?? {})) {
-    const name = path.split(".")[0];
-    const field = fields.find((one) => one.names.includes(name)) ?? (name === "input" && fields.find(({ kind }) => kind === "days"));
-    const target = name === "columns" ? name : field?.names[0];
-    if (target) found[target] = inWords(reason);
-  }
-  return found;
-}
-
-/** The reason of the API is English, and often a sentence without its subject: "is not a number". */
-function inWords(reason) {
-  return language.value === "en" && /^[^a-z]/.test(reason) ? `${reason}.` : t("new.refused", { reason });
 }

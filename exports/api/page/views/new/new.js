@@ -12,7 +12,7 @@ import { toast } from "../../parts/toast.js";
 import { asked, exportOf, isOpen, page } from "../../state/exports.js";
 import { me, session } from "../../state/session.js";
 import { loadTypes, types, typeTitle } from "../../state/types.js";
-import { lastQuery, lastType, remember } from "./choice.js";
+import { lastQuery, lastType, remember } from "../../parts/form/choice.js";
 import { Form } from "./form.js";
 
 const LATEST = 5;

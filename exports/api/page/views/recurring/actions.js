@@ -1,8 +1,9 @@
 import { at, call, newKey } from "../../lib/api.js";
+import { plus, today as todayIn } from "../../lib/days.js";
 import { go } from "../../lib/route.js";
 import { t } from "../../lib/texts.js";
 import { html, useRef, useState } from "../../lib/ui.js";
-import { dayAfter, dayAt, startOfDay } from "../../lib/zones.js";
+import { startOfDay } from "../../lib/zones.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field } from "../../parts/field.js";
 import { ErrorNotice } from "../../parts/notice.js";
@@ -80,7 +81,7 @@ function Pause({ post, onChange, onClose }) {
 function Backfill({ one, post, onChange, onClose }) {
   const doing = useDoing();
   const zone = one.when.timezone;
-  const today = dayAt(Date.now(), zone);
+  const today = todayIn(zone);
   const [from, setFrom] = useState("");
   const [to, setTo] = useState(today);
   const wrong = from && to && from > to ? t("backfill.order") : null;
@@ -91,7 +92,7 @@ function Backfill({ one, post, onChange, onClose }) {
     event.preventDefault();
     if (wrong || late) return;
     // The clock of this machine may be ahead, and a backfill is of past times only.
-    const until = Math.min(startOfDay(dayAfter(to), zone), Date.now() - MINUTE_MS);
+    const until = Math.min(startOfDay(plus(to, 1), zone), Date.now() - MINUTE_MS);
     doing.run(async () => {
       const ids = await post("backfill", { body: { since: startOfDay(from, zone), until } });
       toast(t("backfill.done", { count: ids.length }));

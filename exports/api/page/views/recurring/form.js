@@ -1,10 +1,10 @@
 // What the form of a recurring export has: where it starts, and what it sends.
 
-import { formAddress } from "../../lib/params.js";
+import { formQuery } from "../../lib/params.js";
 import { onOf } from "../../lib/when.js";
+import { choiceOf, requestOf } from "../../parts/form/choice.js";
+import { fieldsOf } from "../../parts/form/fields.js";
 import { types } from "../../state/types.js";
-import { choiceOf, requestOf } from "../new/choice.js";
-import { fieldsOf } from "../new/fields.js";
 
 export const DAYS = "last N days";
 /** When exports of a period are due, unless one says something else: when it has just ended. */
@@ -36,7 +36,7 @@ export function filledIn(query) {
   const given = Object.fromEntries(query);
   const type = typeOr(given.type);
   const params = readParams(given.params);
-  const like = new URLSearchParams(formAddress({ type: type.type, params, format: given.format ?? "xlsx" }).split("#")[0]);
+  const like = formQuery({ type: type.type, params, format: given.format ?? "xlsx" });
   const start = startOf(type, like);
   const days = /^last (\d+) days$/.exec(given.period ?? "")?.[1];
   const period = days ? DAYS : given.period;

@@ -1,25 +1,26 @@
 import { call, newKey } from "../../lib/api.js";
+import { today } from "../../lib/days.js";
 import { moment } from "../../lib/format.js";
 import { go, route } from "../../lib/route.js";
-import { has, language, t } from "../../lib/texts.js";
+import { t } from "../../lib/texts.js";
 import { html, useEffect, useRef, useState } from "../../lib/ui.js";
 import { relativeInWords, whenInWords } from "../../lib/when.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Group } from "../../parts/field.js";
+import { problemsOf } from "../../parts/form/choice.js";
+import { Columns } from "../../parts/form/columns.js";
+import { Control } from "../../parts/form/controls.js";
+import { Format } from "../../parts/form/format.js";
+import { refusedFields } from "../../parts/form/refused.js";
 import { ErrorNotice, Skeleton } from "../../parts/notice.js";
 import { toast } from "../../parts/toast.js";
 import { useAnswer, useDoing } from "../../state/answer.js";
 import { loadTypes, types } from "../../state/types.js";
-import { problemsOf } from "../new/choice.js";
-import { Columns } from "../new/columns.js";
-import { Control } from "../new/controls.js";
-import { today } from "../new/days.js";
-import { Format } from "../new/format.js";
 import { bodyOf, DAYS, everyOf, fieldsBut, filledIn, startOf, typeOr } from "./form.js";
 import { When } from "./when.js";
 import { madeName } from "./words.js";
 
-/** What can be wrong with fields that every report has. */
+/** What can be wrong with what the form has for every report. */
 const AT_FIELDS = ["type", "period", "on", "at", "cron", "timezone", "format", "columns", "name", "notify"];
 
 /** The form of a new recurring export, above the list. The address may fill it in. */
@@ -47,9 +48,8 @@ function Form({ onClose }) {
   const problems = problemsOf(fields, form.choice);
   const isRight = Object.keys(problems).length === 0;
   const body = isRight ? bodyOf(form, type, fields) : null;
-  const refused = refusedFields(doing.error);
+  const refused = refusedFields(doing.error, fields, AT_FIELDS);
   const wrong = (name) => (problems[name] ? tries > 0 && t(...problems[name]) : refused[name]) || null;
-  const stands = Object.keys(refused).some((name) => AT_FIELDS.includes(name) || fields.some(({ names }) => names.includes(name)));
   useEffect(() => {
     if (tries) element.current.querySelector('[aria-invalid="true"], .wrong :is(input, select, textarea)')?.focus();
   }, [tries, doing.error]);
@@ -90,7 +90,7 @@ function Form({ onClose }) {
             placeholder=${body ? madeName(form.type, body.period) : ""} />`}
       <//>
       <${Told} form=${form} set=${set} error=${wrong("notify")} />
-      ${doing.error && !stands && html`<${ErrorNotice} error=${doing.error} />`}
+      ${doing.error && !Object.keys(refused).length && html`<${ErrorNotice} error=${doing.error} />`}
       <div class="actions">
         <button class="primary" aria-disabled=${doing.busy}>${t("form.create")}</button>
         <button type="button" onClick=${onClose}>${t("cancel")}</button>
@@ -138,15 +138,4 @@ function preview({ period, timezone, ...when }) {
   const days = /^last (\d+) days$/.exec(period ?? "");
   const what = days ? t("of.days", { count: Number(days[1]) }) : t(`of.${period?.replace("previous ", "") ?? "none"}`);
   return t("form.preview", { when: whenInWords(when), zone: timezone, what });
-}
-
-/** Return what the API says is wrong, by the name of a field. Its sentences are English, and some only a few words. */
-function refusedFields(error) {
-  if (!error) return {};
-  if (error.code === "E_FORMAT") return { format: t("form.wrong") };
-  return Object.fromEntries(Object.entries(error.fields ?? {}).map(([path, said]) => {
-    const [name] = path.split(".");
-    if (language.value === "en" && said.endsWith(".")) return [name, said];
-    return [name, has(`form.wrong.${name}`) ? t(`form.wrong.${name}`) : t("form.wrong")];
-  }));
 }

@@ -1,16 +1,16 @@
 // What a recurring export is, in words.
 
 import { explain } from "../../lib/explain.js";
-import { inWords } from "../../lib/params.js";
+import { formatTitle, inWords } from "../../lib/params.js";
 import { t } from "../../lib/texts.js";
 import { html } from "../../lib/ui.js";
 import { relativeInWords, whenInWords } from "../../lib/when.js";
 import { Notice } from "../../parts/notice.js";
 import { typeNamed, typeTitle } from "../../state/types.js";
 
-/** "Monthly orders · Previous month · Region: South · xlsx" */
+/** "Monthly orders · Previous month · Region: South · Excel (xlsx)" */
 export function nameOfWhat({ type, period, params, format }) {
-  return [typeTitle(type), period && relativeInWords(period), inWords(params, typeNamed(type)), format]
+  return [typeTitle(type), period && relativeInWords(period), inWords(params, typeNamed(type)), formatTitle(format)]
     .filter(Boolean).join(" · ");
 }
 

@@ -1,5 +1,15 @@
 // Days as texts: "2026-10-31". They are days of the calendar, without a time zone.
 
+export const DAY_MS = 24 * 60 * 60 * 1000;
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+/** Whether a text is a day of the calendar, such as "2026-10-31". */
+export function isDay(text) {
+  const at = DAY.test(text ?? "") ? Date.parse(text) : Number.NaN;
+  // Some browsers take 30 February for 2 March.
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text);
+}
+
 /** Return the present day in a time zone. */
 export function today(timeZone) {
   const parts = new Intl.DateTimeFormat("en", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts();
@@ -10,7 +20,7 @@ export function today(timeZone) {
 /** Return the day that is some days later, or "" if that is no day. */
 export function plus(day, count) {
   const at = Date.parse(day);
-  return Number.isNaN(at) ? "" : text(at + count * 24 * 60 * 60 * 1000);
+  return Number.isNaN(at) ? "" : text(at + count * DAY_MS);
 }
 
 /** Return the first day of the month that is some months later. */

@@ -1,13 +1,13 @@
 // What has been chosen in a form: where it starts, and what is remembered of it.
 
+import { isDay, newest, today } from "../../lib/days.js";
 import { keep, kept } from "../../lib/kept.js";
+import { inAddress } from "../../lib/params.js";
 import { me } from "../../state/session.js";
-import { newest, today } from "./days.js";
-import { asText, columnNames, fieldsOf, isDay, paramsOf, problemOf, takesMany } from "./fields.js";
+import { asText, columnNames, fieldsOf, paramsOf, problemOf, takesMany } from "./fields.js";
 
 /** The formats, as they are offered; others come after them. */
 const ORDER = ["csv", "xlsx", "ndjson", "parquet"];
-const RESERVED = ["type", "format"];
 
 /**
  * Return a choice to start with.
@@ -100,11 +100,6 @@ export function queryOf(type, { values, columns, format }) {
     else if (names.length) query.set("columns", names.join(","));
   }
   return query;
-}
-
-/** A parameter may have the name of something else in the address. */
-function inAddress(name) {
-  return RESERVED.includes(name) ? `params.${name}` : name;
 }
 
 /** Return the type that was chosen last, by this person in this browser. */

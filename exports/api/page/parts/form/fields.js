@@ -2,9 +2,10 @@
 //
 // The values of a form are texts, or lists of texts, as the address has them. "" and [] are nothing.
 
+import { isDay } from "../../lib/days.js";
+
 const MOST_IN_LIST = 100;
 const MISSING = { choice: "new.missing.choice", choices: "new.missing.some" };
-const DATE = /^\d{4}-\d{2}-\d{2}$/;
 
 /**
  * Return what to ask for, in order.
@@ -16,7 +17,7 @@ export function fieldsOf(type) {
   const { properties = {}, required = [] } = type.params;
   const has = (name, test) => required.includes(name) && properties[name] && test(properties[name]);
   const isNumber = (schema) => schema.type === "integer";
-  const isDay = (schema) => schema.format === "date";
+  const isDate = (schema) => schema.format === "date";
   const fields = [];
   const taken = new Set(columnNames(type).length ? ["columns"] : []);
   const take = (kind, names) => {
@@ -24,7 +25,7 @@ export function fieldsOf(type) {
     fields.push({ kind, names, title: kind, required: true, schema: properties[names[0]], own: false });
   };
   if (has("year", isNumber)) take(...(has("month", isNumber) ? ["month", ["year", "month"]] : ["year", ["year"]]));
-  if (has("from", isDay) && has("to", isDay) && properties.to["x-exclusive"]) take("days", ["from", "to"]);
+  if (has("from", isDate) && has("to", isDate) && properties.to["x-exclusive"]) take("days", ["from", "to"]);
   for (const [name, schema] of Object.entries(properties)) {
     if (taken.has(name)) continue;
     const found = { ...kindOf(resolved(schema, type.params), type.params), names: [name], own: true };
@@ -147,13 +148,6 @@ function ofDays([from, to]) {
   if (!isDay(from)) return ["new.missing.first"];
   if (!isDay(to)) return ["new.missing.last"];
   return from < to ? null : ["new.wrong.days"];
-}
-
-/** Whether a text is a day of the calendar, such as "2026-10-31". */
-export function isDay(text) {
-  const at = DATE.test(text ?? "") ? Date.parse(text) : Number.NaN;
-  // Some browsers take 30 February for 2 March.
-  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text);
 }
 
 function isJson(text) {

@@ -2,7 +2,7 @@
 
 import { t } from "../../lib/texts.js";
 import { html } from "../../lib/ui.js";
-import { Field, Group } from "../../parts/field.js";
+import { Field, Group } from "../field.js";
 import { asText } from "./fields.js";
 import { Days, Month, Year } from "./period.js";
 

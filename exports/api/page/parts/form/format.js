@@ -2,7 +2,7 @@
 
 import { has, t } from "../../lib/texts.js";
 import { html, useId } from "../../lib/ui.js";
-import { Group } from "../../parts/field.js";
+import { Group } from "../field.js";
 import { plainFormats } from "./choice.js";
 
 /** The formats as cards, and whether the file is compressed. */

@@ -1,13 +1,12 @@
 // Controls for the period of an export.
 
+import { DAY_MS, plus, PRESETS } from "../../lib/days.js";
 import { days, month as monthSaid, shortMonth, year as yearSaid } from "../../lib/format.js";
 import { language, t } from "../../lib/texts.js";
 import { html, useId } from "../../lib/ui.js";
-import { Group } from "../../parts/field.js";
-import { plus, PRESETS } from "./days.js";
+import { Group } from "../field.js";
 
 const MONTHS = Array.from({ length: 12 }, (_, index) => index + 1);
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A year and a month. `set` takes new values, `today` is the present day. */
 export function Month({ values, set, error, schema, today, hint }) {
