@@ -91,6 +91,6 @@ function Joins({ id, force }) {
 }
 
 /** When one can ask again, after a limit was reached. */
-export function possibleAgain({ retryAfter }) {
-  return retryAfter ? t("new.again-at", { time: moment(Date.now() + retryAfter * SECOND_MS) }) : t("new.again-open");
+export function possibleAgain({ retryAt }) {
+  return retryAt ? t("new.again-at", { time: moment(retryAt) }) : t("new.again-open");
 }

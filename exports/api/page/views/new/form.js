@@ -114,7 +114,7 @@ function Refusal({ error, wasSent }) {
   if (error.code === "E_QUOTA") {
     const open = html`<a class="button small" href=${href(["exports"], { status: "running" })}>${t("new.see-running")}</a>`;
     return html`
-      <${Notice} kind="warning" title=${t("new.quota")} actions=${error.retryAfter ? null : open}><p>${explain(error)}</p><p>${possibleAgain(error)}</p><//>`;
+      <${Notice} kind="warning" title=${t("new.quota")} actions=${error.retryAt ? null : open}><p>${explain(error)}</p><p>${possibleAgain(error)}</p><//>`;
   }
   if (!wasSent && !isFinal(error)) return null;
   if (error.code === OFFLINE) return html`<${Notice} kind="error" title=${t("new.no-answer")}><p>${t("new.send-again")}</p><//>`;
