@@ -1,6 +1,6 @@
 // What a view has asked for, and what came of it.
 
-import { useEffect, useRef, useState } from "../lib/ui.js";
+import { useEffect, useMemo, useRef, useState } from "../lib/ui.js";
 import { asked } from "./exports.js";
 import { connection } from "./stream.js";
 
@@ -9,26 +9,34 @@ import { connection } from "./stream.js";
  * from before stay.
  *
  * @param {(stop: AbortSignal) => Promise<any>} ask
- * @param {any[]} deps Ask anew if one of them is another one.
- * @param {{live?: boolean}} options `live`: ask anew for each new export, too. An operator may see many.
+ * @param {any[]} deps What is asked about. When one of them is another one, the data from before are gone.
+ * @param {{live?: boolean, version?: any}} options `live`: ask anew for each new export, too. An operator may
+ *   see many. `version`: ask anew when it is another one.
  * @returns {{data: any, error: Error | null, again: () => void, put: (data: any) => void}} `data` is null
- *   until there was an answer; `put` takes in what is newer.
+ *   until there was an answer; `put` takes in what is newer, or a function that makes it of what is there.
  */
-export function useAnswer(ask, deps = [], { live = false } = {}) {
-  const [answer, setAnswer] = useState({ data: null, error: null });
+export function useAnswer(ask, deps = [], { live = false, version } = {}) {
+  const about = useMemo(() => ({}), deps);
+  const nothing = { about, data: null, error: null };
+  const [answer, setAnswer] = useState(nothing);
   const [round, setRound] = useState(0);
-  const put = (data) => setAnswer({ data, error: null });
+  const { data, error } = answer.about === about ? answer : nothing;
   const lost = connection.value === "lost";
   useEffect(() => {
-    if (lost && answer.data !== null) return undefined;
+    if (lost && data !== null) return undefined;
     const stop = new AbortController();
     ask(stop.signal).then(
-      (data) => stop.signal.aborted || put(data),
-      (error) => stop.signal.aborted || setAnswer((before) => ({ ...before, error })),
+      (found) => stop.signal.aborted || setAnswer({ about, data: found, error: null }),
+      (problem) => stop.signal.aborted || setAnswer((before) => ({ ...(before.about === about ? before : nothing), error: problem })),
     );
     return () => stop.abort();
-  }, [...deps, lost, round, live && asked.value]);
-  return { ...answer, again: () => setRound((count) => count + 1), put };
+  }, [about, lost, round, version, live && asked.value]);
+  const put = (newer) => setAnswer((before) => {
+    // Something else was asked for meanwhile.
+    if (before.about !== about) return before;
+    return { about, data: typeof newer === "function" ? newer(before.data) : newer, error: null };
+  });
+  return { data, error, again: () => setRound((count) => count + 1), put };
 }
 
 /**

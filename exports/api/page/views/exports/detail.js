@@ -1,7 +1,7 @@
 import { elapsed } from "../../lib/format.js";
 import { href, route } from "../../lib/route.js";
 import { has, t } from "../../lib/texts.js";
-import { html, useEffect, useState } from "../../lib/ui.js";
+import { html, useState } from "../../lib/ui.js";
 import { CopyButton } from "../../parts/copy.js";
 import { Actions } from "../../parts/export-actions.js";
 import { nameOf, Outcome, whatOf } from "../../parts/export-card.js";
@@ -10,7 +10,8 @@ import { RepeatButton } from "../../parts/repeat-button.js";
 import { Status } from "../../parts/status.js";
 import { Time } from "../../parts/time.js";
 import { WorkflowLink } from "../../parts/workflow-link.js";
-import { asked, exportOf, fetchExport } from "../../state/exports.js";
+import { useAnswer } from "../../state/answer.js";
+import { exportOf, fetchExport } from "../../state/exports.js";
 import { me } from "../../state/session.js";
 import { typeNamed, typeTitle } from "../../state/types.js";
 import { FileTools } from "./detail-file.js";
@@ -19,14 +20,9 @@ import { Preview } from "./preview.js";
 
 /** One export with all that is known of it. `level`: of its heading. */
 export function Detail({ id, level, onClose }) {
-  const [problem, setProblem] = useState(null);
   const [done, setDone] = useState(0);
   const task = exportOf(id).value;
-  const load = () => {
-    fetchExport(id).then(() => setProblem(null), setProblem);
-  };
-  // Also after a lost connection.
-  useEffect(load, [asked.value]);
+  const { error: problem, again } = useAnswer(() => fetchExport(id), [id], { live: true });
   const Title = `h${level}`;
   const title = task ? typeTitle(task.type) : t(problem?.code === "E_NOT_FOUND" ? "detail.unknown" : "detail.title");
   return html`
@@ -38,7 +34,7 @@ export function Detail({ id, level, onClose }) {
           ? html`<button type="button" class="icon back" aria-label=${t("detail.back")} onClick=${onClose}>←</button>`
           : html`<button type="button" class="icon" aria-label=${t("close")} onClick=${onClose}>×</button>`}
       </header>
-      ${problem && html`<${Problem} problem=${problem} again=${load} />`}
+      ${problem && html`<${Problem} problem=${problem} again=${again} />`}
       ${!task && !problem && html`<${Skeleton} lines=${10} />`}
       ${task && problem?.code !== "E_NOT_FOUND" && html`
         <p class="export-of">${whatOf(task)}</p>

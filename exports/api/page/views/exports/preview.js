@@ -1,31 +1,22 @@
-import { at, call, OFFLINE } from "../../lib/api.js";
+import { at, call } from "../../lib/api.js";
 import { cellText, isNumber, offsetOf } from "../../lib/cells.js";
 import { advice, explain } from "../../lib/explain.js";
 import { t } from "../../lib/texts.js";
-import { html, useEffect, useState } from "../../lib/ui.js";
+import { html } from "../../lib/ui.js";
 import { Chart } from "../../parts/chart.js";
 import { Skeleton } from "../../parts/notice.js";
-import { asked } from "../../state/exports.js";
+import { useAnswer } from "../../state/answer.js";
 
 /** What is in a file, before one downloads it: a chart of statistics, and the first rows. */
 export function Preview({ task, level }) {
-  const [preview, setPreview] = useState(null);
-  const [problem, setProblem] = useState(null);
+  const ask = (signal) => call("GET", at`/exports/${task.id}/preview`, { signal });
+  const { data: preview, error, again } = useAnswer(ask, [task.id]);
+  const problem = preview ? null : error;
   const Heading = `h${level}`;
-  const load = () => {
-    const stop = new AbortController();
-    setProblem(null);
-    call("GET", at`/exports/${task.id}/preview`, { signal: stop.signal }).then(setPreview, (error) => {
-      if (!stop.signal.aborted) setProblem(error);
-    });
-    return () => stop.abort();
-  };
-  // `asked` counts up after a lost connection.
-  useEffect(() => (preview || (problem && problem.code !== OFFLINE) ? undefined : load()), [asked.value]);
   return html`
     <section class="detail-part">
       <${Heading}>${t("preview.title")}<//>
-      ${problem && html`<${Missing} problem=${problem} again=${load} />`}
+      ${problem && html`<${Missing} problem=${problem} again=${again} />`}
       ${!preview && !problem && html`<${Skeleton} lines=${12} />`}
       ${preview?.chart && html`<${Chart} chart=${preview.chart} />`}
       ${preview && html`<${Rows} preview=${preview} total=${task.rows} />`}

@@ -15,17 +15,17 @@ import { typeTitle } from "../../state/types.js";
 import { Attempts } from "./attempts.js";
 
 const PER_PAGE = 20;
-const SOON_MS = 60_000;
-const LOOK_AGAIN_MS = 3000;
+const SOON_MS = 3000;
+const LATE_MS = 3_600_000;
 
 /** The messages that were sent, or are on their way: newest first. */
 export function Deliveries() {
   const person = route.value.query.get("person") ?? "";
   const [pages, setPages] = useState(1);
-  const found = useAnswer((signal) => read({ person, pages, signal }), [person, pages]);
+  const found = useAnswer((signal) => read({ person, pages, signal }), [person], { version: pages });
   const { data, error } = found;
-  useLookAgain(data?.items, found.again);
-  const change = (one) => found.put({ ...data, items: data.items.map((item) => (item.id === one.id ? one : item)) });
+  useLookAgain(found);
+  const change = (one) => found.put((before) => ({ ...before, items: before.items.map((item) => (item.id === one.id ? one : item)) }));
   return html`
     <section class="card">
       <header>
@@ -62,14 +62,16 @@ async function read({ person, pages, signal }) {
   return { items, next: after };
 }
 
-/** Look again while the next attempt at one of them is due soon: no stream tells of these. */
-function useLookAgain(items, again) {
-  const soon = items?.some((one) => one.status === "pending" && (one.nextAttemptAt ?? 0) < Date.now() + SOON_MS);
+/** Look again when the next attempt at one of them is due: no stream tells of these. */
+function useLookAgain({ data, error, again }) {
   useEffect(() => {
-    if (!soon) return undefined;
-    const timer = setTimeout(again, LOOK_AGAIN_MS);
+    const pending = data?.items.filter(({ status }) => status === "pending") ?? [];
+    if (!pending.length) return undefined;
+    const left = Math.min(...pending.map(({ nextAttemptAt }) => nextAttemptAt ?? 0)) - Date.now();
+    const timer = setTimeout(again, Math.min(Math.max(left, SOON_MS), LATE_MS));
     return () => clearTimeout(timer);
-  }, [items, soon]);
+    // After an error, too.
+  }, [data, error]);
 }
 
 function Delivery({ one, onChange }) {

@@ -29,7 +29,7 @@ export function Webhooks({ hooks }) {
       ${data?.length === 0 && html`<${Empty} title=${t("hooks.none")} actions=${add}><p>${t("hooks.what")}</p><//>`}
       ${data?.length > 0 && html`
         <ul role="list" class="lines">
-          ${data.map((hook) => html`<${Webhook} key=${hook.id} hook=${hook} onChange=${hooks.again} onRotated=${rotated} onRemoved=${() => hooks.put(data.filter((one) => one !== hook))} />`)}
+          ${data.map((hook) => html`<${Webhook} key=${hook.id} hook=${hook} onChange=${hooks.again} onRotated=${rotated} onRemoved=${() => hooks.put((before) => before.filter(({ id }) => id !== hook.id))} />`)}
         </ul>`}
       ${adding && html`<${Add} onClose=${() => setAdding(false)} onAdded=${added} />`}
       ${secret && html`<${Secret} ...${secret} onClose=${() => setSecret(null)} />`}

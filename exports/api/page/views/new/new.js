@@ -7,16 +7,21 @@ import { href } from "../../lib/route.js";
 import { has, t } from "../../lib/texts.js";
 import { html, useEffect, useRef, useState } from "../../lib/ui.js";
 import { ExportCard } from "../../parts/export-card.js";
+import { lastQuery, lastType, remember } from "../../parts/form/choice.js";
 import { Empty, ErrorNotice, Notice, Skeleton } from "../../parts/notice.js";
 import { toast } from "../../parts/toast.js";
+import { useAnswer } from "../../state/answer.js";
 import { asked, exportOf, isOpen, page } from "../../state/exports.js";
 import { me, session } from "../../state/session.js";
 import { loadTypes, types, typeTitle } from "../../state/types.js";
-import { lastQuery, lastType, remember } from "../../parts/form/choice.js";
 import { Form } from "./form.js";
 
 const LATEST = 5;
 const MOST_CARDS = 6;
+const PAUSE_MS = 300;
+
+/** What is not in the address yet. */
+let address = { query: null };
 
 /** Ask for an export, and see the latest ones. */
 export function New() {
@@ -28,8 +33,8 @@ export function New() {
     // On a narrow screen it is below the form.
     if (matchMedia("(max-width: 960px)").matches) heading.current.focus();
   };
-  // What is left of a quota changes when one ends; and after a sign-in, all is asked for again.
-  const anew = [session.value, ...(latest.ids ?? []).filter((id) => isOpen(exportOf(id).value ?? {}))].join();
+  // What is left of a quota changes when one ends; and after a sign-in or a lost connection, all is asked for again.
+  const anew = [session.value, asked.value, ...(latest.ids ?? []).filter((id) => isOpen(exportOf(id).value ?? {}))].join();
   return html`
     <div class="new">
       <section class="card">
@@ -57,7 +62,7 @@ function Ask({ anew, sent }) {
     setProblem(null);
     loadTypes().catch(setProblem);
   }, [asks, asked.value]);
-  useEffect(() => () => showAddress(""), []);
+  useEffect(() => () => { showAddress(""); flushAddress(); }, []);
   if (!types.value) {
     if (!problem) return html`<${Skeleton} lines=${24} />`;
     const retry = html`<button type="button" onClick=${() => setAsks(asks + 1)}>${t("try-again")}</button>`;
@@ -84,13 +89,23 @@ function Ask({ anew, sent }) {
     <${Told} />`;
 }
 
-/** Put what is chosen into the address, so that it can be copied. */
+/** Put what is chosen into the address soon, so that it can be copied. Safari allows 100 changes in 30 seconds. */
 function showAddress(query) {
+  clearTimeout(address.timer);
+  address = { query, timer: setTimeout(flushAddress, PAUSE_MS) };
+}
+
+/** Do that now. */
+function flushAddress() {
+  if (address.query === null) return;
+  clearTimeout(address.timer);
   // A comma needs no escape there, and people read it.
-  history.replaceState(history.state, "", `${location.pathname}${query.replaceAll("%2C", ",")}${location.hash}`);
+  history.replaceState(history.state, "", `${location.pathname}${address.query.replaceAll("%2C", ",")}${location.hash}`);
+  address = { query: null };
 }
 
 async function copyLink() {
+  flushAddress();
   try {
     await navigator.clipboard.writeText(`${location.origin}${location.pathname}${location.search}#/`);
     toast(t("new.link-copied"));
@@ -155,17 +170,11 @@ function Said({ sent }) {
 
 /** Return the ids of the latest exports of one's own, the one that was just asked for first. */
 function useLatest(first) {
-  const [found, setFound] = useState({ ids: null, problem: null });
-  const [asks, setAsks] = useState(0);
-  useEffect(() => {
-    const stop = new AbortController();
-    page({ limit: LATEST, created_by: me.value.uid }, { signal: stop.signal })
-      .then(({ items }) => setFound({ ids: items.map(({ id }) => id), problem: null }))
-      .catch((error) => stop.signal.aborted || setFound((before) => ({ ...before, problem: error })));
-    return () => stop.abort();
-  }, [asks, asked.value, first]);
-  const ids = found.ids && [...new Set([...(first ? [first] : []), ...found.ids])].slice(0, LATEST);
-  return { ids, problem: found.problem, again: () => setAsks(asks + 1) };
+  const ask = (signal) => page({ limit: LATEST, created_by: me.value.uid }, { signal });
+  const { data, error, again } = useAnswer(ask, [me.value.uid], { live: true, version: first });
+  const found = data?.items.map(({ id }) => id);
+  const ids = found && [...new Set([...(first ? [first] : []), ...found])].slice(0, LATEST);
+  return { ids, problem: error, again };
 }
 
 function Latest({ ids, problem, again, fresh }) {

@@ -1,6 +1,6 @@
 import { at, call } from "../../lib/api.js";
 import { day, list, moment } from "../../lib/format.js";
-import { inWords } from "../../lib/params.js";
+import { formatTitle, inWords } from "../../lib/params.js";
 import { href } from "../../lib/route.js";
 import { t } from "../../lib/texts.js";
 import { html, useEffect, useRef } from "../../lib/ui.js";
@@ -16,12 +16,11 @@ import { RecurringActions } from "./actions.js";
 import { dueInWords, State, Stopped, titleOf } from "./words.js";
 
 const SHOWN = 6;
-const DAY_MS = 86_400_000;
 
 /** A recurring export: what it makes, when, what it has made, and what one can do with it. */
 export function RecurringDetail({ id }) {
   const found = useAnswer((signal) => call("GET", at`/recurring/${id}`, { signal }));
-  const audit = useAnswer(async (signal) => found.data && call("GET", at`/recurring/${id}/audit`, { signal }), [found.data]);
+  const audit = useAnswer(async (signal) => found.data && call("GET", at`/recurring/${id}/audit`, { signal }), [id], { version: found.data });
   const one = found.data;
   const changed = (data) => (data ? found.put(data) : found.again());
   const retry = html`<button type="button" onClick=${found.again}>${t("try-again")}</button>`;
@@ -29,7 +28,7 @@ export function RecurringDetail({ id }) {
     <p><a href=${href(["recurring"])}>← ${t("recurring.back")}</a></p>
     <section class="card">
       <header>
-        <h1>${one ? titleOf(one) : t("recurring.title")}</h1>
+        <h1 id="recurring-heading" tabindex="-1">${one ? titleOf(one) : t("recurring.title")}</h1>
         ${one && html`<${State} state=${one.state} />`}
       </header>
       ${found.error && html`<${ErrorNotice} error=${found.error} actions=${found.error.status === 404 ? null : retry} />`}
@@ -66,7 +65,7 @@ function Facts({ one }) {
         ? html`<ul role="list">${one.lastRuns.toSorted((a, b) => b - a).map((time) => html`
             <li key=${time}><a href=${href(["exports", madeAt(one.id, time)])}>${moment(time, zone)}</a></li>`)}</ul>`
         : t("recurring.none-last")}<//>
-      <${Fact} name="recurring.format">${one.format}<//>
+      <${Fact} name="recurring.format">${formatTitle(one.format)}<//>
       <${Fact} name="recurring.told">${told ?? t("recurring.told-default")}<//>
       ${me.value.operator && html`<${Fact} name="recurring.owner">${one.createdBy}<//>`}
       <${Fact} name="recurring.created"><${Time} at=${one.createdAt} full=${true} /><//>
@@ -108,11 +107,13 @@ function Made({ id, onNew }) {
 
 function Audit({ entries, zone }) {
   const inZone = (time) => day(time, zone);
+  // `until` is when the day after the last one begins.
+  const span = ({ since, until }) => (since ? { since: inZone(since), until: inZone(until - 1) } : {});
   return html`
     <ol role="list" class="audit">
       ${entries.toReversed().map((entry, index) => html`
         <li key=${entries.length - index}>
-          <span>${t(`audit.${entry.did}`, entry.since ? { since: inZone(entry.since), until: inZone(entry.until - DAY_MS / 24) } : {})}</span>
+          <span>${t(`audit.${entry.did}`, span(entry))}</span>
           <span class="soft">${author(entry)}</span>
           ${entry.code && html`<span class="code">${entry.code}</span>`}
           <span class="soft"><${Time} at=${entry.at} full=${true} /></span>

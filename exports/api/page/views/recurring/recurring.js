@@ -2,7 +2,7 @@ import { call } from "../../lib/api.js";
 import { moment } from "../../lib/format.js";
 import { go, href, route } from "../../lib/route.js";
 import { t } from "../../lib/texts.js";
-import { html } from "../../lib/ui.js";
+import { html, useEffect, useRef } from "../../lib/ui.js";
 import { Empty, ErrorNotice, Skeleton } from "../../parts/notice.js";
 import { PersonFilter } from "../../parts/person-filter.js";
 import { useAnswer } from "../../state/answer.js";
@@ -14,6 +14,12 @@ import { RecurringNew } from "./new.js";
 /** Exports that are made again and again: all, or one. */
 export function Recurring() {
   const id = route.value.path[1];
+  const before = useRef(id);
+  useEffect(() => {
+    // What was pressed is gone.
+    if (before.current !== id) document.getElementById("recurring-heading").focus({ preventScroll: true });
+    before.current = id;
+  }, [id]);
   return id ? html`<${RecurringDetail} key=${id} id=${id} />` : html`<${List} />`;
 }
 
@@ -26,7 +32,7 @@ function List() {
   return html`
     <section class="card">
       <header>
-        <h1>${t(me.value.operator && !person ? "recurring.back" : "recurring.title")}</h1>
+        <h1 id="recurring-heading" tabindex="-1">${t(me.value.operator && !person ? "recurring.back" : "recurring.title")}</h1>
         ${found.data?.length > 0 && add}
       </header>
       ${me.value.operator && html`<${PersonFilter} value=${person} onChange=${(uid) => go(["recurring"], { person: uid })} />`}
