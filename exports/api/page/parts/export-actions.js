@@ -1,10 +1,12 @@
 // What one can do with an export: cancel it, run it again, download its file.
 
+import { at, call } from "../lib/api.js";
 import { explain } from "../lib/explain.js";
 import { formAddress } from "../lib/params.js";
 import { t } from "../lib/texts.js";
 import { html, useState } from "../lib/ui.js";
-import { act, download, exportOf, fetchExport, isOpen } from "../state/exports.js";
+import { useDoing } from "../state/answer.js";
+import { act, download, exportOf, fetchExport, isOpen, put } from "../state/exports.js";
 import { now } from "../state/clock.js";
 import { Dialog } from "./dialog.js";
 import { Field } from "./field.js";
@@ -17,27 +19,23 @@ import { ErrorNotice } from "./notice.js";
  * `brief`: only the most needed ones. `onDone`: called after something was done.
  */
 export function Actions({ task, name, main = false, brief = false, onDone = () => {} }) {
-  const [problem, setProblem] = useState(null);
-  const [busy, setBusy] = useState(false);
-  const attempt = async (action) => {
-    setBusy(true);
-    setProblem(null);
+  const doing = useDoing();
+  const attempt = (action) => doing.run(async () => {
     try {
       await action();
-      onDone();
     } catch (error) {
-      setProblem(error);
       // Something has happened to it in between: show what.
       if (error.status === 409 || error.status === 410) fetchExport(task.id).catch(() => {});
+      throw error;
     }
-    setBusy(false);
-  };
+    onDone();
+  });
   return html`
     <div class="export-actions">
       <div class="actions">
         ${isOpen(task) && html`<${CancelButton} task=${task} name=${name} />`}
         ${task.status === "failed" && html`
-          <button type="button" class="small" disabled=${busy} onClick=${() => attempt(() => act(task.id, "retry"))}>
+          <button type="button" class="small" aria-disabled=${doing.busy} onClick=${() => attempt(() => act(task.id, "retry"))}>
             ${t("export.retry")}<${Of} name=${name} />
           </button>
           ${!brief && html`
@@ -50,7 +48,7 @@ export function Actions({ task, name, main = false, brief = false, onDone = () =
         ${(task.status === "cancelled" || task.status === "expired") && html`
           <a class="button small" href=${formAddress(task)}>${t("export.again")}<${Of} name=${name} /></a>`}
       </div>
-      ${problem && html`<p class="field-error" role="alert">${explain(problem)}</p>`}
+      ${doing.error && html`<p class="field-error" role="alert">${explain(doing.error)}</p>`}
     </div>`;
 }
 
@@ -58,10 +56,15 @@ function Of({ name }) {
   return html`<span class="unseen"> ${name}</span>`;
 }
 
-/** Download the file. A link that has ended is made anew, so that it counts down again. */
+/**
+ * Download the file by one call. While the link is good, a short one for this download is enough, which changes
+ * nothing. After that, a new one of the usual length is made: so that it counts down again.
+ */
 async function fileOf(task) {
-  if (task.expiresAt !== null && task.expiresAt <= now.peek()) await act(task.id, "renew");
-  await download(task.id);
+  if (task.expiresAt === null || task.expiresAt > now.peek()) return download(task.id);
+  const renewed = await call("POST", at`/exports/${task.id}/renew`);
+  put(renewed);
+  return location.assign(renewed.downloadUrl);
 }
 
 function CancelButton({ task, name }) {
@@ -72,19 +75,14 @@ function CancelButton({ task, name }) {
 }
 
 function CancelDialog({ id, name, onClose }) {
-  const [problem, setProblem] = useState(null);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event) => {
+  const doing = useDoing();
+  const submit = (event) => {
     event.preventDefault();
     const reason = new FormData(event.target).get("reason").trim();
-    setBusy(true);
-    try {
+    doing.run(async () => {
       await act(id, "cancel", { reason });
       onClose();
-    } catch (error) {
-      setProblem(error);
-      setBusy(false);
-    }
+    });
   };
   const ended = exportOf(id).value && !isOpen(exportOf(id).value);
   return html`
@@ -95,10 +93,10 @@ function CancelDialog({ id, name, onClose }) {
           <${Field} label=${t("export.cancel-reason")} note=${t("optional")} hint=${t("export.cancel-hint")}>
             ${(control) => html`<input ...${control} name="reason" maxlength="200" autocomplete="off" />`}
           <//>`}
-        ${problem && html`<${ErrorNotice} error=${problem} />`}
+        ${doing.error && html`<${ErrorNotice} error=${doing.error} />`}
         <div class="actions">
           ${!ended && html`
-            <button class="danger" disabled=${busy}>${t(busy ? "export.cancelling" : "export.cancel-yes")}</button>`}
+            <button class="danger" aria-disabled=${doing.busy}>${t(doing.busy ? "export.cancelling" : "export.cancel-yes")}</button>`}
           <button type="button" onClick=${onClose}>${t(ended ? "close" : "export.cancel-no")}</button>
         </div>
       </form>

@@ -102,7 +102,6 @@ export const exportsTexts = {
   "facts.sha256": ["SHA-256", "SHA-256"],
   "facts.id": ["ID", "编号"],
 
-  "file.copy-address": ["Copy address of the file", "复制文件地址"],
   "file.remove": ["Remove the file", "删除文件"],
   "file.remove-title": ["Remove the file now?", "立即删除文件？"],
   "file.remove-what": ["{name} will be removed, and all links to it will stop working. You can export again.", "{name} 将被删除，所有链接随即失效。之后可以重新导出。"],
