@@ -41,7 +41,7 @@ def test_i_ask_for_a_month_look_inside_and_open_the_file_in_a_spreadsheet(
     assert_fits(page)
     page.get_by_text("Oct", exact=True).click()
     page.get_by_text("Excel (xlsx)").click()
-    assert "month=10" in page.url
+    expect(page).to_have_url(re.compile("month=10"))
     card = ask(page)
     expect(card).to_contain_text("October 2026")
     expect(card).to_contain_text("Done")
@@ -58,11 +58,54 @@ def test_i_ask_for_a_month_look_inside_and_open_the_file_in_a_spreadsheet(
     detail = page.locator("section.detail")
     expect(detail.get_by_role("table").first).to_be_visible()
     expect(detail).to_contain_text("History")
+    chart = detail.get_by_role("slider").first
+    chart.press("End")
+    chart.press("ArrowLeft")
+    expect(chart).to_have_attribute("aria-valuetext", re.compile("30 Oct"))
+    expect(detail.locator(".chart-readout").first).to_contain_text("30 Oct")
     assert_accessible(page)
     page.set_viewport_size(PHONE)
     expect(detail).to_be_visible()
     assert_fits(page)
     assert_accessible(page)
+
+
+def test_a_link_opens_a_form_as_it_was_and_my_last_choice_is_remembered(
+    visitors: Visitors,
+) -> None:
+    days = "from=2026-10-01&to=2999-01-01"
+    page = visitors.visit(f"?type=recordsDetail&{days}&format=ndjson&columns=amount,id#/")
+    expect(page.get_by_role("radio", name="Order details")).to_be_checked()
+    expect(page.get_by_label("First day")).to_have_value("2026-10-01")
+    expect(page.get_by_role("radio", name="JSON lines")).to_be_checked()
+    page.get_by_text("2 of 10").click()
+    columns = page.get_by_role("list").filter(has=page.get_by_role("checkbox", checked=True))
+    expect(columns.get_by_role("listitem").first).to_contain_text("Amount")
+    expect(page.get_by_text("is not over.")).to_be_visible()
+
+    page.goto("/?type=statsMonthly&year=2026&month=3&format=parquet#/")
+    expect(page.get_by_role("radio", name="Mar")).to_be_checked()
+    page.get_by_text("Apr", exact=True).click()
+    expect(page).to_have_url(re.compile("month=4"))
+    page.goto("/")
+    expect(page.get_by_role("radio", name="Apr")).to_be_checked()
+    expect(page.get_by_role("radio", name="Parquet")).to_be_checked()
+
+
+def test_i_find_an_export_by_its_status_and_by_words(site: Site, visitors: Visitors) -> None:
+    site.run(site.service.exported, created_by=visitors.me)
+    page = visitors.visit("#/exports")
+    rows = page.get_by_role("row")
+    expect(rows).to_have_count(2)
+    page.get_by_label("Status").select_option(label="Failed")
+    expect(page.get_by_text("No export matches")).to_be_visible()
+    page.get_by_role("button", name="Clear the filters").first.click()
+    expect(rows).to_have_count(2)
+    search = page.get_by_label("Search exports")
+    search.fill("no such words")
+    expect(page.get_by_text("No export matches")).to_be_visible()
+    search.fill("monthly done")
+    expect(rows).to_have_count(2)
 
 
 def test_i_watch_it_run_and_cancel_it(held: Site, visitors: Visitors) -> None:
@@ -136,6 +179,8 @@ def test_others_see_nothing_of_it_and_an_operator_sees_it_with_its_workflow(
     operator = visitors.visit("#/exports", who=OPERATOR)
     operator.get_by_label("Person").fill(visitors.me)
     operator.get_by_label("Person").press("Enter")
+    expect(operator.get_by_role("row")).to_have_count(2)
+    expect(operator.get_by_role("row").last).to_contain_text(visitors.me)
     operator.goto(f"#/exports/{task.id}")
     link = operator.get_by_role("link", name="Temporal")
     runs = re.escape(f"{WEB_UI}/namespaces/default/workflows/export-{task.id}/")
@@ -171,6 +216,9 @@ def test_when_my_session_is_over_i_sign_in_and_go_on_where_i_was(
     dialog = page.get_by_role("dialog", name="Sign in")
     expect(dialog).to_contain_text("Your session has ended")
     assert_accessible(page)
+    for _ in range(2):
+        page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
     dialog.get_by_label("Token").fill(site.token(visitors.me))
     dialog.get_by_label("Token").press("Enter")
     expect(dialog).to_be_hidden()

@@ -9,10 +9,18 @@ from tests.support.browsing import (
     Visitors,
     assert_accessible,
     assert_fits,
+    assert_steady,
 )
 from tests.support.site import Site
 
-PLACES = ("#/", "#/exports", "#/recurring", "#/messages", "#/nowhere")
+PLACES = {
+    "#/": "Link valid for",
+    "#/exports": "Link valid for",
+    "#/recurring": "No recurring exports yet",
+    "#/messages": "No messages yet",
+    "#/nowhere": "There is no such page.",
+}
+"""Each view, and what it says when its data are there."""
 
 
 def test_i_read_it_in_my_language_and_can_choose_another_one(visitors: Visitors) -> None:
@@ -28,12 +36,26 @@ def test_i_read_it_in_my_language_and_can_choose_another_one(visitors: Visitors)
     expect(page.get_by_role("link", name="My exports")).to_be_visible()
 
 
-def test_every_place_fits_a_phone_and_is_accessible_in_light_and_dark(visitors: Visitors) -> None:
+def test_every_place_fits_a_phone_and_is_accessible_in_light_and_dark(
+    site: Site, visitors: Visitors
+) -> None:
+    site.run(site.service.exported, created_by=visitors.me)
     page = visitors.visit(viewport=PHONE)
-    for place in PLACES:
+    for place, said in PLACES.items():
         page.goto(place)
+        expect(page.get_by_text(said).first).to_be_visible()
+        expect(page.locator(".skeleton")).to_have_count(0)
         assert_fits(page)
         assert_accessible(page)
+
+
+def test_nothing_moves_while_a_page_is_loaded(site: Site, visitors: Visitors) -> None:
+    site.run(site.service.exported, created_by=visitors.me)
+    for place in ("#/", "#/exports"):
+        page = visitors.visit(place)
+        expect(page.get_by_text("Link valid for").first).to_be_visible()
+        expect(page.locator(".skeleton")).to_have_count(0)
+        assert_steady(page)
 
 
 def test_an_address_that_leads_nowhere_says_so_and_leads_back(visitors: Visitors) -> None:

@@ -44,6 +44,7 @@ def test_from_a_finished_export_i_get_one_every_month_until_i_delete_it(
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(1)
     assert_fits(page)
     page.get_by_role("main").get_by_role("listitem").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
     page.get_by_role("button", name="Delete").click()
     in_dialog(page, "Delete")
     expect(page.get_by_text("No recurring exports yet")).to_be_visible()
@@ -69,6 +70,9 @@ def test_my_program_is_told_by_a_webhook_whose_secret_i_see_once(
         secret = page.get_by_role("dialog").get_by_label("Secret")
         expect(secret).to_have_value(re.compile("^whsec_"))
         first = secret.input_value()
+        for _ in range(2):
+            page.keyboard.press("Escape")
+        expect(secret).to_have_value(first)
         assert_accessible(page)
         in_dialog(page, "I have copied it")
         page.get_by_role("button", name="Test").click()

@@ -14,16 +14,20 @@ from tests.support.site import Site
 
 PHONE: Final[ViewportSize] = {"width": 360, "height": 740}
 _PATIENCE_MS: Final = PATIENCE.total_seconds() * 1000
-GONE: Final = (
-    r"ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|"
-    r"INCOMPLETE_CHUNKED_ENCODING|CONTENT_LENGTH_MISMATCH)"
-)
-"""What the browser complains of when the API is gone."""
+GONE: Final = "net::ERR_"
+"""What the browser complains of when the API is gone, whatever it was asking for."""
 _TELL: Final = """
 addEventListener("securitypolicyviolation", (seen) => {
   console.error(`CSP: ${seen.violatedDirective} ${seen.blockedURI} ${seen.sourceFile}`);
 });
 """
+_WATCH_SHIFTS: Final = """
+window.shifted = 0;
+new PerformanceObserver((seen) => {
+  for (const { value, hadRecentInput } of seen.getEntries()) if (!hadRecentInput) shifted += value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+_MOST_SHIFT: Final = 0.1  # what https://web.dev/articles/cls calls good
 _WIDER: Final = """
 document.documentElement.scrollWidth <= document.documentElement.clientWidth ? []
   : [...document.querySelectorAll("body *")]
@@ -54,6 +58,7 @@ class Complaints:
     def listen(self, context: BrowserContext) -> None:
         """Listen to all pages of a context."""
         context.add_init_script(_TELL)
+        context.add_init_script(_WATCH_SHIFTS)
         context.on("console", self._hear)
         context.on("weberror", lambda error: self.heard.append(f"uncaught: {error.error}"))
 
@@ -123,6 +128,13 @@ def assert_accessible(page: Page) -> None:
         page.evaluate(_NEXT_FRAME)
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
+
+
+def assert_steady(page: Page) -> None:
+    """Fail if what one reads has moved since the page was loaded."""
+    page.evaluate(_NEXT_FRAME)
+    shifted = page.evaluate("shifted")
+    assert shifted < _MOST_SHIFT, f"what one reads has moved by {shifted:.3f}"
 
 
 def assert_fits(page: Page) -> None:
