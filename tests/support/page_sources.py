@@ -76,8 +76,8 @@ def texts() -> list[tuple[str, list[Text]]]:
 def count_languages() -> int:
     """Return how many languages people can choose."""
     source = (PAGE / "lib" / "texts.js").read_text(encoding="utf-8")
-    [listed] = re.findall(r"LANGUAGES = \{([^}]*)\}", source)
-    return listed.count(":")
+    listed: list[str] = re.findall(r"LANGUAGES = \{([^}]*)\}", source)
+    return listed[0].count(":")
 
 
 def mistakes(folder: Path) -> list[str]:
