@@ -1,13 +1,11 @@
 // What one can do with an export: cancel it, run it again, download its file.
 
-import { at, call } from "../lib/api.js";
 import { explain } from "../lib/explain.js";
 import { formAddress } from "../lib/params.js";
 import { t } from "../lib/texts.js";
 import { html, useState } from "../lib/ui.js";
 import { useDoing } from "../state/answer.js";
-import { act, download, exportOf, fetchExport, isOpen, put } from "../state/exports.js";
-import { now } from "../state/clock.js";
+import { act, download, exportOf, fetchExport, isOpen } from "../state/exports.js";
 import { Dialog } from "./dialog.js";
 import { Field } from "./field.js";
 import { ErrorNotice } from "./notice.js";
@@ -42,7 +40,7 @@ export function Actions({ task, name, main = false, brief = false, onDone = () =
             <a class="button small quiet" href=${formAddress(task)}>${t("export.change")}<${Of} name=${name} /></a>`}`}
         ${task.status === "done" && html`
           <a class="button small download ${main ? "primary" : ""}" href="exports/${encodeURIComponent(task.id)}/file"
-            onClick=${(event) => { event.preventDefault(); attempt(() => fileOf(task)); }}>
+            onClick=${(event) => { event.preventDefault(); attempt(() => download(task)); }}>
             ${t("export.download")}<${Of} name=${name} />
           </a>`}
         ${(task.status === "cancelled" || task.status === "expired") && html`
@@ -54,17 +52,6 @@ export function Actions({ task, name, main = false, brief = false, onDone = () =
 
 function Of({ name }) {
   return html`<span class="unseen"> ${name}</span>`;
-}
-
-/**
- * Download the file by one call. While the link is good, a short one for this download is enough, which changes
- * nothing. After that, a new one of the usual length is made: so that it counts down again.
- */
-async function fileOf(task) {
-  if (task.expiresAt === null || task.expiresAt > now.peek()) return download(task.id);
-  const renewed = await call("POST", at`/exports/${task.id}/renew`);
-  put(renewed);
-  return location.assign(renewed.downloadUrl);
 }
 
 function CancelButton({ task, name }) {

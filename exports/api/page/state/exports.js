@@ -59,7 +59,7 @@ export async function fetchExport(id) {
   return put(await call("GET", at`/exports/${id}`));
 }
 
-/** Do something to an export: "cancel", "retry" or "renew". All tabs see what came of it. */
+/** Do something to an export: "cancel" or "retry". All tabs see what came of it. */
 export async function act(id, action, body) {
   return changed(await call("POST", at`/exports/${id}/${action}`, { body }));
 }
@@ -75,10 +75,19 @@ export async function create(request, key, { force = false } = {}) {
   return { ...task, joined };
 }
 
-/** Download the file of an export, by a new link. */
-export async function download(id) {
-  const { url } = await call("GET", at`/exports/${id}/file`, { query: { as: "json" } });
-  location.assign(url);
+/**
+ * Download the file of an export by a new link. While the one that people see is good, the new one is for
+ * this download alone. After that, it takes its place and counts down again.
+ */
+export async function download({ id, expiresAt }) {
+  if (expiresAt === null || expiresAt > Date.now()) {
+    const { url } = await call("GET", at`/exports/${id}/file`, { query: { as: "json" } });
+    location.assign(url);
+  } else {
+    const renewed = await call("POST", at`/exports/${id}/renew`);
+    changed(renewed);
+    location.assign(renewed.downloadUrl);
+  }
 }
 
 /** Take in an event of the stream, which says less than the export. */
