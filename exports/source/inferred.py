@@ -18,6 +18,7 @@ import pyarrow as pa
 from bson import Decimal128, Int64
 from bson.datetime_ms import DatetimeMS
 
+from exports.source.decimal128 import decimal_of
 from exports.source.text import text_of
 from exports.tables.arrow import (
     DECIMAL128_DIGITS,
@@ -47,10 +48,10 @@ def column(values: Iterable[object], zone: str) -> Inferred:
     """Return values as an Arrow array.
 
     Args:
-        values: Values as pymongo decodes them.
+        values: Values as pymongo decodes them, or as `normal` returns them.
         zone: IANA time zone that dates are shown in.
     """
-    return _inferred([_normal(value) for value in values], zone)
+    return _inferred([normal(value) for value in values], zone)
 
 
 def group_column(values: Iterable[object], zone: str) -> Inferred:
@@ -60,7 +61,24 @@ def group_column(values: Iterable[object], zone: str) -> Inferred:
         values: Values as pymongo decodes them.
         zone: IANA time zone that dates are shown in.
     """
-    return _inferred([shortest(_normal(value)) for value in values], zone)
+    return _inferred([shortest(normal(value)) for value in values], zone)
+
+
+def normal(value: object) -> object:
+    """Return a value as pymongo decodes it in a type of Python's own: an int, a float, a Decimal.
+
+    A Decimal is finite, and -0.0 becomes 0.0. Anything but a number is returned as it is.
+    """
+    match value:
+        case Decimal128():
+            number = decimal_of(value)
+            return math.nan if number.is_nan() else number if number.is_finite() else float(number)
+        case float():
+            return value + 0.0
+        case Int64():
+            return int(value)
+        case _:
+            return value
 
 
 def _inferred(found: list[object], zone: str) -> Inferred:
@@ -124,19 +142,6 @@ def _float(value: object) -> float | None:
     return float(value) if isinstance(value, int | float | Decimal) else None
 
 
-def _normal(value: object) -> object:
-    match value:
-        case Decimal128():
-            number = value.to_decimal()
-            return math.nan if number.is_nan() else number if number.is_finite() else float(number)
-        case float():
-            return value + 0.0  # -0.0 becomes 0.0
-        case Int64():
-            return int(value)
-        case _:
-            return value
-
-
 def _decimal(value: object) -> Decimal | None:
     match value:
         case float():
@@ -172,7 +177,7 @@ def _without_zeros(number: Decimal) -> Decimal:
 
 def _exponent(number: Decimal) -> int:
     exponent = number.as_tuple().exponent
-    # Only NaN and the infinities have a letter here, and `_normal` has made them floats.
+    # Only NaN and the infinities have a letter here, and `normal` has made them floats.
     return exponent if isinstance(exponent, int) else 0
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from bson import Code, Decimal128, ObjectId, json_util
 from bson.datetime_ms import DatetimeMS
 
+from exports.source.decimal128 import decimal_of
 from exports.tables.plain import plain
 
 
@@ -30,7 +31,7 @@ def text_of(value: object, zone: ZoneInfo) -> str | None:
         case bool() | int() | float() | Decimal():
             text = plain(value)
         case Decimal128():
-            text = plain(value.to_decimal())
+            text = plain(decimal_of(value))
         case ObjectId():
             text = str(value)
         case DatetimeMS():

@@ -31,6 +31,7 @@ from bson import Code, Decimal128, ObjectId
 from bson.int64 import Int64
 
 from exports.errors import MismatchError
+from exports.source.decimal128 import decimal_of
 from exports.source.text import json_of, text_of
 from exports.source.types import ColumnType
 from exports.tables.arrow import DECIMAL128_DIGITS
@@ -173,6 +174,6 @@ def _as_decimal(value: object) -> Decimal:
         case float():
             return Decimal(repr(value))
         case Decimal128():
-            return value.to_decimal()
+            return decimal_of(value)
         case _:
             raise Mismatch

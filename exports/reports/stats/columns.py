@@ -3,15 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
-from bson import Decimal128
 
 from exports.errors import MismatchError
 from exports.reports.definition import GroupBy, Measure, StatsDefinition
 from exports.reports.stats.pipeline import group_key, measure_key, mismatch_key
-from exports.source.inferred import column, group_column
+from exports.source.inferred import column, group_column, normal
 from exports.tables.arrow import AnyArray
 from exports.tables.columns import Column
 from exports.tables.described import ColumnDescription
@@ -91,7 +91,8 @@ def _measure(
 ) -> tuple[Column, AnyArray]:
     measure, key = definition.measures[name], measure_key(list(definition.measures).index(name))
     _check_types(name, measure, [document.get(mismatch_key(key)) for _, document in rows], warn)
-    figures = [document.get(key, _OF_NO_DOCUMENTS.get(measure.op)) for _, document in rows]
+    nothing = _OF_NO_DOCUMENTS.get(measure.op)
+    figures = [normal(document.get(key, nothing)) for _, document in rows]
     described = Column(name=name, title=measure.title or name, role="measure", total=measure.total)
     if measure.op in ("count", "count_distinct"):
         return described, pa.array(figures, pa.int64())
@@ -122,17 +123,11 @@ def _rounded(average: object) -> object:
     A quotient is rounded anyway. Nobody needs the 34 digits of a quotient of decimals, and a
     spreadsheet could hold them only as text.
     """
-    if not isinstance(average, Decimal128) or not _is_finite(average):
+    if not isinstance(average, Decimal):
         return average
-    nearest = float(average.to_decimal())
+    nearest = float(average)
     return nearest if math.isfinite(nearest) else average
 
 
 def _is_finite(figure: object) -> bool:
-    match figure:
-        case float():
-            return math.isfinite(figure)
-        case Decimal128():
-            return figure.to_decimal().is_finite()
-        case _:
-            return True
+    return not isinstance(figure, float) or math.isfinite(figure)
