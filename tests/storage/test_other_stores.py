@@ -53,6 +53,17 @@ def test_a_store_that_lists_by_markers_only_is_listed_to_its_end(settings: Setti
         client.close()
 
 
+def test_a_store_is_asked_only_for_large_bodies_whether_it_takes_them(
+    settings: Settings, traffic: Traffic
+) -> None:
+    store = _store(settings)
+    store.put("staging/a", SHORT)
+    _upload(store, LONG)
+    asked = {operation: "expect" in headers for operation, headers in traffic.sent}
+    assert (asked["PutObject"], asked["UploadPart"]) == (False, True)
+    store.close()
+
+
 def _encrypted_bucket(
     settings: Settings, traffic: Traffic, *, checksums: bool = False, **answers: object
 ) -> ObjectStore:
