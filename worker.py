@@ -199,6 +199,9 @@ def _activities(
         reports=reports,
         settings=settings,
     )
+    aggregate = AggregateActivities(
+        attempts=attempts, reports=reports, source=source, store=store, cache=cache
+    )
     claim = ClaimActivities(
         tasks=tasks,
         recurring=recurring,
@@ -208,9 +211,7 @@ def _activities(
         settings=settings,
         search_attributes=KnownSearchAttributes(temporal),
         outages=outages,
-    )
-    aggregate = AggregateActivities(
-        attempts=attempts, reports=reports, source=source, store=store, cache=cache
+        aggregate=aggregate.aggregate,
     )
     upload = UploadActivities(attempts=attempts, store=store, cache=cache)
     writeback = WritebackActivities(

@@ -1,8 +1,13 @@
-"""The first transition of a task: a run takes it and gets a plan of the export."""
+"""The first transition of a task: a run takes it and gets a plan of the export.
 
+If the plan is a single small unit, its rows are staged in the same step.
+"""
+
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.patience import Outages
 from exports import names
@@ -16,7 +21,15 @@ from exports.errors import (
 )
 from exports.formats import format_named
 from exports.messages.channels import checked_request
-from exports.models import DEFAULT_FORMAT, Claim, ClaimInput, ExportPlan, ExportRequest
+from exports.models import (
+    DEFAULT_FORMAT,
+    AggregateInput,
+    Claim,
+    ClaimInput,
+    ExportPlan,
+    ExportRequest,
+    StagedUnit,
+)
 from exports.recurring.runs import RecurringRuns
 from exports.reports.about import about_lines, until_suffix
 from exports.reports.report import ReportCatalog
@@ -31,7 +44,8 @@ from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
 from exports.temporal.search_attributes import KnownSearchAttributes
-from workflows.failures import application_error
+from workflows.failures import application_error, with_claim
+from workflows.policies import MOST_LISTED_OF_UNIT
 
 
 class ClaimActivities:
@@ -46,6 +60,7 @@ class ClaimActivities:
         settings: Of this worker.
         search_attributes: Those of the namespace.
         outages: Lets it wait for servers.
+        aggregate: Stages the rows of a unit.
     """
 
     def __init__(
@@ -59,6 +74,7 @@ class ClaimActivities:
         settings: Settings,
         search_attributes: KnownSearchAttributes,
         outages: Outages,
+        aggregate: Callable[[AggregateInput], Awaitable[StagedUnit]],
     ) -> None:
         self._tasks = tasks
         self._recurring = recurring
@@ -68,16 +84,42 @@ class ClaimActivities:
         self._settings = settings
         self._search_attributes = search_attributes
         self._outages = outages
+        self._aggregate = aggregate
 
     @activity.defn(name=names.CLAIM)
     async def claim(self, ask: ClaimInput) -> Claim:
         """Take a task; create its document first if a workflow was started without one."""
         async with self._outages.waited_for():
             claim = await self._claim(ask)
-            if ask.has_search_attributes:
-                return claim
-            there = await self._search_attributes.all_there()
-            return claim.model_copy(update={"search_attributes": there})
+            if not ask.has_search_attributes:
+                there = await self._search_attributes.all_there()
+                claim = claim.model_copy(update={"search_attributes": there})
+        if not ask.stages or claim.plan is None or claim.plan.bulk or len(claim.plan.units) > 1:
+            return claim
+        return await self._with_rows(claim, claim.plan)
+
+    async def _with_rows(self, claim: Claim, plan: ExportPlan) -> Claim:
+        """Stage the only unit of an export in this step: a step of its own would cost more.
+
+        That is the first attempt at it. Whether it may fail again is in the document, which the
+        workflow did not know when it began this step, so other attempts are steps of their own.
+        """
+        failed = activity.info().attempt - 1
+        if failed:
+            return claim.model_copy(update={"retries": failed})
+        try:
+            staged = await self._aggregate(
+                AggregateInput(
+                    task=claim.task,
+                    plan=plan.without_units(),
+                    unit=plan.units[0],
+                    rows_before=0,
+                    most_listed=MOST_LISTED_OF_UNIT,
+                )
+            )
+        except ApplicationError as error:
+            raise with_claim(error, claim) from None
+        return claim.model_copy(update={"staged": staged})
 
     async def _claim(self, ask: ClaimInput) -> Claim:
         task = ask.task
@@ -110,6 +152,7 @@ class ClaimActivities:
                 }
             ),
             plan=plan,
+            claimed_at=now_ms(),
             asked_at=_asked_at(known, ask.run_started_at),
         )
         check_fits(claim, "The list of the export's units")

@@ -226,6 +226,10 @@ class ExportPlan(WireModel):
     moment_open: bool = Field(default=False, exclude_if=lambda is_open: not is_open)
     units: list[Unit]
 
+    def without_units(self) -> "ExportPlan":
+        """Return what the input of each of many steps has of the plan: nothing it does not need."""
+        return self.model_copy(update={"units": [], "about": None})
+
     def check_rows(self, rows: int) -> None:
         """Check that the file may have so many rows.
 
@@ -268,6 +272,7 @@ class ClaimInput(WireModel):
             milliseconds), however late that was.
         has_search_attributes: Whether the run was started with all search attributes, so that the
             namespace has them.
+        stages: Whether the rows of a small export are staged at once, in the same step.
     """
 
     request: ExportRequest
@@ -275,25 +280,7 @@ class ClaimInput(WireModel):
     run_started_at: int
     planned_for: int | None = None
     has_search_attributes: bool = True
-
-
-class Claim(WireModel):
-    """The answer to `ClaimInput`: a plan, or the result of a task that has ended already.
-
-    Attributes:
-        task: The task and its run.
-        plan: The plan; None if the task has ended.
-        ended: How the task has ended; None if it has not.
-        search_attributes: Whether the namespace has the search attributes.
-        asked_at: When somebody asked for the export (epoch milliseconds). None if that is not
-            known, and for a run after the first one.
-    """
-
-    task: TaskRef
-    plan: ExportPlan | None = None
-    ended: ExportResult | None = None
-    search_attributes: bool = True
-    asked_at: int | None = Field(default=None, ge=0, le=YEAR_9999_MS)
+    stages: bool = False
 
 
 class StagedPart(WireModel):
@@ -373,6 +360,31 @@ class StagedUnit(WireModel):
     moment: str | None = None
 
 
+class Claim(WireModel):
+    """The answer to `ClaimInput`: a plan, or the result of a task that has ended already.
+
+    Attributes:
+        task: The task and its run.
+        plan: The plan; None if the task has ended.
+        ended: How the task has ended; None if it has not.
+        search_attributes: Whether the namespace has the search attributes.
+        staged: The rows of the plan's only unit; None if they are still to be staged.
+        retries: Failed attempts so far to stage the only unit.
+        claimed_at: When the run took the task (epoch milliseconds); None from older workers.
+        asked_at: When somebody asked for the export (epoch milliseconds). None if that is not
+            known, and for a run after the first one.
+    """
+
+    task: TaskRef
+    plan: ExportPlan | None = None
+    ended: ExportResult | None = None
+    search_attributes: bool = True
+    staged: StagedUnit | None = None
+    retries: int = Field(default=0, ge=0)
+    claimed_at: int | None = Field(default=None, ge=0, le=YEAR_9999_MS)
+    asked_at: int | None = Field(default=None, ge=0, le=YEAR_9999_MS)
+
+
 class UploadInput(WireModel):
     """Staged parts to encode and upload, in the order of their rows.
 
@@ -422,12 +434,14 @@ class DoneInput(WireModel):
         leftovers: Keys of the staged parts, which are not needed any more. Empty if there may be
             others: then `discard` lists and removes them.
         retries_before: Failed attempts of the task before this activity was scheduled.
+        created_by: Who asked; None from an older worker.
     """
 
     task: TaskRef
     file: FinishedFile
     leftovers: list[str] = Field(default_factory=list[str])
     retries_before: int = 0
+    created_by: str | None = None
 
 
 class AttemptBeat(WireModel):

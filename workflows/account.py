@@ -30,7 +30,8 @@ class Account:
         self._kind = Kind(type=claim.plan.type, format=claim.plan.format)
         asked_at = claim.asked_at
         self._asked_at = self._asked_at if asked_at is None else from_epoch_ms(asked_at)
-        self._kind.count_started(self._since_asking())
+        claimed_at = workflow.now() if claim.claimed_at is None else from_epoch_ms(claim.claimed_at)
+        self._kind.count_started(max(timedelta(), claimed_at - self._asked_at))
 
     def done(self, result: ExportResult, *, retries: int) -> None:
         """Record that the export is done, if this run has done it."""

@@ -42,6 +42,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.admission import refuse_too_large
     from workflows.failures import (
         application_error,
+        claim_before,
         code_and_message,
         ended_by_server,
         failed_attempts,
@@ -53,6 +54,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.worker_loss import StepHistory, is_left_to_others, run_step
 
 _T = TypeVar("_T")
+_CLAIM_STOPS: Final = "claim-stops"  # older runs let a claim end that is cancelled
 _PARTS: Final = "The list of staged parts"
 
 
@@ -76,6 +78,7 @@ class ExportWorkflow:
         self._cancel: CancelRequest | None = None
         self._unit_slots = asyncio.Semaphore()
         self._claimed = False
+        self._failed_claims = 0
         self._retries = 0
         self._workers_lost = 0
         self._plans = 1
@@ -139,23 +142,53 @@ class ExportWorkflow:
             run_started_at=epoch_ms(workflow.info().workflow_start_time),
             planned_for=visibility.planned_for(),
             has_search_attributes=self._visibility.has_search_attributes,
+            stages=not self._cancel_requested,
         )
         refuse_too_large(size_of(ask), "The request")
-        claim = await uninterrupted(self._run_step(lambda history: steps.claim(ask, history)))
+        try:
+            claim = await self._take(ask)
+        except ActivityError as error:
+            if (taken := claim_before(error)) is not None:
+                self._learn(taken)
+            raise
+        self._learn(claim)
+        return claim
+
+    async def _take(self, ask: ClaimInput) -> Claim:
+        """Take the task also if the run is cancelled: its document is to say so."""
+        step = asyncio.create_task(
+            self._run_step(lambda history: steps.claim(ask, history), cancellable=True)
+        )
+        with suppress(asyncio.CancelledError):
+            return await asyncio.shield(step)
+        if workflow.patched(_CLAIM_STOPS):
+            step.cancel()
+        return await uninterrupted(self._take_without_rows(step, ask))
+
+    async def _take_without_rows(self, step: asyncio.Task[Claim], ask: ClaimInput) -> Claim:
+        try:
+            return await step
+        except (asyncio.CancelledError, ActivityError) as error:
+            if not is_cancelled_exception(error):
+                raise
+        ask = ask.model_copy(update={"stages": False})
+        return await self._run_step(lambda history: steps.claim(ask, history))
+
+    def _learn(self, claim: Claim) -> None:
         self._task = claim.task
         self._claimed = True
+        self._failed_claims = claim.retries
         self._visibility.learn(search_attributes=claim.search_attributes)
         self._account.started(claim)
-        return claim
 
     async def _carry_out(self, request: ExportRequest) -> tuple[ExportResult, list[StagedUnit]]:
         """Do all steps on workers that fit the plan; plan again if there are none."""
         claim = await self._claim(request)
         while claim.plan is not None:
             try:
-                units = await self._stage(claim.plan)
+                units = await self._stage(claim.plan, claim)
                 file = await self._upload(claim.plan, units)
-                return await self._write_back(file, units), units
+                return await self._write_back(claim.plan, file, units), units
             except ActivityError as error:
                 if not is_left_to_others(error) or self._plans == MOST_PLANS:
                     raise
@@ -180,13 +213,15 @@ class ExportWorkflow:
             raise application_error(TaskLostError("The task has ended in the meantime."))
         return claim
 
-    async def _stage(self, plan: ExportPlan) -> list[StagedUnit]:
+    async def _stage(self, plan: ExportPlan, claim: Claim) -> list[StagedUnit]:
         self._visibility.show_plan(plan)
         self._stop_if_cancelled()
         visibility.show_progress("aggregate", rows=self._rows, plan=plan)
         self._unit_slots = asyncio.Semaphore(plan.side_by_side)
-        # The input of each of many steps has nothing that it does not need.
-        of_units = plan.model_copy(update={"units": [], "about": None})
+        of_units = plan.without_units()
+        if claim.staged is not None:
+            self._budget.plan_units(of_units, plan.units, self._task)
+            return await self._take_rows(of_units, claim.staged)
         if not plan.moment_open:
             return await self._stage_units(of_units, plan.units)
         first = await self._stage_units(of_units, plan.units[:1])
@@ -220,13 +255,18 @@ class ExportWorkflow:
                     ),
                     history,
                 ),
+                retries=self._failed_claims,
                 cancellable=True,
             )
+        return await self._take_rows(plan, staged)
+
+    async def _take_rows(self, plan: ExportPlan, staged: StagedUnit) -> list[StagedUnit]:
+        """Take the rows of a unit; stage and return also those that it leaves for others."""
         self._rows += staged.rows
         self._budget.add(staged)
         self._retries = max(self._retries, staged.retries)
         self._stop_if_cancelled()
-        visibility.show_progress(f"aggregate · {unit.key} read", rows=self._rows, plan=plan)
+        visibility.show_progress(f"aggregate · {staged.unit} read", rows=self._rows, plan=plan)
         return [staged, *await self._stage_units(plan, staged.rest)]
 
     async def _upload(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
@@ -245,12 +285,17 @@ class ExportWorkflow:
         self._retries = max(self._retries, file.retries)
         return file
 
-    async def _write_back(self, file: FinishedFile, units: list[StagedUnit]) -> ExportResult:
+    async def _write_back(
+        self, plan: ExportPlan, file: FinishedFile, units: list[StagedUnit]
+    ) -> ExportResult:
         self._stop_if_cancelled()
         visibility.show_progress("writeback", rows=self._rows)
         keys = [part.key for unit in units for part in unit.parts]
         ask = DoneInput(
-            task=self._task, file=file, leftovers=[] if self._needs_discard(units) else keys
+            task=self._task,
+            file=file,
+            leftovers=[] if self._needs_discard(units) else keys,
+            created_by=plan.created_by,
         )
         result = await uninterrupted(
             self._run_step(

@@ -1,5 +1,6 @@
 """Failures: how a domain error looks to Temporal, and what the document says of a failed run."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from pydantic import ValidationError
@@ -9,7 +10,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from exports.errors import ExportError, StepTimeoutError, UnexpectedError
-    from exports.models import AttemptBeat
+    from exports.models import AttemptBeat, Claim
     from workflows.policies import STEP_TIMED_OUT
 
 
@@ -36,6 +37,28 @@ def application_error(
         non_retryable=final,
         next_retry_delay=None if final else delay,
     )
+
+
+def with_claim(error: ApplicationError, claim: Claim) -> ApplicationError:
+    """Return the failure of a step that had taken the task before it failed."""
+    return ApplicationError(
+        error.message,
+        *error.details,
+        claim,
+        type=error.type,
+        non_retryable=error.non_retryable,
+        next_retry_delay=error.next_retry_delay,
+        category=error.category,
+    )
+
+
+def claim_before(error: ActivityError) -> Claim | None:
+    """Return the claim of a step that had taken the task before it failed; None if it had not."""
+    details = error.cause.details if isinstance(error.cause, ApplicationError) else ()
+    for given in details:
+        with suppress(ValidationError):
+            return Claim.model_validate(given)
+    return None
 
 
 def code_and_message(error: BaseException) -> tuple[str, str]:

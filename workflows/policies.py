@@ -90,8 +90,9 @@ class StepPolicy:
         )
 
 
-CLAIM_STEP: Final = StepPolicy(timedelta(minutes=1))
 AGGREGATE_STEP: Final = StepPolicy(timedelta(minutes=30))
+CLAIM_STEP: Final = AGGREGATE_STEP
+"""It stages the rows of a small export."""
 UPLOAD_STEP: Final = StepPolicy(timedelta(hours=2))
 """Without the time for the rows: see `upload_step`."""
 UPLOADED_ROWS_PER_SECOND: Final = 20_000

@@ -37,14 +37,14 @@ _Out = TypeVar("_Out", bound=WireModel)
 
 
 async def claim(ask: ClaimInput, history: StepHistory) -> Claim:
-    """Make this run the owner of its task and learn what is to be done."""
+    """Make this run the owner of its task, learn what is to be done, and do it if it is little."""
     done = await _run(
         names.CLAIM,
         ask,
         step=policies.CLAIM_STEP,
         task=ask.task,
         retry=policies.attempts(ask.task.max_retries),
-        summary="claim the task",
+        summary="claim the task; stage the rows of a small export",
         suspect=history.suspect,
     )
     return _read(done, Claim)

@@ -15,6 +15,7 @@ from temporalio.workflow import NondeterminismError
 import worker
 from exports import names
 from exports.models import (
+    Claim,
     ExportPlan,
     ExportRequest,
     ExportResult,
@@ -37,10 +38,10 @@ EARLY, LATE = "wait-before-reading", "wait-before-uploading"
 class _Changed(ExportWorkflow):
     """Has two more steps: one before the rows are read and one after."""
 
-    async def _stage(self, plan: ExportPlan) -> list[StagedUnit]:
+    async def _stage(self, plan: ExportPlan, claim: Claim) -> list[StagedUnit]:
         if self._is_in(EARLY):
             await workflow.sleep(0.01)
-        return await super()._stage(plan)
+        return await super()._stage(plan, claim)
 
     async def _upload(self, plan: ExportPlan, units: list[StagedUnit]) -> FinishedFile:
         if self._is_in(LATE):

@@ -28,6 +28,7 @@ from exports.storage.bucket import ObjectStore, StoredObject
 from exports.tables.warnings import WarningCounts
 from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
+from tests.support.recording import upload_held
 from tests.support.service import USER, Service, insert_orders, working
 
 LONGEST = 150
@@ -293,7 +294,7 @@ async def test_the_cancel_signal_works_with_any_input(
 
 async def _reset(service: Service, task_id: str, *, to_beginning: bool) -> None:
     history = (await service.run_of(task_id).fetch_history()).events
-    begun, *_, claimed = (
+    begun, *later = (
         event.event_id
         for event in history
         if event.HasField("workflow_task_completed_event_attributes")
@@ -302,20 +303,21 @@ async def _reset(service: Service, task_id: str, *, to_beginning: bool) -> None:
         ResetWorkflowExecutionRequest(
             namespace=service.temporal.namespace,
             workflow_execution=WorkflowExecution(workflow_id=names.workflow_id(task_id)),
-            workflow_task_finish_event_id=begun if to_beginning else claimed,
+            workflow_task_finish_event_id=begun if to_beginning else later[-1],
             request_id=task_id,
             reason="the Reset button",
         )
     )
 
 
-async def test_a_run_that_was_reset_is_cancelled_as_well(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = await _held_after_reading(service, monkeypatch)
-    await _reset(service, task.id, to_beginning=False)
-    await _stopped(service, task.id, "signal")
-    await asyncio.wait_for(_is_gone_without_trace(service, task.id), LONGEST)
+async def test_a_run_that_was_reset_is_cancelled_as_well(service: Service) -> None:
+    await insert_orders(service.database)
+    with upload_held() as reached:
+        task = await service.create()
+        await asyncio.wait_for(reached.wait(), LONGEST)
+        await _reset(service, task.id, to_beginning=False)
+        await _stopped(service, task.id, "signal")
+        await asyncio.wait_for(_is_gone_without_trace(service, task.id), LONGEST)
 
 
 async def test_a_run_that_was_reset_to_its_beginning_is_healed_by_the_next_sweep(

@@ -296,6 +296,7 @@ def _hanging(
     limit = timedelta(seconds=seconds) - DEFAULT_OUTAGE_PATIENCE  # which is added
     step = replace(policies.AGGREGATE_STEP, start_to_close=limit)
     monkeypatch.setattr(policies, "AGGREGATE_STEP", step)
+    monkeypatch.setattr(policies, "CLAIM_STEP", step)
     monkeypatch.setattr("activities.patience.ENDED_AFTER", ended_after)
     monkeypatch.setattr("activities.boundary.heartbeat_interval", lambda: 0.2)
     monkeypatch.setattr(StatsReport, "read", hang)

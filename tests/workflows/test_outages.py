@@ -133,7 +133,7 @@ async def test_an_export_says_for_which_server_it_waits_and_stages_no_part_twice
             if (at := event.activity_task_scheduled_event_attributes).activity_id
         }
         assert scheduled == {
-            names.CLAIM: (12, 60 * (1 + 10)),
+            names.CLAIM: (12, 60 * (30 + 10)),
             names.AGGREGATE: (18, 60 * (30 + 20)),
             names.UPLOAD: (18, 60 * (120 + 20)),
             names.WRITEBACK_DONE: (18, 60 * (1 + 20)),
