@@ -1,10 +1,10 @@
 """The same export written by hand, without any promise: it shows what the requests alone cost.
 
-A workflow with the four activities of a small export, which send the same requests: claim the
-task, read the month and stage it, put the file, sign the link, end the task, remove what was
-staged. It uses pymongo, boto3, the csv module and plain dictionaries. It has no fencing, no
-heartbeats, no count of failed attempts and no check of values, it cannot be cancelled, and it does
-not find a part that another worker staged.
+A workflow with the three activities of a small export, which send the same requests: claim the
+task, read the month and stage it; put the file and its first rows for the preview; sign the link,
+end the task, remove what was staged. It uses pymongo, boto3, the csv module and plain dictionaries.
+It has no fencing, no heartbeats, no count of failed attempts and no check of values, it cannot be
+cancelled, and it does not find a part that another worker staged.
 """
 
 import asyncio
@@ -35,14 +35,15 @@ if TYPE_CHECKING:
 
 QUEUE: Final = "by-hand"
 _AT_MOST: Final = timedelta(minutes=1)
-_STEPS: Final = ("claim_by_hand", "aggregate_by_hand", "upload_by_hand", "write_back_by_hand")
+_STEPS: Final = ("aggregate_by_hand", "upload_by_hand", "write_back_by_hand")
+_PREVIEWED: Final = 20
 
 _Letter = dict[str, Any]
 
 
 @workflow.defn
 class HandWorkflow:
-    """Four activities, one after the other."""
+    """Three activities, one after the other."""
 
     @workflow.run
     async def run(self, letter: _Letter) -> _Letter:
@@ -83,27 +84,27 @@ class HandActivities:
         self._staged: dict[str, bytes] = {}
 
     @activity.defn(name=_STEPS[0])
-    async def claim(self, letter: _Letter) -> _Letter:
-        """Move the task to `running`, and read it."""
+    async def aggregate(self, letter: _Letter) -> _Letter:
+        """Move the task to `running`, read it, read the month, and stage it."""
         which = {"_id": ObjectId(letter["id"])}
         await self._tasks.update_one(which, {"$set": {"status": "running", "startedAt": now_ms()}})
         task = await self._tasks.find_one(which)
         assert task is not None  # noqa: S101 -- of a benchmark
-        return letter | {"type": task["type"], "params": task["params"]}
-
-    @activity.defn(name=_STEPS[1])
-    async def aggregate(self, letter: _Letter) -> _Letter:
-        """Read the month and stage it."""
         rows = await self._source.aggregate(self._collection, self._pipeline)
         staged = json.dumps(rows, default=str).encode()
         key = f"{names.STAGING}{letter['id']}.json"
         await asyncio.to_thread(self._s3.put_object, Bucket=self._bucket, Key=key, Body=staged)
         self._staged[key] = staged
-        return letter | {"staged": key, "rows": len(rows)}
+        return letter | {
+            "type": task["type"],
+            "params": task["params"],
+            "staged": key,
+            "rows": len(rows),
+        }
 
-    @activity.defn(name=_STEPS[2])
+    @activity.defn(name=_STEPS[1])
     async def upload(self, letter: _Letter) -> _Letter:
-        """Put the file into the bucket."""
+        """Put the file and its first rows into the bucket."""
         rows: Sequence[_Letter] = json.loads(self._staged.pop(letter["staged"]))
         text = io.StringIO()
         writer = csv.writer(text)
@@ -112,9 +113,13 @@ class HandActivities:
         key = f"{names.FILES}{letter['id']}.csv"
         file = text.getvalue().encode()
         await asyncio.to_thread(self._s3.put_object, Bucket=self._bucket, Key=key, Body=file)
+        seen = json.dumps(rows[:_PREVIEWED]).encode()
+        await asyncio.to_thread(
+            self._s3.put_object, Bucket=self._bucket, Key=f"{key}.preview", Body=seen
+        )
         return letter | {"key": key, "bytes": len(file)}
 
-    @activity.defn(name=_STEPS[3])
+    @activity.defn(name=_STEPS[2])
     async def write_back(self, letter: _Letter) -> _Letter:
         """End the task with a link, and remove what was staged."""
         where = {"Bucket": self._bucket, "Key": letter["key"]}

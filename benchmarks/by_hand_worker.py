@@ -47,7 +47,7 @@ async def run(settings: Settings, directory: Path) -> None:
             connections.temporal,
             task_queue=QUEUE,
             workflows=[HandWorkflow],
-            activities=[work.claim, work.aggregate, work.upload, work.write_back],
+            activities=[work.aggregate, work.upload, work.write_back],
             workflow_runner=workers_runner(),
             max_concurrent_activities=settings.max_concurrent_activities,
         ):
