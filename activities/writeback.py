@@ -1,5 +1,6 @@
 """The last transition of a task: to done, failed or cancelled."""
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
@@ -22,7 +23,7 @@ from exports.models import (
 from exports.runtime.outages import at_once, waits
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import TaskError
-from exports.tasks.transitions import RunTransitions
+from exports.tasks.transitions import Done, RunTransitions
 
 
 class WritebackActivities:
@@ -64,16 +65,23 @@ class WritebackActivities:
             Stage.WRITEBACK, ask.task, retries_before=ask.retries_before, rows=ask.file.rows
         ):
             check_worker_clock()
-            await self._check_stored(ask)
-            result = await self._written(ask)
-            # If this fails, the task is done nevertheless: the next sweep removes the parts.
-            with at_once(), suppress(ExportError):
-                await in_thread(lambda _: self._store.remove_all(ask.leftovers))
-            await self._messenger.hand_over_now(ask.task.task_id)
-            return result
+            # The file is complete: whatever becomes of this step, nobody needs its parts any more.
+            removing = asyncio.create_task(self._remove(ask.leftovers))
+            try:
+                await self._check_stored(ask)
+                done = await self._written(ask)
+            finally:
+                await removing
+            if done.tells:
+                await self._messenger.hand_over_now(ask.task.task_id)
+            return done.result
+
+    async def _remove(self, parts: list[str]) -> None:
+        with at_once(), suppress(ExportError):  # the next sweep removes what this could not
+            await in_thread(lambda _: self._store.remove_all(parts))
 
     @waits  # with a link of its own for each try: it may be valid for less time than that takes
-    async def _written(self, ask: DoneInput) -> ExportResult:
+    async def _written(self, ask: DoneInput) -> Done:
         purge_at = now_ms() + millis(self._retention)
         link = await in_thread(
             lambda _: self._store.link(
@@ -88,6 +96,7 @@ class WritebackActivities:
             url=link.url,
             expires_at=min(link.expires_at, purge_at),
             purge_at=purge_at,
+            tells_by_default=await self._messenger.tells_by_default(ask.created_by),
         )
 
     async def _check_stored(self, ask: DoneInput) -> None:

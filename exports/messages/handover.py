@@ -138,6 +138,13 @@ class Messenger:
             raise failed
         return complete
 
+    async def tells_by_default(self, uid: str | None) -> bool:
+        """Return whether a person has chosen to be told; True also if that can't be found out."""
+        try:
+            return uid is None or bool(await self._people.default_notify(uid))
+        except ExportError:
+            return True
+
     async def hand_over_now(self, task_id: str) -> None:
         """Hand over what is to be told of a task. Raises nothing: what fails is left to the sweep.
 

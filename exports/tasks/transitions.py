@@ -8,7 +8,7 @@ written again soon, and `done`, whose link would get old meanwhile.
 """
 
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from exports import names
 from exports.clock import now_ms
@@ -27,7 +27,14 @@ from exports.models import (
 )
 from exports.runtime.outages import waits
 from exports.tasks.audit import AuditAction, AuditEntry, entry
-from exports.tasks.collection import OPEN, REMIND_AT, REMOVE_AT, TaskCollection, new_document
+from exports.tasks.collection import (
+    NOTIFY,
+    OPEN,
+    REMIND_AT,
+    REMOVE_AT,
+    TaskCollection,
+    new_document,
+)
 from exports.tasks.outbox import REMINDER_SHARE, to_tell
 from exports.tasks.task import TaskError, stored_ids
 
@@ -36,6 +43,19 @@ from exports.tasks.task import TaskError, stored_ids
 _SEEN_AS: Final = {TaskStatus.DONE: (TaskStatus.DONE.value, TaskStatus.EXPIRED.value)}
 
 _WAITING_FOR: Final = "progress.waitingFor"
+_NAMES_NO_CHANNEL: Final[Stored] = {NOTIFY: {"$in": [None, []]}}
+
+
+class Done(NamedTuple):
+    """A task that is done.
+
+    Attributes:
+        result: How it ended.
+        tells: Whether there may be something to tell.
+    """
+
+    result: ExportResult
+    tells: bool
 
 
 class RunTransitions:
@@ -184,8 +204,15 @@ class RunTransitions:
             await self._move(ref, change)
 
     async def done(
-        self, ref: TaskRef, file: FinishedFile, *, url: str, expires_at: int, purge_at: int
-    ) -> ExportResult:
+        self,
+        ref: TaskRef,
+        file: FinishedFile,
+        *,
+        url: str,
+        expires_at: int,
+        purge_at: int,
+        tells_by_default: bool = True,
+    ) -> Done:
         """Move a task to `done`. A repeated call keeps the link of the first one.
 
         Args:
@@ -194,37 +221,46 @@ class RunTransitions:
             url: A link to it.
             expires_at: When the link expires (epoch milliseconds).
             purge_at: When the file is removed (epoch milliseconds).
+            tells_by_default: Whether its person is told also if the task names no channel.
         """
+        update, entries = self._done(ref, file, url, expires_at=expires_at, purge_at=purge_at)
+        if not tells_by_default:
+            silent = {key: change for key, change in update.items() if key != "$push"}
+            where = {**_owned(ref), **_NAMES_NO_CHANNEL}
+            if await self._tasks.update_task(ref.task_id, where, silent, *entries):
+                return Done(_result(ref, TaskStatus.DONE, file), tells=False)
+        result = await self._end(ref, TaskStatus.DONE, update, *entries, file=file)
+        return Done(result, tells=True)
+
+    def _done(
+        self, ref: TaskRef, file: FinishedFile, url: str, *, expires_at: int, purge_at: int
+    ) -> tuple[Stored, list[AuditEntry]]:
         now = now_ms()
-        return await self._end(
-            ref,
-            TaskStatus.DONE,
-            {
-                "fileName": file.file_name,
+        fields = {
+            "fileName": file.file_name,
+            "rows": file.rows,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+            "warnings": [warning.model_dump() for warning in file.warnings],
+            "objectKey": file.key,
+            "store": ref.store,
+            "downloadUrl": url,
+            "expiresAt": expires_at,
+            "purgeAt": purge_at,
+            REMIND_AT: purge_at - (purge_at - now) // REMINDER_SHARE,
+            "progress": {
+                "stage": Stage.FINISHED.value,
                 "rows": file.rows,
                 "bytes": file.bytes,
-                "sha256": file.sha256,
-                "warnings": [warning.model_dump() for warning in file.warnings],
-                "objectKey": file.key,
-                "store": ref.store,
-                "downloadUrl": url,
-                "expiresAt": expires_at,
-                "purgeAt": purge_at,
-                REMIND_AT: purge_at - (purge_at - now) // REMINDER_SHARE,
-                "progress": {
-                    "stage": Stage.FINISHED.value,
-                    "rows": file.rows,
-                    "bytes": file.bytes,
-                    "total": file.rows,
-                },
+                "total": file.rows,
             },
+        }
+        # An older client or worker, which does not know `removeAt`, may have left it.
+        unset = ("error", "nextRunAt", REMOVE_AT)
+        return _ending(ref, TaskStatus.DONE, fields, now=now, unset=unset), [
             entry(self._worker, AuditAction.SIGNED, now, run=ref.run_id, until=expires_at),
             entry(self._worker, AuditAction.DONE, now, run=ref.run_id),
-            now=now,
-            # An older client or worker, which does not know `removeAt`, may have left it.
-            unset=("error", "nextRunAt", REMOVE_AT),
-            file=file,
-        )
+        ]
 
     @waits
     async def failed(self, ref: TaskRef, error: TaskError, *, retries: int = 0) -> ExportResult:
@@ -236,13 +272,12 @@ class RunTransitions:
             retries: Failed attempts that the workflow has counted.
         """
         now = now_ms()
+        fields = {"error": error.model_dump(), **self._tasks.removal(now)}
         return await self._end(
             ref,
             TaskStatus.FAILED,
-            {"error": error.model_dump(), **self._tasks.removal(now)},
+            _ending(ref, TaskStatus.FAILED, fields, now=now, retries=retries),
             entry(self._worker, AuditAction.FAILED, now, run=ref.run_id, code=error.code),
-            now=now,
-            retries=retries,
         )
 
     @waits
@@ -258,45 +293,26 @@ class RunTransitions:
         """
         now = now_ms()
         author = asked_by or Author.person(None, origin=names.FROM_TEMPORAL)
+        fields = {"cancelReason": reason, **self._tasks.removal(now)}
+        unset = ("error", "nextRunAt", _WAITING_FOR)
         return await self._end(
             ref,
             TaskStatus.CANCELLED,
-            {"cancelReason": reason, **self._tasks.removal(now)},
+            _ending(ref, TaskStatus.CANCELLED, fields, now=now, unset=unset),
             entry(author, AuditAction.CANCELLED, now, run=ref.run_id),
-            now=now,
-            unset=("error", "nextRunAt", _WAITING_FOR),
         )
 
     async def _end(
         self,
         ref: TaskRef,
         status: TaskStatus,
-        fields: Stored,
+        update: Stored,
         *entries: AuditEntry,
-        now: int,
-        unset: tuple[str, ...] = ("nextRunAt", _WAITING_FOR),
-        retries: int = 0,
         file: FinishedFile | None = None,
     ) -> ExportResult:
-        update = {
-            "$max": {"retries": min(retries, ref.max_retries)},
-            "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
-            "$unset": dict.fromkeys(unset, ""),
-            "$push": to_tell(ref.task_id, status, now, run=ref.run_id, error=fields.get("error")),
-        }
         if not await self._tasks.update_task(ref.task_id, _owned(ref), update, *entries):
             await self._check_ended(ref, status, object_key=file.key if file else None)
-        ended = ExportResult(task_id=ref.task_id, status=status)
-        if file is None:
-            return ended
-        return ended.model_copy(
-            update={
-                "file_name": file.file_name,
-                "rows": file.rows,
-                "bytes": file.bytes,
-                "sha256": file.sha256,
-            }
-        )
+        return _result(ref, status, file)
 
     async def _check_ended(self, ref: TaskRef, status: TaskStatus, object_key: str | None) -> None:
         """Raise `TaskLostError` unless this run has ended the task in the same way before."""
@@ -317,6 +333,37 @@ class RunTransitions:
     @property
     def _worker(self) -> Author:
         return Author(role=AuthorRole.WORKER, origin=self._tasks.origin)
+
+
+def _ending(
+    ref: TaskRef,
+    status: TaskStatus,
+    fields: Stored,
+    *,
+    now: int,
+    unset: tuple[str, ...] = ("nextRunAt", _WAITING_FOR),
+    retries: int = 0,
+) -> Stored:
+    return {
+        "$max": {"retries": min(retries, ref.max_retries)},
+        "$set": {**fields, "status": status.value, "finishedAt": now, "updatedAt": now},
+        "$unset": dict.fromkeys(unset, ""),
+        "$push": to_tell(ref.task_id, status, now, run=ref.run_id, error=fields.get("error")),
+    }
+
+
+def _result(ref: TaskRef, status: TaskStatus, file: FinishedFile | None) -> ExportResult:
+    ended = ExportResult(task_id=ref.task_id, status=status)
+    if file is None:
+        return ended
+    return ended.model_copy(
+        update={
+            "file_name": file.file_name,
+            "rows": file.rows,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+        }
+    )
 
 
 def _stage(heartbeat: AttemptBeat) -> Stored:

@@ -82,6 +82,38 @@ async def test_who_asked_is_told_what_there_is_and_where(
     assert "X-Amz" not in said.model_dump_json()
 
 
+async def test_who_has_not_chosen_to_be_told_costs_nothing(
+    at_work: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        pytest.fail("There is nobody to tell.")
+
+    monkeypatch.setattr(handover.Messenger, "hand_over_now", never)
+    for notify in (None, []):
+        task = await at_work.exported(force=True, notify=notify)
+        await at_work.run_of(task.id).result()
+        assert task.status is TaskStatus.DONE
+        assert "outbox" not in await at_work.document(task.id)
+
+
+async def test_who_joins_an_export_that_tells_nobody_by_default_is_told(
+    settings: Settings, temporal_address: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, told)
+    joining = settings.model_copy(update={"join_within": timedelta(minutes=10)})
+    async with open_service(joining, temporal_address) as service:
+        await insert_orders(service.database)
+        with reading_held() as held:
+            async with working(service, channels={"told": told}):
+                task = await service.create()
+                await held.reached.wait()
+                assert (await service.create(notify=["told"])).id == task.id
+                held.released.set()
+                said = await told.next()
+    assert said.export is not None
+    assert said.export.id == task.id
+
+
 async def test_who_asked_is_told_that_it_failed_and_why(at_work: Service, told: Told) -> None:
     task_id = await insert_task(at_work, params={"year": 1}, notify=["told"])
     await at_work.client.sweep()

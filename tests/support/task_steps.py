@@ -10,7 +10,6 @@ from exports.models import (
     DEFAULT_TASKS_KEPT,
     AttemptBeat,
     ExportRequest,
-    ExportResult,
     FinishedFile,
     Stage,
     TaskRef,
@@ -23,7 +22,7 @@ from exports.tasks.collection import TaskCollection
 from exports.tasks.store import TaskStore
 from exports.tasks.sweep import SweepStore
 from exports.tasks.task import TaskError
-from exports.tasks.transitions import RunTransitions
+from exports.tasks.transitions import Done, RunTransitions
 
 Transition = Callable[[RunTransitions, TaskRef], Awaitable[object]]
 
@@ -59,7 +58,7 @@ class Tasks:
         self.sweep = SweepStore(self.collection)
 
 
-def done(run: RunTransitions, ref: TaskRef, url: str = "https://1") -> Awaitable[ExportResult]:
+def done(run: RunTransitions, ref: TaskRef, url: str = "https://1") -> Awaitable[Done]:
     return run.done(ref, FILE, url=url, expires_at=1000, purge_at=2000)
 
 

@@ -303,7 +303,7 @@ async def test_a_foreign_field_named_audit_stops_no_export(
 ) -> None:
     await insert(collection, audit=foreign)
     assert await tasks.run.claim(ME, run_started_at=100) is not None
-    assert (await done(tasks.run, ME)).status is TaskStatus.DONE
+    assert (await done(tasks.run, ME)).result.status is TaskStatus.DONE
     assert await _renewed(tasks) is not None
     assert await record(tasks) == []
     assert (await collection.find_one({}))["audit"] == foreign

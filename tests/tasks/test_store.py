@@ -42,7 +42,7 @@ async def test_a_task_is_found_whatever_kind_of_id_it_has(
     ref = ME.model_copy(update={"task_id": str(task_id)})
     assert (await tasks.client.get(str(task_id), created_by="u1")).id == str(task_id)
     assert await tasks.run.claim(ref, run_started_at=100) is not None
-    assert (await done(tasks.run, ref)).task_id == str(task_id)
+    assert (await done(tasks.run, ref)).result.task_id == str(task_id)
     assert set(await tasks.sweep.owners([str(task_id), "none"])) == {str(task_id)}
 
 

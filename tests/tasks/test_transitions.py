@@ -181,7 +181,7 @@ async def test_done_twice_keeps_the_first_link(tasks: Tasks, collection: Any) ->
     first = await done(tasks.run, ME, "https://1")
     ended = await tasks.client.get("t1", created_by="u1")
     again = await done(tasks.run, ME, "https://2")
-    assert again == first == ended.result()
+    assert again.result == first.result == ended.result()
     assert await tasks.client.get("t1", created_by="u1") == ended
     assert (ended.status, ended.download_url, ended.rows) == (TaskStatus.DONE, "https://1", 3)
     assert ended.warnings == FILE.warnings
