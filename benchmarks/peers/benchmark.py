@@ -5,10 +5,20 @@ then one at a time. Then 100 exports during which the worker is killed with SIGK
 `peers/README.md` says how each tool is set up, and why.
 """
 
+from typing import Final
+
 from benchmarks.peers import measure, report
 from benchmarks.peers.figures import Amounts
 from benchmarks.plan import Plan
-from benchmarks.results import Outcome, Row
+from benchmarks.results import Goal, Outcome, Row
+
+_CELERY: Final = "Celery + Redis (threads)"
+_AT_ONCE: Final = {
+    _CELERY: Goal(side="at least", bound=0.85),
+    "DBOS + PostgreSQL": Goal(side="at least", bound=1.1),
+    "procrastinate + PostgreSQL": Goal(side="at least", bound=1.1),
+}
+_ALONE: Final = {(_CELERY, "p50"): Goal(side="at most", bound=1.5)}
 
 
 async def run(plan: Plan) -> Outcome:
@@ -26,6 +36,7 @@ async def run(plan: Plan) -> Outcome:
             ours=ours.per_second,
             reference=peer.per_second,
             reference_name=peer.tool,
+            goal=_AT_ONCE.get(peer.tool),
         )
         for peer in peers
     ]
@@ -36,6 +47,7 @@ async def run(plan: Plan) -> Outcome:
             ours=mine,
             reference=theirs,
             reference_name=peer.tool,
+            goal=_ALONE.get((peer.tool, name)),
         )
         for peer in peers
         for name, mine, theirs in (("p50", ours.p50s, peer.p50s), ("p95", ours.p95s, peer.p95s))

@@ -22,7 +22,7 @@ from dev.servers import Servers
 from dev.stack import REPOSITORY, inherited
 from exports.connections import Connections
 from exports.models import TaskStatus
-from exports.names import FILES, TASKS_COLLECTION
+from exports.names import FILES, TASKS_COLLECTION, preview_key
 from exports.settings import Settings
 from exports.tasks.asking import AskingStore
 from exports.tasks.collection import TaskCollection
@@ -136,8 +136,8 @@ class _Bench:
         repeated = {
             step: {task_id for task_id in asked if ran[task_id, step] > 1} for step in steps.STEPS
         }
-        files = await asyncio.to_thread(
-            lambda: sum(1 for task in asked for _ in self._store.objects(f"{FILES}{task}/"))
+        objects = await asyncio.to_thread(
+            lambda: {item.key for task in asked for item in self._store.objects(f"{FILES}{task}/")}
         )
         return Aftermath(
             done=len(asked) - len(open_tasks),
@@ -145,7 +145,7 @@ class _Bench:
             lost=len(open_tasks - held),
             repeated={step: len(tasks) for step, tasks in repeated.items()},
             doubled=len(set[str]().union(*repeated.values())),
-            files=files,
+            files=len(objects - set(map(preview_key, objects))),
             seconds=seconds,
         )
 
