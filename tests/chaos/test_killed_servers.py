@@ -55,6 +55,7 @@ THROUGHOUT: Final = [
     Held(request, step, TaskStatus.DONE)
     for step in (names.CLAIM, names.AGGREGATE, names.UPLOAD, names.WRITEBACK_DONE)
     for request in (STATS, ROWS)
+    if (step, request) != (names.AGGREGATE, STATS)  # the claim stages its rows
 ]
 FINAL_STEPS: Final = {
     "temporal": [Held(STATS, names.CLOSE_AS_CANCELED, TaskStatus.CANCELLED)],

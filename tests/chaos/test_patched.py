@@ -115,7 +115,7 @@ async def _begun(service: Service, code: type[ExportWorkflow]) -> ExportTask:
     """Begin an export under a version of the workflow, and stop the worker while it reads rows."""
     with reading_held() as held:
         async with _working(service, code):
-            task = await service.create()
+            task = await service.create("statsAnnual")
             await held.reached.wait()
     return task
 

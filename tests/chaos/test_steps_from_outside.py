@@ -16,7 +16,7 @@ from exports import names
 from exports.models import ExportPlan, TaskRef, TaskStatus
 from tests.support.recording import reading_held, silent_steps
 from tests.support.rubbish import PERSONAL, RUBBISH, code_of, end_of, left_open
-from tests.support.service import USER, Service, insert_orders, working
+from tests.support.service import OF_ROWS, USER, Service, insert_orders, working
 from workflows import policies
 
 NOTHING_OR_RUBBISH = [[], *([given] for given in RUBBISH.values())]
@@ -40,7 +40,7 @@ async def test_a_step_that_is_completed_with_rubbish_fails_the_export(
     await insert_orders(idle_service.database)
     with left_open(idle_service.temporal, step) as begun:
         async with working(idle_service):
-            tasks = [await idle_service.create() for _ in NOTHING_OR_RUBBISH]
+            tasks = [await idle_service.create(**OF_ROWS) for _ in NOTHING_OR_RUBBISH]
             for arguments in NOTHING_OR_RUBBISH:
                 await (await begun()).complete(*arguments)
             for task in tasks:
@@ -152,7 +152,7 @@ async def test_a_step_that_is_failed_from_outside_fails_the_export(idle_service:
     await insert_orders(idle_service.database)
     with left_open(idle_service.temporal, names.AGGREGATE) as begun:
         async with working(idle_service):
-            task = await idle_service.create()
+            task = await idle_service.create(**OF_ROWS)
             error = ApplicationError(
                 "by hand", *RUBBISH.values(), type="x" * 5000, non_retryable=True
             )
@@ -168,7 +168,7 @@ async def test_a_step_that_is_failed_in_a_way_that_no_sdk_knows_fails_the_export
     await insert_orders(idle_service.database)
     with left_open(idle_service.temporal, names.AGGREGATE) as begun:
         async with working(idle_service):
-            task = await idle_service.create()
+            task = await idle_service.create(**OF_ROWS)
             await begun()
             run = await idle_service.run_of(task.id).describe()
             [step] = run.raw_description.pending_activities
@@ -188,7 +188,7 @@ async def test_a_step_that_is_cancelled_from_outside_ends_the_export(idle_servic
     await insert_orders(idle_service.database)
     with left_open(idle_service.temporal, names.AGGREGATE) as begun:
         async with working(idle_service):
-            run = idle_service.run_of((await idle_service.create()).id)
+            run = idle_service.run_of((await idle_service.create(**OF_ROWS)).id)
             step = await begun()
             await run.cancel()
             async for event in run.fetch_history_events(wait_new_event=True):
@@ -204,7 +204,7 @@ async def test_a_lost_worker_is_no_failed_attempt_whatever_its_heartbeat_said(
     await insert_orders(idle_service.database)
     with silent_steps(), left_open(idle_service.temporal, names.AGGREGATE) as begun:
         async with working(idle_service):
-            task = await idle_service.create()
+            task = await idle_service.create(**OF_ROWS)
             step = await begun()
             with suppress(RPCError):  # a slow machine: the step has been begun again already
                 await step.heartbeat(*RUBBISH.values())

@@ -16,8 +16,8 @@ from tests.support.service import Service, downloaded, insert_orders
 STOPS = [
     "claim: update to running 1, before",
     "claim: update to running 1, after",
-    "aggregate 2026-10: PutObject 1, before",
-    "aggregate 2026-10: PutObject 1, after",
+    "claim: PutObject 1, before",
+    "claim: PutObject 1, after",
     "upload: PutObject 1, before",
     "upload: PutObject 1, after",
     "writeback-done: update to done 1, before",

@@ -30,7 +30,7 @@ from tests.support.recording import (
     without_grace,
 )
 from tests.support.rubbish import left_open
-from tests.support.service import Service, insert_orders, working
+from tests.support.service import OF_ROWS, Service, insert_orders, working
 from workflows import policies
 
 _AWAY = SourceUnavailableError("The source database is away.")
@@ -127,6 +127,7 @@ async def _a_step_takes_too_long(service: Service) -> Run:
     short = replace(policies.AGGREGATE_STEP, start_to_close=timedelta(seconds=1))
     with (
         patch.object(policies, "AGGREGATE_STEP", short),
+        patch.object(policies, "CLAIM_STEP", short),
         patch.object(attempts, "_time_limit", forever),
         patch.object(policies, "attempts", return_value=policies.attempts(1)),
         reading_held(),
@@ -247,7 +248,7 @@ async def _somebody_completes_a_step_by_hand(service: Service) -> Run:
     await insert_orders(service.database)
     with left_open(service.temporal, names.AGGREGATE) as begun:
         async with working(service):
-            task = await service.create()
+            task = await service.create(**OF_ROWS)
             await (await begun()).complete({})
             return await closed(service.run_of(task.id))
 
@@ -258,7 +259,7 @@ async def _somebody_sends_a_heartbeat_by_hand(service: Service) -> Run:
     with silent_steps():
         with left_open(service.temporal, names.AGGREGATE) as begun:
             async with working(without_grace(service)):
-                task = await service.create()
+                task = await service.create(**OF_ROWS)
                 await (await begun()).heartbeat({})
                 await begun()
         async with working(service):

@@ -30,6 +30,11 @@ from worker import at_work, create_workers
 
 USER = "u1"
 MONTH = {"year": 2026, "month": 10}
+OF_ROWS: dict[str, Any] = {
+    "kind": "recordsDetail",
+    "params": {"from": "2026-10-01", "to": "2026-11-01"},
+}
+"""What `create` takes for an export whose rows are staged by a step of their own."""
 PATIENCE = timedelta(seconds=150)
 """How long a test waits at most. Only a test that hangs takes so long, on any machine."""
 
