@@ -1,4 +1,7 @@
-"""Stages the rows of a unit as parts in the bucket: the only step that reads the source."""
+"""Stages the rows of a unit as parts in the bucket: the only code that reads the source.
+
+The claim of a small export calls it, too.
+"""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Attempts at the heavy steps: aggregate, upload and writeback.
+"""Attempts at the heavy steps: aggregate, also as part of a claim, upload and writeback.
 
 An attempt writes its progress to the document, and counts itself there if it fails.
 """

@@ -9,6 +9,7 @@ from contextlib import suppress
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.boundary import boundary
 from activities.patience import Outages
 from exports import names
 from exports.clock import MAX_SKEW_MS, now_ms
@@ -24,10 +25,12 @@ from exports.messages.channels import checked_request
 from exports.models import (
     DEFAULT_FORMAT,
     AggregateInput,
+    AttemptBeat,
     Claim,
     ClaimInput,
     ExportPlan,
     ExportRequest,
+    Stage,
     StagedUnit,
 )
 from exports.recurring.runs import RecurringRuns
@@ -44,7 +47,7 @@ from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
 from exports.temporal.search_attributes import KnownSearchAttributes
-from workflows.failures import application_error, with_claim
+from workflows.failures import application_error, beat_in, with_claim
 from workflows.policies import MOST_LISTED_OF_UNIT
 
 
@@ -94,32 +97,36 @@ class ClaimActivities:
             if not ask.has_search_attributes:
                 there = await self._search_attributes.all_there()
                 claim = claim.model_copy(update={"search_attributes": there})
-        if not ask.stages or claim.plan is None or claim.plan.bulk or len(claim.plan.units) > 1:
-            return claim
+            failed = _failed_before(ask)
+            if claim.plan is None or not ask.stages:
+                return claim
+            if failed or activity.info().attempt > 1 or not claim.plan.is_small:
+                return claim.model_copy(update={"retries": failed})
         return await self._with_rows(claim, claim.plan)
 
     async def _with_rows(self, claim: Claim, plan: ExportPlan) -> Claim:
         """Stage the only unit of an export in this step: a step of its own would cost more.
 
-        That is the first attempt at it. Whether it may fail again is in the document, which the
-        workflow did not know when it began this step, so other attempts are steps of their own.
+        This is the first attempt at it. How many the document allows is not known when a claim is
+        scheduled, so all others are made by a step of their own.
         """
-        failed = activity.info().attempt - 1
-        if failed:
-            return claim.model_copy(update={"retries": failed})
-        try:
-            staged = await self._aggregate(
-                AggregateInput(
-                    task=claim.task,
-                    plan=plan.without_units(),
-                    unit=plan.units[0],
-                    rows_before=0,
-                    most_listed=MOST_LISTED_OF_UNIT,
+        async with boundary():
+            activity.heartbeat(AttemptBeat(stage=Stage.AGGREGATE))
+            try:
+                staged = await self._aggregate(
+                    AggregateInput(
+                        task=claim.task,
+                        plan=plan.without_units(),
+                        unit=plan.units[0],
+                        rows_before=0,
+                        most_listed=MOST_LISTED_OF_UNIT,
+                    )
                 )
-            )
-        except ApplicationError as error:
-            raise with_claim(error, claim) from None
-        return claim.model_copy(update={"staged": staged})
+            except ApplicationError as error:
+                raise with_claim(error, claim) from None
+            claim = claim.model_copy(update={"staged": staged})
+            check_fits(claim, "What is to be said of the unit")
+            return claim
 
     async def _claim(self, ask: ClaimInput) -> Claim:
         task = ask.task
@@ -247,6 +254,20 @@ class ClaimActivities:
             moment_open=is_open,
             units=units,
         )
+
+
+def _failed_before(ask: ClaimInput) -> int:
+    """Return how many attempts at the rows have failed; say so, in case this worker is lost.
+
+    An attempt that stages rows sends a heartbeat first. If none has come so far, none has failed.
+    """
+    failed = ask.retries_before
+    if activity.info().attempt > 1:
+        for beat in filter(None, map(beat_in, activity.info().heartbeat_details)):
+            failed = max(failed, beat.retries, 1)
+    if failed:
+        activity.heartbeat(AttemptBeat(stage=Stage.AGGREGATE, retries=failed))
+    return failed
 
 
 def _asked_at(task: ExportTask, run_started_at: int) -> int | None:

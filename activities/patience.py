@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -68,12 +69,20 @@ class Outages:
                 yield
 
 
+_began: ContextVar[float | None] = ContextVar("began", default=None)
+"""When the attempt of this activity asked first how much time it has, by `time.monotonic`."""
+
+
 def time_limit() -> float | None:
-    """Return after how many seconds the worker ends an attempt; None if there is no limit."""
+    """Return in how many seconds the worker ends this attempt; None if there is no limit."""
     limit = activity.info().start_to_close_timeout
     if not limit:
         return None
-    return max(limit.total_seconds() * ENDED_AFTER, limit.total_seconds() - ENDED_BEFORE)
+    began = _began.get()
+    if began is None:
+        _began.set(began := time.monotonic())
+    whole = max(limit.total_seconds() * ENDED_AFTER, limit.total_seconds() - ENDED_BEFORE)
+    return whole - (time.monotonic() - began)
 
 
 def _is_away(client: AsyncMongoClient[dict[str, Any]], server: Server) -> bool:

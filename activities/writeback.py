@@ -1,7 +1,7 @@
 """The last transition of a task: to done, failed or cancelled."""
 
 import asyncio
-from contextlib import suppress
+import logging
 from datetime import timedelta
 
 from temporalio import activity
@@ -11,7 +11,7 @@ from activities.boundary import check_worker_clock, in_thread
 from activities.patience import Outages
 from exports import names
 from exports.clock import millis, now_ms
-from exports.errors import ExportError, StoreUnavailableError
+from exports.errors import StoreUnavailableError
 from exports.messages.handover import Messenger
 from exports.models import (
     CancelledInput,
@@ -24,6 +24,8 @@ from exports.runtime.outages import at_once, waits
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import TaskError
 from exports.tasks.transitions import Done, RunTransitions
+
+_log = logging.getLogger(__name__)
 
 
 class WritebackActivities:
@@ -77,8 +79,11 @@ class WritebackActivities:
             return done.result
 
     async def _remove(self, parts: list[str]) -> None:
-        with at_once(), suppress(ExportError):  # the next sweep removes what this could not
-            await in_thread(lambda _: self._store.remove_all(parts))
+        try:
+            with at_once():
+                await in_thread(lambda _: self._store.remove_all(parts))
+        except Exception as error:  # noqa: BLE001 -- the export is done nevertheless; a sweep removes them
+            _log.warning("Staged parts are left to the sweep: %s", type(error).__name__)
 
     @waits  # with a link of its own for each try: it may be valid for less time than that takes
     async def _written(self, ask: DoneInput) -> Done:

@@ -226,8 +226,13 @@ class ExportPlan(WireModel):
     moment_open: bool = Field(default=False, exclude_if=lambda is_open: not is_open)
     units: list[Unit]
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the claim stages all rows: there is one unit, and it is not bulk."""
+        return len(self.units) == 1 and not self.bulk
+
     def without_units(self) -> "ExportPlan":
-        """Return what the input of each of many steps has of the plan: nothing it does not need."""
+        """Return the plan as a step needs it that reads one unit."""
         return self.model_copy(update={"units": [], "about": None})
 
     def check_rows(self, rows: int) -> None:
@@ -273,6 +278,7 @@ class ClaimInput(WireModel):
         has_search_attributes: Whether the run was started with all search attributes, so that the
             namespace has them.
         stages: Whether the rows of a small export are staged at once, in the same step.
+        retries_before: Failed attempts at these rows before this activity was scheduled.
     """
 
     request: ExportRequest
@@ -281,6 +287,7 @@ class ClaimInput(WireModel):
     planned_for: int | None = None
     has_search_attributes: bool = True
     stages: bool = False
+    retries_before: int = Field(default=0, ge=0)
 
 
 class StagedPart(WireModel):
@@ -369,7 +376,7 @@ class Claim(WireModel):
         ended: How the task has ended; None if it has not.
         search_attributes: Whether the namespace has the search attributes.
         staged: The rows of the plan's only unit; None if they are still to be staged.
-        retries: Failed attempts so far to stage the only unit.
+        retries: Failed attempts so far to stage the only unit with the claim.
         claimed_at: When the run took the task (epoch milliseconds); None from older workers.
         asked_at: When somebody asked for the export (epoch milliseconds). None if that is not
             known, and for a run after the first one.

@@ -54,7 +54,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.worker_loss import StepHistory, is_left_to_others, run_step
 
 _T = TypeVar("_T")
-_CLAIM_STOPS: Final = "claim-stops"  # older runs let a claim end that is cancelled
+_CLAIM_STOPS: Final = "claim-stops"  # in older runs, a cancel waits for the end of the claim
+_CLAIM_STAGES: Final = "claim-stages"  # older runs leave nothing behind in a claim
 _PARTS: Final = "The list of staged parts"
 
 
@@ -78,7 +79,6 @@ class ExportWorkflow:
         self._cancel: CancelRequest | None = None
         self._unit_slots = asyncio.Semaphore()
         self._claimed = False
-        self._failed_claims = 0
         self._retries = 0
         self._workers_lost = 0
         self._plans = 1
@@ -155,21 +155,30 @@ class ExportWorkflow:
         return claim
 
     async def _take(self, ask: ClaimInput) -> Claim:
-        """Take the task also if the run is cancelled: its document is to say so."""
+        """Take the task, even if the run is cancelled: only its owner can write `cancelled`."""
         step = asyncio.create_task(
             self._run_step(lambda history: steps.claim(ask, history), cancellable=True)
         )
-        with suppress(asyncio.CancelledError):
+        try:
             return await asyncio.shield(step)
-        if workflow.patched(_CLAIM_STOPS):
-            step.cancel()
-        return await uninterrupted(self._take_without_rows(step, ask))
+        except asyncio.CancelledError:
+            # While a run is evicted, `patched` raises, so that nothing is awaited here.
+            stops = workflow.patched(_CLAIM_STOPS)
+            if stops:
+                step.cancel()
+            return await uninterrupted(self._take_without_rows(step, ask, stopped=stops))
 
-    async def _take_without_rows(self, step: asyncio.Task[Claim], ask: ClaimInput) -> Claim:
+    async def _take_without_rows(
+        self, step: asyncio.Task[Claim], ask: ClaimInput, *, stopped: bool
+    ) -> Claim:
         try:
             return await step
-        except (asyncio.CancelledError, ActivityError) as error:
-            if not is_cancelled_exception(error):
+        except asyncio.CancelledError:
+            pass
+        except ActivityError as error:
+            # The server makes no other attempt at a step that is to be stopped.
+            cut_short = stopped and claim_before(error) is None
+            if not cut_short and not is_cancelled_exception(error):
                 raise
         ask = ask.model_copy(update={"stages": False})
         return await self._run_step(lambda history: steps.claim(ask, history))
@@ -177,7 +186,7 @@ class ExportWorkflow:
     def _learn(self, claim: Claim) -> None:
         self._task = claim.task
         self._claimed = True
-        self._failed_claims = claim.retries
+        self._retries = max(self._retries, claim.retries)
         self._visibility.learn(search_attributes=claim.search_attributes)
         self._account.started(claim)
 
@@ -223,16 +232,18 @@ class ExportWorkflow:
             self._budget.plan_units(of_units, plan.units, self._task)
             return await self._take_rows(of_units, claim.staged)
         if not plan.moment_open:
-            return await self._stage_units(of_units, plan.units)
+            return await self._stage_units(of_units, plan.units, retries=claim.retries)
         first = await self._stage_units(of_units, plan.units[:1])
         rest = [unit.model_copy(update={"moment": first[0].moment}) for unit in plan.units[1:]]
         of_units = of_units.model_copy(update={"moment_open": False})
         return [*first, *await self._stage_units(of_units, rest)]
 
-    async def _stage_units(self, plan: ExportPlan, units: list[Unit]) -> list[StagedUnit]:
+    async def _stage_units(
+        self, plan: ExportPlan, units: list[Unit], *, retries: int = 0
+    ) -> list[StagedUnit]:
         """Stage units and the units that they leave for others; return all in row order."""
         self._budget.plan_units(plan, units, self._task)
-        running = [asyncio.create_task(self._stage_unit(plan, unit)) for unit in units]
+        running = [asyncio.create_task(self._stage_unit(plan, unit, retries)) for unit in units]
         try:
             return [staged for found in await asyncio.gather(*running) for staged in found]
         # Not `finally`: when the worker evicts a run, its coroutines must not await.
@@ -242,7 +253,7 @@ class ExportWorkflow:
             await asyncio.gather(*running, return_exceptions=True)
             raise
 
-    async def _stage_unit(self, plan: ExportPlan, unit: Unit) -> list[StagedUnit]:
+    async def _stage_unit(self, plan: ExportPlan, unit: Unit, retries: int) -> list[StagedUnit]:
         async with self._unit_slots:
             staged = await self._run_step(
                 lambda history: steps.aggregate(
@@ -255,7 +266,7 @@ class ExportWorkflow:
                     ),
                     history,
                 ),
-                retries=self._failed_claims,
+                retries=retries,
                 cancellable=True,
             )
         return await self._take_rows(plan, staged)
@@ -361,7 +372,8 @@ class ExportWorkflow:
         return ApplicationError(msg, type=code, non_retryable=True)
 
     async def _discard(self) -> None:
-        if not self._claimed:
+        # A claim whose workers were lost may have staged rows.
+        if not self._claimed and not (self._workers_lost and workflow.patched(_CLAIM_STAGES)):
             return
         with suppress(ActivityError):  # the next sweep removes what this could not
             await steps.discard(self._task)

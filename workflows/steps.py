@@ -37,7 +37,8 @@ _Out = TypeVar("_Out", bound=WireModel)
 
 
 async def claim(ask: ClaimInput, history: StepHistory) -> Claim:
-    """Make this run the owner of its task, learn what is to be done, and do it if it is little."""
+    """Make this run the owner of its task, learn what is to be done, and stage the rows if few."""
+    ask = ask.model_copy(update={"retries_before": history.retries})
     done = await _run(
         names.CLAIM,
         ask,

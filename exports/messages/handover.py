@@ -139,10 +139,14 @@ class Messenger:
         return complete
 
     async def tells_by_default(self, uid: str | None) -> bool:
-        """Return whether a person has chosen to be told; True also if that can't be found out."""
+        """Return whether a person has chosen to be told; True also if that can't be found out.
+
+        It takes a second at most.
+        """
         try:
-            return uid is None or bool(await self._people.default_notify(uid))
-        except ExportError:
+            async with asyncio.timeout(_WITHIN):
+                return uid is None or bool(await self._people.default_notify(uid))
+        except Exception:  # noqa: BLE001 -- another system may store anything there; the same is asked again later, and logged
             return True
 
     async def hand_over_now(self, task_id: str) -> None:

@@ -1,7 +1,7 @@
 """A Decimal128 of BSON as a Decimal, four times as fast as the driver's own `to_decimal`.
 
-Its binary form has 1 bit of sign, 14 of exponent and 113 of coefficient, unless both bits after the
-sign are set: https://speleotrove.com/decimal/decbits.html
+Its usual binary form has 1 bit of sign, 14 of exponent and 113 of coefficient; in the other one,
+both bits after the sign are set: https://speleotrove.com/decimal/decbits.html
 """
 
 from decimal import Decimal
@@ -16,7 +16,7 @@ _COEFFICIENT: Final = (1 << _COEFFICIENT_BITS) - 1
 _LARGEST: Final = 10**34 - 1
 _EXPONENT: Final = (1 << 14) - 1
 _BIAS: Final = 6176  # added to the exponent when it is stored
-_OTHER_FORM: Final = 0b11 << 12  # in which the infinities, NaN and nothing else that counts is
+_OTHER_FORM: Final = 0b11 << 12  # both bits set: an infinity, NaN, or too large a coefficient
 
 
 def decimal_of(value: Decimal128) -> Decimal:

@@ -89,11 +89,18 @@ async def test_who_has_not_chosen_to_be_told_costs_nothing(
         pytest.fail("There is nobody to tell.")
 
     monkeypatch.setattr(handover.Messenger, "hand_over_now", never)
-    for notify in (None, []):
+    choices: list[list[str] | None] = [None, []]
+    for notify in choices:
         task = await at_work.exported(force=True, notify=notify)
         await at_work.run_of(task.id).result()
         assert task.status is TaskStatus.DONE
         assert "outbox" not in await at_work.document(task.id)
+
+
+async def test_what_another_system_stored_of_a_person_fails_no_export(at_work: Service) -> None:
+    await at_work.database[names.PEOPLE_COLLECTION].insert_one({"_id": USER, "notify": "email"})  # type: ignore[dict-item]
+    task = await at_work.exported()
+    assert (task.status, task.retries) == (TaskStatus.DONE, 0)
 
 
 async def test_who_joins_an_export_that_tells_nobody_by_default_is_told(

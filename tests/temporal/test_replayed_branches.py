@@ -28,7 +28,10 @@ NOT_TAKEN = {
     ("account", "if not workflow.unsafe.is_replaying():"): "a replay neither counts nor logs",
     ("delivery", "if not is_cancelled_exception(error):"): "takes hours",
     ("export", "if claim.ended is None:"): "each claim has a plan or a result",
-    ("export", "if not is_cancelled_exception(error):"): "a claim fails and is cancelled at once",
+    (
+        "export",
+        "if not cut_short and not is_cancelled_exception(error):",
+    ): "a claim fails and is cancelled at once",
     ("failures", "if isinstance(cause, ActivityTimeoutError):"): "no step fails in a third way",
     ("failures", "if isinstance(cause, ApplicationError):"): "the same",
     (

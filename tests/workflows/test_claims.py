@@ -14,6 +14,7 @@ from exports.reports.report import Rows
 from exports.reports.stats.report import StatsReport
 from exports.runtime.ended import EndedExport
 from exports.source.database import Source
+from exports.tasks.transitions import RunTransitions
 from tests.support.recording import Held, quick_retries, reading_fails
 from tests.support.service import Service, insert_orders, working
 
@@ -47,6 +48,26 @@ async def test_a_failed_attempt_of_the_claim_counts_and_the_others_are_steps_of_
     assert (task.status, task.retries) == (TaskStatus.DONE, 2)
     steps = Counter(await _steps(service, task.id))
     assert (steps[names.CLAIM], steps[names.AGGREGATE]) == (1, 1)
+
+
+async def test_an_attempt_that_fails_before_it_has_the_task_does_not_count(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert_orders(service.database)
+    claim, failures = RunTransitions.claim, iter([AWAY])
+
+    async def once(self: RunTransitions, *given: Any, **named: Any) -> Any:
+        for error in failures:
+            raise error
+        return await claim(self, *given, **named)
+
+    monkeypatch.setattr(RunTransitions, "claim", once)
+    with quick_retries():
+        task = await service.exported()
+    await service.run_of(task.id).result()
+    assert (task.status, task.retries) == (TaskStatus.DONE, 0)
+    steps = [names.CLAIM, names.AGGREGATE, names.UPLOAD, names.WRITEBACK_DONE]
+    assert await _steps(service, task.id) == steps
 
 
 async def test_rows_are_read_as_often_as_the_task_allows_and_not_once_more(
