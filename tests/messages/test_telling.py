@@ -98,7 +98,7 @@ async def test_who_has_not_chosen_to_be_told_costs_nothing(
 
 
 async def test_what_another_system_stored_of_a_person_fails_no_export(at_work: Service) -> None:
-    await at_work.database[names.PEOPLE_COLLECTION].insert_one({"_id": USER, "notify": "email"})  # type: ignore[dict-item]
+    await at_work.database[names.PEOPLE_COLLECTION].insert_one({"_id": USER, "notify": "email"})
     task = await at_work.exported()
     assert (task.status, task.retries) == (TaskStatus.DONE, 0)
 
