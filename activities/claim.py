@@ -47,7 +47,7 @@ from exports.tasks.task import ExportTask
 from exports.tasks.transitions import RunTransitions
 from exports.temporal.payload_size import check_fits, check_params_fit
 from exports.temporal.search_attributes import KnownSearchAttributes
-from workflows.failures import application_error, beat_in, with_claim
+from workflows.failures import application_error, with_claim
 from workflows.policies import MOST_LISTED_OF_UNIT
 
 
@@ -97,10 +97,13 @@ class ClaimActivities:
             if not ask.has_search_attributes:
                 there = await self._search_attributes.all_there()
                 claim = claim.model_copy(update={"search_attributes": there})
-            failed = _failed_before(ask)
-            if claim.plan is None or not ask.stages:
+            counted, claim = claim.retries, claim.model_copy(update={"retries": 0})
+            if claim.plan is None or not claim.plan.is_small or not ask.stages:
                 return claim
-            if failed or activity.info().attempt > 1 or not claim.plan.is_small:
+            if activity.info().attempt > 1 or ask.retries_before:
+                failed = max(ask.retries_before, counted)
+                # At once, so that the workflow knows this count even if the worker is lost.
+                activity.heartbeat(AttemptBeat(stage=Stage.AGGREGATE, retries=failed))
                 return claim.model_copy(update={"retries": failed})
         return await self._with_rows(claim, claim.plan)
 
@@ -111,7 +114,6 @@ class ClaimActivities:
         scheduled, so all others are made by a step of their own.
         """
         async with boundary():
-            activity.heartbeat(AttemptBeat(stage=Stage.AGGREGATE))
             try:
                 staged = await self._aggregate(
                     AggregateInput(
@@ -161,6 +163,7 @@ class ClaimActivities:
             plan=plan,
             claimed_at=now_ms(),
             asked_at=_asked_at(known, ask.run_started_at),
+            retries=min(known.retries, max_retries),
         )
         check_fits(claim, "The list of the export's units")
         if plan.data_until is not None:
@@ -254,20 +257,6 @@ class ClaimActivities:
             moment_open=is_open,
             units=units,
         )
-
-
-def _failed_before(ask: ClaimInput) -> int:
-    """Return how many attempts at the rows have failed; say so, in case this worker is lost.
-
-    An attempt that stages rows sends a heartbeat first. If none has come so far, none has failed.
-    """
-    failed = ask.retries_before
-    if activity.info().attempt > 1:
-        for beat in filter(None, map(beat_in, activity.info().heartbeat_details)):
-            failed = max(failed, beat.retries, 1)
-    if failed:
-        activity.heartbeat(AttemptBeat(stage=Stage.AGGREGATE, retries=failed))
-    return failed
 
 
 def _asked_at(task: ExportTask, run_started_at: int) -> int | None:

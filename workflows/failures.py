@@ -84,16 +84,10 @@ def failed_attempts(cause: BaseException | None) -> int:
 
 
 def _retries_in(details: object) -> int:
-    beat = beat_in(details)
-    return 0 if beat is None else beat.retries
-
-
-def beat_in(details: object) -> AttemptBeat | None:
-    """Return the details of a heartbeat of an attempt; None if they are something else."""
     try:
-        return AttemptBeat.model_validate(details)
+        return AttemptBeat.model_validate(details).retries
     except ValidationError:
-        return None
+        return 0
 
 
 def ended_by_server(error: BaseException) -> bool:
