@@ -97,14 +97,12 @@ class ClaimActivities:
             if not ask.has_search_attributes:
                 there = await self._search_attributes.all_there()
                 claim = claim.model_copy(update={"search_attributes": there})
-            counted, claim = claim.retries, claim.model_copy(update={"retries": 0})
-            if claim.plan is None or not claim.plan.is_small or not ask.stages:
+            if claim.plan is None or not _stages(ask, claim.plan):
                 return claim
-            if activity.info().attempt > 1 or ask.retries_before:
-                failed = max(ask.retries_before, counted)
+            if _is_repeated(ask):
                 # At once, so that the workflow knows this count even if the worker is lost.
-                activity.heartbeat(AttemptBeat(stage=Stage.AGGREGATE, retries=failed))
-                return claim.model_copy(update={"retries": failed})
+                activity.heartbeat(AttemptBeat(stage=Stage.AGGREGATE, retries=claim.retries))
+                return claim
         return await self._with_rows(claim, claim.plan)
 
     async def _with_rows(self, claim: Claim, plan: ExportPlan) -> Claim:
@@ -163,7 +161,9 @@ class ClaimActivities:
             plan=plan,
             claimed_at=now_ms(),
             asked_at=_asked_at(known, ask.run_started_at),
-            retries=min(known.retries, max_retries),
+            retries=max(ask.retries_before, min(known.retries, max_retries))
+            if _stages(ask, plan) and _is_repeated(ask)
+            else 0,
         )
         check_fits(claim, "The list of the export's units")
         if plan.data_until is not None:
@@ -257,6 +257,16 @@ class ClaimActivities:
             moment_open=is_open,
             units=units,
         )
+
+
+def _stages(ask: ClaimInput, plan: ExportPlan) -> bool:
+    """Return whether the first attempt at the rows of an export is that of its claim."""
+    return ask.stages and plan.is_small
+
+
+def _is_repeated(ask: ClaimInput) -> bool:
+    """Return whether an attempt at this claim, or at one before it, may have failed."""
+    return activity.info().attempt > 1 or ask.retries_before > 0
 
 
 def _asked_at(task: ExportTask, run_started_at: int) -> int | None:

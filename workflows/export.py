@@ -42,7 +42,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.admission import refuse_too_large
     from workflows.failures import (
         application_error,
-        claim_before,
+        claim_in,
         code_and_message,
         ended_by_server,
         failed_attempts,
@@ -148,7 +148,7 @@ class ExportWorkflow:
         try:
             claim = await self._take(ask)
         except ActivityError as error:
-            if (taken := claim_before(error)) is not None:
+            if (taken := claim_in(error)) is not None:
                 self._learn(taken)
             raise
         self._learn(claim)
@@ -177,7 +177,7 @@ class ExportWorkflow:
             pass
         except ActivityError as error:
             # The server makes no other attempt at a step that is to be stopped.
-            cut_short = stopped and claim_before(error) is None
+            cut_short = stopped and claim_in(error) is None
             if not cut_short and not is_cancelled_exception(error):
                 raise
         ask = ask.model_copy(update={"stages": False})
@@ -230,7 +230,7 @@ class ExportWorkflow:
         of_units = plan.without_units()
         if claim.staged is not None:
             self._budget.plan_units(of_units, plan.units, self._task)
-            return await self._take_rows(of_units, claim.staged)
+            return await self._accept(of_units, claim.staged)
         if not plan.moment_open:
             return await self._stage_units(of_units, plan.units, retries=claim.retries)
         first = await self._stage_units(of_units, plan.units[:1])
@@ -269,10 +269,10 @@ class ExportWorkflow:
                 retries=retries,
                 cancellable=True,
             )
-        return await self._take_rows(plan, staged)
+        return await self._accept(plan, staged)
 
-    async def _take_rows(self, plan: ExportPlan, staged: StagedUnit) -> list[StagedUnit]:
-        """Take the rows of a unit; stage and return also those that it leaves for others."""
+    async def _accept(self, plan: ExportPlan, staged: StagedUnit) -> list[StagedUnit]:
+        """Accept the rows of a unit; stage and return also those that it leaves for others."""
         self._rows += staged.rows
         self._budget.add(staged)
         self._retries = max(self._retries, staged.retries)

@@ -52,7 +52,7 @@ def with_claim(error: ApplicationError, claim: Claim) -> ApplicationError:
     )
 
 
-def claim_before(error: ActivityError) -> Claim | None:
+def claim_in(error: ActivityError) -> Claim | None:
     """Return the claim of a step that had taken the task before it failed; None if it had not."""
     details = error.cause.details if isinstance(error.cause, ApplicationError) else ()
     for given in details:
