@@ -21,13 +21,11 @@ FIRST_DAY: Final = "2025-11-01"
 END_DAY: Final = "2026-11-01"
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 _TIME_FIELD: Final = "createdAt"
-_ID_MARK: Final = np.frombuffer(b"order", np.uint8)
-_ID_BYTES: Final = 12
-_DATE_BYTES: Final = 8
+_ID_MARK: Final = int.from_bytes(b"orde")
+_ID_MARK_END: Final = ord("r")
 _OBJECT_ID: Final = b"\x07"
 _DATE: Final = b"\x09"
 
-_Bytes = npt.NDArray[np.uint8]
 _Positions = npt.NDArray[np.int64]
 
 
@@ -47,7 +45,7 @@ class Rows:
         self._per_batch = len(documents)
         # Twice, because a batch may begin at any document: a row is the same in every query.
         documents *= 2
-        self._template: _Bytes = np.frombuffer(b"".join(documents), np.uint8)
+        self._template = b"".join(documents)
         lengths = [len(document) for document in documents]
         self._starts: _Positions = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
         first = decoded(documents[0])
@@ -84,27 +82,23 @@ class Rows:
         return min(max(0, -(-since // self._step)), self.count)
 
     def _batch(self, first: int, end: int) -> bytes:
-        number, offset = end - first, first % self._per_batch
-        begin = self._starts[offset]
-        batch = self._template[begin : self._starts[offset + number]].copy()
+        chosen = slice(first % self._per_batch, first % self._per_batch + end - first)
+        begin = self._starts[chosen.start]
+        batch = bytearray(self._template[begin : self._starts[chosen.stop]])
         rows = np.arange(first, end, dtype=np.int64)
         times = self._start + rows * self._step
-        ids = np.empty((number, _ID_BYTES), np.uint8)
-        ids[:, :4] = (times // 1000).astype(">u4").view(np.uint8).reshape(number, 4)
-        ids[:, 4:9] = _ID_MARK
-        ids[:, 9:] = rows.astype(">u4").view(np.uint8).reshape(number, 4)[:, 1:]
-        dates = times.astype("<i8").view(np.uint8).reshape(number, _DATE_BYTES)
         for positions in self._ids:
-            batch[positions[offset : offset + number] - begin] = ids
+            places = positions[chosen] - begin
+            _values(batch, ">u8")[places] = (times // 1000 << 32) + _ID_MARK
+            _values(batch, ">u4")[places + 8] = (_ID_MARK_END << 24) + (rows & 0xFFFFFF)
         for positions in self._dates:
-            batch[positions[offset : offset + number] - begin] = dates
-        return batch.tobytes()
+            _values(batch, "<i8")[positions[chosen] - begin] = times
+        return bytes(batch)
 
     def _positions(
         self, documents: list[bytes], first: dict[str, Any], kind: type, code: bytes
     ) -> list[_Positions]:
-        """Return where the values of a type are: for each field, a row of bytes per document."""
-        length = {_OBJECT_ID: _ID_BYTES, _DATE: _DATE_BYTES}[code]
+        """Return where the values of a type begin: for each field, a place per document."""
         found: list[_Positions] = []
         for name in (name for name, value in first.items() if isinstance(value, kind)):
             head = code + name.encode() + b"\0"
@@ -112,7 +106,7 @@ class Rows:
                 start + document.index(head) + len(head)
                 for start, document in zip(self._starts, documents, strict=False)
             ]
-            found.append(np.array(places, np.int64)[:, None] + np.arange(length))
+            found.append(np.array(places, np.int64))
         return found
 
 
@@ -130,6 +124,12 @@ def split(documents: bytes) -> list[bytes]:
 def decoded(document: bytes) -> dict[str, Any]:
     """Return a document as the driver decodes it."""
     return bson.decode(document, CODEC)  # pyright: ignore[reportUnknownMemberType] -- an array among what it takes
+
+
+def _values(data: bytearray, kind: str) -> "np.ndarray[Any, Any]":
+    """Return the value of a type that begins at each byte of some data."""
+    value = np.dtype(kind)
+    return np.ndarray((len(data) - value.itemsize + 1,), value, data, strides=(1,))
 
 
 def _midnight(day: str) -> int:
