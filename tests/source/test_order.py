@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from bson import Binary, Code, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,9 +84,8 @@ def test_ids_of_different_types_never_count_as_the_same() -> None:
     assert len(set(_keys(ids))) == len(ids)
 
 
-@pytest.mark.parametrize("start", [0, 2])
-def test_object_ids_have_the_same_keys_however_they_were_decoded(start: int) -> None:
+def test_object_ids_have_the_same_keys_however_they_were_decoded() -> None:
     ids = [ObjectId() for _ in range(4)]
-    array = pa.array([item.binary for item in ids], pa.binary(12)).slice(start)
+    rows = np.frombuffer(b"".join(item.binary for item in ids), np.uint8).reshape(4, 12)
 
-    assert keys_of_object_ids(array).equals(keys_of(ids[start:]))
+    assert keys_of_object_ids(rows).equals(keys_of(ids))

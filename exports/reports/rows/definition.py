@@ -10,6 +10,8 @@ from exports.reports.definition import Definition, FieldPath, Name, Table, field
 from exports.source.types import ColumnType, OnMismatch
 
 _DEFAULT_SCALE: Final = 2
+_MOST_COLUMNS: Final = 16_384
+"""As many as a sheet of Excel has."""
 _FORMATTED: Final = ("integer", "number", "decimal", "datetime", "date")
 _LONGEST_FORMAT: Final = 255
 """Characters. Excel rejects a workbook with a longer number format."""
@@ -73,7 +75,7 @@ class RowsDefinition(Definition):
     kind: Literal["rows"]
     columns: Annotated[
         Mapping[Name, Annotated[FieldColumn, BeforeValidator(field_as_table)]],
-        Field(min_length=1),
+        Field(min_length=1, max_length=_MOST_COLUMNS),
     ]
     on_mismatch: OnMismatch = "fail"
     long_text: Literal["fail", "cut"] = "fail"

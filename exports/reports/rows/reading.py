@@ -34,7 +34,7 @@ from exports.tables.warnings import (
 )
 
 if TYPE_CHECKING:
-    from exports.source.arrays import Int64s
+    from exports.source.batch import Int64s
     from exports.source.types import NotFrozen
 
 ROWS_TO_LEARN_FROM: Final = 25_000
