@@ -3,11 +3,13 @@
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from exports.source.batch import Int64s
     from exports.source.types import NotFrozen
 
+_T = TypeVar("_T")
+
+_DECODER: Final = ThreadPoolExecutor(1, "decoder")
+"""One thread for all units: several would only take the interpreter lock from each other."""
 ROWS_TO_LEARN_FROM: Final = 25_000
 """The first unit reads this many rows, and so learns how many rows there are in a time.
 
@@ -190,12 +196,11 @@ class UnitReader:
         raw_batches = self._source.raw_batches(self._definition.collection, self._query(scan.left))
         async with aclosing(one_ahead(raw_batches)) as ahead:
             async for raw in ahead:
-                # In a thread, because it takes some milliseconds. Meanwhile the next batch is
-                # fetched.
-                ready = await asyncio.to_thread(self._decoded, scan, raw)
+                # Meanwhile the next batch is fetched.
+                ready = await _in_decoder(partial(self._decoded, scan, raw))
                 if ready is not None:
                     yield ready
-        ready = await asyncio.to_thread(scan.finish)
+        ready = await _in_decoder(scan.finish)
         if ready is not None:
             yield ready
 
@@ -355,6 +360,10 @@ class _Scan:
         expected = self._rows * length / (self.cut - self._first)
         count = min(math.ceil(expected / (_FILL_FACTOR * self.limit_of_rest)), MAX_UNITS, length)
         return [start + length * index // count for index in range(count)]
+
+
+async def _in_decoder(work: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_DECODER, work)
 
 
 def _piece(unit: Unit, start: int, end: int, *, limit: int | None) -> Unit:
