@@ -3,6 +3,11 @@
 `python worker.py` and `exports worker` are the same.
 """
 
+import os
+
+# Arrow reads this when it is loaded: see `exports.runtime.memory`.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 import asyncio
 import logging
 import sys
@@ -49,7 +54,7 @@ from exports.reports.report import ReportCatalog
 from exports.runtime.liveness import LivenessFile
 from exports.runtime.log_settings import LogSettings
 from exports.runtime.logs import configure_logging, logged_as_json
-from exports.runtime.memory import give_back_memory
+from exports.runtime.memory import set_up_memory
 from exports.runtime.metrics import start_temporal
 from exports.runtime.process import end
 from exports.runtime.stopping import StopSignals
@@ -301,7 +306,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
     Raises:
         ExportError: A setting or a report is wrong, or a server can't be used.
     """
-    give_back_memory()
+    set_up_memory()
     reports = load_reports(settings.reports_file)
     stop = StopSignals(settings.shutdown_grace)
     loop = asyncio.get_running_loop()

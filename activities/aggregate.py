@@ -6,7 +6,6 @@ The claim of a small export calls it, too.
 import asyncio
 import hashlib
 import logging
-from collections import deque
 from contextlib import aclosing
 from typing import Final, Self
 
@@ -35,9 +34,7 @@ from exports.tables.warnings import WarningCounts
 from exports.temporal.payload_size import check_fits, size_of
 
 PART_BYTES: Final = 4 << 20
-"""Bytes of a part in memory, about; the upload holds a few parts at a time."""
-_PARTS_IN_FLIGHT: Final = 2
-"""Parts that one attempt writes at a time."""
+"""Bytes of a part in memory, about. An attempt writes one and fills another at the same time."""
 
 _log = logging.getLogger(__name__)
 
@@ -133,9 +130,9 @@ class AggregateActivities:
 
 
 class _Staging:
-    """Writes parts while the next rows are read.
+    """Writes a part while the rows of the next one are read.
 
-    A part holds batches of one schema. If the block is left early, the writes that have begun are
+    A part holds batches of one schema. If the block is left early, the write that has begun is
     finished first.
     """
 
@@ -149,19 +146,19 @@ class _Staging:
         self._batches: list[pa.RecordBatch] = []
         self._bytes = 0
         self._index = 0
-        self._under_way: deque[asyncio.Task[StagedPart]] = deque()
+        self._under_way: asyncio.Task[StagedPart] | None = None
         self._done: list[StagedPart] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
 
     async def add(self, batch: pa.RecordBatch) -> None:
-        """Take rows; wait while enough parts are being written."""
+        """Take rows. If they fill a part, wait until the one before has been written."""
         if self._batches and self._batches[0].schema != batch.schema:
             await self._start_part()
         self._batches.append(batch)
@@ -173,8 +170,7 @@ class _Staging:
         """Return all parts, in row order, once all are written; or a list of them as one part."""
         if self._batches:
             await self._start_part()
-        while self._under_way:
-            self._done.append(await self._under_way.popleft())
+        await self._end_part()
         listed, most = PartList(parts=self._done), self._ask.most_listed
         if len(self._done) > 1 and most is not None and size_of(listed) > most:
             return [await self._stored(listed)]
@@ -198,8 +194,7 @@ class _Staging:
         )
 
     async def _start_part(self) -> None:
-        if len(self._under_way) == _PARTS_IN_FLIGHT:
-            self._done.append(await self._under_way.popleft())
+        await self._end_part()
         batches, self._batches, self._bytes = self._batches, [], 0
         key = names.staged_part_key(
             self._ask.task.task_id,
@@ -209,7 +204,12 @@ class _Staging:
             index=self._index,
         )
         self._index += 1
-        self._under_way.append(asyncio.create_task(in_thread(lambda _: self._write(key, batches))))
+        self._under_way = asyncio.create_task(in_thread(lambda _: self._write(key, batches)))
+
+    async def _end_part(self) -> None:
+        if self._under_way is not None:
+            self._done.append(await self._under_way)
+            self._under_way = None
 
     def _write(self, key: str, batches: list[pa.RecordBatch]) -> StagedPart:
         part = encode_part(batches[0].schema, batches)

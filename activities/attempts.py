@@ -16,6 +16,7 @@ from activities.patience import Outages, time_limit
 from exports.clock import millis, now_ms
 from exports.errors import ExportError, StepTimeoutError, TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef
+from exports.runtime.memory import MANY_ROWS, give_back_memory
 from exports.runtime.outages import Patience
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import TaskError
@@ -135,6 +136,8 @@ class Attempts:
                     raise await self._failed(attempt, error) from None
                 finally:
                     progress.end()
+                    if attempt.rows >= MANY_ROWS:
+                        await asyncio.to_thread(give_back_memory)
 
     async def _failed(self, attempt: Attempt, error: Exception) -> ApplicationError:
         cause = domain_error(error)

@@ -6,6 +6,10 @@ Its settings come from the environment, like those of a worker. At its end it pr
 memory.
 """
 
+import os
+
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as in worker.py
+
 import argparse
 import asyncio
 import logging

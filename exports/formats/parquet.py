@@ -13,7 +13,7 @@ from exports.tables.arrow import column_of, fields_of, record_batch, schema_of
 from exports.tables.columns import Column, columns_of, sheet_of
 from exports.tables.warnings import WarningCounts
 
-_GROUP_ROWS: Final = 1 << 17
+_GROUP_ROWS: Final = 100_000
 """Rows in a row group, if they are not larger than `_GROUP_BYTES`."""
 _GROUP_BYTES: Final = 32 << 20
 
@@ -28,7 +28,7 @@ class Parquet(FileFormat):
     columns, and the zone of times, are in Arrow's metadata (`ARROW:schema`), which pyarrow reads
     and other programs ignore.
 
-    Memory holds one row group: 131,072 rows, or 32 MiB if that is less.
+    Memory holds one row group: 100,000 rows, or 32 MiB if that is less.
     """
 
     name = "parquet"
@@ -51,9 +51,7 @@ class Parquet(FileFormat):
         written = _written_schema(schema)
         with ParquetWriter(pa.PythonFile(file, mode="w"), written, compression="zstd") as writer:
             for group in _groups(_retyped(batch, columns, written) for batch in batches):
-                writer.write_table(
-                    pa.Table.from_batches(group, written).combine_chunks(), _GROUP_ROWS
-                )
+                writer.write_table(_taken(group, written), _GROUP_ROWS)
                 yield file.take()
         yield file.take()
 
@@ -111,3 +109,10 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]
                 group, rows, size = [], 0, 0
     if group:
         yield group
+
+
+def _taken(group: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Return the rows of a group, and empty the group, so that memory does not hold it twice."""
+    table = pa.Table.from_batches(group, schema).combine_chunks()
+    group.clear()
+    return table

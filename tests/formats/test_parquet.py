@@ -18,7 +18,7 @@ from exports.tables.warnings import WarningCounts
 from tests.support.parquet_files import parquet_file, parquet_table
 from tests.support.rows import DAY, ROWS, batch, group, measure, numbered, table
 
-GROUP = 131_072
+GROUP = 100_000
 
 
 def encoded(of: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
@@ -123,7 +123,7 @@ class TestRowGroups:
         return [found.row_group(index).num_rows for index in range(found.num_row_groups)]
 
     @pytest.mark.parametrize("size", [50_000, 300_000])
-    def test_a_row_group_has_131072_rows_whatever_the_batches(self, size: int) -> None:
+    def test_a_row_group_has_100000_rows_whatever_the_batches(self, size: int) -> None:
         batches = [
             numbered(self.of, first, min(first + size, 300_000))
             for first in range(0, 300_000, size)
@@ -160,10 +160,10 @@ class TestRowGroups:
 
         pieces = Parquet().encode(self.of, batches(), WarningCounts())
         assert next(pieces)
-        assert len(read) == 3
+        assert len(read) == 2
         assert next(pieces)
-        assert len(read) == 6
-        assert len(list(pieces)) == 7
+        assert len(read) == 4
+        assert len(list(pieces)) == 9
 
     def test_an_export_without_rows_has_no_row_group(self) -> None:
         assert self.sizes(encoded(self.of, [])) == []
