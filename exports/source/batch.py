@@ -59,13 +59,15 @@ _SIZES: Final[Mapping[int, int]] = {
     DECIMAL128: 16,
 }
 """Bytes of a value, by its type; those that its first four bytes count come on top."""
-_OTHER_TYPE: Final = -1
-_SIZE_OF: Final = np.array([_SIZES.get(kind, _OTHER_TYPE) for kind in range(256)], np.int64)
+_TOO_LARGE: Final = 1 << 40
+"""The size of a value of another type: it leads out of its document."""
+_SIZE_OF: Final = np.array([_SIZES.get(kind, _TOO_LARGE) for kind in range(256)], np.int64)
 _COUNTED: Final = np.isin(np.arange(256), (STRING, OBJECT, ARRAY, BINARY, CODE, SYMBOL))
 _COUNT: Final = Struct("<i")
 _COUNT_BYTES: Final = _COUNT.size
 _LETTERS: Final = 3
-"""Of a name, so that a name and its zero byte are one number of four bytes."""
+_NAME_BYTES: Final = _LETTERS + 1
+"""A name and the zero byte after it are one number of four bytes."""
 
 
 def wire_name(index: int) -> str:
@@ -155,18 +157,13 @@ class Batch:
         at = starts + _COUNT_BYTES
         found: dict[str, Element] = {}
         for name in names:
-            code = int.from_bytes(name.encode(), "little")
-            # At the end of a document, what follows is not its own.
-            here = (self._read(at + 1, "<u4") == code) & (at < ends)
+            here = self._read(at + 1, "<u4") == int.from_bytes(name.encode(), "little")
             types = np.where(here, self._read(at, "u1"), np.uint8(NULL))
-            places = np.where(here, at + 1 + _COUNT_BYTES, at)
-            sizes = _SIZE_OF[types]
+            places = at + here * (1 + _NAME_BYTES)
+            at = places + _SIZE_OF[types]
             counted = _COUNTED[types]
             if counted.any():
-                sizes[counted] += self._read(places[counted], "<u4")
-            at = places + sizes
-            if (sizes == _OTHER_TYPE).any() or (at > ends).any():
-                return {}
+                at[counted] += self._read(places[counted], "<u4")
             found[name] = Element(types, places)
         return found if (at == ends).all() else {}
 
