@@ -65,7 +65,7 @@ def _figures(what: str) -> list[Row]:
             ours=[],
             reference=[],
             reference_name="idle worker",
-            goal=Goal(side="at most", bound=2) if figure == "p95" else None,
+            goal=Goal(side="at most", bound=1.3) if figure == "p95" else None,
         )
         for figure in ("p95", "p50")
     ]

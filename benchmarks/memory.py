@@ -55,27 +55,26 @@ async def _peak(bench: Bench, name: str, rows: int) -> tuple[float, float]:
 
 def _rows(name: str, sizes: tuple[int, int, int], found: list[list[float]]) -> list[Row]:
     least, some, most = sizes
-    reference = f"{least:,} rows"
     return [
         Row(
             what=f"{name}, {some:,} rows",
             unit="MiB",
             ours=found[1],
             reference=found[0],
-            reference_name=reference,
+            reference_name=f"{least:,} rows",
         ),
         Row(
             what=f"{name}, {most:,} rows",
             unit="MiB",
             ours=found[2],
-            reference=found[0],
-            reference_name=reference,
-            goal=Goal(side="at most", bound=1.2),
+            reference=found[1],
+            reference_name=f"{some:,} rows",
+            goal=Goal(side="at most", bound=1),
         ),
         Row(
             what=f"{name}, {most:,} rows, as such",
             unit="MiB",
             ours=found[2],
-            goal=Goal(side="at most", bound=400, of="figure"),
+            goal=Goal(side="at most", bound=300, of="figure"),
         ),
     ]
