@@ -340,7 +340,7 @@ async def run(settings: Settings, make_source: SourceMaker = Source) -> None:
 
 
 def _threads(settings: Settings) -> int:
-    # A heavy step decodes in one thread while it writes parts in two others.
+    # A step may decode in one thread while it writes a part in another and looks up a name.
     return settings.max_concurrent_activities * 3 + settings.max_concurrent_bulk_activities * 3 + 4
 
 

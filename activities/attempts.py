@@ -136,8 +136,8 @@ class Attempts:
                     raise await self._failed(attempt, error) from None
                 finally:
                     progress.end()
-                    if attempt.rows >= MANY_ROWS:
-                        await asyncio.to_thread(give_back_memory)
+                    if attempt.rows - rows >= MANY_ROWS:
+                        asyncio.get_running_loop().run_in_executor(None, give_back_memory)
 
     async def _failed(self, attempt: Attempt, error: Exception) -> ApplicationError:
         cause = domain_error(error)

@@ -3,6 +3,10 @@
 python -m benchmarks.peers.temporal_worker
 """
 
+import os
+
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as in worker.py
+
 import asyncio
 import logging
 import signal

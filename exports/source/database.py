@@ -28,11 +28,7 @@ _T = TypeVar("_T")
 
 _DOCUMENTS_PER_BATCH: Final = 1000
 ROWS_PER_BATCH: Final = 10_000
-"""Most documents in one batch of a query.
-
-Decoding a batch holds the interpreter lock, for about 15 ms if the documents are small. Heartbeats
-and other exports wait meanwhile.
-"""
+"""Most documents in one batch of a query; memory holds a few batches of each unit."""
 _GRACE: Final = timedelta(seconds=15)
 """How much longer than the query timeout to wait for a server that does not answer at all."""
 _PRIMARY_TIMEOUT: Final = 10

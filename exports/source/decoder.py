@@ -85,6 +85,9 @@ class BatchDecoder:
         time_field: Path of the field that holds a document's date.
         zone: Time zone of dates.
         on_mismatch: What happens to values that do not fit.
+
+    Attributes:
+        is_slow: Whether the next batch will probably need the rules, as the last one did.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class BatchDecoder:
         self._on_mismatch = on_mismatch
         self._rules = [rule(item.kind, scale=item.scale, zone=zone) for item in fields]
         self._converters = [self._converter(index) for index in range(len(fields))]
+        self.is_slow = any(item.kind == "json" for item in fields)
         self._time, self._key = wire_name(0), wire_name(1)
         self._wire_names = [self._wire_name(index) for index in range(len(fields))]
         self._texts: set[int] = set()
@@ -119,6 +123,7 @@ class BatchDecoder:
                 time field of a document is not a date.
         """
         batch = Batch(raw, [name for name in self.projection if name != "_id"])
+        self.is_slow = False
         times = self._times(batch)
         columns, replaced = zip(
             *(self._column(index, batch) for index in range(len(self._fields))), strict=True
@@ -149,6 +154,7 @@ class BatchDecoder:
 
     def _times(self, batch: Batch) -> Int64s:
         element = batch.elements.get(self._time)
+        # The query has only dates of its period.
         if element is not None and (element.types == DATE).all():
             return arrays.milliseconds(batch, element)
         values = batch.values_of(self._time)
@@ -174,6 +180,7 @@ class BatchDecoder:
         try:
             column = self._converted(index, batch)
         except Mismatch:
+            self.is_slow = True
             values = batch.values_of(self._wire_names[index])
             column, replaced = self._column_by_rules(index, values)
         # It stays text, so that the parts of a unit do not change back and forth.

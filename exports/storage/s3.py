@@ -56,19 +56,15 @@ def s3_client(settings: Settings, endpoint: str | None) -> "S3Client":
 
 
 def _send_at_once(params: dict[str, Any], **_: object) -> None:
-    """Send a body in one piece, and a small one together with its headers.
+    """Send a small body together with its headers.
 
-    botocore makes a file of the bytes, which is then copied and sent in small pieces.
-
-    It sends the headers first, and waits until the store asks for the body (`Expect:
+    botocore sends the headers first, and waits until the store asks for the body (`Expect:
     100-continue`), or for a second if it never does. That spares the sending of a body that is
     refused, and costs a round trip.
     """
     body = params.get("body")
-    if isinstance(body, BytesIO):
-        params["body"] = body.getvalue()
-        if len(params["body"]) <= _SMALL_BODY:
-            params["headers"].pop("Expect", None)
+    if isinstance(body, BytesIO) and body.getbuffer().nbytes <= _SMALL_BODY:
+        params["headers"].pop("Expect", None)
 
 
 def link_client(settings: Settings) -> "S3Client | None":

@@ -14,8 +14,10 @@ from bson import Binary, Code, Decimal128, Int64, MinKey, ObjectId, Regex, Times
 from bson.datetime_ms import DatetimeMS
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from exports.errors import MismatchError
+from exports.reports.rows.definition import RowsDefinition
 from exports.source.batch import Batch
 from exports.source.decoder import BatchDecoder, Decoded, Field
 from exports.source.types import ColumnType, OnMismatch
@@ -258,6 +260,28 @@ def test_a_text_that_looks_like_another_element_is_only_a_text(inside: bytes) ->
     assert repr([column.to_pylist() for column in found.columns]) == repr(
         [[1, None], [NAN, 2.5], [text, None]]
     )
+
+
+def test_each_of_as_many_columns_as_a_report_may_have_is_asked_for() -> None:
+    most = 16_384
+    with pytest.raises(ValidationError, match=f"at most {most} items"):
+        RowsDefinition.model_validate(
+            {"columns": {f"c{number}": "a" for number in range(most + 1)}}
+        )
+
+    columns: list[ColumnType] = ["integer"] * most
+    assert len(_decoder(*columns).projection) == most + len(("_id", "time", "key"))
+
+
+def test_a_decoder_knows_that_the_next_batch_may_be_slow() -> None:
+    decoder = _decoder("integer")
+    before = decoder.is_slow
+    decoder.decode(_raw(decoder, {"f0": 1.0}))
+    odd = decoder.is_slow
+    decoder.decode(_raw(decoder, {"f0": 1}))
+
+    assert (before, odd, decoder.is_slow) == (False, True, False)
+    assert _decoder("json").is_slow
 
 
 def test_fields_in_another_order_than_asked_for_are_found() -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _DECODER: Final = ThreadPoolExecutor(1, "decoder")
-"""One thread for all units: several would only take the interpreter lock from each other."""
+"""One thread for all units: several would take the interpreter lock from each other."""
 ROWS_TO_LEARN_FROM: Final = 25_000
 """The first unit reads this many rows, and so learns how many rows there are in a time.
 
@@ -197,10 +197,10 @@ class UnitReader:
         async with aclosing(one_ahead(raw_batches)) as ahead:
             async for raw in ahead:
                 # Meanwhile the next batch is fetched.
-                ready = await _in_decoder(partial(self._decoded, scan, raw))
+                ready = await self._in_thread(partial(self._decoded, scan, raw))
                 if ready is not None:
                     yield ready
-        ready = await _in_decoder(scan.finish)
+        ready = await self._in_thread(scan.finish)
         if ready is not None:
             yield ready
 
@@ -271,6 +271,11 @@ class UnitReader:
         if isinstance(time, datetime):
             return epoch_ms(time)
         return start if direction == 1 else end - 1
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        # A slow one must not hold up those of other exports.
+        executor = None if self._decoder.is_slow else _DECODER
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
 
     def _decoded(self, scan: "_Scan", raw: bytes) -> pa.RecordBatch | None:
         decoded = self._decoder.decode(raw)
@@ -360,10 +365,6 @@ class _Scan:
         expected = self._rows * length / (self.cut - self._first)
         count = min(math.ceil(expected / (_FILL_FACTOR * self.limit_of_rest)), MAX_UNITS, length)
         return [start + length * index // count for index in range(count)]
-
-
-async def _in_decoder(work: Callable[[], _T]) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(_DECODER, work)
 
 
 def _piece(unit: Unit, start: int, end: int, *, limit: int | None) -> Unit:
