@@ -29,7 +29,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 PARTS_OF_A_SIZE: Final = 2000
 """After so many parts, the next ones are twice as large: 10,000 parts are half a terabyte."""
-_PARTS_IN_FLIGHT: Final = 4
+_PARTS_IN_FLIGHT: Final = 3
 """How many parts are sent at the same time."""
 _READ_BYTES: Final = 1024 * 1024
 """How much of a stored file is read at once to compare it."""
