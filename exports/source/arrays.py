@@ -58,7 +58,7 @@ def integers(batch: Batch, element: Element) -> AnyArray:
     """Return integers of both sizes.
 
     Raises:
-        Mismatch: There are other values. So do the other functions here that take an element.
+        Mismatch: There are other values. All functions here that return a column raise it.
     """
     _check(element, INT32, INT64)
     return _array(pa.int64(), batch.values(element, _INTEGERS, "i8"), element.there)

@@ -106,33 +106,29 @@ class Batch:
     Args:
         raw: Their bytes, at least one document.
         names: The names of their fields, made by `wire_name`, in the order of the projection.
-
-    Attributes:
-        elements: By the name of the field. Empty if a document has other fields, another order or a
-            value of another type than those above: then there are only `documents`.
     """
 
     def __init__(self, raw: bytes, names: Iterable[str]) -> None:
         self.raw = raw
-        self.elements = self._elements(names)
+        self._found = self._elements(names)
 
     @cached_property
-    def documents(self) -> list[dict[str, object]]:
-        """The documents as the driver decodes them."""
+    def _documents(self) -> list[dict[str, object]]:
         return bson.decode_all(self.raw, CODEC)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- open stubs
 
     def values_of(self, name: str) -> list[object]:
         """Return the value of a field of each document, as the driver decodes it, or None."""
-        return [document.get(name) for document in self.documents]
+        return [document.get(name) for document in self._documents]
 
     def element(self, name: str) -> Element:
         """Return the elements of a field.
 
         Raises:
-            Mismatch: It is not known where they are.
+            Mismatch: It is not known where they are: a document of the batch has other fields,
+                another order, or a value of another type than those above.
         """
         try:
-            return self.elements[name]
+            return self._found[name]
         except KeyError:
             raise Mismatch from None
 

@@ -6,6 +6,7 @@ define the result: the rows are the same whichever way was taken.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
@@ -153,10 +154,11 @@ class BatchDecoder:
                 return _SIMPLE.get(item.kind)
 
     def _times(self, batch: Batch) -> Int64s:
-        element = batch.elements.get(self._time)
-        # The query has only dates of its period.
-        if element is not None and (element.types == DATE).all():
-            return arrays.milliseconds(batch, element)
+        with suppress(Mismatch):
+            element = batch.element(self._time)
+            # The query has only dates of its period.
+            if (element.types == DATE).all():
+                return arrays.milliseconds(batch, element)
         values = batch.values_of(self._time)
         times = [epoch_ms(value) for value in values if isinstance(value, datetime)]
         if len(times) < len(values):
