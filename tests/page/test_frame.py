@@ -1,6 +1,8 @@
 """What is around every view: the languages, the way to the views, and whether the API is there."""
 
-from playwright.sync_api import expect
+from datetime import UTC, datetime, timedelta
+
+from playwright.sync_api import Request, expect
 
 from tests.support.browsing import (
     GONE,
@@ -10,6 +12,7 @@ from tests.support.browsing import (
     assert_accessible,
     assert_fits,
     assert_steady,
+    opened,
 )
 from tests.support.site import Site
 
@@ -78,12 +81,17 @@ def test_when_the_api_is_gone_i_am_told_and_when_it_is_back_nothing_is_lost(
     site: Site, visitors: Visitors, complaints: Complaints
 ) -> None:
     complaints.allow(GONE)
-    page = visitors.visit()
-    with page.expect_event("requestfailed", lambda request: "events" in request.url):
+    browser = visitors.browser(visitors.me)
+    browser.clock.install()
+    page = opened(browser)
+    with page.expect_event("requestfailed", is_of_events):
         site.kill_api()
     expect(page.get_by_text("No connection to the service.")).to_be_visible()
     assert_accessible(page)
     assert_fits(page)
+    # After one more try in vain, the page's time stands still: only I can have it try again.
+    with page.expect_event("requestfailed", is_of_events):
+        page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
     site.start_api()
     page.get_by_role("button", name="Try now").click()
     expect(page.get_by_text("No connection to the service.")).to_be_hidden()
@@ -102,3 +110,7 @@ def test_if_it_is_not_known_who_i_am_i_can_try_again(
     browser.unroute("**/session")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_title(f"Signed in as {visitors.me}")).to_be_visible()
+
+
+def is_of_events(request: Request) -> bool:
+    return request.url.endswith("/exports/events")
