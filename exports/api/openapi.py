@@ -43,23 +43,24 @@ class DocumentedApi(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, which is made once."""
-        if self.openapi_schema is None:
-            made = super().openapi()
-            for answers in _all_answers(made):
-                if "HTTPValidationError" in str(answers.get("422")):
-                    del answers["422"]
-                for answer in answers.values():
-                    _add_example(answer)
-            for parameter in _all_parameters(made):
-                _leave_out_null(parameter["schema"])
-            schemas = made["components"]["schemas"]
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
-            event = ExportEvent.model_json_schema(
-                mode="serialization", ref_template="#/components/schemas/{model}"
-            )
-            schemas |= {**event.pop("$defs"), "ExportEvent": event, **schemas}
-        return super().openapi()
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        made = super().openapi()
+        for answers in _all_answers(made):
+            if "HTTPValidationError" in str(answers.get("422")):
+                del answers["422"]
+            for answer in answers.values():
+                _add_example(answer)
+        for parameter in _all_parameters(made):
+            _leave_out_null(parameter["schema"])
+        schemas = made["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        event = ExportEvent.model_json_schema(
+            mode="serialization", ref_template="#/components/schemas/{model}"
+        )
+        schemas |= {**event.pop("$defs"), "ExportEvent": event, **schemas}
+        return made
 
 
 def _all_answers(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,8 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 OWNER, STRANGER, OPERATOR = "u1", "u2", "op"
 GRACE = 30.0
+_DOCUMENT: dict[str, Any] = {}
+"""The OpenAPI document, which is the same for all. Making it takes more than most tests."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ async def open_api(service: Service, **settings: Any) -> AsyncGenerator[Api]:
         settings=service.settings,
         api=api,
     )
+    if not _DOCUMENT:
+        _DOCUMENT.update(app.openapi())
+    app.openapi_schema = _DOCUMENT
     server = ApiServer(app, api, grace=GRACE)
     tokens = TokenStore(service.database)
     made = {
