@@ -22,7 +22,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest test-page chaos protections mutants record-histories docs vendor lock clean
+.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest test-e2e test-page chaos protections mutants record-histories docs vendor lock clean
 
 help: ## List the targets
 	@echo "Targets of make:"
@@ -33,7 +33,7 @@ demo: servers ## Two exports on real servers, into demo-exports/ (KEEP=1: keep t
 	@$(RUN)/python -m dev.demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 # Side by side, because the tests leave a part of two cores idle.
-test: lint ## All checks and tests, but for `make chaos`
+test: lint ## All checks, and the tests of all parts
 	@$(MAKE) --no-print-directory --jobs=3 mypy pyright pytest
 
 dev: servers ## Servers, worker and HTTP API until Ctrl-C, with data in .dev/ (REPORTS=my.toml: your own reports)
@@ -69,7 +69,7 @@ force:
 check: lint typecheck ## Formatting, lint, types, import layers and unused code, without the tests
 
 pytest: setup ## The tests of `make test`, without the checks
-	$(RUN)/pytest --ignore=tests/chaos --ignore=tests/benchmarks --ignore=tests/page
+	$(RUN)/pytest $(addprefix --ignore=tests/,chaos benchmarks end_to_end page)
 
 format: setup ## Format and fix what can be fixed
 	$(RUN)/ruff format
@@ -95,6 +95,9 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 
 chaos: setup ## The fault suite, killed workers, lost servers and more, and the tests of benchmarks (long: EXPORTS=500 KILLS=200 SEED=...)
 	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos tests/benchmarks
+
+test-e2e: setup ## The tests of whole installations, and of all that the documentation tells people to type
+	$(RUN)/pytest tests/end_to_end
 
 test-page: setup ## The tests of the exports page in Chromium, which is installed if it is not there
 	@if $(RUN)/python -m dev.browser; then $(RUN)/pytest -n 2 tests/page; else [ -z "$$CI" ]; fi
