@@ -22,7 +22,7 @@ export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest test-e2e test-page chaos protections mutants record-histories docs vendor lock clean
+.PHONY: help setup servers demo test dev load bench audit check format lint typecheck mypy pyright pytest test-end-to-end test-page chaos protections mutants record-histories docs vendor lock clean
 
 help: ## List the targets
 	@echo "Targets of make:"
@@ -96,7 +96,7 @@ bench: $(UV) ## Benchmarks into benchmarks/RESULTS.md (ONLY="small fairness", QU
 chaos: setup ## The fault suite, killed workers, lost servers and more, and the tests of benchmarks (long: EXPORTS=500 KILLS=200 SEED=...)
 	EXPORTS="$(EXPORTS)" KILLS="$(KILLS)" SEED="$(SEED)" $(RUN)/python -m pytest tests/chaos tests/benchmarks
 
-test-e2e: setup ## The tests of whole installations, and of all that the documentation tells people to type
+test-end-to-end: setup ## The tests of whole installations, and of all that the documentation tells people to type
 	$(RUN)/pytest tests/end_to_end
 
 test-page: setup ## The tests of the exports page in Chromium, which is installed if it is not there

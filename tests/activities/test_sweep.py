@@ -59,13 +59,13 @@ async def test_a_task_that_is_not_due_yet_is_not_started(service: Service) -> No
 async def test_a_sweep_starts_everything_that_is_due(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exports.documents.PAGE", 25)
+    monkeypatch.setattr("exports.documents.PAGE", 10)
     await insert_orders(idle_service.database)
-    documents = [{"_id": ObjectId(), **TASK, "createdBy": f"u{n % 3}"} for n in range(60)]
+    documents = [{"_id": ObjectId(), **TASK, "createdBy": f"u{n % 3}"} for n in range(25)]
     await idle_service.database["ExportTasks"].insert_many(documents)
     async with working(idle_service):
         swept = await idle_service.client.sweep()
-    assert swept == SweepResult(started=60, healed=0, purged=0, handled=60)
+    assert swept == SweepResult(started=25, healed=0, purged=0, handled=25)
 
 
 async def test_what_is_due_is_started_although_the_open_ones_can_not_be_counted(
@@ -88,7 +88,7 @@ async def test_what_is_due_is_started_although_the_open_ones_can_not_be_counted(
 
 async def test_two_sweeps_at_once_start_one_run_of_each_task(service: Service) -> None:
     await insert_orders(service.database)
-    ids = [await insert_task(service) for _ in range(20)]
+    ids = [await insert_task(service) for _ in range(8)]
     sweeps = await asyncio.gather(*(service.client.sweep() for _ in range(4)))
     for task_id in ids:
         assert (await service.ended(task_id)).status is TaskStatus.DONE

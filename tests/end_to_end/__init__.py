@@ -1,1 +1,1 @@
-"""Whole installations, and what the documentation tells people to type: `make test-e2e`."""
+"""Whole installations, and what the documentation tells people to type: `make test-end-to-end`."""
