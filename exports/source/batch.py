@@ -144,6 +144,8 @@ class Batch:
         found = np.zeros(len(element.types), kind)
         for bson_type, as_stored in stored.items():
             rows = element.types == bson_type
+            if rows.all():  # as in most columns: half the work
+                return self._read(element.places, as_stored).astype(kind)
             if rows.any():
                 found[rows] = self._read(element.places[rows], as_stored)
         return found
@@ -155,12 +157,17 @@ class Batch:
         found: dict[str, Element] = {}
         for name in names:
             here = self._read(at + 1, "<u4") == int.from_bytes(name.encode(), "little")
-            types = np.where(here, self._read(at, "u1"), np.uint8(NULL))
-            places = at + here * (1 + _NAME_BYTES)
-            at = places + _SIZE_OF[types]
-            counted = _COUNTED[types]
+            types = self._read(at, "u1")
+            if here.all() and (types == types[0]).all():  # as in most batches: half the work
+                places = at + (1 + _NAME_BYTES)
+                size, counted = _SIZE_OF[types[0]], _COUNTED[types[0]]
+            else:
+                types = np.where(here, types, np.uint8(NULL))
+                places = at + here * (1 + _NAME_BYTES)
+                size, counted = _SIZE_OF[types], _COUNTED[types]
+            at = places + size
             if counted.any():
-                at[counted] += self._read(places[counted], "<u4")
+                at += counted * self._read(places, "<u4")
             # Half the memory, which counts if a report has a thousand columns.
             found[name] = Element(types, places.astype(np.int32))
         return found if (at == ends).all() else {}
@@ -176,8 +183,8 @@ class Batch:
     def _starts(self) -> Int64s:
         """Return where the documents begin."""
         starts: list[int] = []
-        at = 0
-        while at < len(self.raw):
+        at, end, raw, count_at = 0, len(self.raw), self.raw, _COUNT.unpack_from
+        while at < end:
             starts.append(at)
-            at += _COUNT.unpack_from(self.raw, at)[0]
+            at += count_at(raw, at)[0]
         return np.array(starts, np.int64)
