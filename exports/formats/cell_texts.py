@@ -24,6 +24,7 @@ from exports.formats.text_arrays import (
     Texts,
     all_bytes,
     change,
+    has_any,
     is_text,
     join,
     replace,
@@ -74,14 +75,14 @@ def _cast(values: AnyArray) -> Texts:
 
 
 def _without_exponents(numbers: Texts) -> Texts:
-    if b"E" not in all_bytes(numbers):
+    if not has_any(numbers, b"E"):
         return numbers
     return change(numbers, "E", lambda text: f"{Decimal(text):f}")
 
 
 def _floats(values: AnyArray) -> Texts:
     texts = replace(replace(_cast(values), "nan", "NaN"), "inf", "Infinity")
-    if b"e" not in all_bytes(texts):
+    if not has_any(texts, b"e"):
         return texts
     # Epoch milliseconds and other large integers are to be written without an exponent.
     kind: pa.DataType = values.type

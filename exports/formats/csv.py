@@ -7,15 +7,16 @@ import pyarrow as pa
 
 from exports.formats.base import FileFormat
 from exports.formats.cell_texts import cell_texts
-from exports.formats.formulas import safe_text, safe_texts
+from exports.formats.formulas import BYTES_OF_FORMULAS, safe_text, safe_texts
 from exports.formats.lines import Cells, encode_lines
-from exports.formats.text_arrays import is_text, replace
+from exports.formats.text_arrays import Texts, change_unique, has_any, is_text, replace
 from exports.tables.arrow import AnyArray
 from exports.tables.columns import Column, columns_of
 from exports.tables.warnings import WarningCounts
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _LINE_END: Final = "\r\n"
+_QUOTE: Final = '"'
 
 
 class Csv(FileFormat):
@@ -59,8 +60,14 @@ def _cells(column: Column, values: AnyArray) -> Cells:
     texts = cell_texts(column, values)
     if not is_text(values.type):
         return Cells(texts, in_quotes=False)
-    return Cells(replace(safe_texts(texts), '"', '""'), in_quotes=True)
+    if has_any(texts, _QUOTE.encode(), *BYTES_OF_FORMULAS):
+        texts = change_unique(texts, lambda unique: _doubled(safe_texts(unique)))
+    return Cells(texts, in_quotes=True)
+
+
+def _doubled(texts: Texts) -> Texts:
+    return replace(texts, _QUOTE, 2 * _QUOTE)
 
 
 def _quoted(text: str) -> str:
-    return '"' + safe_text(text).replace('"', '""') + '"'
+    return _QUOTE + safe_text(text).replace(_QUOTE, 2 * _QUOTE) + _QUOTE

@@ -5,8 +5,6 @@ from typing import Final, cast
 
 from exports.formats.text_arrays import (
     Texts,
-    all_bytes,
-    change_unique,
     change_where,
     join,
     matches,
@@ -47,7 +45,7 @@ _HAS_ONE_AT_START: Final = _for_re2(rf"\A'*{_SKIPPED}*{_SIGN}[^;|\t\r\n]*\z")
 _IS_NEGATIVE: Final = rf"\A{_NEGATIVE}\z"
 # A text without any of these bytes is not changed: the signs, the characters that may begin a
 # formula or a line, and the first two bytes of every full-width sign in UTF-8.
-_BYTES_OF_FORMULAS: Final = (
+BYTES_OF_FORMULAS: Final = (
     *(b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n", b"\x00"),
     b"\xef\xbc",
 )
@@ -75,10 +73,9 @@ def safe_text(text: str) -> str:
 
 def safe_texts(texts: Texts) -> Texts:
     """Return the `safe_text` of each text of an array; null stays null."""
-    data = all_bytes(texts)
-    if not any(mark in data for mark in _BYTES_OF_FORMULAS):
-        return texts
-    return change_unique(texts, _HAS_FORMULA, _escaped)
+    marked = matches(texts, _HAS_FORMULA)
+    escaped = _escaped(cast("Texts", kernel("filter", texts, marked)))
+    return cast("Texts", kernel("replace_with_mask", texts, marked, escaped))
 
 
 def _escaped(texts: Texts) -> Texts:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from exports.formats.text_arrays import Texts, all_bytes, fill_null, join, slices
+from exports.formats.text_arrays import Texts, fill_null, join, joined_bytes, slices
 from exports.tables.arrow import AnyArray, column_of
 from exports.tables.columns import Column
 
@@ -84,4 +84,4 @@ def _lines(columns: Sequence[Cells], separators: Sequence[str], no_value: str) -
         with_nulls = join(quote, cells.texts, quote) if quote else cells.texts
         pieces += [before, fill_null(with_nulls, no_value)]
         before = after
-    return all_bytes(join(*pieces, before))
+    return joined_bytes(*pieces, before)

@@ -10,7 +10,17 @@ import pyarrow.compute as pc
 from exports.formats.base import FileFormat
 from exports.formats.cell_texts import cell_texts
 from exports.formats.lines import Cells, encode_lines
-from exports.formats.text_arrays import Texts, change, has_byte_below, is_text, join, replace
+from exports.formats.text_arrays import (
+    Texts,
+    change_unique,
+    change_where,
+    has_any,
+    has_byte_below,
+    is_text,
+    join,
+    matches,
+    replace,
+)
 from exports.tables.arrow import AnyArray, kernel
 from exports.tables.columns import Column, columns_of
 from exports.tables.warnings import WarningCounts
@@ -92,11 +102,15 @@ def _in_quotes_where(mask: AnyArray, texts: Texts) -> Texts:
 
 
 def _escaped(texts: Texts) -> Texts:
+    if has_byte_below(_FIRST_PRINTABLE, texts) or has_any(texts, b'"', b"\\"):
+        return change_unique(texts, _escaped_each)
+    return texts
+
+
+def _escaped_each(texts: Texts) -> Texts:
     for character, escape in _SHORT_ESCAPES.items():
         texts = replace(texts, character, escape)
-    if not has_byte_below(_FIRST_PRINTABLE, texts):
-        return texts
-    return change(texts, r"[\x00-\x1f]", _with_controls_escaped)
+    return change_where(texts, matches(texts, r"[\x00-\x1f]"), _with_controls_escaped)
 
 
 def _with_controls_escaped(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +12,7 @@ from exports.tables.arrow import AnyArray, dictionary_of, kernel
 Texts: TypeAlias = pa.StringArray
 """An array of texts, some of which may be null."""
 
-_SLICE_ROWS: Final = 16_384
+_SLICE_ROWS: Final = 8_192
 _SLICE_BYTES: Final = 8 << 20
 
 
@@ -41,9 +42,40 @@ def join(*pieces: Texts | str) -> Texts:
     return _texts("binary_join_element_wise", *map(_datum, pieces), pa.scalar(""))
 
 
+def joined_bytes(*pieces: Texts | str) -> bytes:
+    """Return all pieces of the first row in UTF-8, then those of the second one, and so on.
+
+    For many pieces, this takes two thirds of the time of `join`.
+
+    Args:
+        pieces: As in `join`. Null is as an empty text.
+    """
+    arrays = [piece for piece in pieces if not isinstance(piece, str)]
+    same = [piece for piece in pieces if isinstance(piece, str)]
+    rows = np.arange(len(arrays[0]), dtype=np.int32)
+    # Where each piece of each row is in all of them, one after the other.
+    which = np.empty((len(rows), len(pieces)), np.int32)
+    first, at = 0, len(rows) * len(arrays)
+    for column, piece in enumerate(pieces):
+        if isinstance(piece, str):
+            which[:, column] = at
+            at += 1
+        else:
+            which[:, column] = first + rows
+            first += len(rows)
+    # Not in a variable, which would keep it in memory.
+    return all_bytes(
+        _texts(
+            "take",
+            pa.concat_arrays([*arrays, pa.array(same, pa.string())]),
+            pa.array(which.ravel()),
+        )
+    )
+
+
 def replace(texts: Texts, old: str, new: str) -> Texts:
     """Return texts with every `old` replaced by `new`."""
-    if old.encode() not in all_bytes(texts):
+    if not has_any(texts, old.encode()):
         return texts
     return _texts("replace_substring", texts, options=pc.ReplaceSubstringOptions(old, new))
 
@@ -56,28 +88,16 @@ def change(texts: Texts, pattern: str, by: Callable[[str], str]) -> Texts:
         pattern: A regular expression in the syntax of RE2, found anywhere in a text.
         by: Changes a text. Called once for all rows with the same text.
     """
-
-    def change_each(unique: Texts) -> Texts:
-        return change_where(unique, kernel("is_valid", unique), by)
-
-    return change_unique(texts, pattern, change_each)
+    return change_unique(texts, lambda unique: change_where(unique, matches(unique, pattern), by))
 
 
-def change_unique(texts: Texts, pattern: str, by: Callable[[Texts], Texts]) -> Texts:
-    """Return texts, with those changed that match a pattern.
+def change_unique(texts: Texts, by: Callable[[Texts], Texts]) -> Texts:
+    """Return texts changed by a function that gets each different text once, and no null.
 
-    Args:
-        texts: The texts.
-        pattern: As in `change`.
-        by: Changes an array of the texts that match, each text once. Not called if there are none.
+    Many columns, such as notes and categories, have few different texts.
     """
-    marked = matches(texts, pattern)
-    chosen = kernel("dictionary_encode", kernel("filter", texts, marked))
-    if not len(chosen):
-        return texts
-    before, which = dictionary_of(chosen)
-    after = by(cast("Texts", before))
-    return _texts("replace_with_mask", texts, marked, kernel("take", after, which))
+    unique, which = dictionary_of(kernel("dictionary_encode", texts))
+    return _texts("take", by(cast("Texts", unique)), which)
 
 
 def change_where(texts: Texts, marked: AnyArray, by: Callable[[str], str]) -> Texts:
@@ -90,6 +110,12 @@ def matches(texts: Texts, pattern: str) -> AnyArray:
     """Return which texts match a regular expression in the syntax of RE2; null does not match."""
     found = kernel("match_substring_regex", texts, options=pc.MatchSubstringOptions(pattern))
     return kernel("coalesce", found, pa.scalar(value=False))
+
+
+def has_any(texts: Texts, *marks: bytes) -> bool:
+    """Whether one of these is in the texts in UTF-8; perhaps also if it is between two texts."""
+    data = all_bytes(texts)
+    return any(mark in data for mark in marks)
 
 
 def fill_null(texts: Texts, text: str) -> Texts:

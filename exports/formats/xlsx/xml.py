@@ -12,7 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exports.errors import FormatLimitError
-from exports.formats.text_arrays import Texts, all_bytes, change, fill_null, is_text, join, replace
+from exports.formats.text_arrays import (
+    Texts,
+    change,
+    fill_null,
+    is_text,
+    join,
+    joined_bytes,
+    replace,
+)
 from exports.formats.xlsx.cells import MAX_TEXT
 from exports.formats.xlsx.values import as_text, cell_numbers, choose
 from exports.tables.arrow import AnyArray, column_of
@@ -82,7 +90,7 @@ class RowWriter:
             if is_text(values.type):
                 values = self._within_limit(column, as_text(values), sheet, first)
             pieces += _cells(column, values, numbers)
-        return all_bytes(join(*_merged([*pieces, "</row>"])))
+        return joined_bytes(*_merged([*pieces, "</row>"]))
 
     def _within_limit(self, column: SheetColumn, texts: Texts, sheet: int, first: int) -> Texts:
         # A text never has fewer bytes in UTF-8 than code units in UTF-16.
