@@ -27,7 +27,7 @@ Stage = dict[str, Any]
 _T = TypeVar("_T")
 
 _DOCUMENTS_PER_BATCH: Final = 1000
-ROWS_PER_BATCH: Final = 10_000
+ROWS_PER_BATCH: Final = 16_384
 """Most documents in one batch of a query; memory holds a few batches of each unit."""
 _GRACE: Final = timedelta(seconds=15)
 """How much longer than the query timeout to wait for a server that does not answer at all."""

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-PART_SIZE: Final = 8 * 1024 * 1024
+PART_SIZE: Final = 6 * 1024 * 1024
 """Bytes of each of the first parts, but of the last.
 
 S3 allows parts of 5 MiB to 5 GiB, and 10,000 parts:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 PARTS_OF_A_SIZE: Final = 2000
-"""After so many parts, the next ones are twice as large: 10,000 parts are half a terabyte."""
+"""After so many parts, the next ones are twice as large: 10,000 parts are 390 GB."""
 _PARTS_IN_FLIGHT: Final = 3
 """How many parts are sent at the same time."""
 _READ_BYTES: Final = 1024 * 1024
