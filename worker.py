@@ -32,6 +32,7 @@ from activities.counting import Counting
 from activities.deliver import DeliveryActivities, MessageSweep
 from activities.orphans import Orphans
 from activities.patience import Outages
+from activities.precedence import Precedence
 from activities.purge import PurgeActivities
 from activities.sweep import SweepActivities
 from activities.upload import UploadActivities
@@ -127,7 +128,8 @@ def create_workers(
             task_queue=queue,
             workflows=[ExportWorkflow, SweepWorkflow] if queue == settings.task_queue else [],
             activities=activities,
-            interceptors=[Admission(), Counting()],
+            interceptors=[Admission(), Counting()]
+            + ([Precedence()] if queue == settings.task_queue else []),
             workflow_runner=workers_runner(),
             max_concurrent_activities=slots,
             max_concurrent_workflow_tasks=_WORKFLOW_TASKS,

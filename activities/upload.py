@@ -12,6 +12,7 @@ from exports import names
 from exports.formats import format_named
 from exports.formats.preview import PreviewMaker
 from exports.models import FinishedFile, Stage, UploadInput
+from exports.runtime.precedence import give_way
 from exports.staging.cache import PartCache
 from exports.staging.reader import StagedParts
 from exports.storage.bucket import ObjectStore
@@ -58,7 +59,7 @@ class UploadActivities:
                     preview = PreviewMaker(parts.schema)
                     pieces = file_format.encode(
                         with_about(parts.schema, ask.plan.about or []),
-                        preview.watching(_rows(parts, attempt, stop)),
+                        preview.watching(_rows(parts, attempt, stop, bulk=ask.plan.bulk)),
                         warn,
                     )
                     uploaded = self._store.upload(
@@ -85,9 +86,11 @@ class UploadActivities:
 
 
 def _rows(
-    batches: Iterable[pa.RecordBatch], attempt: Attempt, stop: threading.Event
+    batches: Iterable[pa.RecordBatch], attempt: Attempt, stop: threading.Event, *, bulk: bool
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
+        if bulk:
+            give_way()
         # Some formats read all rows before they return the first byte.
         if stop.is_set():
             raise StoppedError

@@ -17,11 +17,20 @@ from exports import names
 from exports.formats.csv import Csv
 from exports.models import TaskStatus
 from exports.reports.report import Rows
+from exports.reports.rows import reading
 from exports.reports.stats.report import StatsReport
+from exports.runtime import precedence
 from exports.settings import Settings
 from exports.tables.warnings import WarningCounts
 from tests.support.held_report import GATE
-from tests.support.service import Service, insert_orders, open_service, working, write_reports
+from tests.support.service import (
+    OF_ROWS,
+    Service,
+    insert_orders,
+    open_service,
+    working,
+    write_reports,
+)
 
 EVENTS_OF_A_SMALL_EXPORT = [
     *("WORKFLOW_EXECUTION_STARTED", "WORKFLOW_TASK_SCHEDULED", "WORKFLOW_TASK_STARTED"),
@@ -79,6 +88,41 @@ async def test_a_small_export_does_not_wait_for_big_ones(crowded: Service, gate:
         assert {(await crowded.document(task.id))["status"] for task in big} == {"running"}
         (gate / "open").touch()
         assert {(await crowded.ended(task.id)).status for task in big} == {TaskStatus.DONE}
+
+
+async def test_a_big_export_pauses_while_a_small_one_is_at_work(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precedence, "LONGEST_PAUSE_SECONDS", 150)
+    seen: list[str] = []
+    begun, asked, may_read = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    read = StatsReport.read
+
+    async def held(self: StatsReport, *given: Any, **named: Any) -> AsyncGenerator[Rows]:
+        begun.set()
+        await may_read.wait()
+        async for rows in read(self, *given, **named):
+            yield rows
+
+    def watched() -> None:
+        loop.call_soon_threadsafe(asked.set)
+        precedence.give_way()
+        seen.append("the big one goes on")
+
+    monkeypatch.setattr(StatsReport, "read", held)
+    monkeypatch.setattr(reading, "give_way", watched)
+    await insert_orders(service.database)
+    small = await service.create()
+    await begun.wait()
+    big = await service.create(**OF_ROWS)
+    await asked.wait()
+    await asyncio.sleep(0.1)
+    seen.append("the small one goes on")
+    may_read.set()
+    for task in (small, big):
+        assert (await service.ended(task.id)).status is TaskStatus.DONE
+    assert seen[0] == "the small one goes on"
 
 
 async def test_workers_can_take_one_kind_of_step_only(

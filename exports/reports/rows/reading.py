@@ -21,6 +21,7 @@ from exports.models import Unit
 from exports.reports.filter import match
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
 from exports.runtime.outages import Tries
+from exports.runtime.precedence import give_way
 from exports.source.database import RowQuery, Source
 from exports.source.decoder import BatchDecoder, Field, arrow_type
 from exports.source.order import Chunk, RowSorter
@@ -278,6 +279,7 @@ class UnitReader:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
     def _decoded(self, scan: "_Scan", raw: bytes) -> pa.RecordBatch | None:
+        give_way()
         decoded = self._decoder.decode(raw)
         self._mismatches.append(decoded.mismatches)
         return scan.push(Chunk(self._batch(decoded.columns), decoded.times, decoded.keys))
