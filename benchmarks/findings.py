@@ -6,18 +6,20 @@ _MEMORY: Final = (
     "Found by looking at the memory of the worker during an export (`/proc/PID/smaps`): reading"
     " takes the same for any number of rows, and so does the upload; what differs from run to run"
     " is how much of the freed memory the allocator has not yet given back. Arrow's C++ code kept"
-    " 50 MiB in an allocator of its own, until `worker.py` said otherwise; parts of 8 instead of"
+    " 50 MiB in an allocator of its own, until `worker.py` said otherwise; parts of 6 instead of"
     " 16 MiB, one staged part in flight instead of two, and a `malloc_trim` after each large step"
     " took away another 80 MiB."
 )
 _ROWS: Final = (
-    "The two processors have the work of the worker (csv: some 3.6 s for a million rows) and that"
+    "The two processors have the work of the worker (csv: some 3.2 s for a million rows) and that"
     " of the object store (2.2 s, because it compresses texts): without an idle moment, that is"
-    " 2.9 s. What decoding and encoding alone reach, in one process, is in the table as the second"
-    " reference (`benchmarks/in_memory.py`). The rest of the worker's time, by perf (csv):"
-    " a fifth is the way of the rows through the bucket, without which a lost worker would cost all"
-    " rows that it had read; a tenth are the SHA-256 and MD5 of the file, by which the store shows"
-    " that it holds its bytes; another tenth is the system's part of sending them."
+    " 2.7 s. While rows are read, only one and a half processors are busy, because Python and much"
+    " of numpy take turns in one interpreter. What decoding and encoding alone reach, in one"
+    " process, is in the table as the second reference (`benchmarks/in_memory.py`). The rest of the"
+    " worker's time, by perf (csv): a fifth is the way of the rows through the bucket, without"
+    " which a lost worker would cost all rows that it had read; a tenth are the SHA-256 and MD5 of"
+    " the file, by which the store shows that it holds its bytes; another tenth is the system's"
+    " part of sending them."
 )
 
 FINDINGS: Final[dict[tuple[str, str], str]] = {
