@@ -1,4 +1,4 @@
-"""Tells heavy steps which steps of small exports run, so that they give way."""
+"""Tells heavy steps which short steps run, so that they give way."""
 
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from exports import names
 from exports.runtime.precedence import small_step
 
+# Those of big exports are among them, because they are as short: the claim and the writeback.
 _STEPS: Final = frozenset({names.CLAIM, names.AGGREGATE, names.UPLOAD, names.WRITEBACK_DONE})
 
 

@@ -12,7 +12,7 @@ from exports import names
 from exports.formats import format_named
 from exports.formats.preview import PreviewMaker
 from exports.models import FinishedFile, Stage, UploadInput
-from exports.runtime.precedence import give_way
+from exports.runtime.precedence import GivingWay
 from exports.staging.cache import PartCache
 from exports.staging.reader import StagedParts
 from exports.storage.bucket import ObjectStore
@@ -88,9 +88,10 @@ class UploadActivities:
 def _rows(
     batches: Iterable[pa.RecordBatch], attempt: Attempt, stop: threading.Event, *, bulk: bool
 ) -> Iterator[pa.RecordBatch]:
+    giving_way = GivingWay()
     for batch in batches:
         if bulk:
-            give_way()
+            giving_way.pause()
         # Some formats read all rows before they return the first byte.
         if stop.is_set():
             raise StoppedError

@@ -1,43 +1,66 @@
 """Small exports come first: heavy steps of the same process pause while it runs steps of theirs."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 LONGEST_PAUSE_SECONDS: Final = 0.4
-"""How long a heavy step pauses at most before each batch of rows, so that it never stands still.
-
-A batch has 16,384 rows or 16 MiB: the slowest step is far from its time limit then.
-"""
+"""How long a heavy step pauses at most before each batch of rows."""
+MOST_PAUSED_SECONDS: Final = 240.0
+"""How long a heavy step pauses in all, so that several of them, in turn, keep their time limits."""
+LONGEST_SMALL_STEP_SECONDS: Final = 5.0
+"""A small step that takes longer waits for a server: heavy steps take nothing from it."""
 
 
 class _SmallSteps:
-    """Counts the steps of small exports that run now. They begin and end in the event loop."""
+    """The steps of small exports that run now. They begin and end in the event loop."""
 
     def __init__(self) -> None:
-        self._running = 0
-        self._none = threading.Event()
-        self._none.set()
+        self._running: set[object] = set()
+        self.none = threading.Event()
+        self.none.set()
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        self._running += 1
-        self._none.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._none.set()
+    def begin(self) -> object:
+        step = object()
+        self._running.add(step)
+        self.none.clear()
+        return step
 
-    def wait_for_none(self) -> None:
-        self._none.wait(LONGEST_PAUSE_SECONDS)
+    def end(self, step: object) -> None:
+        self._running.discard(step)
+        if not self._running:
+            self.none.set()
 
 
 _SMALL_STEPS: Final = _SmallSteps()
 
-small_step = _SMALL_STEPS.one_more
-"""The block is a step of a small export. To be used in the event loop."""
-give_way = _SMALL_STEPS.wait_for_none
-"""Pause while steps of small exports run. To be called in a thread, before a batch of rows."""
+
+@contextmanager
+def small_step() -> Iterator[None]:
+    """Run a step of a small export. To be used in the event loop."""
+    step = _SMALL_STEPS.begin()
+    limit = asyncio.get_running_loop().call_later(
+        LONGEST_SMALL_STEP_SECONDS, _SMALL_STEPS.end, step
+    )
+    try:
+        yield
+    finally:
+        limit.cancel()
+        _SMALL_STEPS.end(step)
+
+
+class GivingWay:
+    """The pauses of one heavy step."""
+
+    def __init__(self) -> None:
+        self._left = MOST_PAUSED_SECONDS
+
+    def pause(self) -> None:
+        """Wait while steps of small exports run. To be called in a thread, before a batch."""
+        if self._left > 0:
+            began = time.monotonic()
+            _SMALL_STEPS.none.wait(LONGEST_PAUSE_SECONDS)
+            self._left -= time.monotonic() - began

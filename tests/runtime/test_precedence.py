@@ -1,11 +1,12 @@
 """Heavy steps of a worker give way to the steps of small exports."""
 
+import asyncio
 import threading
 
 import pytest
 
 from exports.runtime import precedence
-from exports.runtime.precedence import give_way, small_step
+from exports.runtime.precedence import GivingWay, small_step
 
 HANG = 150.0  # seconds
 
@@ -13,11 +14,12 @@ HANG = 150.0  # seconds
 @pytest.fixture
 def pauses_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precedence, "LONGEST_PAUSE_SECONDS", HANG)
+    monkeypatch.setattr(precedence, "LONGEST_SMALL_STEP_SECONDS", HANG)
 
 
 @pytest.mark.usefixtures("pauses_for_long")
-def test_a_heavy_step_pauses_until_the_last_small_one_has_ended() -> None:
-    heavy = threading.Thread(target=give_way, daemon=True)
+async def test_a_heavy_step_pauses_until_the_last_small_one_has_ended() -> None:
+    heavy = threading.Thread(target=GivingWay().pause, daemon=True)
     with small_step():
         with small_step():
             heavy.start()
@@ -28,12 +30,30 @@ def test_a_heavy_step_pauses_until_the_last_small_one_has_ended() -> None:
 
 
 @pytest.mark.usefixtures("pauses_for_long")
-def test_a_heavy_step_does_not_pause_if_no_small_one_runs() -> None:
+async def test_a_heavy_step_does_not_pause_if_no_small_one_runs() -> None:
     with small_step():
         pass
-    give_way()
+    GivingWay().pause()
 
 
-def test_a_heavy_step_goes_on_slowly_if_small_ones_never_end() -> None:
+async def test_a_heavy_step_goes_on_slowly_if_small_ones_never_end() -> None:
     with small_step():
-        give_way()
+        GivingWay().pause()
+
+
+@pytest.mark.usefixtures("pauses_for_long")
+async def test_a_heavy_step_has_paused_enough_at_some_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precedence, "MOST_PAUSED_SECONDS", 0)
+    with small_step():
+        GivingWay().pause()
+
+
+@pytest.mark.usefixtures("pauses_for_long")
+async def test_nobody_pauses_for_a_small_step_that_only_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precedence, "LONGEST_SMALL_STEP_SECONDS", 0.01)
+    with small_step():
+        await asyncio.to_thread(GivingWay().pause)

@@ -17,9 +17,9 @@ from exports import names
 from exports.formats.csv import Csv
 from exports.models import TaskStatus
 from exports.reports.report import Rows
-from exports.reports.rows import reading
 from exports.reports.stats.report import StatsReport
 from exports.runtime import precedence
+from exports.runtime.precedence import GivingWay
 from exports.settings import Settings
 from exports.tables.warnings import WarningCounts
 from tests.support.held_report import GATE
@@ -94,6 +94,7 @@ async def test_a_big_export_pauses_while_a_small_one_is_at_work(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precedence, "LONGEST_PAUSE_SECONDS", 150)
+    monkeypatch.setattr(precedence, "LONGEST_SMALL_STEP_SECONDS", 150)
     seen: list[str] = []
     begun, asked, may_read = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -105,13 +106,15 @@ async def test_a_big_export_pauses_while_a_small_one_is_at_work(
         async for rows in read(self, *given, **named):
             yield rows
 
-    def watched() -> None:
+    pause = GivingWay.pause
+
+    def watched(self: GivingWay) -> None:
         loop.call_soon_threadsafe(asked.set)
-        precedence.give_way()
+        pause(self)
         seen.append("the big one goes on")
 
     monkeypatch.setattr(StatsReport, "read", held)
-    monkeypatch.setattr(reading, "give_way", watched)
+    monkeypatch.setattr(GivingWay, "pause", watched)
     await insert_orders(service.database)
     small = await service.create()
     await begun.wait()
@@ -123,6 +126,23 @@ async def test_a_big_export_pauses_while_a_small_one_is_at_work(
     for task in (small, big):
         assert (await service.ended(task.id)).status is TaskStatus.DONE
     assert seen[0] == "the small one goes on"
+
+
+async def test_big_exports_pause_when_they_read_and_write_and_small_ones_never(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[str] = []
+
+    def noted(_: GivingWay) -> None:
+        paused.append(threading.current_thread().name)
+
+    monkeypatch.setattr(GivingWay, "pause", noted)
+    await insert_orders(service.database)
+    assert (await service.exported()).status is TaskStatus.DONE
+    assert paused == []
+    assert (await service.exported(**OF_ROWS)).status is TaskStatus.DONE
+    reads = [name for name in paused if name.startswith("decoder")]
+    assert 0 < len(reads) < len(paused)
 
 
 async def test_workers_can_take_one_kind_of_step_only(

@@ -21,7 +21,7 @@ from exports.models import Unit
 from exports.reports.filter import match
 from exports.reports.rows.definition import FieldColumn, RowsDefinition
 from exports.runtime.outages import Tries
-from exports.runtime.precedence import give_way
+from exports.runtime.precedence import GivingWay
 from exports.source.database import RowQuery, Source
 from exports.source.decoder import BatchDecoder, Field, arrow_type
 from exports.source.order import Chunk, RowSorter
@@ -129,6 +129,7 @@ class UnitReader:
         )
         self._mismatches: list[list[Int64s]] = []
         self._not_frozen: NotFrozen | None = None
+        self._giving_way = GivingWay()
 
     async def batches(self) -> AsyncGenerator[pa.RecordBatch]:
         """Yield the rows in order of time and `_id`: at least one batch, which may be empty.
@@ -279,7 +280,7 @@ class UnitReader:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
     def _decoded(self, scan: "_Scan", raw: bytes) -> pa.RecordBatch | None:
-        give_way()
+        self._giving_way.pause()
         decoded = self._decoder.decode(raw)
         self._mismatches.append(decoded.mismatches)
         return scan.push(Chunk(self._batch(decoded.columns), decoded.times, decoded.keys))
