@@ -27,8 +27,8 @@ PART_SIZE: Final = 6 * 1024 * 1024
 S3 allows parts of 5 MiB to 5 GiB, and 10,000 parts:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
-PARTS_OF_A_SIZE: Final = 2000
-"""After so many parts, the next ones are twice as large: 10,000 parts are 390 GB."""
+PARTS_OF_A_SIZE: Final = 1800
+"""After so many parts, the next ones are twice as large: 10,000 parts are 550 GB."""
 _PARTS_IN_FLIGHT: Final = 3
 """How many parts are sent at the same time."""
 _READ_BYTES: Final = 1024 * 1024
