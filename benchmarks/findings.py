@@ -6,8 +6,8 @@ _MEMORY: Final = (
     "Found by looking at the memory of the worker during an export (`/proc/PID/smaps`): reading"
     " takes the same for any number of rows, and so does the upload; what differs from run to run"
     " is how much of the freed memory the allocator has not yet given back. Arrow's C++ code kept"
-    " 50 MiB in an allocator of its own, until `worker.py` said otherwise; parts of 6 instead of"
-    " 16 MiB, one staged part in flight instead of two, and a `malloc_trim` after each large step"
+    " 50 MiB in an allocator of its own, until `worker.py` said otherwise; smaller parts of the"
+    " file, one staged part in flight instead of two, and a `malloc_trim` after each large step"
     " took away another 80 MiB."
 )
 _ROWS: Final = (

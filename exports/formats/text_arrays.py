@@ -14,6 +14,7 @@ Texts: TypeAlias = pa.StringArray
 
 _SLICE_ROWS: Final = 8_192
 _SLICE_BYTES: Final = 8 << 20
+_BYTES_OF_CELL: Final = 8
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -27,7 +28,9 @@ def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     The text of a slice is a few times its size: it fits into the processor's cache, and is far
     smaller than 2 GiB, the limit of an Arrow array of texts.
     """
-    average = max(1, batch.nbytes // max(1, batch.num_rows))
+    # Joining cells takes some bytes for each, also if they hold nothing.
+    least = max(1, _BYTES_OF_CELL * batch.num_columns)
+    average = max(least, batch.nbytes // max(1, batch.num_rows))
     step = max(1, min(_SLICE_ROWS, _SLICE_BYTES // average))
     for first in range(0, batch.num_rows, step):
         yield batch.slice(first, step)
@@ -48,7 +51,7 @@ def joined_bytes(*pieces: Texts | str) -> bytes:
     For many pieces, this takes two thirds of the time of `join`.
 
     Args:
-        pieces: As in `join`. Null is as an empty text.
+        pieces: As in `join`, of strings that are not large. Null is as an empty text.
     """
     arrays = [piece for piece in pieces if not isinstance(piece, str)]
     same = [piece for piece in pieces if isinstance(piece, str)]
@@ -63,7 +66,6 @@ def joined_bytes(*pieces: Texts | str) -> bytes:
         else:
             which[:, column] = first + rows
             first += len(rows)
-    # Not in a variable, which would keep it in memory.
     return all_bytes(
         _texts(
             "take",
@@ -113,7 +115,7 @@ def matches(texts: Texts, pattern: str) -> AnyArray:
 
 
 def has_any(texts: Texts, *marks: bytes) -> bool:
-    """Whether one of these is in the texts in UTF-8; perhaps also if it is between two texts."""
+    """Whether one of these is in `all_bytes`: in a text, between two texts, or under a null."""
     data = all_bytes(texts)
     return any(mark in data for mark in marks)
 

@@ -145,7 +145,7 @@ class Batch:
         for bson_type, as_stored in stored.items():
             rows = element.types == bson_type
             if rows.all():  # as in most columns: half the work
-                return self._read(element.places, as_stored).astype(kind)
+                return self._read(element.places, as_stored).astype(kind, copy=False)
             if rows.any():
                 found[rows] = self._read(element.places[rows], as_stored)
         return found

@@ -52,7 +52,7 @@ def decode_part(data: bytes) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """Return the schema and the rows of a staged part whose sha256 is right.
 
     Raises:
-        StagingError: It is not a whole part. Raised by the iteration if the rows are damaged.
+        StagingError: It is not a whole part. Raised by the iteration if the rows can't be read.
     """
     # Arrow accepts a stream that was cut off between two batches.
     if not data.endswith(_END_OF_STREAM):

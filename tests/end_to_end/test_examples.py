@@ -20,7 +20,6 @@ from tests.support.paths import REPOSITORY
 from tests.support.service import Service, insert_orders, working
 
 _QUICKSTART: Final = pages.DOCS / "quickstart.md"
-_REPORTS: Final = pages.DOCS / "reports.md"
 _SCRIPTS: Final = Path(sys.executable).parent
 
 

@@ -177,13 +177,13 @@ def test_a_type_that_exports_do_not_have_is_refused() -> None:
         texts([[1]], pa.list_(pa.int64()))
 
 
-@pytest.mark.parametrize("rows", [0, 1, 16_384, 16_385, 40_000])
+@pytest.mark.parametrize("rows", [0, 1, 8_192, 8_193, 40_000])
 def test_slices_hold_all_rows_in_order(rows: int) -> None:
     of = table(measure("n", pa.int64()))
     whole = batch(of, *((number,) for number in range(rows)))
     found = list(slices(whole))
     assert [value for part in found for value in cells_of(part, 0)] == list(range(rows))
-    assert all(0 < part.num_rows <= 16_384 for part in found)
+    assert all(0 < part.num_rows <= 8_192 for part in found)
 
 
 def test_slices_of_long_texts_have_fewer_rows() -> None:

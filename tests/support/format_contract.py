@@ -69,7 +69,7 @@ class FormatContract(ABC):
     headed_by: Literal["title", "name"] = "title"
     layout: Literal["stats", "rows"] = "stats"
     names_columns_without_rows = True
-    max_batches_held = 5  # two are being encoded, as cells and as lines, and one is about to be
+    max_batches_held = 5  # two, each as cells and as lines, and the next one
     """How many batches may be in memory at any time."""
 
     @abstractmethod
