@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -39,7 +39,7 @@ _SMALL_STEPS: Final = _SmallSteps()
 
 
 @contextmanager
-def small_step() -> Iterator[None]:
+def small_step() -> Generator[None]:
     """Run a step of a small export. To be used in the event loop."""
     step = _SMALL_STEPS.begin()
     limit = asyncio.get_running_loop().call_later(
