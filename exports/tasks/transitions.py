@@ -81,7 +81,8 @@ class RunTransitions:
     async def create_for_run(self, request: ExportRequest, ref: TaskRef) -> None:
         """Store the task of a workflow that was started directly, unless it exists."""
         document = new_document(request, ref.max_retries, origin=names.FROM_TEMPORAL)
-        document["_id"] = ref.task_id
+        # With the workflow, so that a sweep that sees it before the claim does not start another.
+        document |= {"_id": ref.task_id, "workflowId": ref.workflow_id}
         # A text that looks like the ObjectId of a stored task is the id of that task.
         same: Stored = {"_id": {"$in": stored_ids(ref.task_id)}}
         if await read_one(self._tasks.documents, same, {"_id": True}) is None:
