@@ -32,7 +32,6 @@ from activities.counting import Counting
 from activities.deliver import DeliveryActivities, MessageSweep
 from activities.orphans import Orphans
 from activities.patience import Outages
-from activities.precedence import Precedence
 from activities.purge import PurgeActivities
 from activities.sweep import SweepActivities
 from activities.upload import UploadActivities
@@ -128,8 +127,7 @@ def create_workers(
             task_queue=queue,
             workflows=[ExportWorkflow, SweepWorkflow] if queue == settings.task_queue else [],
             activities=activities,
-            interceptors=[Admission(), Counting()]
-            + ([Precedence()] if queue == settings.task_queue else []),
+            interceptors=[Admission(), Counting()],
             workflow_runner=workers_runner(),
             max_concurrent_activities=slots,
             max_concurrent_workflow_tasks=_WORKFLOW_TASKS,

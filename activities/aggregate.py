@@ -71,7 +71,11 @@ class AggregateActivities:
         async with boundary():  # leaving a unit to another worker is no failed attempt
             report = self._report_of(ask.plan)
         async with self._attempts.at(
-            Stage.AGGREGATE, ask.task, retries_before=ask.retries_before, rows=ask.rows_before
+            Stage.AGGREGATE,
+            ask.task,
+            retries_before=ask.retries_before,
+            rows=ask.rows_before,
+            is_heavy=ask.plan.bulk,
         ) as attempt:
             warn = WarningCounts()
             rest: list[Unit] = []

@@ -6,7 +6,7 @@ An attempt writes its progress to the document, and counts itself there if it fa
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -18,6 +18,7 @@ from exports.errors import ExportError, StepTimeoutError, TaskLostError
 from exports.models import AttemptBeat, Stage, TaskRef
 from exports.runtime.memory import MANY_ROWS, give_back_memory
 from exports.runtime.outages import Patience
+from exports.runtime.precedence import small_step
 from exports.storage.bucket import ObjectStore
 from exports.tasks.task import TaskError
 from exports.tasks.transitions import RunTransitions
@@ -93,9 +94,22 @@ class Attempts:
 
     @asynccontextmanager
     async def at(
-        self, stage: Stage, ref: TaskRef, *, retries_before: int, rows: int = 0
+        self,
+        stage: Stage,
+        ref: TaskRef,
+        *,
+        retries_before: int,
+        rows: int = 0,
+        is_heavy: bool = False,
     ) -> AsyncGenerator[Attempt]:
         """Run the body of an activity as one attempt at a step.
+
+        Args:
+            stage: Which step it is.
+            ref: The task and its run.
+            retries_before: Failed attempts of the task before this step.
+            rows: Rows that are there already.
+            is_heavy: Whether it may read or write millions of rows. Such steps give way to others.
 
         Raises:
             ApplicationError: The step failed; its type is the code of the error.
@@ -112,7 +126,7 @@ class Attempts:
         if attempt.retries:
             # At once, so that the workflow knows this count even if the worker is lost soon.
             activity.heartbeat(attempt.heartbeat)
-        with patience.in_use():
+        with patience.in_use(), nullcontext() if is_heavy else small_step():
             async with (
                 boundary(lambda: attempt.heartbeat),
                 beating(lambda: attempt.heartbeat, progress.write),

@@ -39,7 +39,10 @@ class UploadActivities:
     async def upload(self, ask: UploadInput) -> FinishedFile:
         """Write the finished file under a key of this attempt alone, and its preview beside it."""
         async with self._attempts.at(
-            Stage.UPLOAD, ask.task, retries_before=ask.retries_before
+            Stage.UPLOAD,
+            ask.task,
+            retries_before=ask.retries_before,
+            is_heavy=ask.plan.bulk,
         ) as attempt:
             file_format = format_named(ask.plan.format)
             key = names.file_key(
