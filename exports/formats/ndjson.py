@@ -11,11 +11,12 @@ from exports.formats.base import FileFormat
 from exports.formats.cell_texts import cell_texts
 from exports.formats.lines import Cells, encode_lines
 from exports.formats.text_arrays import (
+    FIRST_PRINTABLE,
     Texts,
     change_unique,
     change_where,
     has_any,
-    has_byte_below,
+    has_control,
     is_text,
     join,
     matches,
@@ -27,7 +28,6 @@ from exports.tables.warnings import WarningCounts
 
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _SHORT_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_FIRST_PRINTABLE: Final = 0x20
 
 
 class Ndjson(FileFormat):
@@ -102,7 +102,7 @@ def _in_quotes_where(mask: AnyArray, texts: Texts) -> Texts:
 
 
 def _escaped(texts: Texts) -> Texts:
-    if has_byte_below(_FIRST_PRINTABLE, texts) or has_any(texts, b'"', b"\\"):
+    if has_control(texts) or has_any(texts, b'"', b"\\"):
         return change_unique(texts, _escaped_each)
     return texts
 
@@ -115,6 +115,6 @@ def _escaped_each(texts: Texts) -> Texts:
 
 def _with_controls_escaped(text: str) -> str:
     return "".join(
-        f"\\u{ord(character):04x}" if ord(character) < _FIRST_PRINTABLE else character
+        f"\\u{ord(character):04x}" if ord(character) < FIRST_PRINTABLE else character
         for character in text
     )

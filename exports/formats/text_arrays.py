@@ -12,6 +12,7 @@ from exports.tables.arrow import AnyArray, dictionary_of, kernel
 Texts: TypeAlias = pa.StringArray
 """An array of texts, some of which may be null."""
 
+FIRST_PRINTABLE: Final = 0x20
 _SLICE_ROWS: Final = 8_192
 _SLICE_BYTES: Final = 8 << 20
 _BYTES_OF_CELL: Final = 8
@@ -138,13 +139,13 @@ def all_bytes(texts: Texts) -> bytes:
     return data.slice(first, last - first).to_pybytes()
 
 
-def has_byte_below(limit: int, texts: Texts) -> bool:
-    """Whether a byte of the texts in UTF-8 is below a limit."""
+def has_control(texts: Texts) -> bool:
+    """Whether a character of the texts is below the space: a control character of ASCII."""
     data = all_bytes(texts)
     if not data:
         return False
     numbers = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
-    return bool(pc.min(numbers).as_py() < limit)
+    return bool(pc.min(numbers).as_py() < FIRST_PRINTABLE)
 
 
 def with_bytes(texts: Texts, data: bytes) -> Texts:

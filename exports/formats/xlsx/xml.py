@@ -17,7 +17,7 @@ from exports.formats.text_arrays import (
     change,
     fill_null,
     has_any,
-    has_byte_below,
+    has_control,
     is_text,
     join,
     joined_bytes,
@@ -36,7 +36,6 @@ _ESCAPED: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]
 _HAS_ESCAPED: Final = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]|_x[0-9A-Fa-f]{4}_"
 # A text without these bytes, and without one below a space, has none of them.
 _BYTES_OF_ESCAPED: Final = (b"_x", b"\xef\xbf")
-_FIRST_PRINTABLE: Final = 0x20
 _MARKUP: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
 
 _TEXT: Final = (' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c>")
@@ -147,7 +146,7 @@ def _cells(column: SheetColumn, values: AnyArray, numbers: Texts) -> list[Texts 
 
 
 def _escaped(texts: Texts) -> Texts:
-    if has_byte_below(_FIRST_PRINTABLE, texts) or has_any(texts, *_BYTES_OF_ESCAPED):
+    if has_control(texts) or has_any(texts, *_BYTES_OF_ESCAPED):
         texts = change(texts, _HAS_ESCAPED, lambda text: _ESCAPED.sub(_escape, text))
     for character, entity in _MARKUP:
         texts = replace(texts, character, entity)
