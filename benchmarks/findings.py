@@ -57,12 +57,13 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
     ("fairness", "200 small exports during one of 5,000,000 rows, one worker: p95"): (
         "No small export waits for a slot (`tests/workflows/test_bulk.py`), but all wait for the"
         " processors: 200 of them keep two processors busy for as long as they take on an idle"
-        " worker. The big export takes its share of the same two, in the worker and in the object"
-        " store. Fewer slots for heavy steps made no difference; a separate worker with a lower"
-        " priority, which docs/production.md recommends, does: see the figures below."
+        " worker. The big export gives way to them (decision 35), but does not stand still:"
+        " what is left is its share of the same two, in the worker and in the object store. Fewer"
+        " slots for heavy steps made no difference."
     ),
     ("fairness", "200 small exports during one of 5,000,000 rows, a worker for each kind: p95"): (
-        "The worker for heavy steps runs with `nice -n 10`, but Temporal and the object store do"
+        "A process that takes only heavy steps does not know of small ones, and gives way to none."
+        " It runs with `nice -n 10`, but Temporal and the object store do"
         " its requests with their own priority. On a separate machine, heavy steps would take"
         " nothing else from small exports."
     ),
