@@ -61,6 +61,13 @@ def test_nothing_moves_while_a_page_is_loaded(site: Site, visitors: Visitors) ->
         assert_steady(page)
 
 
+def test_who_wants_no_motion_sees_the_dark_colours_at_once(visitors: Visitors) -> None:
+    page = visitors.visit()
+    page.emulate_media(color_scheme="dark")
+    changing = "document.getAnimations().filter((one) => one instanceof CSSTransition).length"
+    assert page.evaluate(changing) == 0
+
+
 def test_an_address_that_leads_nowhere_says_so_and_leads_back(visitors: Visitors) -> None:
     page = visitors.visit()
     page.goto("#/nowhere")
