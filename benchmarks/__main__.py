@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from benchmarks import (
+    endurance,
     fairness,
     http_api,
     listeners,
@@ -46,6 +47,7 @@ BENCHMARKS: Final[dict[str, ModuleType]] = {
     "read": read_limit,
     "script": script,
     "memory": memory,
+    "endurance": endurance,
     "small": small,
     "waiting": waiting,
     "watcher": watching,

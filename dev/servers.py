@@ -55,6 +55,7 @@ _TEMPORAL_SETTINGS: Final = {
     "metrics.breakdownByTaskQueue": "false",
     "metrics.breakdownByPartition": "false",
 }
+_TEMPORAL: Final = "Temporal"
 _MONGO: Final = "The MongoDB-compatible server"
 _START_ATTEMPTS: Final = 4  # several stacks that start at once may choose the same port
 
@@ -89,6 +90,7 @@ class Servers:
         self._processes: list[Process] = []
         self._sockets: list[Path] = []
         self._endpoints: Endpoints | None = None
+        self._chosen: dict[str, int] = {}
 
     @property
     def endpoints(self) -> Endpoints:
@@ -108,6 +110,18 @@ class Servers:
         except BaseException:  # also Ctrl-C
             self.stop()
             raise
+
+    def empty_temporal(self) -> None:
+        """Start Temporal anew at the same address, without data.
+
+        To be called in a thread that has no event loop.
+
+        Raises:
+            CrashError: It could not be started.
+        """
+        self._processes[0].stop()
+        self._processes[0] = self._process(_TEMPORAL, self._temporal(self._chosen))
+        readiness.wait_until(readiness.temporal, self.endpoints, self._processes[0])
 
     def check(self) -> None:
         """Do nothing while all servers run.
@@ -145,7 +159,7 @@ class Servers:
         keys = self._keys()
         endpoints = Endpoints.of(chosen, keys, self._passwords(chosen))
         checks = [readiness.temporal]
-        self._processes.append(self._process("Temporal", self._temporal(chosen)))
+        self._processes.append(self._process(_TEMPORAL, self._temporal(chosen)))
         if self._mongo_uri is None:
             checks.append(readiness.mongo)
             command = self._mongo(chosen, auth=self._mongo_users)
@@ -168,7 +182,7 @@ class Servers:
         self.check()  # another program on the same port may have answered
         if self._mongo_users:
             allow(endpoints.admin_uri, tasks_database=endpoints.mongo_database)
-        self._endpoints = endpoints
+        self._endpoints, self._chosen = endpoints, chosen
         return endpoints
 
     def _ask_all_to_stop(self) -> None:
