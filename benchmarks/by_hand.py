@@ -5,6 +5,10 @@ task, read the month and stage it; put the file and its first rows for the previ
 end the task, remove what was staged. It uses pymongo, boto3, the csv module and plain dictionaries.
 It has no fencing, no heartbeats, no count of failed attempts and no check of values, it cannot be
 cancelled, and it does not find a part that another worker staged.
+
+With promises, it also sends the requests that those of the product need, and nothing else of them:
+the database keeps the indexes of the tasks, the end looks whether the file is in the bucket and
+reads by which channels the person is told. So it shows what those promises cost at least.
 """
 
 import asyncio
@@ -24,9 +28,11 @@ from temporalio.client import Client
 with workflow.unsafe.imports_passed_through():
     from exports import names
     from exports.clock import now_ms
+    from exports.documents import Indexes
     from exports.settings import Settings
     from exports.source.database import Source, Stage
     from exports.storage.s3 import s3_client
+    from exports.tasks.indexes import INDEXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +70,7 @@ class HandActivities:
         source: The database of the rows.
         pipeline: The aggregation to run.
         collection: The collection of the orders.
+        promises: Whether it sends the requests that the promises of the product need.
     """
 
     def __init__(
@@ -74,14 +81,22 @@ class HandActivities:
         *,
         pipeline: list[Stage],
         collection: str,
+        promises: bool,
     ) -> None:
         self._tasks = tasks_of(database)
+        self._people = database[names.PEOPLE_COLLECTION]
+        self._promises = promises
         self._source = source
         self._collection = collection
         self._pipeline = pipeline
         self._s3: S3Client = s3_client(settings, settings.s3_endpoint_url)
         self._bucket = settings.s3_bucket
         self._staged: dict[str, bytes] = {}
+
+    async def prepare(self) -> None:
+        """With promises, make the indexes of the tasks."""
+        if self._promises:
+            await Indexes(self._tasks, INDEXES).ensure()
 
     @activity.defn(name=_STEPS[0])
     async def aggregate(self, letter: _Letter) -> _Letter:
@@ -123,6 +138,9 @@ class HandActivities:
     async def write_back(self, letter: _Letter) -> _Letter:
         """End the task with a link, and remove what was staged."""
         where = {"Bucket": self._bucket, "Key": letter["key"]}
+        if self._promises:
+            await asyncio.to_thread(self._s3.head_object, Bucket=self._bucket, Key=letter["key"])
+            await self._people.find_one({"_id": letter["type"]})
         link = self._s3.generate_presigned_url("get_object", Params=where, ExpiresIn=1800)
         fields = {"status": "done", "downloadUrl": link, "objectKey": letter["key"]}
         await self._tasks.update_one({"_id": ObjectId(letter["id"])}, {"$set": fields})

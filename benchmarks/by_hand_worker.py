@@ -1,9 +1,9 @@
-"""A worker for the export by hand: `python -m benchmarks.by_hand_worker DIRECTORY`."""
+"""A worker for the export by hand: `python -m benchmarks.by_hand_worker DIRECTORY [--promises]`."""
 
+import argparse
 import asyncio
 import logging
 import signal
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from exports.settings import Settings
 from workflows.sandbox import workers_runner
 
 
-async def run(settings: Settings, directory: Path) -> None:
+async def run(settings: Settings, directory: Path, *, promises: bool) -> None:
     """Run a worker until SIGTERM."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
@@ -42,7 +42,9 @@ async def run(settings: Settings, directory: Path) -> None:
             ReplaySource(database, settings.query_timeout, directory=directory),
             collection=report.collection,
             pipeline=report.pipeline(unit, USER, params),
+            promises=promises,
         )
+        await work.prepare()
         async with Worker(
             connections.temporal,
             task_queue=QUEUE,
@@ -57,9 +59,15 @@ async def run(settings: Settings, directory: Path) -> None:
 
 def main() -> int:
     """Run a worker; return the exit code of the process."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.by_hand_worker", description=__doc__
+    )
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--promises", action="store_true")
+    options = parser.parse_args()
     configure_logging(LogSettings())
     start_temporal(logging.getLogger("temporalio.core"), metrics_listen=None)
-    asyncio.run(run(Settings.load(), Path(sys.argv[1])))
+    asyncio.run(run(Settings.load(), options.directory, promises=options.promises))
     return 0
 
 

@@ -2,10 +2,11 @@
 
 `statsMonthly` of one month. The source is replayed, so that the embedded database's processor
 time is not the limit; tasks and files are real. The export by hand (`benchmarks/by_hand.py`) makes
-the same file, without any promise: it shows what the requests alone cost. The bare workflow has as
-many activities of similar payloads that do nothing, on the same server, with the same settings of
-the worker. A run ends when its workflow has closed, and each is measured on servers that have just
-been started.
+the same file, without any promise: it shows what the requests alone cost. The same, with the
+requests that the promises of the product need, shows what these cost at least. The bare workflow
+has as many activities of similar payloads that do nothing, on the same server, with the same
+settings of the worker. A run ends when its workflow has closed, and each is measured on servers
+that have just been started.
 """
 
 import asyncio
@@ -100,12 +101,17 @@ async def run(plan: Plan) -> Outcome:
     hand = _Measured(
         "export by hand, source replayed", lambda folder: (*_HAND_WORKER, str(folder)), by_hand
     )
+    asking = _Measured(
+        "export by hand, with the requests of the promises",
+        lambda folder: (*_HAND_WORKER, str(folder), "--promises"),
+        by_hand,
+    )
     ours = _Measured(
         "export, source replayed", lambda folder: (*REPLAY_WORKER, str(folder)), exported
     )
     real = _Measured("export, real database", lambda _: ("worker.py",), exported)
     for _ in range(plan.runs):
-        for one in (nothing, hand, ours):
+        for one in (nothing, hand, asking, ours):
             await one.measure(many, single)
         await real.measure(few, 0)
 
@@ -113,13 +119,15 @@ async def run(plan: Plan) -> Outcome:
     return Outcome(
         rows=[
             _pace_row(f"{many} exports, {at_once}", ours, hand, Goal(side="at least", bound=0.95)),
+            _pace_row(f"{many} exports, {at_once} (promises)", ours, asking),
             _pace_row(f"{many} exports, {at_once} (bare)", ours, nothing),
             _pace_row(f"{many} by hand, {at_once} (bare)", hand, nothing),
             _wait_row(f"{alone}, median", ours, hand),
+            _wait_row(f"{alone}, median (promises)", ours, asking),
             _wait_row(f"{alone}, median (bare)", ours, nothing),
             Row(what=f"{few} exports with the real database", unit="exports/s", ours=real.pace),
         ],
-        notes=[_shape(steps), _cost_table([nothing, hand, ours, real])],
+        notes=[_shape(steps), _cost_table([nothing, hand, asking, ours, real])],
     )
 
 
