@@ -3,12 +3,11 @@
 from typing import Final
 
 _MEMORY: Final = (
-    "Found by looking at the memory of the worker during an export (`/proc/PID/smaps`): reading"
-    " takes the same for any number of rows, and so does the upload; what differs from run to run"
-    " is how much of the freed memory the allocator has not yet given back. Arrow's C++ code kept"
-    " 50 MiB in an allocator of its own, until `worker.py` said otherwise; smaller parts of the"
-    " file, one staged part in flight instead of two, and a `malloc_trim` after each large step"
-    " took away another 80 MiB."
+    "The number of rows is not the reason: as many rows in ten exports, one after the other, take"
+    " more. Reading takes the same for any number of rows, and so does the upload; what differs is"
+    " how much of the freed memory the allocator has not yet given back at the worst moment, and a"
+    " longer export has more moments. Found by looking at the memory of the worker during an export"
+    " (`/proc/PID/smaps`)."
 )
 _ROWS: Final = (
     "The floor is the second reference, the shortest program that takes the rows the same way"
