@@ -56,10 +56,10 @@ class _Program:
     """
 
     def __init__(self, directory: Path, rows: int) -> None:
-        self.settings = Settings.load()
-        self.store: S3Client = s3_client(self.settings, self.settings.s3_endpoint_url)
-        self._bucket = self.settings.s3_bucket
-        self._report = load_reports(self.settings.reports_file).named(REPORT)
+        settings = Settings.load()
+        self._store: S3Client = s3_client(settings, settings.s3_endpoint_url)
+        self._bucket = settings.s3_bucket
+        self._report = load_reports(settings.reports_file).named(REPORT)
         self._params = self._report.check_params(dict(YEAR))
         self._source = ReplaySource(
             AsyncMongoClient[dict[str, Any]](connect=False)["none"],
@@ -75,9 +75,9 @@ class _Program:
 
     def staged(self, unit: Unit) -> tuple[list[str], list[Unit]]:
         """Read a unit and stage it; return the keys of its parts, and the units after it."""
-        return asyncio.run(self._staged(unit))
+        return asyncio.run(self._read(unit))
 
-    async def _staged(self, unit: Unit) -> tuple[list[str], list[Unit]]:
+    async def _read(self, unit: Unit) -> tuple[list[str], list[Unit]]:
         keys: list[asyncio.Future[str]] = []
         rest: list[Unit] = []
         held: list[pa.RecordBatch] = []
@@ -101,16 +101,16 @@ class _Program:
 
     def _put(self, key: str, batches: list[pa.RecordBatch]) -> str:
         part = encode_part(batches[0].schema, batches)
-        self.store.put_object(Bucket=self._bucket, Key=key, Body=part.data)
+        self._store.put_object(Bucket=self._bucket, Key=key, Body=part.data)
         return key
 
     def get(self, key: str) -> bytes:
         """Fetch a part."""
-        return self.store.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        return self._store.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def upload(self, pieces: Iterable[bytes], key: str) -> None:
         """Upload a file, some parts at the same time."""
-        store, bucket = self.store, self._bucket
+        store, bucket = self._store, self._bucket
         upload = store.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
 
         def put(number: int, body: bytes) -> "CompletedPartTypeDef":
@@ -147,7 +147,7 @@ def _export(here: _Program, readers: ProcessPoolExecutor, name: str) -> tuple[fl
     [first] = here.units
     keys, rest = here.staged(first)
     elsewhere = 0.0
-    for found, seconds in readers.map(_staged, rest):
+    for found, seconds in readers.map(_stage, rest):
         keys += found
         elsewhere += seconds
     with ThreadPoolExecutor(_PROCESSORS) as pool:
@@ -169,7 +169,7 @@ def _set_up(directory: Path, rows: int) -> None:
     _here.append(_Program(directory, rows))
 
 
-def _staged(unit: Unit) -> tuple[list[str], float]:
+def _stage(unit: Unit) -> tuple[list[str], float]:
     """Stage a unit; return the keys of its parts, and the seconds of processor time."""
     used = time.process_time()
     keys, _ = _here[0].staged(unit)
