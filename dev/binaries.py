@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from dev.process import CrashError
 _SCRIPTS = Path(sys.executable).parent
 _REPOSITORY: Final = Path(__file__).resolve().parent.parent
 _MONGOD: Final = "mongod"
+_EMBEDDED_MONGO: Final = str(Path(__file__).with_name("secantusd.py"))
 _DOWNLOADS: Final = _REPOSITORY / ".tools" / "temporal-cli"
 
 
@@ -52,12 +54,12 @@ def is_mongod(program: str) -> bool:
 
 
 def embedded_mongo() -> str:
-    """Return the path of the server of a package, which speaks MongoDB's protocol.
+    """Return the path of the Python program that speaks MongoDB's protocol, for `python -P`.
 
     Raises:
         CrashError: It is not installed.
     """
-    return _script("secantusd-py") or _missing("secantusd-py", "secantusdb")
+    return _EMBEDDED_MONGO if find_spec("secantus") else _missing("secantusd.py", "secantusdb")
 
 
 def s3() -> str:

@@ -1,6 +1,7 @@
 """The database of the embedded servers: `mongod` if there is one, or what speaks its protocol."""
 
 import secrets
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ def command(directory: Path, port: int, *, auth: bool) -> list[str]:
         config = directory / "secantusd.toml"
         config.touch()
         return [
-            *(program, "--config", str(config), "--log-level", "WARNING"),
+            *(sys.executable, "-P", program, "--config", str(config), "--log-level", "WARNING"),
             *("--host", LOOPBACK, "--port", str(port), "--storage-path", str(data)),
             *(["--auth"] if auth else []),
         ]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from secantus.transactions import TransactionRegistry
 
-from dev import binaries, database
+from dev import binaries, database, secantusd
 from tests.support.lone_servers import LoneDatabase
 from tests.support.mongo_stand_in import Member
 
@@ -25,8 +26,8 @@ with (here / "given").open("a") as log:
 options = dict(zip(given, given[1:]))
 (here / "empty.toml").touch()
 program = {binaries.embedded_mongo()!r}
-os.execv(program, [
-    program, "--config", str(here / "empty.toml"), "--log-level", "WARNING",
+os.execv(sys.executable, [
+    sys.executable, "-P", program, "--config", str(here / "empty.toml"), "--log-level", "WARNING",
     "--host", options["--bind_ip"], "--port", options["--port"],
     "--storage-path", options["--dbpath"], *(["--auth"] if "--auth" in given else []),
 ])
@@ -60,7 +61,7 @@ def test_without_a_mongod_the_embedded_server_is_the_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", os.defpath)
-    assert Path(binaries.mongo()).name == "secantusd-py"
+    assert Path(binaries.mongo()).name == "secantusd.py"
 
 
 @pytest.mark.parametrize("before", [None, "127.0.0.1:1"])
@@ -73,3 +74,14 @@ async def test_a_new_or_moved_mongod_becomes_the_primary_of_its_replica_set(
         assert not await asyncio.to_thread(database.is_primary, uri, 5)
         assert member.host == address
         assert await asyncio.to_thread(database.is_primary, uri, 5)
+
+
+def test_the_embedded_server_keeps_answers_for_as_long_as_a_driver_may_ask_again() -> None:
+    now = 0.0
+    kept = TransactionRegistry(time_func=lambda: now)
+    kept.record_retryable(b"session", 1, b"an update", {"ok": 1.0, "n": 1})
+    now = secantusd.KEPT_SECONDS - 1
+    assert kept.retryable_reply(b"session", 1, b"an update") == {"ok": 1.0, "n": 1}
+    # Longer makes each write slower: docs/upstream/secantusdb-repeated-writes.md
+    now = secantusd.KEPT_SECONDS + 1
+    assert kept.retryable_reply(b"session", 1, b"an update") is None

@@ -1,6 +1,7 @@
 """A database of one test's own, with commands that fail on request."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -71,8 +72,8 @@ def failing_database() -> Generator[FailingDatabase]:
         process = Process(
             "The failing database",
             [
-                *(binaries.embedded_mongo(), "--config", str(config), "--log-level", "ERROR"),
-                *("--host", LOOPBACK, "--port", str(port)),
+                *(sys.executable, "-P", binaries.embedded_mongo(), "--config", str(config)),
+                *("--log-level", "ERROR", "--host", LOOPBACK, "--port", str(port)),
                 *("--storage-path", str(folder / "mongo"), "--enable-test-commands"),
             ],
             log=folder / "log",
