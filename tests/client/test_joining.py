@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from bson import ObjectId
 
-from exports import envelope, names
+from exports import documents, envelope, names
 from exports.client import retrying
 from exports.clock import now_ms
 from exports.errors import IdempotencyKeyError
@@ -61,8 +61,10 @@ def _done(task_id: str, **fields: object) -> dict[str, object]:
     instead="unique=False,",
 )
 async def test_two_hundred_calls_at_once_make_one_export(
-    asked: Service, joining: Settings, temporal_address: str
+    asked: Service, joining: Settings, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The embedded database answers them one after the other.
+    monkeypatch.setattr(documents, "OPERATION_TIMEOUT", 150)
     async with open_service(joining, temporal_address) as other:
         tasks = await asyncio.gather(
             *(service.create() for service in (asked, other) for _ in range(100))

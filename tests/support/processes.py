@@ -86,7 +86,7 @@ def kill(parent: int, program: str, having: str = "") -> None:
         for child, args in descendants(parent).items()
         if "guard.py" not in args
         and having in args
-        and any(word.endswith(program) for word in args.split()[:2])
+        and any(word.endswith(program) for word in args.split()[:3])
     ]
     os.kill(victim, signal.SIGKILL)
 
