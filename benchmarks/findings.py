@@ -34,8 +34,8 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
         " time, and the limit is the processor time of all processes together, which is in the"
         " table above. What ours needs above the floor is in the worker and in the database: the"
         " export by hand has no fencing, no heartbeats, no hashes, no check of values, no audit"
-        " record and no cancelling, and the embedded database, which is written in Python, takes"
-        " longer for our longer documents. These changes helped: one activity less, twice; no"
+        " record and no cancelling. How much each of them costs was not measured one by one."
+        " These changes helped: one activity less, twice; no"
         " heartbeat in the first two seconds; no fetch of a part that the worker still has;"
         " workflow code outside of the sandbox; no message where nobody is told; a faster"
         " Decimal128; and updates instead of `findAndModify`, for which the embedded database"
@@ -53,8 +53,8 @@ FINDINGS: Final[dict[tuple[str, str], str]] = {
     ),
     ("fairness", "200 small exports during one of 5,000,000 rows, one worker: p95"): (
         "The floor is what small exports lose to the shortest program that does such work beside"
-        " them with a low priority, which is more. "
-        "No small export waits for a slot (`tests/workflows/test_bulk.py`), but all wait for the"
+        " them with a low priority, which is more."
+        " No small export waits for a slot (`tests/workflows/test_bulk.py`), but all wait for the"
         " processors: 200 of them keep two processors busy for as long as they take on an idle"
         " worker. The big export gives way to them (decision 35), but does not stand still:"
         " what is left is its share of the same two, in the worker and in the object store. Fewer"
