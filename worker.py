@@ -78,6 +78,7 @@ from workflows.sandbox import workers_runner
 from workflows.sweep import SweepWorkflow
 
 _log = logging.getLogger("exports.worker")
+_VERSION: Final = version("temporal-exports")
 
 Activity = Callable[..., Awaitable[object]]
 SourceMaker = Callable[[AsyncDatabase[Stored], timedelta], Source]
@@ -282,7 +283,7 @@ def _build_id(settings: Settings) -> str | None:
     """Return what Temporal shows as the build of a worker that is not part of a deployment."""
     # By default, the SDK reads the bytecode of all imported modules and hashes it: half of the time
     # that a worker takes to start, and seconds where Python may not keep its bytecode.
-    return None if settings.deployment_name else version("temporal-exports")
+    return None if settings.deployment_name else _VERSION
 
 
 @asynccontextmanager
