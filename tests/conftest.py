@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.client import Client
 
@@ -148,13 +148,22 @@ def mongo_uri(endpoints: Endpoints) -> str:
     return endpoints.mongo_uri
 
 
+@pytest.fixture(scope="session")
+def mongo(endpoints: Endpoints) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A client of the database; it is safe to share, other than an asynchronous one."""
+    with MongoClient[dict[str, Any]](endpoints.mongo_uri) as client:
+        yield client
+
+
 @pytest.fixture
-async def mongo_database(mongo_uri: str) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+async def mongo_database(
+    endpoints: Endpoints, mongo: MongoClient[dict[str, Any]]
+) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
     """A database for this test, dropped afterwards."""
-    async with AsyncMongoClient[dict[str, Any]](mongo_uri) as client:
+    async with AsyncMongoClient[dict[str, Any]](endpoints.mongo_uri) as client:
         name = f"t_{secrets.token_hex(8)}"
         yield client[name]
-        await client.drop_database(name)
+    mongo.drop_database(name)
 
 
 @pytest.fixture(scope="session")
@@ -172,18 +181,9 @@ def bucket(endpoints: Endpoints) -> str:
 
 
 @pytest.fixture
-def s3_prefix(s3_client: "S3Client", bucket: str) -> Iterator[str]:
-    """A prefix for this test, emptied afterwards."""
-    prefix = f"t-{secrets.token_hex(8)}/"
-    yield prefix
-    for page in s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for item in page.get("Contents", []):
-            s3_client.delete_object(Bucket=bucket, Key=item.get("Key", ""))
-    uploads = s3_client.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
-    for upload in uploads:
-        s3_client.abort_multipart_upload(
-            Bucket=bucket, Key=upload.get("Key", ""), UploadId=upload.get("UploadId", "")
-        )
+def s3_prefix() -> str:
+    """A prefix for this test. What is left there goes with the servers."""
+    return f"t-{secrets.token_hex(8)}/"
 
 
 @pytest.fixture

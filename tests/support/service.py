@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from exports.client import ExportClient
 from exports.connections import Connections, mongo_client
 from exports.messages.channel import Channel
 from exports.reports.file import load_reports
+from exports.reports.report import ReportCatalog
 from exports.settings import Settings
 from exports.source.database import Source
 from exports.storage.bucket import ObjectStore
@@ -26,6 +28,7 @@ from exports.tasks.store import TaskStore
 from exports.tasks.task import ExportTask
 from exports.temporal.converter import data_converter
 from tests.support.leaks import CANARY
+from tests.support.paths import REPORTS
 from worker import at_work, create_workers
 
 USER = "u1"
@@ -97,6 +100,15 @@ class Service:
         return sorted(item.key for root in roots for item in self.store.open_uploads(root))
 
 
+@cache
+def _usual_reports() -> ReportCatalog:
+    return load_reports(REPORTS)
+
+
+def _reports(path: Path) -> ReportCatalog:
+    return _usual_reports() if path == REPORTS else load_reports(path)
+
+
 @asynccontextmanager
 async def open_service(
     settings: Settings, temporal_address: str, *, temporal: Client | None = None
@@ -112,7 +124,7 @@ async def open_service(
         )
         connections = Connections(temporal=temporal, mongo=mongo, store=store)
         database = connections.mongo[settings.mongo_database]
-        reports = load_reports(settings.reports_file)
+        reports = _reports(settings.reports_file)
         yield Service(
             settings=settings,
             connections=connections,
@@ -127,7 +139,7 @@ async def working(
     service: Service, *, channels: Mapping[str, Channel] | None = None
 ) -> AsyncGenerator[None]:
     """Run a worker for the service, with these channels for messages."""
-    reports = load_reports(service.settings.reports_file)
+    reports = _reports(service.settings.reports_file)
     source = Source(service.database, service.settings.query_timeout)
     async with at_work(
         create_workers(service.settings, reports, service.connections, source, channels or {})
