@@ -309,10 +309,10 @@ _LINES: Final = {
 def _toml(value: object) -> str:
     match value:
         case dict():
-            pairs = ", ".join(f"{json.dumps(str(k))} = {_toml(v)}" for k, v in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- anything
+            pairs = ", ".join(f"{json.dumps(str(k))} = {_toml(v)}" for k, v in value.items())
             return f"{{ {pairs} }}"
         case list():
-            return f"[{', '.join(map(_toml, value))}]"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- same
+            return f"[{', '.join(map(_toml, value))}]"
         case bool():
             return str(value).lower()
         case int() | float():

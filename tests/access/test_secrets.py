@@ -140,7 +140,7 @@ def test_no_error_about_settings_shows_a_secret(
     with pytest.raises(SettingsError) as refused:
         kind.load()
     with pytest.raises(ValidationError) as raw:
-        kind()  # pyright: ignore[reportCallIssue] -- the fields come from the environment
+        kind()
     for error in (refused.value, raw.value):
         _assert_no_secret_in("".join(traceback.format_exception(error)) + repr(error))
 

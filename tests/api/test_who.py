@@ -104,9 +104,9 @@ async def test_a_token_says_who_asks_until_it_ends_or_is_revoked(
 async def test_only_a_hash_of_a_token_is_stored_and_no_list_shows_more(api: Api) -> None:
     text, token = await api.tokens.create("u9", expires_in=timedelta(days=1))
     secret = text.removeprefix(f"exp_{token.id}_")
-    stored = await api.tokens._tokens.find_one({"_id": token.id})  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- what is stored
+    stored = await api.tokens._tokens.find_one({"_id": token.id})  # noqa: SLF001 -- what is stored
     assert secret not in f"{stored} {await api.tokens.list()} {token!r}"
-    indexes = await api.tokens._tokens.index_information()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- same
+    indexes = await api.tokens._tokens.index_information()  # noqa: SLF001 -- same
     assert {"key": [("expiresAt", 1)], "expireAfterSeconds": 0}.items() <= indexes[
         "expiresAt_1"
     ].items()
@@ -116,7 +116,7 @@ async def test_many_requests_with_one_token_read_the_database_once(
     idle_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    reads = TokenStore._read  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- counted
+    reads = TokenStore._read  # noqa: SLF001 -- counted
 
     async def counted(store: TokenStore, token_id: str, text: str) -> object:
         read.append(token_id)

@@ -98,7 +98,7 @@ async def test_signals_queries_and_updates_that_do_not_exist_change_nothing(
             with pytest.raises(WorkflowQueryFailedError):
                 await run.query("progress", given)
             with pytest.raises(WorkflowUpdateFailedError):
-                await run.execute_update("hurry", given)  # pyright: ignore[reportUnknownMemberType] -- the SDK's own is partly bare
+                await run.execute_update("hurry", given)
         held.released.set()
         assert await end_of(run) is WorkflowExecutionStatus.COMPLETED
 

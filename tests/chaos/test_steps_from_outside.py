@@ -164,7 +164,7 @@ async def test_a_step_that_is_failed_in_a_way_that_no_sdk_knows_fails_the_export
     idle_service: Service,
 ) -> None:
     info = ApplicationFailureInfo(type="by hand", non_retryable=True)
-    info.category = 99  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue] -- unknown on purpose
+    info.category = 99  # type: ignore[assignment] # unknown on purpose
     await insert_orders(idle_service.database)
     with left_open(idle_service.temporal, names.AGGREGATE) as begun:
         async with working(idle_service):

@@ -158,7 +158,7 @@ def test_every_command_that_names_a_task_is_in_the_matrix() -> None:
 
 
 def test_every_action_of_the_envelope_is_in_the_matrix() -> None:
-    known = envelope._ACTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- what there is
+    known = envelope._ACTIONS  # noqa: SLF001 -- what there is
     assert set(known) == {*ACTIONS, *NO_TASK_ACTIONS}
 
 

@@ -29,7 +29,7 @@ async def test_the_reports_give_files(
     [program] = _blocks("python", "Add a report")
     (tmp_path / "team_reports.py").write_text(program, encoding="utf-8")
     (tmp_path / "reports.toml").write_text("\n".join(_blocks("toml", "Add a report")), "utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))  # pyright: ignore[reportUnknownMemberType] -- untyped
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "team_reports", raising=False)
     changed = settings.model_copy(update={"reports_file": tmp_path / "reports.toml"})
     load_reports(changed.reports_file).named("refundsMonthly")

@@ -133,7 +133,7 @@ class TestCells:
 
     def test_a_time_after_the_year_9999_is_text(self) -> None:
         of = table(measure("m", pa.timestamp("ms", "UTC")), about=ROWS)
-        far = pa.RecordBatch.from_arrays(  # pyright: ignore[reportUnknownMemberType] -- open stubs
+        far = pa.RecordBatch.from_arrays(
             [pa.array([253_402_300_800_000, None, 0], of.types[0])], schema=of
         )
         _, [after], [nothing], [epoch] = cells(encoded_rows(of, far))

@@ -192,10 +192,10 @@ async def test_no_secret_is_in_a_log_or_in_what_people_see(
 async def test_wechat_that_is_away_is_tried_again(mongo_database: Database) -> None:
     with wechat_stand_in() as gone:
         channel = _channel(mongo_database, gone)
-    await channel._grants.add(OPENID, TEMPLATE)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- of this database
+    await channel._grants.add(OPENID, TEMPLATE)  # noqa: SLF001 -- of this database
     outcome = await _sent(channel)
     assert (outcome.verdict, outcome.reason) == (Verdict.AGAIN, "WeChat can't be reached.")
-    assert await channel._grants.left(OPENID, TEMPLATE) == 1  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- of this database
+    assert await channel._grants.left(OPENID, TEMPLATE) == 1  # noqa: SLF001 -- of this database
 
 
 async def test_events_without_a_template_are_not_told(channel: WechatChannel) -> None:

@@ -156,4 +156,4 @@ def test_a_report_refuses_what_does_not_fit_it(
     report: str, period: str | None, params: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ParamsError, match=message):
-        load_reports(REPORTS).named(report).params_at(params, period, AT)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- as a client sends them
+        load_reports(REPORTS).named(report).params_at(params, period, AT)  # type: ignore[arg-type] # as a client sends them

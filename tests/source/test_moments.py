@@ -56,8 +56,7 @@ async def secondary(lagging: Member) -> AsyncIterator[Source]:
 
 async def _rows(source: Source) -> int:
     batches = [raw async for raw in source.raw_batches("orders", EVERYTHING)]
-    # pyright cannot see the type of an array among what the driver's functions may take.
-    return len(bson.decode_all(b"".join(batches)))  # pyright: ignore[reportUnknownMemberType] -- see above
+    return len(bson.decode_all(b"".join(batches)))
 
 
 def test_a_server_that_tells_no_cluster_time_has_no_moments() -> None:

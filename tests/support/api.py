@@ -81,7 +81,7 @@ async def open_api(service: Service, **settings: Any) -> AsyncGenerator[Api]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         # Not `serve`, which would take the signals of the test run.
-        serving = asyncio.create_task(server._serve(sockets=[listener]))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see above
+        serving = asyncio.create_task(server._serve(sockets=[listener]))  # noqa: SLF001 -- see above
         try:
             while not server.started:
                 await asyncio.sleep(0.01)

@@ -53,7 +53,5 @@ class Yesterday(Report):
         day = pa.array([date.fromisoformat(unit.key)], pa.date32())
         column = Column(name="day", title="Day", role="period", period="day")
         sheet = Sheet(title=self.title, summary=f"{self.type} {unit.key}")
-        batch = pa.record_batch(  # pyright: ignore[reportUnknownMemberType] -- open stubs
-            [day], schema=schema([field(column, pa.date32())], sheet)
-        )
+        batch = pa.record_batch([day], schema=schema([field(column, pa.date32())], sheet))
         yield Rows(batch)

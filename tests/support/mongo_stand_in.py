@@ -163,8 +163,7 @@ class Member:
 
 
 def _decoded(data: bytes) -> Document:
-    # pyright cannot see the type of an array among what the driver's functions may take.
-    return bson.decode(data)  # pyright: ignore[reportUnknownMemberType] -- see above
+    return bson.decode(data)
 
 
 def _signed(time: int) -> Document:

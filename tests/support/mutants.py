@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cosmic_ray.ast import ast_nodes, get_ast  # pyright: ignore[reportMissingModuleSource] -- in a dependency group of its own
-from cosmic_ray.mutating import mutate_code  # pyright: ignore[reportMissingModuleSource] -- in a dependency group of its own
-from cosmic_ray.plugins import get_operator  # pyright: ignore[reportMissingModuleSource] -- in a dependency group of its own
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 
 from dev.endpoints import Endpoints
 from dev.servers import Servers
@@ -32,7 +32,7 @@ from tests.support.copies import copied, run_tests
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
-    from cosmic_ray.ast import Node  # pyright: ignore[reportMissingModuleSource] -- same
+    from cosmic_ray.ast import Node
 
 # Each operator becomes its opposite and its neighbour, not each of all others.
 _OPERATORS: Final = (

@@ -217,8 +217,8 @@ def _visit(page: Page, network: Network) -> tuple[int, int, float]:
     """Return the bytes over the wire, the requests, and the seconds until one can press Export."""
     sizes: list[int] = []
     session = page.context.new_cdp_session(page)
-    session.send("Network.enable")  # pyright: ignore[reportUnknownMemberType] -- open types
-    session.send(  # pyright: ignore[reportUnknownMemberType] -- same
+    session.send("Network.enable")
+    session.send(
         "Network.emulateNetworkConditions",
         {
             "offline": False,

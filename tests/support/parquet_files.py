@@ -9,4 +9,4 @@ def parquet_file(data: bytes) -> pq.ParquetFile:
 
 
 def parquet_table(data: bytes) -> pa.Table:
-    return parquet_file(data).read()  # pyright: ignore[reportUnknownMemberType] -- open stubs
+    return parquet_file(data).read()

@@ -285,7 +285,7 @@ async def test_a_change_that_becomes_possible_between_two_writes_is_not_made_wit
     tasks: Tasks, collection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await insert(collection, status="failed", error=WHY.model_dump())
-    plain = tasks.collection._update  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- to act between two writes
+    plain = tasks.collection._update  # noqa: SLF001 -- to act between two writes
 
     async def updated(query: dict[str, Any], update: dict[str, Any]) -> bool:
         found = await plain(query, update)

@@ -112,7 +112,7 @@ async def _ask_everything(tasks: Tasks, collection: Any) -> None:
             feed.listen(task_id="t1", created_by=None),
         ):
             await collection.find_one({})
-            await feed._catch_up()  # noqa: SLF001 -- what a poll asks  # pyright: ignore[reportPrivateUsage] -- same
+            await feed._catch_up()  # noqa: SLF001 -- what a poll asks
     await feed.close()
 
 

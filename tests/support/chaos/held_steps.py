@@ -81,9 +81,7 @@ def holding_steps() -> Generator[HeldSteps]:
 
     class Watched(Worker):
         def __init__(self, *args: Any, interceptors: Any = (), **given: Any) -> None:
-            super().__init__(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own is bare
-                *args, interceptors=[*interceptors, _Holding(held)], **given
-            )
+            super().__init__(*args, interceptors=[*interceptors, _Holding(held)], **given)
 
     with patch.object(worker, "Worker", Watched):
         yield held

@@ -119,9 +119,7 @@ def run(
         def __init__(
             self, *args: Any, interceptors: Sequence[Interceptor] = (), **given: Any
         ) -> None:
-            super().__init__(  # pyright: ignore[reportUnknownMemberType] -- the SDK's own is bare
-                *args, **(given | changed | {"interceptors": [*interceptors, lines]})
-            )
+            super().__init__(*args, **(given | changed | {"interceptors": [*interceptors, lines]}))
 
     if receiver.RECEIVER in os.environ:
         receiver.register()
