@@ -2,12 +2,17 @@
 
 import random
 import socket
+from collections.abc import Iterator
+from functools import cache
+from itertools import cycle
 
 LOOPBACK = "127.0.0.1"
 
 # Below the ports that Linux and macOS give to outgoing connections, so that no connection takes a
 # port before its server does.
 _LOWEST, _HIGHEST = 15_000, 32_000
+_BLOCK = 200
+"""How many ports a process chooses from."""
 
 
 def is_free(port: int) -> bool:
@@ -32,7 +37,23 @@ def choose(preferred: dict[str, int]) -> dict[str, int]:
 
 
 def _any_port(taken: set[int]) -> int:
+    return next(port for port in _own_ports() if port not in taken and is_free(port))
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """Return ports that no other process chooses while this one runs.
+
+    A server listens seconds after its port was chosen. Without this, two stacks that start at the
+    same time may choose the same port.
+    """
     while True:
-        port = random.randrange(_LOWEST, _HIGHEST)
-        if port not in taken and is_free(port):
-            return port
+        first = random.randrange(_LOWEST, _HIGHEST, _BLOCK)
+        reserved = socket.socket()
+        try:
+            reserved.bind((LOOPBACK, first))
+        except OSError:
+            reserved.close()
+        else:
+            reserved.detach()  # it stays open until this process ends
+            return cycle(range(first + 1, first + _BLOCK))

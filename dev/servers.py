@@ -57,7 +57,7 @@ _TEMPORAL_SETTINGS: Final = {
 }
 _TEMPORAL: Final = "Temporal"
 _MONGO: Final = "The MongoDB-compatible server"
-_START_ATTEMPTS: Final = 4  # several stacks that start at once may choose the same port
+_START_ATTEMPTS: Final = 4  # another program may take a port first
 
 
 class Servers:
