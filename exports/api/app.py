@@ -82,6 +82,8 @@ def build_app(
         api: Settings of the API.
     """
     app = DocumentedApi(
+        # Not `include_router`, which makes all of a route again at the first request.
+        routes=[route for router in _ROUTERS for route in router.routes],
         docs_url=None,
         redoc_url=None,
         title="Exports",
@@ -114,9 +116,6 @@ def build_app(
         ),
         web_ui=api.web_ui(connections.temporal.namespace),
     )
-    app.state.routes = [route for router in _ROUTERS for route in router.routes]
-    for router in _ROUTERS:
-        app.include_router(router)
     docs.mount_files(app)
     page_files.add_page(app, api)
     # The last one is the outermost.

@@ -176,7 +176,7 @@ def _methods(request: Request) -> set[str]:
     # FastAPI's own `Allow` has the methods of the first route of this path alone.
     path = request.scope["path"]
     found: set[str] = set()
-    for route in request.app.state.routes:
+    for route in request.app.routes:
         if isinstance(route, APIRoute) and route.path_regex.match(path):
             found |= route.methods or set()
     return found
