@@ -1,8 +1,10 @@
-"""Times as epoch milliseconds, as stored documents hold them, and the check of the clock."""
+"""Times as epoch milliseconds, as stored documents hold them, time zones, and the clock's check."""
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final
+from zoneinfo import available_timezones
 
 from exports.errors import ClockError
 
@@ -24,6 +26,8 @@ It is short compared with the 30 minutes for which a link is valid.
 """
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_NOT_ZONES: Final = frozenset({"Factory", "localtime"})
+"""Names of files among those of the time zones that are not the zone of any place."""
 
 
 def now_ms() -> int:
@@ -48,6 +52,12 @@ def from_epoch_ms(milliseconds: int) -> datetime:
 def millis(duration: timedelta) -> int:
     """Return a duration in milliseconds, rounded down."""
     return duration // _MILLISECOND
+
+
+@cache  # it goes through all files of the time zones
+def time_zones() -> frozenset[str]:
+    """Return the names of all time zones, such as Asia/Shanghai."""
+    return frozenset(available_timezones() - _NOT_ZONES)
 
 
 def check_clock(there: datetime, *, whose: str) -> None:

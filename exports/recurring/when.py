@@ -4,11 +4,11 @@ import re
 from calendar import day_name, month_name, monthrange
 from dataclasses import replace
 from typing import Final, Self
-from zoneinfo import available_timezones
 
 from pydantic import Field
 from temporalio.client import ScheduleCalendarSpec, ScheduleRange, ScheduleSpec
 
+from exports.clock import time_zones
 from exports.errors import RequestError
 from exports.models import WireModel
 
@@ -54,7 +54,7 @@ class When(WireModel):
         Raises:
             RequestError: It is not valid; the message says what would be.
         """
-        if timezone not in available_timezones():
+        if timezone not in time_zones():
             raise _wrong("timezone", "The time zone must be a name such as Asia/Shanghai.")
         if (cron is None) == (on is None):
             raise _wrong("on", "Say when in one of two ways: on (with at), or cron.")

@@ -2,10 +2,8 @@
 
 import difflib
 import re
-import zoneinfo
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import cache
 from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import (
@@ -20,28 +18,22 @@ from pydantic import (
 )
 
 from exports.characters import can_mislead, is_blank
+from exports.clock import time_zones
 from exports.reports.values import ParamType, Value, normal
 from exports.source.types import Consistency, GroupType, OnMismatch
 
 _LONGEST_NAME: Final = 100
 """Characters of a name or a title."""
-_NOT_ZONES: Final = frozenset({"Factory", "localtime"})
-"""Names of files among those of the time zones that are not the zone of any place."""
 _LARGEST_INTEGER: Final = 2**63 - 1
 """BSON has no wider integers: https://bsonspec.org/spec.html."""
 _PARAM_NAME: Final = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
 _PARAMS_OF_ALL: Final = frozenset({"year", "month", "from", "to", "columns"})
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones() - _NOT_ZONES)
-
-
 def _check_zone(name: str) -> str:
-    if name in _time_zones():
+    if name in time_zones():
         return name
-    close = difflib.get_close_matches(name, _time_zones(), n=1)
+    close = difflib.get_close_matches(name, time_zones(), n=1)
     hint = f" (did you mean {close[0]}?)" if close else "; use an IANA name such as Asia/Shanghai"
     raise ValueError(f"is not a time zone{hint}")
 

@@ -72,6 +72,7 @@ def test_a_cron_expression_is_handed_on_to_temporal() -> None:
         ({"cron": "CRON_TZ=UTC 0 8 1 *"}, "five fields"),
         ({"cron": "@every 1s"}, "five fields"),
         ({"on": "day", "zone": "Mars/Olympus"}, "a name such as Asia/Shanghai"),
+        ({"on": "day", "zone": "Factory"}, "a name such as Asia/Shanghai"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_what_would_be(

@@ -1,6 +1,5 @@
 """The period of a recurring export is the one that a calendar on the wall of its zone shows."""
 
-import zoneinfo
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate, pairwise
@@ -10,14 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exports.clock import epoch_ms
+from exports.clock import epoch_ms, time_zones
 from exports.errors import ParamsError
 from exports.reports.file import load_reports
 from exports.reports.relative import RelativePeriod
 from tests.support.paths import REPORTS
 from tests.support.protections import protected_by
 
-ZONES = sorted(zoneinfo.available_timezones() - {"Factory", "localtime"})
+ZONES = sorted(time_zones())
 STEP = timedelta(minutes=5)
 
 zones = st.sampled_from(ZONES).map(ZoneInfo)
