@@ -99,6 +99,11 @@ def _timeout_of(item: pytest.Item) -> float:
     return mark.args[0] if mark else 0
 
 
+def pytest_collection_finish() -> None:
+    """Spare each collection of garbage the modules and tests, which stay until the end."""
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)  # before the summary is written
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that has left a row, a link or a secret in Temporal or in a log."""

@@ -6,9 +6,9 @@ from typing import Any
 from exports.message_settings import MessageSettings
 from exports.messages.message import Event, ExportFacts, Message, Problem, Subject
 from exports.models import TaskStatus
-from exports.reports.file import load_reports
 from exports.reports.report import ReportCatalog
 from tests.support.paths import REPORTS
+from tests.support.service import reports_of
 
 FILE_URL = "https://exports.example.com/exports/665f1c2a9b1e8a0001234567/file"
 _STATUSES = {Event.FAILED: TaskStatus.FAILED, Event.CANCELLED: TaskStatus.CANCELLED}
@@ -16,7 +16,7 @@ _SUBJECTS = (Event.WEBHOOK_DISABLED, Event.RECURRING_PAUSED, Event.TEST)
 
 
 def reports(path: Path = REPORTS) -> ReportCatalog:
-    return load_reports(path)
+    return reports_of(path)
 
 
 def message(event: Event = Event.DONE, *, uid: str = "u1", **changes: Any) -> Message:

@@ -101,12 +101,13 @@ class Service:
 
 
 @cache
-def _usual_reports() -> ReportCatalog:
+def _ours() -> ReportCatalog:
     return load_reports(REPORTS)
 
 
-def _reports(path: Path) -> ReportCatalog:
-    return _usual_reports() if path == REPORTS else load_reports(path)
+def reports_of(path: Path) -> ReportCatalog:
+    """Return the reports of a file; those of ours are read once."""
+    return _ours() if path == REPORTS else load_reports(path)
 
 
 @asynccontextmanager
@@ -124,7 +125,7 @@ async def open_service(
         )
         connections = Connections(temporal=temporal, mongo=mongo, store=store)
         database = connections.mongo[settings.mongo_database]
-        reports = _reports(settings.reports_file)
+        reports = reports_of(settings.reports_file)
         yield Service(
             settings=settings,
             connections=connections,
@@ -139,7 +140,7 @@ async def working(
     service: Service, *, channels: Mapping[str, Channel] | None = None
 ) -> AsyncGenerator[None]:
     """Run a worker for the service, with these channels for messages."""
-    reports = _reports(service.settings.reports_file)
+    reports = reports_of(service.settings.reports_file)
     source = Source(service.database, service.settings.query_timeout)
     async with at_work(
         create_workers(service.settings, reports, service.connections, source, channels or {})

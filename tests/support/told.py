@@ -16,9 +16,8 @@ from exports.messages.handover import Messenger
 from exports.messages.message import Event, Message, Subject
 from exports.messages.people import PeopleStore
 from exports.messages.starting import DeliveryStarter
-from exports.reports.file import load_reports
 from exports.settings import Settings
-from tests.support.service import USER, Service
+from tests.support.service import USER, Service, reports_of
 
 DELIVERED = Outcome(Verdict.DELIVERED, "The receiver took it.", status=200, answer="thank you")
 
@@ -75,7 +74,7 @@ def messenger(service: Service, *told: Told) -> Messenger:
     queue = service.settings.task_queue
     return Messenger(
         database=service.database,
-        reports=load_reports(service.settings.reports_file),
+        reports=reports_of(service.settings.reports_file),
         channels={item.name: item for item in told},
         starter=DeliveryStarter(service.temporal, task_queue=queue, store=store),
         people=PeopleStore(service.database),
