@@ -59,7 +59,7 @@ def embedded_mongo() -> str:
     Raises:
         CrashError: It is not installed.
     """
-    return _EMBEDDED_MONGO if find_spec("secantus") else _missing("secantusd.py", "secantusdb")
+    return _EMBEDDED_MONGO if find_spec("secantus") else _missing("secantusd", "secantusdb")
 
 
 def s3() -> str:

@@ -101,8 +101,11 @@ def test_a_command_of_exports_that_does_not_exist_would_be_noticed(wrong: list[s
         _parse(wrong)
 
 
+_GROUP: Final = cast("TyperGroup", typer.main.get_command(app))
+
+
 def _parse(words: list[str]) -> None:
-    group = cast("TyperGroup", typer.main.get_command(app))
+    group = _GROUP
     context = group.make_context("exports", list(words))
     rest = list(words)
     while rest:
