@@ -199,11 +199,6 @@ class Herd:
             for worker in self._workers:
                 worker.kill()
 
-    @property
-    def pids(self) -> set[int]:
-        """The processes of the workers that have not been killed."""
-        return {worker.pid for worker in self._workers}
-
     def inside(self) -> list[tuple[HerdWorker, Step]]:
         """Return every step that a worker is inside."""
         return [(worker, step) for worker in self._workers for step in worker.inside.values()]
