@@ -1,4 +1,4 @@
-"""The memory of one worker process that makes small exports for an hour.
+"""The memory of one worker process that makes 50,000 small exports.
 
 `statsMonthly` of one month, 50 at a time; the source is replayed. After each 2,500 exports, the
 memory of the worker is read (its resident set), and Temporal and the collection of tasks are
