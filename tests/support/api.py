@@ -23,7 +23,7 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 OWNER, STRANGER, OPERATOR = "u1", "u2", "op"
 GRACE = 30.0
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of a server without TLS: without it, each client reads all certificates there are."""
 _DOCUMENT: dict[str, Any] = {}
 """The OpenAPI document, which is the same for all. Making it takes more than most tests."""
@@ -90,7 +90,7 @@ async def open_api(service: Service, **settings: Any) -> AsyncGenerator[Api]:
                 await asyncio.sleep(0.01)
                 if serving.done():
                     await serving
-            async with httpx2.AsyncClient(base_url=url, verify=NO_TLS, timeout=60) as http:
+            async with httpx2.AsyncClient(base_url=url, verify=_NO_TLS, timeout=60) as http:
                 yield Api(app, server, url, tokens, made, http)
         finally:
             server.should_exit = True
