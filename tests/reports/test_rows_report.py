@@ -258,20 +258,6 @@ async def test_units_grow_so_that_a_huge_export_needs_no_more_than_thousands_of_
         assert {found.limit for found in last.rest} == {of_rest}
 
 
-@pytest.mark.parametrize(("minutes", "units"), [(360, 1), (240, 2), (180, 4), (80, 8)])
-@pytest.mark.usefixtures("small_units")
-async def test_several_units_are_an_even_number_so_that_the_last_one_is_not_read_alone(
-    mongo_database: Database, minutes: int, units: int
-) -> None:
-    times = range(0, 24 * 60, minutes)
-    await _insert(mongo_database, *({"at": START + timedelta(minutes=time)} for time in times))
-    source, report, day = _source(mongo_database), _report(), {"to": "2026-10-02"}
-    (whole,) = report.units(report.check_params(OCTOBER | day))
-    (*_, last) = await _unit(source, report, whole, **day)
-
-    assert len(last.rest) == units
-
-
 @pytest.mark.parametrize("far", [[], [datetime(9000, 1, 1, tzinfo=UTC)]])
 async def test_a_period_without_end_needs_hardly_more_units_than_the_one_that_has_the_rows(
     mongo_database: Database, monkeypatch: pytest.MonkeyPatch, far: list[datetime]

@@ -366,9 +366,7 @@ class _Scan:
         """Return where units begin that divide a time evenly, if its rows are as dense as here."""
         length = end - start
         expected = self._rows * length / (self.cut - self._first)
-        full = expected / (_FILL_FACTOR * self.limit_of_rest)
-        # If there are several, an even number: the last one is not read alone.
-        count = min(1 if full <= 1 else 2 * math.ceil(full / 2), MAX_UNITS, length)
+        count = min(math.ceil(expected / (_FILL_FACTOR * self.limit_of_rest)), MAX_UNITS, length)
         return [start + length * index // count for index in range(count)]
 
 
