@@ -18,11 +18,11 @@ from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Unpack
 
 from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import Worker, WorkerConfig, WorkerDeploymentConfig
 
 from activities.aggregate import AggregateActivities
 from activities.attempts import Attempts
@@ -121,30 +121,32 @@ def create_workers(
     )
     activities = _activities(settings, reports, connections, source, messenger)
     workers = [
-        # Without a limit, the SDK holds heartbeats back for 80 percent of their timeout. A cancel
-        # comes with the answer to a heartbeat, so a step would be stopped that much later.
-        Worker(
-            connections.temporal,
+        _worker(
+            settings,
+            connections,
+            VersioningBehavior.PINNED,  # an export takes minutes, at most hours
             task_queue=queue,
             workflows=[ExportWorkflow, SweepWorkflow] if queue == settings.task_queue else [],
             activities=activities,
             interceptors=[Admission(), Counting()],
-            workflow_runner=workers_runner(),
             max_concurrent_activities=slots,
-            max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
-            default_heartbeat_throttle_interval=settings.heartbeat / 2,
-            max_heartbeat_throttle_interval=settings.heartbeat / 2,
-            graceful_shutdown_timeout=settings.shutdown_grace,
-            # An export ends on the version that it began on: it takes minutes, at most hours.
-            deployment_config=_version(settings, VersioningBehavior.PINNED),
-            build_id=_build_id(settings),
         )
         for queue, slots in _activity_slots(settings).items()
     ]
     if settings.worker_takes != "bulk":
+        sending = DeliveryActivities(channels=channels, store=deliveries)
         workers.append(
-            _deliverer(
-                settings, connections, DeliveryActivities(channels=channels, store=deliveries)
+            _worker(
+                settings,
+                connections,
+                VersioningBehavior.AUTO_UPGRADE,  # a delivery takes up to three days
+                task_queue=names.messages_task_queue(settings.task_queue),
+                workflows=[DeliveryWorkflow],
+                activities=[sending.deliver, sending.record],
+                max_concurrent_activities=settings.max_concurrent_deliveries,
+                # There is little to do here: the fewest pollers that the SDK allows.
+                max_concurrent_workflow_task_polls=2,
+                max_concurrent_activity_task_polls=1,
             )
         )
     for worker in workers:
@@ -154,28 +156,27 @@ def create_workers(
     return workers
 
 
-def _deliverer(
-    settings: Settings, connections: Connections, deliveries: DeliveryActivities
+def _worker(
+    settings: Settings,
+    connections: Connections,
+    behavior: VersioningBehavior,
+    **own: Unpack[WorkerConfig],
 ) -> Worker:
-    """Return the worker that sends messages, on a task queue and in slots of its own."""
-    return Worker(
-        connections.temporal,
-        task_queue=names.messages_task_queue(settings.task_queue),
-        workflows=[DeliveryWorkflow],
-        activities=[deliveries.deliver, deliveries.record],
-        workflow_runner=workers_runner(),
-        max_concurrent_activities=settings.max_concurrent_deliveries,
-        max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
-        # There is little to do here: the fewest pollers that the SDK allows.
-        max_concurrent_workflow_task_polls=2,
-        max_concurrent_activity_task_polls=1,
-        default_heartbeat_throttle_interval=settings.heartbeat / 2,
-        max_heartbeat_throttle_interval=settings.heartbeat / 2,
-        graceful_shutdown_timeout=settings.shutdown_grace,
-        # A delivery takes up to three days, and goes on with any version.
-        deployment_config=_version(settings, VersioningBehavior.AUTO_UPGRADE),
-        build_id=_build_id(settings),
-    )
+    """Return a worker with the options that all of them share, and its own."""
+    options: WorkerConfig = {
+        "client": connections.temporal,
+        "workflow_runner": workers_runner(),
+        "max_concurrent_workflow_tasks": _WORKFLOW_TASKS,
+        # Without a limit, the SDK holds heartbeats back for 80 percent of their timeout. A cancel
+        # comes with the answer to a heartbeat, so a step would be stopped that much later.
+        "default_heartbeat_throttle_interval": settings.heartbeat / 2,
+        "max_heartbeat_throttle_interval": settings.heartbeat / 2,
+        "graceful_shutdown_timeout": settings.shutdown_grace,
+        "deployment_config": _version(settings, behavior),
+        "build_id": _build_id(settings),
+        **own,
+    }
+    return Worker(**options)
 
 
 def _activities(
