@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.boundary import beating, boundary, check_worker_clock
 from exports import names
-from exports.clock import now_ms
+from exports.clock import as_seconds, now_ms
 from exports.documents import Stored
 from exports.errors import ExportError, TaskInvalidError, TemporalRefusedError
 from exports.models import SweepCount
@@ -67,7 +67,7 @@ class SweepActivities:
             _log.warning("The open exports could not be counted: %s", error.msg)
             return
         due = now if found.oldest_due is None else found.oldest_due
-        metrics.show_open(found.tasks, oldest_pending=max(0, now - due) / 1000)
+        metrics.show_open(found.tasks, oldest_pending=as_seconds(max(0, now - due)))
 
     async def _handle(
         self, document: Stored, *, do: Callable[[Stored], Awaitable[bool]]

@@ -54,6 +54,11 @@ def millis(duration: timedelta) -> int:
     return duration // _MILLISECOND
 
 
+def as_seconds(milliseconds: int) -> float:
+    """Return milliseconds as seconds."""
+    return milliseconds / 1000
+
+
 @cache  # it goes through all files of the time zones
 def time_zones() -> frozenset[str]:
     """Return the names of all time zones, such as Asia/Shanghai."""
@@ -74,7 +79,7 @@ def check_clock(there: datetime, *, whose: str) -> None:
     ahead = now_ms() - epoch_ms(there)
     if abs(ahead) > MAX_SKEW_MS:
         raise ClockError(
-            f"The clock of this machine is {abs(ahead) // 1000} s "
+            f"The clock of this machine is {as_seconds(abs(ahead)):.0f} s "
             f"{'ahead of' if ahead > 0 else 'behind'} {whose}; the limit is "
-            f"{MAX_SKEW_MS // 1000} s. Set the clock right (NTP), then start again."
+            f"{as_seconds(MAX_SKEW_MS):.0f} s. Set the clock right (NTP), then start again."
         )

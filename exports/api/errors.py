@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from exports import errors
 from exports.api.answers import Failed, Problem
-from exports.clock import now_ms
+from exports.clock import as_seconds, now_ms
 from exports.errors import ExportError, in_one_line, problems
 from exports.server_errors.temporal import temporal_error
 
@@ -116,7 +116,7 @@ def _seconds_to_wait(error: ExportError) -> float | None:
     if isinstance(error, errors.RateError):
         return error.retry_after
     if isinstance(error, errors.QuotaError) and error.retry_at is not None:
-        return (error.retry_at - now_ms()) / 1000
+        return as_seconds(error.retry_at - now_ms())
     return None
 
 

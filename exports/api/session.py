@@ -10,7 +10,7 @@ from exports.api.errors import documented, documented_write
 from exports.api.me import Me, me_of
 from exports.api.parts import PartsOfApp
 from exports.api.who import SESSION_COOKIE, Asks, MayAsk, Person
-from exports.clock import now_ms
+from exports.clock import as_seconds, now_ms
 from exports.errors import RequestError
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -40,7 +40,7 @@ async def open_session(
     response.set_cookie(
         SESSION_COOKIE,
         text,
-        max_age=max(0, math.floor((ends - now_ms()) / 1000)),
+        max_age=max(0, math.floor(as_seconds(ends - now_ms()))),
         httponly=True,
         samesite="strict",
         secure=_is_https(request, parts),

@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from exports import names
-from exports.clock import millis, now_ms
+from exports.clock import as_seconds, millis, now_ms
 from exports.errors import RateError, RequestError, TaskNotFoundError, TaskStateError
 from exports.messages.deliveries import Delivery, DeliveryStore
 from exports.messages.delivery import DeliveryStatus
@@ -138,5 +138,5 @@ def _check_rate(delivery: Delivery) -> None:
     if len(recent) >= _MAX_ATTEMPTS:
         raise RateError(
             f"A message can be sent {_MAX_ATTEMPTS} times within a minute.",
-            retry_after=(recent[-_MAX_ATTEMPTS] - since) / 1000,
+            retry_after=as_seconds(recent[-_MAX_ATTEMPTS] - since),
         )

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from exports import names
 from exports.client.asking import Asking
-from exports.clock import now_ms
+from exports.clock import as_seconds, now_ms
 from exports.errors import ExportError
 from exports.models import DEFAULT_FORMAT, TaskStatus, WireModel
 from exports.reports.report import Report
@@ -130,5 +130,5 @@ def _rates(report: Report, done: Iterable[ExportTask]) -> Iterable[tuple[float, 
             continue
         length = _length(report, params, until=task.started_at)
         if length > 0:
-            seconds = max(0, task.finished_at - task.started_at) / 1000
+            seconds = as_seconds(max(0, task.finished_at - task.started_at))
             yield task.rows / length, seconds / length

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from temporalio.service import RPCError
 
-from exports.clock import check_clock, epoch_ms, now_ms
+from exports.clock import as_seconds, check_clock, epoch_ms, now_ms
 from exports.errors import ExportError
 from exports.models import WireModel
 from exports.server_errors.mongo import MONGO_ERRORS, tasks_error
@@ -58,7 +58,7 @@ def failed(name: str, what: str, mend: str | None = None) -> Check:
 def same_clock(there: datetime, *, whose: str) -> Check:
     """Compare the clock of this machine with a server's; see `check_clock`."""
     check_clock(there, whose=whose)
-    seconds = abs(now_ms() - epoch_ms(there)) / 1000
+    seconds = as_seconds(abs(now_ms() - epoch_ms(there)))
     return ok("clock", f"It differs from {whose} by {seconds:.1f} s.")
 
 

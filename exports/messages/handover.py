@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -12,7 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from temporalio.service import RPCError
 
 from exports import names
-from exports.clock import now_ms
+from exports.clock import millis, now_ms
 from exports.documents import Stored, deadline, majority_collection, pages
 from exports.errors import ExportError, RequestError
 from exports.messages.channel import Channel
@@ -36,7 +37,7 @@ _WITHIN: Final = 1.0
 It takes some milliseconds. If a server is slow, the export must not be: its step and its workflow
 are open meanwhile.
 """
-_WAITS_FOR_CHANNEL: Final = 24 * 60 * 60 * 1000
+_WAITS_FOR_CHANNEL: Final = millis(timedelta(hours=24))
 """Milliseconds for which a message waits for a worker that has its channel."""
 _SIDE_BY_SIDE: Final = 16  # documents
 _MAX_ID: Final = 200  # characters, as all of these

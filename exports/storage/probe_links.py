@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from exports.clock import MAX_SKEW_MS, now_ms
+from exports.clock import MAX_SKEW_MS, as_seconds, now_ms
 from exports.errors import UnreachableError
 from exports.settings import Settings
 from exports.storage.bucket import Link, ObjectStore
@@ -120,7 +120,7 @@ class LinkSteps:
         if not self._followed:
             return None
         link = self._link(timedelta(seconds=1))
-        time.sleep(max(0, link.expires_at - now_ms()) / 1000 + 1)
+        time.sleep(as_seconds(max(0, link.expires_at - now_ms())) + 1)
         # It ends by the clock of the store, which may be behind this one.
         while (leads := self._get(link.url).status not in _REFUSALS) and (
             now_ms() < link.expires_at + MAX_SKEW_MS

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from exports.clock import from_epoch_ms, now_ms
+from exports.clock import as_seconds, from_epoch_ms, now_ms
 from exports.documents import Stored, read
 from exports.errors import RequestError, TaskNotFoundError
 from exports.models import Author, TaskStatus
@@ -248,10 +248,10 @@ async def close(
 def _record(task: ExportTask, ended: AuditEntry) -> None:
     EndedExport(
         task_id=task.id,
-        kind=Kind(),  # what it names may be no report
+        kind=Kind(),  # what it names may not be a report
         outcome="cancelled" if task.status is TaskStatus.CANCELLED else "failed",
         code=ended.code,
-        seconds=max(0, ended.at - (task.created_at or ended.at)) / 1000,
+        seconds=as_seconds(max(0, ended.at - (task.created_at or ended.at))),
         attempts=task.retries,
     ).record()
 

@@ -16,7 +16,7 @@ from typing import Final, Self
 from pymongo.asynchronous.database import AsyncDatabase
 
 from exports import names
-from exports.clock import millis, now_ms
+from exports.clock import as_seconds, millis, now_ms
 from exports.documents import (
     ANY_TEXT,
     ConflictError,
@@ -229,7 +229,7 @@ class WebhookStore:
             oldest = (await self._document(uid, webhook_id))[_TESTS][0]
             raise RateError(
                 f"A webhook can be tested {MAX_TESTS} times within a minute.",
-                retry_after=(oldest + millis(TESTS_WITHIN) - now) / 1000,
+                retry_after=as_seconds(oldest + millis(TESTS_WITHIN) - now),
             )
 
     async def succeeded(self, webhook_id: str) -> None:
