@@ -119,11 +119,11 @@ class TokenStore:
             The token, which is not stored and can't be shown again, and what is known of it.
 
         Raises:
-            RequestError: `uid` is not the name of a person, `email` is no e-mail address, or the
-                time is not from one second to ten years.
+            RequestError: `uid` is not the name of a person, `email` is not an e-mail address, or
+                the time is not from one second to ten years.
         """
         if email is not None and not is_mail_address(email):
-            raise RequestError("That is no e-mail address; one looks like a@example.com.")
+            raise RequestError("That is not an e-mail address; one looks like a@example.com.")
         if expires_in is not None and not timedelta(seconds=1) <= expires_in <= LONGEST:
             raise RequestError(f"A token is valid for one second to {LONGEST.days} days.")
         ends = None if expires_in is None else datetime.now(UTC) + expires_in

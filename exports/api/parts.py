@@ -24,7 +24,7 @@ class Parts:
         client: Does the work.
         settings: Of the API.
         tokens: Our own tokens.
-        jwts: Checks JWTs; None if they are no tokens here.
+        jwts: Checks JWTs; None if they are not accepted here.
         learning: Stores what tokens say of people.
         rate: Counts the requests of each person.
         readiness: Asks whether the servers answer.

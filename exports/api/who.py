@@ -135,7 +135,7 @@ def require_operator(person: Person) -> None:
     """Refuse everybody else.
 
     Raises:
-        OperatorError: They are no operator.
+        OperatorError: They are not an operator.
     """
     if not person.operator:
         raise OperatorError("Only an operator may do this.")

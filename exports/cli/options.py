@@ -27,7 +27,7 @@ def parse_duration(text: str) -> timedelta:
     """Read a duration: `30d`, `12h`.
 
     Raises:
-        RequestError: It is none.
+        RequestError: It is not a duration.
     """
     found = _DURATION.fullmatch(text)
     if found is None:

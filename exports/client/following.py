@@ -100,7 +100,7 @@ class Following(ClientPart):
         """Return some tasks, newest first, and where the list goes on.
 
         Those whose creation is a date come after those whose creation is a number, and those whose
-        creation is no time come last.
+        creation is not a time come last.
 
         Args:
             created_by: Whose tasks; None for all.

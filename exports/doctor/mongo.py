@@ -150,7 +150,7 @@ def replica_set(hello: Mapping[str, Any]) -> Check:
             "replica set", what, f"mongod --replSet rs0, then: {_MONGOSH} 'rs.initiate()'"
         )
     if not hello.get("isWritablePrimary"):
-        what = f"This member of {name!r} is no primary, and takes no writes."
+        what = f"This member of {name!r} is not the primary, and takes no writes."
         return failed(
             "replica set", what, "Name the whole set in EXPORTS_MONGO_URI: …/?replicaSet=…"
         )

@@ -109,7 +109,9 @@ def _time(documents: Sequence[dict[str, Any]], path: str) -> _Problem | None:
     others = [item.get(_TIME) for item in documents if not isinstance(item.get(_TIME), datetime)]
     if not others:
         return None
-    what = f"The time field {path!r} is no date ({_types(others)}) in {_part(others, documents)}: "
+    what = (
+        f"The time field {path!r} is not a date ({_types(others)}) in {_part(others, documents)}: "
+    )
     if len(others) == len(documents):
         return _Problem(f"{what}no export has a row.", fails=True)
     return _Problem(f"{what}these are in no export.", fails=False)

@@ -1,4 +1,4 @@
-"""What is to be told of a document that is no task: a webhook, a recurring export.
+"""What is to be told of a document that is not a task: a webhook, a recurring export.
 
 The update that changes such a document also adds a notice to its array `outbox`:
 

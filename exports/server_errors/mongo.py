@@ -134,8 +134,8 @@ MONGO: Final = (
         Translation(
             errors.SnapshotError,
             "The source database can't show {where} as it was when the export began ({what}): the "
-            "collection is capped, its indexes were changed meanwhile, or the server is no replica "
-            'set. Try again, or remove consistency = "snapshot" from the report.',
+            "collection is capped, its indexes were changed meanwhile, or the server is not a "
+            'replica set. Try again, or remove consistency = "snapshot" from the report.',
         ),
         _TASKS_FAILED,
         {123: "NotAReplicaSet", 246: "SnapshotUnavailable"},

@@ -69,7 +69,7 @@ STORE: Final = (
         ),
         classes=(
             *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
-            # Of a `credential_process` that is not there, or writes what is no JSON.
+            # Of a `credential_process` that is not there, or writes what is not JSON.
             *("FileNotFoundError", "PermissionError", "JSONDecodeError"),
         ),
     ),

@@ -116,7 +116,7 @@ class Source:
     def moment(self) -> str | None:
         """The moment of a snapshot; otherwise the moment of the newest read.
 
-        None if this source did not come from `at`, or if the database is no replica set.
+        None if this source did not come from `at`, or if the database is not a replica set.
         """
         session, _, fixed = self._reads
         return fixed or (moment_of(session) if session else None)

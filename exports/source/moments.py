@@ -52,7 +52,7 @@ def moment_of(session: AsyncClientSession) -> str | None:
     """Return the moment that a session has seen, as text.
 
     Returns:
-        None if the server has no cluster time, because it is no member of a replica set.
+        None if the server has no cluster time, because it is not a member of a replica set.
     """
     # Some servers that speak MongoDB's protocol tell the one time without the other.
     if session.operation_time is None or session.cluster_time is None:

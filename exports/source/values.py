@@ -3,7 +3,7 @@
 These rules are the definition. `exports.source.decoder` decodes whole batches without a Python
 object per value, with the same results, and applies these rules wherever it cannot be sure.
 
-Missing fields, null and the deprecated `undefined` are no value. Otherwise:
+Missing fields, null and the deprecated `undefined` count as no value. Otherwise:
 
 - text: everything; other values than texts as `exports.source.text.text_of` writes them.
 - integer: numbers without a fraction that 64 bits hold. 5.0 and Decimal128 5.00 are 5.

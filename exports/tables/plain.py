@@ -67,7 +67,7 @@ def shortest(value: object) -> object:
 
     That is an int if it is whole and 64 bits hold it, and otherwise the float that it is equal to,
     or whose shortest text it is. A larger whole number of at most 34 digits, which a Decimal128
-    may have, is a Decimal, and so is a fraction that is no float.
+    may have, is a Decimal, and so is a fraction that is not a float.
 
     Args:
         value: An int, a float or a Decimal; NaN, infinities and anything else are not changed.

@@ -21,7 +21,7 @@ NOT_FROZEN: Final = "W_NOT_FROZEN"
 """Rows: an export was read in several units, and what was inserted meanwhile is in some of them.
 
 Its `column` is what was read (`a view`, `a time series`), or `_id` if the greatest one of the
-collection is no ObjectId. Its `count` is the number of units that were read after the first one.
+collection is not an ObjectId. Its `count` is the number of units that were read after the first.
 """
 
 

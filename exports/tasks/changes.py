@@ -53,7 +53,7 @@ async def open_changes(
         full_document: `updateLookup` if the server is to look up the document of each update.
 
     Raises:
-        NoStreamsError: There are none: the server is no replica set, or the user lacks the
+        NoStreamsError: There are none: the server is not a replica set, or the user lacks the
             privilege `changeStream`.
         StreamLostError: It answered that it does not begin at this place.
         ExportError: The database can't be reached, or has another reason.

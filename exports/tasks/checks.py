@@ -42,7 +42,7 @@ def check_takable(document: Document, now: int) -> None:
     started, due = document.get("runStartedAt"), document.get("nextRunAt")
     if not (started is None or _is_number_up_to(now + MAX_SKEW_MS, started)):
         raise TaskInvalidError("The runStartedAt of the task must be a time in the past.")
-    # Anything else that is no time is as good as none: the task is due.
+    # Anything else that is not a time is as good as none: the task is due.
     if isinstance(due, list) or (isinstance(due, int | float) and due > LAST_MS):
         raise TaskInvalidError(
             "The nextRunAt of the task must be one time: epoch milliseconds, or a date."

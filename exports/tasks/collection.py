@@ -66,7 +66,7 @@ def is_known(document: Mapping[str, object]) -> bool:
 
 def has_status(*statuses: TaskStatus) -> Stored:
     """Return the condition that `status` is one of these."""
-    # To MongoDB, an array that contains the text matches too; it is no status.
+    # To MongoDB, an array that contains the text matches too; it is not a status.
     return {"$in": [status.value for status in statuses], "$not": {"$type": "array"}}
 
 

@@ -38,7 +38,7 @@ class TaskFeed:
     """Tells any number of listeners what becomes of tasks.
 
     While somebody listens, it has one change stream open, and asks one query for each listener at
-    its beginning. If no stream can be opened, because the server is no replica set or the user
+    its beginning. If no stream can be opened, because the server is not a replica set or the user
     lacks the privilege `changeStream`, it asks one query a second for all of them together. While
     the database is away, listeners wait.
 

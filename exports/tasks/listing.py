@@ -30,7 +30,7 @@ _CURSOR: Final = "next-"
 _DECODED: Final = CodecOptions[Stored](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 _NO_ARRAY: Final = {"$not": {"$type": "array"}}
-"""To MongoDB, an array that contains a value matches too; it is no such value."""
+"""To MongoDB, an array that contains a value matches too; it is not such a value."""
 _NUMBER: Final[Stored] = {"$gte": float("-inf"), **_NO_ARRAY}  # every one but NaN
 _DATE: Final[Stored] = {"$type": "date", **_NO_ARRAY}
 _NEWEST: Final[Sort] = [("createdAt", DESCENDING), ("_id", DESCENDING)]
@@ -43,7 +43,7 @@ ODD_TIME: Final[Stored] = {
         *("minKey", "maxKey"),
     ]
 }
-"""The condition that a `createdAt` is there and is no time: an index has nothing but these."""
+"""The condition that a `createdAt` is there and is not a time: an index has nothing but these."""
 _NO_TIME: Final[Stored] = {"$in": [None, float("nan"), Decimal128("NaN")], **_NO_ARRAY}
 _NUMBERS, _DATES, _ODD, _NONE = range(4)
 

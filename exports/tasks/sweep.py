@@ -62,7 +62,7 @@ class SweepStore:
                 {"nextRunAt": {"$lte": from_epoch_ms(now)}},
                 {"nextRunAt": {"$not": {"$type": ["number", "date"]}}},
                 {"nextRunAt": {"$in": _NOT_A_NUMBER}},
-                # These are no times either: `check_takable` refuses them.
+                # These are not times either: `check_takable` refuses them.
                 {"nextRunAt": {"$type": "array"}},
                 {"nextRunAt": {"$gt": LAST_MS}},
             ],

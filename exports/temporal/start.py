@@ -80,7 +80,7 @@ async def describe_export(
     Whoever writes a document chooses its ids, which may be those of other services' workflows.
 
     Raises:
-        TaskInvalidError: It is no export.
+        TaskInvalidError: It is not an export.
         RPCError: Temporal gave no answer.
     """
     try:
@@ -91,7 +91,7 @@ async def describe_export(
         return None
     if found.workflow_type != names.EXPORT_WORKFLOW:
         raise TaskInvalidError(
-            "The workflowId of the task must not be that of a workflow that is no export."
+            "The workflowId of the task must not be that of a workflow that is not an export."
         )
     return found
 

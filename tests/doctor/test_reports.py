@@ -100,7 +100,7 @@ async def test_the_oldest_and_the_newest_documents_are_looked_at(
         check for check in await _checks(settings, tmp_path / "r.toml", STATS) if check.mend
     ]
     assert (values.name, values.outcome) == ("stats: values", "warning")
-    assert "'createdAt' is no date (string) in 1 of 100" in values.what
+    assert "'createdAt' is not a date (string) in 1 of 100" in values.what
     assert "'region' is not of the type text (int) in 1 of 100" in values.what
 
 
