@@ -1,5 +1,6 @@
 """`make demo` and `make dev` say which of their processes has crashed, and leave nothing behind."""
 
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -39,8 +40,11 @@ def test_a_demo_whose_worker_crashes_says_so_and_leaves_nothing_behind(tmp_path:
     already = set(shared.glob("weed.*"))
     with running_with_few_orders("dev.demo", "--into", str(tmp_path)) as process:
         said = read_until(process, "Ready after")
+        # Otherwise its exports may be done before the worker is killed.
+        process.send_signal(signal.SIGSTOP)
         left = processes.descendants(process.pid)
         processes.kill(process.pid, "worker.py")
+        process.send_signal(signal.SIGCONT)
         said += process.communicate(timeout=150)[0]
     assert process.returncode == 1
     assert "The demo failed. The worker was killed by SIGKILL" in said
