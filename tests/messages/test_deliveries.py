@@ -148,6 +148,9 @@ async def test_a_delivery_that_waits_is_stopped_by_its_owner(
         await asyncio.sleep(0.05)
     assert waits.status is DeliveryStatus.PENDING
     assert waits.next_attempt_at
+    [attempt] = waits.attempts
+    wait = timedelta(milliseconds=waits.next_attempt_at - attempt.at - attempt.ms)
+    assert timedelta(hours=1) <= wait <= timedelta(hours=1) * (1 + policies.DELIVERY_JITTER)
     with pytest.raises(TaskStateError, match="on its way"):
         await deliveries.send_again(delivery_id, created_by=USER)
     for _ in range(2):

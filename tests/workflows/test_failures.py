@@ -44,6 +44,7 @@ from tests.support.service import (
     write_reports,
 )
 from workflows import policies
+from workflows.failures import failed_attempts
 
 LONGEST = 150
 """Seconds after which a test stops waiting and fails."""
@@ -372,3 +373,8 @@ async def test_an_attempt_whose_task_was_deleted_ends_at_its_next_heartbeat(
         await asyncio.wait_for(service.run_of(task.id).result(), LONGEST)
     assert isinstance(closed.value.cause, ApplicationError)
     assert closed.value.cause.type == "E_TASK_LOST"
+
+
+@pytest.mark.parametrize("details", [[], ["rubbish"], [{"retries": "many"}], [None, 7]])
+def test_what_somebody_says_by_hand_of_failed_attempts_counts_none(details: list[object]) -> None:
+    assert failed_attempts(ApplicationError("by hand", *details)) == 0
