@@ -87,6 +87,7 @@ MODULES: Final = {
             *("tests/workflows/test_bulk.py", "tests/workflows/test_retries.py"),
             *("tests/chaos/test_lost_workers.py", "tests/activities/test_sweep.py"),
             *("tests/temporal/test_direct_start.py", "tests/encryption/test_encryption.py"),
+            "tests/temporal/test_too_large.py",
             *("tests/runtime/test_mixed_load.py", "tests/messages/test_deliveries.py"),
         ),
     ),
