@@ -125,18 +125,21 @@ class Ground:
         """Sweep as the Schedule does, until the tasks have ended and their runs have closed."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while True:
-                    with suppress(ExportError):
-                        tasks = [await self.service.client.get(one, created_by=USER) for one in ids]
-                        if all(task.status.ended for task in tasks):
-                            break
-                        await self.service.client.sweep()
-                    await asyncio.sleep(0.5)
-                for task in tasks:
-                    with suppress(WorkflowFailureError):
-                        await self.service.run_of(task.id).result()
+                return await self._swept(ids)
         except TimeoutError:
             pytest.fail(f"Still open after {PATIENCE} s: {await self.open_steps()}")
+
+    async def _swept(self, ids: list[str]) -> list[ExportTask]:
+        while True:
+            with suppress(ExportError):
+                tasks = [await self.service.client.get(one, created_by=USER) for one in ids]
+                if all(task.status.ended for task in tasks):
+                    break
+                await self.service.client.sweep()
+            await asyncio.sleep(0.5)
+        for task in tasks:
+            with suppress(WorkflowFailureError):
+                await self.service.run_of(task.id).result()
         return tasks
 
     async def open_steps(self) -> dict[str, list[str]]:
